@@ -1,0 +1,153 @@
+"""The SQLite file: what is durable, read on the event loop's thread, written on the committer's.
+
+A commit is one statement. Python gives up and takes back the interpreter lock at every step of every statement, and taking it
+back from a busy event loop can cost a whole switch interval each time; so all changes of a commit go in as the rows of one
+``INSERT`` into a view, whose triggers put, delete and update. In autocommit mode that statement is also the transaction.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from pathlib import Path
+
+from durable_objects.commits import Change
+from durable_objects.errors import DataUnreadable
+from durable_objects.live import Head
+
+APPLICATION_ID = 0x44_4F_50_59  # "DOPY"; tells our files from other SQLite files
+VERSION = 1
+
+_SCHEMA = f"""
+BEGIN;
+CREATE TABLE entries (object TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (object, key)) WITHOUT ROWID;
+CREATE TABLE heads (object TEXT NOT NULL PRIMARY KEY, seq INTEGER NOT NULL, alarm_at INTEGER) WITHOUT ROWID;
+CREATE INDEX alarms ON heads (alarm_at) WHERE alarm_at IS NOT NULL;
+CREATE VIEW changes (object, key, value, alarm_at) AS SELECT NULL, NULL, NULL, NULL;
+CREATE TRIGGER put INSTEAD OF INSERT ON changes WHEN new.key IS NOT NULL AND new.value IS NOT NULL BEGIN
+  INSERT INTO entries VALUES (new.object, new.key, new.value)
+    ON CONFLICT (object, key) DO UPDATE SET value = excluded.value;
+END;
+CREATE TRIGGER remove INSTEAD OF INSERT ON changes WHEN new.key IS NOT NULL AND new.value IS NULL BEGIN
+  DELETE FROM entries WHERE object = new.object AND key = new.key;
+END;
+CREATE TRIGGER head INSTEAD OF INSERT ON changes WHEN new.key IS NULL AND new.object IS NOT NULL BEGIN
+  INSERT INTO heads VALUES (new.object, new.value, new.alarm_at)
+    ON CONFLICT (object) DO UPDATE SET seq = excluded.seq, alarm_at = excluded.alarm_at;
+END;
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {VERSION};
+COMMIT;
+"""  # noqa: S608 - our own constants
+
+_LIST_FROM = "SELECT key, value FROM entries WHERE object = ? AND key >= ? ORDER BY key LIMIT ?"
+_LIST_AFTER = "SELECT key, value FROM entries WHERE object = ? AND key > ? ORDER BY key LIMIT ?"
+
+_MAX_ROWS = 4_096
+"""Rows of one statement; SQLite takes 32,766 parameters at most, and a row has four."""
+
+_Row = tuple[str | None, str | None, bytes | int | None, int | None]
+_Rows = list[_Row]
+_NO_ROW: _Row = (None, None, None, None)
+
+
+def _insert(rows: int) -> str:
+    return "INSERT INTO changes VALUES " + ",".join(["(?,?,?,?)"] * rows)  # noqa: S608 - parameters only
+
+
+_INSERTS = {1 << n: _insert(1 << n) for n in range(_MAX_ROWS.bit_length())}
+
+
+def _rows(changes: Iterable[Change]) -> list[_Row]:
+    rows: list[_Row] = []
+    for object_id, writes, head in changes:
+        rows.extend((object_id, key, value, None) for key, value in writes.items())
+        rows.append((object_id, None, head.seq, head.alarm_at))
+    return rows
+
+
+class Store:
+    """One SQLite file in ``directory``. Open it, then read from one thread and commit from another."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "objects.sqlite3"
+        self._reader: sqlite3.Connection
+        self._writer: sqlite3.Connection
+
+    def open(self) -> None:
+        """Create the file where it is missing; raises ``DataUnreadable`` for one that is not ours, newer, or damaged."""
+        try:
+            self._writer = self._connect()
+            self._check_version()
+            self._reader = self._connect()
+        except sqlite3.DatabaseError as error:
+            raise DataUnreadable(f"{self.path} can not be read: {error}") from error
+
+    def close(self) -> None:
+        """Close both connections; SQLite folds its write-ahead log into the file."""
+        self._reader.close()
+        self._writer.close()
+
+    def head(self, object_id: str) -> Head:
+        """The object's last commit and its alarm; zero and none for one never written."""
+        row = self._reader.execute("SELECT seq, alarm_at FROM heads WHERE object = ?", (object_id,)).fetchone()
+        return Head(*row) if row else Head()
+
+    def get(self, object_id: str, key: str) -> bytes | None:
+        """The value under ``key``, or None."""
+        row: tuple[bytes] | None
+        row = self._reader.execute("SELECT value FROM entries WHERE object = ? AND key = ?", (object_id, key)).fetchone()
+        return row[0] if row else None
+
+    def list(self, object_id: str, prefix: str, after: str, limit: int) -> Sequence[tuple[str, bytes]]:
+        """Up to ``limit`` entries in key order, with ``prefix``, behind ``after``."""
+        found = []
+        scan = self._reader.execute(_LIST_AFTER if after >= prefix else _LIST_FROM, (object_id, max(after, prefix), limit))
+        for key, value in scan:
+            if not key.startswith(prefix):
+                break
+            found.append((key, value))
+        return found
+
+    def alarms(self) -> Sequence[tuple[str, int]]:
+        """Every object that has an alarm, and when."""
+        return self._reader.execute("SELECT object, alarm_at FROM heads WHERE alarm_at IS NOT NULL").fetchall()
+
+    def commit(self, changes: Iterable[Change]) -> None:
+        """Make all of ``changes`` durable, fsync included, or none of them; raises ``sqlite3.Error``."""
+        rows = _rows(changes)
+        try:
+            if len(rows) <= _MAX_ROWS:
+                self._insert(rows)
+            else:
+                with self._writer:
+                    self._writer.execute("BEGIN")
+                    for at in range(0, len(rows), _MAX_ROWS):
+                        self._insert(rows[at : at + _MAX_ROWS])
+        except sqlite3.Error:
+            # After a failed write or fsync nothing that the connection holds in memory is to be believed.
+            self._writer.close()
+            self._writer = self._connect()
+            raise
+
+    def _insert(self, rows: _Rows) -> None:
+        # Sizes are powers of two, filled up with rows that no trigger takes, so that few statements need be prepared.
+        size = 1 << (len(rows) - 1).bit_length()
+        rows += [_NO_ROW] * (size - len(rows))
+        self._writer.execute(_INSERTS[size], tuple(chain.from_iterable(rows)))
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        return connection
+
+    def _check_version(self) -> None:
+        (application_id,) = self._writer.execute("PRAGMA application_id").fetchone()
+        (version,) = self._writer.execute("PRAGMA user_version").fetchone()
+        (tables,) = self._writer.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if application_id == 0 and version == 0 and tables == 0:
+            self._writer.executescript(_SCHEMA)
+        elif application_id != APPLICATION_ID:
+            raise DataUnreadable(f"{self.path} was written by another program (application id {application_id:#x})")
+        elif version != VERSION:
+            raise DataUnreadable(f"{self.path} has data version {version}; this program reads version {VERSION}")

@@ -1,0 +1,30 @@
+"""Counts of what a runtime did, in the units that clouds bill and operators watch."""
+
+from dataclasses import dataclass, field
+
+COMMIT_SIZE_BOUNDS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
+"""Upper bounds of the buckets of ``Meter.commit_sizes``, in calls; a last bucket takes what is larger."""
+
+
+@dataclass(slots=True)
+class Meter:
+    """Plain counters, read at leisure; a runtime only ever adds to them."""
+
+    calls: int = 0
+    wakes: int = 0
+    evictions: int = 0
+    failures: int = 0
+    alarms: int = 0
+    reads: int = 0
+    writes: int = 0
+    deletes: int = 0
+    commits: int = 0
+    commit_failures: int = 0
+    commit_calls: int = 0
+    commit_sizes: list[int] = field(default_factory=lambda: [0] * (len(COMMIT_SIZE_BOUNDS) + 1))
+
+    def committed(self, calls: int) -> None:
+        """Count one commit that carried the changes of ``calls`` calls."""
+        self.commits += 1
+        self.commit_calls += calls
+        self.commit_sizes[next((i for i, bound in enumerate(COMMIT_SIZE_BOUNDS) if calls <= bound), -1)] += 1
