@@ -1,0 +1,176 @@
+"""The bodies and answers of the HTTP interface, as structs: decoder, validator and schema in one."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Raw, Struct
+
+from saywhatwant.message import (
+    DEFAULT_PRIORITY,
+    MAX_TEXT_SETTING,
+    Attempt,
+    Color,
+    Entity,
+    Id,
+    MessageType,
+    Priority,
+    Status,
+    WorkerId,
+)
+
+MAX_CLAIM = 100
+"""Messages that one claim may take."""
+MAX_ENTITIES = 64
+"""Entities that one claim may name."""
+MAX_WAIT_SECONDS = 60
+"""The longest long poll."""
+MAX_PAGE = 1_000
+"""The largest ``limit`` of a list."""
+MAX_ERROR = 1_000
+"""Characters of a failure's reason; more is cut."""
+
+Text = Annotated[str, Meta(max_length=2 * MAX_TEXT_SETTING, description="1 to 5,000 characters (setting) after trimming")]
+Username = Annotated[str, Meta(max_length=1_000, description="1 to 32 characters after trimming, one line")]
+
+
+class PostParams(Struct, frozen=True, rename="camel"):
+    """The part of ``botParams`` that a post may set."""
+
+    entity: Entity | None = None
+    priority: Priority = DEFAULT_PRIORITY
+
+
+class Post(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Body of POST /api/comments. A bot's reply may carry ``workerId`` and ``attempt``, and is fenced by them then."""
+
+    text: Text
+    username: Username
+    color: Color
+    message_type: MessageType = "human"
+    reply_to: Id | None = None
+    bot_params: PostParams = PostParams()
+    worker_id: WorkerId | None = None
+    attempt: Attempt | None = None
+
+
+class Posted(Struct, frozen=True):
+    """Answer to a post."""
+
+    id: str
+    timestamp: int
+    status: Literal["success"] = "success"
+
+
+class Claim(Struct, frozen=True, rename="camel"):
+    """Body of POST /api/queue/claim: with ``messageId`` that message, without it the most urgent ones."""
+
+    worker_id: WorkerId
+    message_id: Id | None = None
+    entities: Annotated[list[Entity], Meta(min_length=1, max_length=MAX_ENTITIES, description="1 to 64 entities")] | None = None
+    limit: Annotated[int, Meta(ge=1, le=MAX_CLAIM, description="1 to 100 messages")] = 1
+    wait: Annotated[float, Meta(ge=0, le=MAX_WAIT_SECONDS, description="0 to 60 seconds to wait for work")] = 0
+
+
+class Claimed(Struct, frozen=True):
+    """Answer to a claim of one message by its id."""
+
+    message: Raw
+    success: Literal[True] = True
+
+
+class ClaimedNext(Struct, frozen=True):
+    """Answer to a claim of the next messages; none when none came in time."""
+
+    messages: list[Raw]
+    success: Literal[True] = True
+
+
+class Reply(Struct, frozen=True):
+    """A bot's answer, written together with the completion."""
+
+    text: Text
+    username: Username | None = None
+    color: Color = "128128128"
+
+
+class Complete(Struct, frozen=True, rename="camel"):
+    """Body of POST /api/queue/complete."""
+
+    message_id: Id
+    worker_id: WorkerId | None = None
+    attempt: Attempt | None = None
+    reply: Reply | None = None
+
+
+class Completed(Struct, frozen=True, omit_defaults=True):
+    """Answer to complete; with a reply, that reply's id and timestamp."""
+
+    success: Literal[True]
+    id: str | None = None
+    timestamp: int | None = None
+
+
+class Extend(Struct, frozen=True, rename="camel"):
+    """Body of POST /api/queue/extend."""
+
+    message_id: Id
+    worker_id: WorkerId
+    attempt: Attempt
+
+
+class Extended(Struct, frozen=True, rename="camel"):
+    """Answer to extend."""
+
+    lease_expires_at: int
+    success: Literal[True] = True
+
+
+class Fail(Struct, frozen=True, rename="camel"):
+    """Body of POST /api/queue/fail. ``retry`` false fails it for good, whatever attempts are left."""
+
+    message_id: Id
+    worker_id: WorkerId
+    attempt: Attempt
+    error: Annotated[str, Meta(max_length=100_000, description="the reason; kept to 1,000 characters")]
+    retry: bool = True
+
+
+class Failed(Struct, frozen=True, rename="camel"):
+    """Answer to fail: where the message stands now, and when it may be claimed again."""
+
+    status: Status
+    retry_at: int | None
+    success: Literal[True] = True
+
+
+class Retry(Struct, frozen=True, rename="camel"):
+    """Body of POST /api/queue/retry."""
+
+    message_id: Id
+
+
+class Done(Struct, frozen=True):
+    """Answer to retry."""
+
+    success: Literal[True] = True
+
+
+class Depth(Struct, frozen=True):
+    """How many messages of one entity stand where."""
+
+    pending: int = 0
+    processing: int = 0
+    complete: int = 0
+    failed: int = 0
+
+
+class Stats(Struct, frozen=True, rename="camel"):
+    """Figures of the queue. ``entities`` has the largest; ``""`` stands for messages to nobody in particular."""
+
+    seq: int
+    messages: int
+    backlog: int
+    backlog_limit: int
+    retention: int
+    backing_off: int
+    depth: Depth
+    entities: dict[str, Depth]

@@ -1,0 +1,64 @@
+"""The refusals of the product; ``worker.problems`` gives each its place in HTTP."""
+
+from durable_objects import Refusal
+
+
+class InvalidField(Refusal):
+    """A value of a request breaks a rule."""
+
+    def __init__(self, field: str, rule: str) -> None:
+        super().__init__(f"{field}: {rule}")
+        self.field = field
+        self.rule = rule
+
+
+class UnknownMessage(Refusal):
+    """No message has this id (it may have been finished long ago and removed)."""
+
+    def __init__(self, field: str, message_id: str) -> None:
+        super().__init__(f"no message has the id {message_id!r}")
+        self.field = field
+
+
+class WrongState(Refusal):
+    """The message is not in the state this call is for."""
+
+
+class NotTheHolder(Refusal):
+    """Another attempt holds the message, or nobody: this holder's lease has passed on (P3)."""
+
+
+class KeyReused(Refusal):
+    """The Idempotency-Key was used for another message (P7)."""
+
+
+class BacklogFull(Refusal):
+    """As much unfinished work as allowed is waiting; what was accepted is safe (P6)."""
+
+
+class TooManyWaiting(Refusal):
+    """As many claims as allowed wait for work already."""
+
+
+class TooManyPosts(Refusal):
+    """This client has posted as often as it may in a minute."""
+
+    def __init__(self, per_minute: int, retry_after_seconds: int) -> None:
+        super().__init__(f"at most {per_minute} posts a minute from one address; try again in {retry_after_seconds} s")
+        self.retry_after_seconds = retry_after_seconds
+
+
+class BodyTooLarge(Refusal):
+    """The request body is over the limit."""
+
+
+class MalformedBody(Refusal):
+    """The request body is not the JSON it should be."""
+
+
+class NotAllowed(Refusal):
+    """The bot token is missing or wrong."""
+
+
+class CrossSite(Refusal):
+    """A page of another site made a browser send this."""

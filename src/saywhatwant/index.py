@@ -1,0 +1,190 @@
+"""The queue's memory: every message where it can be found without a search.
+
+No operation here grows with the backlog beyond the logarithm of sorted lists
+(<https://grantjenks.com/docs/sortedcontainers/performance-at-scale.html>).
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from heapq import merge
+from itertools import islice, takewhile
+from typing import NamedTuple
+
+from sortedcontainers import SortedDict, SortedList
+
+from saywhatwant.message import Message, Status
+
+Deadline = tuple[int, int]
+"""When something ends, then the timestamp of the message it ends for."""
+
+Urgency = tuple[int, int]
+"""Priority, then timestamp: the order of work. Timestamps are unique in an object, so this is too."""
+
+
+class Entry(NamedTuple):
+    """A message, and its bytes: encoded once, stored, read and published as they are."""
+
+    message: Message
+    wire: bytes
+
+
+class Index:
+    """Messages by id, by time, by urgency and by what is due; each placed by its state alone."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, Entry] = {}
+        self._timeline: SortedDict[int, str] = SortedDict()
+        self._ready: SortedList[Urgency] = SortedList()
+        self._ready_by_entity: dict[str | None, SortedList[Urgency]] = {}
+        self._finished: SortedList[int] = SortedList()
+        self._failed: SortedList[int] = SortedList()
+        self._leases: SortedList[Deadline] = SortedList()
+        self._backoffs: SortedList[Deadline] = SortedList()
+        self._depth: Counter[tuple[Status, str | None]] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, message_id: str) -> bool:
+        return message_id in self._entries
+
+    def get(self, message_id: str) -> Message | None:
+        """The message, or None."""
+        entry = self._entries.get(message_id)
+        return entry.message if entry else None
+
+    def wire(self, message_id: str) -> bytes:
+        """The message's bytes."""
+        return self._entries[message_id].wire
+
+    def put(self, message: Message, wire: bytes) -> None:
+        """Add a message, or replace it by its new state."""
+        old = self._entries.get(message.id)
+        if old is None:
+            self._timeline[message.timestamp] = message.id
+        else:
+            self._displace(old.message)
+        self._entries[message.id] = Entry(message, wire)
+        self._place(message)
+
+    def remove(self, message: Message) -> None:
+        """Forget a message."""
+        self._displace(message)
+        del self._entries[message.id]
+        del self._timeline[message.timestamp]
+
+    def _place(self, message: Message) -> None:
+        params = message.bot_params
+        self._depth[params.status, params.entity] += 1
+        match params.status:
+            case "pending" if params.retry_at is not None:
+                self._backoffs.add((params.retry_at, message.timestamp))
+            case "pending":
+                urgency = (params.priority, message.timestamp)
+                self._ready.add(urgency)
+                if params.entity not in self._ready_by_entity:
+                    self._ready_by_entity[params.entity] = SortedList()
+                self._ready_by_entity[params.entity].add(urgency)
+            case "processing":
+                self._leases.add((_lease_end(message), message.timestamp))
+            case "complete":
+                self._finished.add(message.timestamp)
+            case "failed":
+                self._finished.add(message.timestamp)
+                self._failed.add(message.timestamp)
+
+    def _displace(self, message: Message) -> None:
+        params = message.bot_params
+        depth = self._depth[params.status, params.entity]
+        if depth == 1:
+            del self._depth[params.status, params.entity]
+        else:
+            self._depth[params.status, params.entity] = depth - 1
+        match params.status:
+            case "pending" if params.retry_at is not None:
+                self._backoffs.remove((params.retry_at, message.timestamp))
+            case "pending":
+                urgency = (params.priority, message.timestamp)
+                self._ready.remove(urgency)
+                of_entity = self._ready_by_entity[params.entity]
+                of_entity.remove(urgency)
+                if not of_entity:
+                    del self._ready_by_entity[params.entity]
+            case "processing":
+                self._leases.remove((_lease_end(message), message.timestamp))
+            case "complete":
+                self._finished.remove(message.timestamp)
+            case "failed":
+                self._finished.remove(message.timestamp)
+                self._failed.remove(message.timestamp)
+
+    @property
+    def backlog(self) -> int:
+        """Messages whose work is not finished."""
+        return len(self._entries) - len(self._finished)
+
+    @property
+    def backing_off(self) -> int:
+        """Pending messages that are not claimable yet."""
+        return len(self._backoffs)
+
+    @property
+    def last_timestamp(self) -> int:
+        """The newest message's timestamp; 0 when there is none."""
+        return self._timeline.peekitem()[0] if self._timeline else 0
+
+    @property
+    def next_deadline(self) -> int | None:
+        """When the next lease or backoff ends."""
+        return min((deadlines[0][0] for deadlines in (self._leases, self._backoffs) if deadlines), default=None)
+
+    def due(self, now: int, limit: int) -> list[Message]:
+        """Up to ``limit`` messages whose lease or backoff has ended, the longest overdue first."""
+        deadlines = takewhile(lambda deadline: deadline[0] <= now, merge(self._leases, self._backoffs))
+        return [self._at(timestamp) for _, timestamp in islice(deadlines, limit)]
+
+    def oldest_finished(self, keep: int, limit: int) -> list[Message]:
+        """Up to ``limit`` finished messages, oldest first, of those beyond the newest ``keep``."""
+        surplus = len(self._finished) - keep
+        if surplus <= 0:
+            return []
+        return [self._at(timestamp) for timestamp in islice(self._finished, min(surplus, limit))]
+
+    def ready(self, limit: int, entities: Iterable[str | None] | None = None) -> list[Message]:
+        """Up to ``limit`` claimable messages in order of urgency, of all entities or of these."""
+        order: Iterable[Urgency]
+        if entities is None:
+            order = self._ready
+        else:
+            order = merge(*(self._ready_by_entity[entity] for entity in set(entities) if entity in self._ready_by_entity))
+        return [self._at(timestamp) for _, timestamp in islice(order, limit)]
+
+    def held(self, limit: int) -> list[Message]:
+        """Up to ``limit`` messages that bots hold, the lease that ends first in front."""
+        return [self._at(timestamp) for _, timestamp in islice(self._leases, limit)]
+
+    def waiting(self, limit: int) -> list[Message]:
+        """Up to ``limit`` messages that back off, the next one first."""
+        return [self._at(timestamp) for _, timestamp in islice(self._backoffs, limit)]
+
+    def failed(self, limit: int) -> list[Message]:
+        """Up to ``limit`` failed messages, the newest first."""
+        return [self._at(timestamp) for timestamp in islice(reversed(self._failed), limit)]
+
+    def since(self, timestamp: int, *, newest_first: bool) -> Iterator[bytes]:
+        """The bytes of every message younger than ``timestamp``."""
+        for at in self._timeline.irange(minimum=timestamp, inclusive=(False, True), reverse=newest_first):
+            yield self._entries[self._timeline[at]].wire
+
+    def depth(self) -> dict[tuple[Status, str | None], int]:
+        """How many messages there are of each status and entity."""
+        return dict(self._depth)
+
+    def _at(self, timestamp: int) -> Message:
+        return self._entries[self._timeline[timestamp]].message
+
+
+def _lease_end(message: Message) -> int:
+    end = message.bot_params.lease_expires_at
+    assert end is not None  # noqa: S101 - a message is held only under a lease
+    return end

@@ -1,0 +1,116 @@
+"""The message: these structs are the wire format, what is stored, and the schema."""
+
+import re
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from saywhatwant.errors import InvalidField
+
+MessageType = Literal["human", "AI"]
+Status = Literal["pending", "processing", "complete", "failed"]
+
+ID_LENGTH = 10
+ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
+MAX_USERNAME = 32
+MAX_TEXT_SETTING = 20_000
+"""The most that the setting for the longest text may be: any such message fits one storage value."""
+MAX_PRIORITY = 99
+DEFAULT_PRIORITY = 50
+MAX_ENTITY = 64
+
+Id = Annotated[str, Meta(pattern=r"^[a-z0-9]{10}$", description="10 characters of a-z and 0-9")]
+Color = Annotated[
+    str,
+    Meta(
+        pattern=r"^([01][0-9][0-9]|2[0-4][0-9]|25[0-5]){3}$",
+        description="nine digits RRRGGGBBB, each triple 000 to 255",
+        examples=["169080199"],
+    ),
+]
+Entity = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,64}$", description="a plain name: 1 to 64 characters of a-z, 0-9 and -")]
+Priority = Annotated[int, Meta(ge=0, le=MAX_PRIORITY, description="0 (most urgent) to 99")]
+Attempt = Annotated[int, Meta(ge=1, le=1_000_000, description="the number of the claim, 1 or more")]
+WorkerId = Annotated[str, Meta(min_length=1, max_length=128, description="the worker's name, 1 to 128 characters")]
+
+
+class BotParams(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A message as work: where it stands and who holds it. Times are milliseconds since 1970."""
+
+    status: Status
+    priority: Priority = DEFAULT_PRIORITY
+    entity: str | None = None
+    claimed_by: str | None = None
+    claimed_at: int | None = None
+    completed_at: int | None = None
+    attempt: int = 0
+    """How many times it has been claimed; the fencing token."""
+    tries: int = 0
+    """Those of its attempts that count towards the limit; an operator's retry sets this back."""
+    lease_expires_at: int | None = None
+    retry_at: int | None = None
+    """Set while it backs off after a failure: still pending, but not claimable before."""
+    error: str | None = None
+    """Why the last attempt ended without an answer."""
+    answered_by: str | None = None
+    """The id of its one AI answer."""
+    answered_at: int | None = None
+    """The timestamp of its one AI answer."""
+
+
+class Message(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A message on the wall."""
+
+    id: Id
+    timestamp: int
+    text: str
+    username: str
+    color: str
+    message_type: MessageType
+    reply_to: str | None
+    bot_params: BotParams
+    seq: int = 0
+    """The commit of its object that last changed it."""
+
+
+class NewMessage(Struct, frozen=True, kw_only=True):
+    """What somebody wants on the wall, checked and trimmed."""
+
+    text: str
+    username: str
+    color: str
+    message_type: MessageType = "human"
+    reply_to: str | None = None
+    entity: str | None = None
+    priority: int = DEFAULT_PRIORITY
+    worker_id: str | None = None
+    attempt: int | None = None
+
+
+encode = msgspec.json.Encoder().encode
+decode = msgspec.json.Decoder(Message).decode
+
+# Tab and line breaks are text; other control characters could steer a reader's terminal and never are.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTROL_OR_BREAK = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
+
+
+def clean_text(text: str, max_chars: int, field: str = "text") -> str:
+    """``text`` trimmed; raises ``InvalidField`` when it is empty, over ``max_chars``, or has control characters."""
+    text = text.strip()
+    if not 1 <= len(text) <= max_chars:
+        raise InvalidField(field, f"must have 1 to {max_chars} characters after trimming; it has {len(text)}")
+    if _CONTROL.search(text):
+        raise InvalidField(field, "must not contain NUL or other control characters (tab and line breaks are fine)")
+    return text
+
+
+def clean_username(username: str, field: str = "username") -> str:
+    """``username`` trimmed; raises ``InvalidField`` when it is empty, over 32 characters, or more than one line."""
+    username = username.strip()
+    if not 1 <= len(username) <= MAX_USERNAME:
+        raise InvalidField(field, f"must have 1 to {MAX_USERNAME} characters after trimming; it has {len(username)}")
+    if _CONTROL_OR_BREAK.search(username):
+        raise InvalidField(field, "must not contain control characters or line breaks")
+    return username
