@@ -118,7 +118,7 @@ class MessageQueue(DurableObject):
         """The messages younger than ``since``; with ``limit`` the first ones in the order asked for (P5)."""
         if since >= self._index.last_timestamp:
             return Page(self.ctx.seq, [])
-        messages = []
+        messages: list[Raw] = []
         for wire in self._index.since(since, newest_first=newest_first):
             if len(messages) == limit:
                 break
