@@ -48,7 +48,7 @@ class GroupCommit:
     ``finish``. ``landed`` and ``broken`` hear of each object whose changes are durable, or gone; ``deliver`` takes events.
     """
 
-    def __init__(  # noqa: PLR0913 - its seams with a runtime, one function each
+    def __init__(
         self,
         *,
         meter: Meter,

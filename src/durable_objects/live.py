@@ -99,7 +99,7 @@ class LiveObject(Generic[ObjectT]):
         "on_disk", "random", "seq", "storage", "used",
     )  # fmt: skip
 
-    def __init__(  # noqa: PLR0913 - the parts of an object's world, named where they are used
+    def __init__(
         self,
         object_id: str,
         name: str,

@@ -28,6 +28,9 @@ MAX_PAGE = 1_000
 MAX_ERROR = 1_000
 """Characters of a failure's reason; more is cut."""
 
+Wire = Annotated[Raw, Meta(extra_json_schema={"$ref": "#/components/schemas/Message"})]
+"""A message as it was encoded once."""
+
 Text = Annotated[str, Meta(max_length=2 * MAX_TEXT_SETTING, description="1 to 5,000 characters (setting) after trimming")]
 Username = Annotated[str, Meta(max_length=1_000, description="1 to 32 characters after trimming, one line")]
 
@@ -73,14 +76,14 @@ class Claim(Struct, frozen=True, rename="camel"):
 class Claimed(Struct, frozen=True):
     """Answer to a claim of one message by its id."""
 
-    message: Raw
+    message: Wire
     success: Literal[True] = True
 
 
 class ClaimedNext(Struct, frozen=True):
     """Answer to a claim of the next messages; none when none came in time."""
 
-    messages: list[Raw]
+    messages: list[Wire]
     success: Literal[True] = True
 
 

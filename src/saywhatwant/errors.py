@@ -62,3 +62,7 @@ class NotAllowed(Refusal):
 
 class CrossSite(Refusal):
     """A page of another site made a browser send this."""
+
+
+class NotReady(Refusal):
+    """The server can not do its work at the moment."""

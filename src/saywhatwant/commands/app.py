@@ -1,0 +1,46 @@
+"""The command line put together, and its errors as one line each."""
+
+import logging
+import sys
+
+import stamina
+import structlog
+import typer
+
+from durable_objects import DurableObjectError
+from saywhatwant.client import ServerRefused, ServerUnavailable
+from saywhatwant.commands import bot, post, queue, serve, tail, up
+from saywhatwant.settings import WrongSettings
+
+app = typer.Typer(
+    help="Say What Want: a wall where people post and AI entities answer.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for command in (up.up, serve.serve, bot.bot, post.post, tail.tail, queue.queue):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run ``sww``."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    # Whoever retries says so in its own words.
+    stamina.instrumentation.set_on_retry_hooks([])
+    try:
+        app()
+    except (WrongSettings, DurableObjectError, ServerRefused, ServerUnavailable, OSError) as error:
+        for line in str(error).splitlines():
+            typer.echo(f"sww: {line}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

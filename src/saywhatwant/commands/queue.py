@@ -1,0 +1,77 @@
+"""``sww queue``: what is pending, held and failed."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from saywhatwant.calls import MAX_PAGE, Stats
+from saywhatwant.client import WallClient
+from saywhatwant.commands.options import PATIENCE_SECONDS, Url, server_of
+from saywhatwant.commands.tail import printable
+from saywhatwant.message import Message
+from saywhatwant.settings import load
+
+STATES = ("pending", "waiting", "held", "failed")
+
+
+def queue(
+    url: Url = None,
+    limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE, help="Show at most so many of each kind.")] = 10,
+) -> None:
+    """Show the work: what is pending, what waits for a retry, what bots hold, what failed and why."""
+    settings = load()
+    stats, listings = asyncio.run(_fetch(server_of(url, settings), settings.token, limit))
+    console = Console(highlight=False)
+    depth = stats.depth
+    console.print(
+        f"{depth.pending} pending ({stats.backing_off} of them wait for a retry), {depth.processing} held, "
+        f"{depth.failed} failed, {depth.complete} complete; backlog {stats.backlog} of {stats.backlog_limit}"
+    )
+    if any(listings.values()):
+        console.print(_table(listings))
+
+
+async def _fetch(url: str, token: str | None, limit: int) -> tuple[Stats, dict[str, list[Message]]]:
+    async with WallClient(url, token, patience_seconds=PATIENCE_SECONDS) as client:
+        return await client.stats(), {state: await client.listing(state, limit) for state in STATES}
+
+
+def _table(listings: dict[str, list[Message]]) -> Table:
+    table = Table("state", "id", "age", "entity", "prio", "attempt", "by", "note", "text", box=None, pad_edge=False)
+    for state, messages in listings.items():
+        for message in messages:
+            params = message.bot_params
+            table.add_row(
+                state,
+                message.id,
+                _span(message.timestamp),
+                params.entity or "(anyone)",
+                str(params.priority),
+                str(params.attempt),
+                params.claimed_by or "",
+                _note(state, message),
+                printable(message.text)[:60],
+            )
+    return table
+
+
+def _note(state: str, message: Message) -> str:
+    params = message.bot_params
+    if state == "held":
+        return f"lease ends in {_span(params.lease_expires_at)}"
+    if state == "waiting":
+        return f"retry in {_span(params.retry_at)}: {params.error}"
+    return params.error or ""
+
+
+def _span(at_ms: int | None) -> str:
+    """The time between now and then, in words of one unit."""
+    seconds = abs(datetime.now(UTC).timestamp() - (at_ms or 0) / 1_000)
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

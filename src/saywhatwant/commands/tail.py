@@ -1,0 +1,69 @@
+"""``sww tail``: follow the wall in the terminal."""
+
+import asyncio
+from datetime import datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from saywhatwant.client import ServerUnavailable, WallClient
+from saywhatwant.commands.options import PATIENCE_SECONDS, Url, server_of
+from saywhatwant.message import Message
+from saywhatwant.settings import load
+
+POLL_SECONDS = 0.5
+PAGE = 200
+
+
+def tail(
+    url: Url = None,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, max=PAGE, help="Show so many older messages first.")] = 10,
+    follow: Annotated[bool, typer.Option(help="Go on with what comes.")] = True,
+) -> None:
+    """Follow the wall."""
+    settings = load()
+    asyncio.run(_tail(server_of(url, settings), settings.token, lines, follow=follow))
+
+
+async def _tail(url: str, token: str | None, lines: int, *, follow: bool) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    async with WallClient(url, token, patience_seconds=PATIENCE_SECONDS) as client:
+        newest = await client.read(limit=max(lines, 1), order="desc")
+        since = newest[0].timestamp if newest else 0
+        for message in reversed(newest[:lines]):
+            console.print(_line(message))
+        while follow:
+            try:
+                messages = await client.read(since, PAGE)
+            except ServerUnavailable as error:
+                console.print(Text(f"{error}; trying on", style="dim"))
+                continue
+            for message in messages:
+                console.print(_line(message))
+                since = message.timestamp
+            if len(messages) < PAGE:
+                await asyncio.sleep(POLL_SECONDS)
+
+
+def _line(message: Message) -> Text:
+    red, green, blue = (int(message.color[at : at + 3]) for at in (0, 3, 6))
+    at = datetime.fromtimestamp(message.timestamp / 1_000).astimezone()
+    line = Text(f"{at:%H:%M:%S} ", style="dim")
+    line.append(message.username, style=f"bold rgb({red},{green},{blue})")
+    if message.reply_to is None and message.bot_params.entity:
+        line.append(f" to {message.bot_params.entity}", style="dim")
+    line.append(f" {printable(message.text)}", style="default")
+    line.append(f"  {message.id}", style="dim")
+    if message.reply_to is not None:
+        line.append(f" answers {message.reply_to}", style="dim")
+    return line
+
+
+def printable(text: str) -> str:
+    """The text without what could steer a terminal or turn its direction; line breaks are shown."""
+    return "".join(
+        "⏎" if char == "\n" else char if char.isprintable() else "" if char == "\r" else " " if char == "\t" else "�"
+        for char in text
+    )

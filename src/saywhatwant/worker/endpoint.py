@@ -1,0 +1,104 @@
+"""From an ASGI request to a handler and back: one operation of the HTTP interface."""
+
+from collections.abc import Awaitable, Callable
+from functools import lru_cache
+from time import perf_counter
+from typing import Generic, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from saywhatwant.errors import BodyTooLarge, MalformedBody
+from saywhatwant.worker.problems import invalid, problem
+
+T = TypeVar("T")
+
+Handler = Callable[[Request], Awaitable[Response]]
+Count = Callable[[int, float], None]
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Endpoint:
+    """An operation as an ASGI app: runs its handler, turns refusals into problems, counts."""
+
+    def __init__(self, handler: Handler, count: Count) -> None:
+        self._handler = handler
+        self._count = count
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = perf_counter()
+        try:
+            response = await self._handler(Request(scope, receive))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a problem
+            response = problem(error)
+        await response(scope, receive, send)
+        self._count(response.status_code, perf_counter() - started)
+
+
+class JSON(Response):
+    """A struct as JSON, with as little ado as a response can be made."""
+
+    media_type = "application/json"
+
+    def __init__(self, content: object, status_code: int = 200, etag: int | None = None) -> None:
+        self.status_code = status_code
+        self.background = None
+        self.body = _encode(content)
+        self.raw_headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(self.body))]
+        if etag is not None:
+            self.raw_headers.append((b"etag", b'"%d"' % etag))
+
+
+class BodyReader(Generic[T]):
+    """Reads bodies of one type, of up to ``max_bytes``.
+
+    Whatever the content type says, a body must be JSON: ``curl -d`` says it is a form.
+    """
+
+    def __init__(self, body: type[T], max_bytes: int) -> None:
+        self._decode = msgspec.json.Decoder(body).decode
+        self._max_bytes = max_bytes
+
+    async def read(self, request: Request) -> T:
+        """The decoded body; raises ``BodyTooLarge``, ``MalformedBody`` or ``InvalidField``."""
+        receive = request.receive
+        message = await receive()
+        body = message.get("body", b"")
+        while message.get("more_body"):
+            if len(body) > self._max_bytes:
+                break
+            message = await receive()
+            body += message.get("body", b"")
+        if message["type"] == "http.disconnect":
+            raise MalformedBody("the client went away before its body was complete")
+        if len(body) > self._max_bytes:
+            raise BodyTooLarge(f"the body has more than {self._max_bytes} bytes")
+        try:
+            return self._decode(body)
+        except msgspec.ValidationError as error:
+            raise invalid(error, "body") from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise MalformedBody(f"the body is not JSON in UTF-8: {error}") from None
+
+
+class QueryReader(Generic[T]):
+    """Reads query strings of one type. Readers poll with the same few, so the last ones are remembered."""
+
+    def __init__(self, query: type[T]) -> None:
+        self._query = query
+        self._parse = lru_cache(maxsize=1_024)(self._parse_new)
+
+    def read(self, request: Request) -> T:
+        """The parameters; raises ``InvalidField``."""
+        return self._parse(request.scope["query_string"])
+
+    def _parse_new(self, query_string: bytes) -> T:
+        values = dict(parse_qsl(query_string.decode("latin-1"), keep_blank_values=True))
+        try:
+            return msgspec.convert(values, self._query, strict=False)
+        except msgspec.ValidationError as error:
+            raise invalid(error, "query") from None

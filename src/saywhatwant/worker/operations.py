@@ -1,0 +1,161 @@
+"""The HTTP interface as a table: every call's route, what it takes and what it gives.
+
+The app makes its routes from it and the OpenAPI document its paths; the structs named here decode, validate and describe.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from saywhatwant import calls
+from saywhatwant.message import Entity, Message
+
+MAX_SINCE = 2**53 - 1
+"""The largest integer that every JSON reader takes."""
+
+Since = Annotated[int, Meta(ge=0, le=MAX_SINCE, description="milliseconds since 1970: only messages younger than this")]
+Limit = Annotated[int, Meta(ge=1, le=calls.MAX_PAGE, description="1 to 1,000 messages")]
+
+
+class Read(Struct, frozen=True):
+    """Query of GET /api/comments. Without ``limit`` it gives everything younger than ``since``."""
+
+    since: Since = 0
+    limit: Limit | None = None
+    order: Literal["asc", "desc"] = "desc"
+
+
+class Pending(Struct, frozen=True):
+    """Query of GET /api/queue/pending."""
+
+    limit: Limit = 10
+    entity: Entity | None = None
+
+
+class Listing(Struct, frozen=True):
+    """Query of GET /api/queue/messages: ``waiting`` messages back off after a failure."""
+
+    state: Literal["pending", "waiting", "held", "failed"] = "pending"
+    limit: Limit = 100
+
+
+class Health(Struct, frozen=True):
+    """Answer of the probes."""
+
+    status: Literal["alive", "ready"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """One call, handled by a method of ``routes.Api``; ``answers`` is what it may give, ``refusals`` how else it may end."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    handler: str
+    summary: str
+    answers: tuple[Any, ...]
+    body: type | None = None
+    query: type | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    token: bool = False
+    refusals: tuple[int, ...] = ()
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    # Routes are tried in order: the busiest first.
+    Operation(
+        method="GET",
+        path="/api/comments",
+        handler="read",
+        summary="Read the wall, newest first; with order=asc and limit, page by page",
+        query=Read,
+        answers=(list[Message],),
+        headers=(("If-None-Match", "the ETag of an earlier answer to this URL: 304 when nothing has changed since"),),
+        refusals=(304, 422),
+    ),
+    Operation(
+        method="POST",
+        path="/api/comments",
+        handler="post",
+        summary="Put a message on the wall; as AI with replyTo, answer one (needs the bot token)",
+        body=calls.Post,
+        answers=(calls.Posted,),
+        headers=(("Idempotency-Key", "1 to 255 printable ASCII characters: a repetition gets the first answer"),),
+        refusals=(400, 401, 404, 409, 413, 422, 429, 503),
+    ),
+    Operation(
+        method="GET",
+        path="/api/queue/pending",
+        handler="pending",
+        summary="List the claimable messages, most urgent first",
+        query=Pending,
+        answers=(list[Message],),
+        token=True,
+        refusals=(422,),
+    ),
+    Operation(
+        method="POST",
+        path="/api/queue/claim",
+        handler="claim",
+        summary="Hold a message by its id, or the most urgent ones, waiting for them if need be",
+        body=calls.Claim,
+        answers=(calls.Claimed, calls.ClaimedNext),
+        token=True,
+        refusals=(400, 404, 409, 413, 422, 503),
+    ),
+    Operation(
+        method="POST",
+        path="/api/queue/complete",
+        handler="complete",
+        summary="Finish a message, together with its reply",
+        body=calls.Complete,
+        answers=(calls.Completed,),
+        token=True,
+        refusals=(400, 404, 409, 413, 422, 503),
+    ),
+    Operation(
+        method="POST",
+        path="/api/queue/extend",
+        handler="extend",
+        summary="Give a sign of life: the lease begins anew",
+        body=calls.Extend,
+        answers=(calls.Extended,),
+        token=True,
+        refusals=(400, 404, 409, 413, 422, 503),
+    ),
+    Operation(
+        method="POST",
+        path="/api/queue/fail",
+        handler="fail",
+        summary="Give a message up: pending again after a backoff, or failed",
+        body=calls.Fail,
+        answers=(calls.Failed,),
+        token=True,
+        refusals=(400, 404, 409, 413, 422, 503),
+    ),
+    Operation(
+        method="POST",
+        path="/api/queue/retry",
+        handler="retry",
+        summary="Make a failed message pending again, with all its attempts",
+        body=calls.Retry,
+        answers=(calls.Done,),
+        token=True,
+        refusals=(400, 404, 409, 413, 422, 503),
+    ),
+    Operation(
+        method="GET",
+        path="/api/queue/messages",
+        handler="listing",
+        summary="List messages by where they stand: pending, waiting for a retry, held, failed",
+        query=Listing,
+        answers=(list[Message],),
+        token=True,
+        refusals=(422,),
+    ),
+    Operation(method="GET", path="/api/stats", handler="stats", summary="Figures of the queue", answers=(calls.Stats,)),
+    Operation(method="GET", path="/metrics", handler="metrics", summary="Figures for Prometheus", answers=(str,)),
+    Operation(method="GET", path="/healthz", handler="healthz", summary="Is the process alive", answers=(Health,)),
+    Operation(method="GET", path="/readyz", handler="readyz", summary="Can it do its work", answers=(Health,), refusals=(503,)),
+)

@@ -1,0 +1,104 @@
+"""Every refusal as ``application/problem+json`` (RFC 9457), in this one place (P8)."""
+
+import logging
+import re
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from durable_objects import CommitFailed, ObjectFailed, Overloaded, RuntimeClosed
+from saywhatwant import errors
+
+log = logging.getLogger("saywhatwant")
+
+RETRY_SECONDS = 1
+"""What ``Retry-After`` says where nothing better is known."""
+
+
+class Problem(Struct, frozen=True, omit_defaults=True):
+    """The body of a refusal. ``field`` is the path of the offending value, ``rule`` what it must be."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    field: str | None = None
+    rule: str | None = None
+
+
+class Kind(NamedTuple):
+    """A kind of problem: its status, its name in the type's URN, and its title."""
+
+    status: int
+    name: str
+    title: str
+
+
+_KINDS: dict[type[BaseException], Kind] = {
+    errors.InvalidField: Kind(422, "invalid-field", "A value breaks a rule"),
+    errors.MalformedBody: Kind(400, "malformed-body", "The body is not what it should be"),
+    errors.BodyTooLarge: Kind(413, "body-too-large", "The body is too large"),
+    errors.NotAllowed: Kind(401, "not-allowed", "The bot token is missing or wrong"),
+    errors.CrossSite: Kind(403, "cross-site", "Pages of other sites may not do this"),
+    errors.UnknownMessage: Kind(404, "unknown-message", "There is no such message"),
+    errors.WrongState: Kind(409, "wrong-state", "The message is in another state"),
+    errors.NotTheHolder: Kind(409, "not-the-holder", "The lease has passed on"),
+    errors.KeyReused: Kind(422, "key-reused", "The Idempotency-Key was used for another message"),
+    errors.TooManyPosts: Kind(429, "too-many-posts", "Too many posts"),
+    errors.BacklogFull: Kind(503, "backlog-full", "Too much work is waiting"),
+    errors.TooManyWaiting: Kind(503, "too-many-waiting", "Too many claims are waiting"),
+    errors.NotReady: Kind(503, "not-ready", "The server is not ready"),
+    CommitFailed: Kind(503, "not-written", "The data could not be written"),
+    Overloaded: Kind(503, "overloaded", "Too many calls are waiting"),
+    RuntimeClosed: Kind(503, "stopping", "The server is starting or stopping"),
+    ObjectFailed: Kind(500, "failed", "Something went wrong in here"),
+}
+_UNEXPECTED = Kind(500, "failed", "Something went wrong in here")
+_FIELD = re.compile(r"^(?P<rule>.*) - at `\$\.?(?P<field>.*)`$", re.DOTALL)
+
+
+def invalid(error: msgspec.ValidationError, root: str) -> errors.InvalidField:
+    """What a decoder found wrong, as our own error; ``root`` names the whole where no field of it is to blame."""
+    if match := _FIELD.match(str(error)):
+        return errors.InvalidField(match["field"] or root, match["rule"])
+    if match := re.match(r"^Object missing required field `(?P<field>[^`]*)`", str(error)):
+        return errors.InvalidField(match["field"], "is required")
+    return errors.InvalidField(root, str(error))
+
+
+def problem(error: Exception) -> Response:
+    """The response that says what was wrong."""
+    if isinstance(error, HTTPException):
+        kind = Kind(error.status_code, "http", error.detail)
+        return problem_response(kind, _DETAILS.get(error.status_code, error.detail), headers=dict(error.headers or {}))
+    kind = _KINDS.get(type(error), _UNEXPECTED)
+    if kind.status == _UNEXPECTED.status:
+        log.error("unexpected error", exc_info=error)
+        return problem_response(kind, "the server's log has the details; nothing was changed")
+    headers = {}
+    if kind.status in {429, 503}:
+        headers["Retry-After"] = str(getattr(error, "retry_after_seconds", RETRY_SECONDS))
+    if kind.status == 401:  # noqa: PLR2004 - as HTTP names it
+        headers["WWW-Authenticate"] = "Bearer"
+    return problem_response(kind, str(error), getattr(error, "field", None), getattr(error, "rule", None), headers)
+
+
+_DETAILS = {
+    404: "nothing is served at this path; /api/docs lists what is",
+    405: "this path does not take this method; /api/docs lists what it takes",
+}
+
+
+def problem_response(
+    kind: Kind,
+    detail: str,
+    field: str | None = None,
+    rule: str | None = None,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    """A problem as a response."""
+    body = Problem(f"urn:saywhatwant:problem:{kind.name}", kind.title, kind.status, detail, field, rule)
+    return Response(msgspec.json.encode(body), kind.status, headers, "application/problem+json")

@@ -1,0 +1,207 @@
+"""The HTTP interface: each call's route, what it takes and gives, and its handler."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from durable_objects import Stub
+from saywhatwant import calls
+from saywhatwant.errors import InvalidField, NotReady
+from saywhatwant.message import NewMessage, clean_text, clean_username
+from saywhatwant.queue import MessageQueue
+from saywhatwant.worker.access import BotAccess, PostRate
+from saywhatwant.worker.endpoint import JSON, BodyReader, QueryReader
+from saywhatwant.worker.metrics import Metrics
+from saywhatwant.worker.operations import Listing, Pending, Read
+from saywhatwant.worker.waiting import WaitingRoom
+
+MAX_KEY_CHARS = 255
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What the worker asks of a message beyond its shape."""
+
+    max_text: int
+    entities: frozenset[str]
+    open_entities: bool
+
+    @property
+    def max_body_bytes(self) -> int:
+        """The longest text, each character in JSON's longest escape (12 bytes), and room for the rest."""
+        return 12 * self.max_text + 4_096
+
+
+class Api:
+    """The handlers. They check who may, read the request, call the object, and answer."""
+
+    def __init__(
+        self,
+        queue: Stub[MessageQueue],
+        *,
+        rules: Rules,
+        access: BotAccess,
+        rate: PostRate,
+        room: WaitingRoom,
+        metrics: Metrics,
+        trouble: Callable[[], str | None],
+    ) -> None:
+        self._queue = queue
+        self._rules = rules
+        self._access = access
+        self._rate = rate
+        self._room = room
+        self._metrics = metrics
+        self._trouble = trouble
+        max_bytes = rules.max_body_bytes
+        self._post = BodyReader(calls.Post, max_bytes)
+        self._claim = BodyReader(calls.Claim, max_bytes)
+        self._complete = BodyReader(calls.Complete, max_bytes)
+        self._extend = BodyReader(calls.Extend, max_bytes)
+        self._fail = BodyReader(calls.Fail, max_bytes)
+        self._retry = BodyReader(calls.Retry, max_bytes)
+        self._read = QueryReader(Read)
+        self._pending = QueryReader(Pending)
+        self._listing = QueryReader(Listing)
+
+    # -- The wall
+
+    async def post(self, request: Request) -> Response:
+        """POST /api/comments."""
+        body = await self._post.read(request)
+        if body.message_type == "AI":
+            self._access.check(request)
+        else:
+            self._rate.check(request)
+        new = self._checked(body)
+        return JSON(await self._queue.call(MessageQueue.post, new, _idempotency_key(request)))
+
+    async def read(self, request: Request) -> Response:
+        """GET /api/comments."""
+        query = self._read.read(request)
+        page = await self._queue.call(MessageQueue.read, query.since, query.limit, newest_first=query.order == "desc")
+        if request.headers.get("if-none-match") == f'"{page.seq}"':
+            return Response(status_code=304, headers={"etag": f'"{page.seq}"'})
+        return JSON(page.messages, etag=page.seq)
+
+    # -- The work
+
+    async def pending(self, request: Request) -> Response:
+        """GET /api/queue/pending."""
+        self._access.check(request)
+        query = self._pending.read(request)
+        return JSON(await self._queue.call(MessageQueue.pending, query.limit, query.entity))
+
+    async def listing(self, request: Request) -> Response:
+        """GET /api/queue/messages."""
+        self._access.check(request)
+        query = self._listing.read(request)
+        match query.state:
+            case "pending":
+                messages = await self._queue.call(MessageQueue.pending, query.limit)
+            case "waiting":
+                messages = await self._queue.call(MessageQueue.waiting, query.limit)
+            case "held":
+                messages = await self._queue.call(MessageQueue.held, query.limit)
+            case "failed":
+                messages = await self._queue.call(MessageQueue.failed, query.limit)
+        return JSON(messages)
+
+    async def claim(self, request: Request) -> Response:
+        """POST /api/queue/claim."""
+        self._access.check(request)
+        body = await self._claim.read(request)
+        if body.message_id is not None:
+            return JSON(calls.Claimed(await self._queue.call(MessageQueue.claim, body.message_id, body.worker_id)))
+        entities = None if body.entities is None else tuple(body.entities)
+        found = await self._room.claim(body.worker_id, entities, body.limit, body.wait, lambda: _disconnected(request))
+        return JSON(calls.ClaimedNext(found))
+
+    async def complete(self, request: Request) -> Response:
+        """POST /api/queue/complete."""
+        self._access.check(request)
+        body = await self._complete.read(request)
+        reply = body.reply
+        if reply is not None:
+            reply = calls.Reply(
+                text=clean_text(reply.text, self._rules.max_text, "reply.text"),
+                username=None if reply.username is None else clean_username(reply.username, "reply.username"),
+                color=reply.color,
+            )
+        done = await self._queue.call(MessageQueue.complete, body.message_id, body.worker_id, body.attempt, reply)
+        return JSON(done)
+
+    async def extend(self, request: Request) -> Response:
+        """POST /api/queue/extend."""
+        self._access.check(request)
+        body = await self._extend.read(request)
+        return JSON(await self._queue.call(MessageQueue.extend, body.message_id, body.worker_id, body.attempt))
+
+    async def fail(self, request: Request) -> Response:
+        """POST /api/queue/fail."""
+        self._access.check(request)
+        body = await self._fail.read(request)
+        failed = await self._queue.call(
+            MessageQueue.fail, body.message_id, body.worker_id, body.attempt, body.error, retry=body.retry
+        )
+        return JSON(failed)
+
+    async def retry(self, request: Request) -> Response:
+        """POST /api/queue/retry."""
+        self._access.check(request)
+        body = await self._retry.read(request)
+        await self._queue.call(MessageQueue.retry, body.message_id)
+        return JSON(calls.Done())
+
+    # -- Figures and probes
+
+    async def stats(self, _: Request) -> Response:
+        """GET /api/stats."""
+        return JSON(await self._queue.call(MessageQueue.stats))
+
+    async def metrics(self, _: Request) -> Response:
+        """GET /metrics."""
+        stats = await self._queue.call(MessageQueue.stats)
+        return Response(self._metrics.exposition(stats, len(self._room)), media_type="text/plain; version=0.0.4")
+
+    async def healthz(self, _: Request) -> Response:
+        """GET /healthz."""
+        return JSON({"status": "alive"})
+
+    async def readyz(self, _: Request) -> Response:
+        """GET /readyz."""
+        if trouble := self._trouble():
+            raise NotReady(trouble)
+        await self._queue.call(MessageQueue.stats)
+        return JSON({"status": "ready"})
+
+    def _checked(self, body: calls.Post) -> NewMessage:
+        entity = body.bot_params.entity
+        if entity is not None and not self._rules.open_entities and entity not in self._rules.entities:
+            known = ", ".join(sorted(self._rules.entities))
+            raise InvalidField("botParams.entity", f"must be one of the entities that answer here: {known}")
+        return NewMessage(
+            text=clean_text(body.text, self._rules.max_text),
+            username=clean_username(body.username),
+            color=body.color,
+            message_type=body.message_type,
+            reply_to=body.reply_to,
+            entity=entity,
+            priority=body.bot_params.priority,
+            worker_id=body.worker_id,
+            attempt=body.attempt,
+        )
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _idempotency_key(request: Request) -> str | None:
+    key = request.headers.get("idempotency-key")
+    if key is not None and not (1 <= len(key) <= MAX_KEY_CHARS and key.isascii() and key.isprintable()):
+        raise InvalidField("Idempotency-Key", f"must have 1 to {MAX_KEY_CHARS} printable ASCII characters")
+    return key
