@@ -1,7 +1,7 @@
 """The message: these structs are the wire format, what is stored, and the schema."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -33,6 +33,9 @@ Entity = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,64}$", description="a plain 
 Priority = Annotated[int, Meta(ge=0, le=MAX_PRIORITY, description="0 (most urgent) to 99")]
 Attempt = Annotated[int, Meta(ge=1, le=1_000_000, description="the number of the claim, 1 or more")]
 WorkerId = Annotated[str, Meta(min_length=1, max_length=128, description="the worker's name, 1 to 128 characters")]
+
+PATTERNS = {meta.pattern: meta.description for meta in (get_args(kind)[1] for kind in (Id, Color, Entity))}
+"""What each pattern means, for those who broke it."""
 
 
 class BotParams(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from durable_objects import Meter
 from durable_objects.meter import COMMIT_SIZE_BOUNDS
 from saywhatwant.calls import Stats
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 LATENCY_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 60.0)
 """Upper bounds of the latency buckets, in seconds; the last ones are for long polls."""

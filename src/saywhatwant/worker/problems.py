@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from durable_objects import CommitFailed, ObjectFailed, Overloaded, RuntimeClosed
 from saywhatwant import errors
+from saywhatwant.message import PATTERNS
 
 log = logging.getLogger("saywhatwant")
 
@@ -63,10 +64,18 @@ _FIELD = re.compile(r"^(?P<rule>.*) - at `\$\.?(?P<field>.*)`$", re.DOTALL)
 def invalid(error: msgspec.ValidationError, root: str) -> errors.InvalidField:
     """What a decoder found wrong, as our own error; ``root`` names the whole where no field of it is to blame."""
     if match := _FIELD.match(str(error)):
-        return errors.InvalidField(match["field"] or root, match["rule"])
+        return errors.InvalidField(match["field"] or root, _in_words(match["rule"]))
     if match := re.match(r"^Object missing required field `(?P<field>[^`]*)`", str(error)):
         return errors.InvalidField(match["field"], "is required")
     return errors.InvalidField(root, str(error))
+
+
+def _in_words(rule: str) -> str:
+    """The rule as the decoder puts it, or, for a pattern, what the pattern means."""
+    for pattern, meaning in PATTERNS.items():
+        if pattern in rule:
+            return f"must be {meaning}"
+    return rule
 
 
 def problem(error: Exception) -> Response:

@@ -1,0 +1,52 @@
+# `make up` runs it, `make test` tests it; each sets up what it needs from Python 3.11, pip and make.
+
+PYTHON ?= python3
+VENV := .venv
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help up test lint bench constraints clean
+
+help:
+	@echo "make up      run the wall, with a bot, on http://127.0.0.1:8787"
+	@echo "make test    lint, check types, run all tests"
+	@echo "make bench   measure the speed of the server here (needs wrk)"
+	@echo "make clean   remove the environment, never the data"
+
+up: $(VENV)/.installed
+	$(VENV)/bin/sww up
+
+test: $(VENV)/.installed-test
+	tests/run
+
+lint: $(VENV)/.installed-test
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+bench: $(VENV)/.installed-test
+	$(VENV)/bin/python -m benchmarks.speed
+
+# Pins what a fresh environment gets today.
+constraints:
+	rm -rf $(VENV)-fresh
+	$(PYTHON) -m venv $(VENV)-fresh
+	$(VENV)-fresh/bin/pip install --quiet --editable '.[test]'
+	(sed -n 1p constraints.txt && $(VENV)-fresh/bin/pip freeze --exclude-editable) > constraints.new
+	mv constraints.new constraints.txt
+	rm -rf $(VENV)-fresh
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/bin/pip:
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), f"Python 3.11 or newer is needed, this is {sys.version}"'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/pip
+	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.installed-test: pyproject.toml constraints.txt | $(VENV)/bin/pip
+	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[test]'
+	@touch $@ $(VENV)/.installed

@@ -1,0 +1,1 @@
+"""Timings; they live here and never in tests."""
