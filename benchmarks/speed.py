@@ -85,13 +85,13 @@ def serve_with_granian() -> None:
 
     from durable_objects import EmbeddedRuntime  # noqa: PLC0415
     from saywhatwant.settings import load  # noqa: PLC0415
-    from saywhatwant.worker import create_app  # noqa: PLC0415
+    from saywhatwant.worker import create_worker  # noqa: PLC0415
     from saywhatwant.worker.server import SWITCH_INTERVAL_SECONDS  # noqa: PLC0415
 
     async def run() -> None:
         settings = load()
         runtime = EmbeddedRuntime(settings.data)
-        app = create_app(runtime, settings, meter=runtime.meter)
+        app = create_worker(runtime, settings, meter=runtime.meter).app
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)

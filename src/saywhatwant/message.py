@@ -38,7 +38,7 @@ PATTERNS = {meta.pattern: meta.description for meta in (get_args(kind)[1] for ki
 """What each pattern means, for those who broke it."""
 
 
-class BotParams(Struct, frozen=True, kw_only=True, rename="camel"):
+class BotParams(Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
     """A message as work: where it stands and who holds it. Times are milliseconds since 1970."""
 
     status: Status
@@ -62,7 +62,7 @@ class BotParams(Struct, frozen=True, kw_only=True, rename="camel"):
     """The timestamp of its one AI answer."""
 
 
-class Message(Struct, frozen=True, kw_only=True, rename="camel"):
+class Message(Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
     """A message on the wall."""
 
     id: Id
@@ -77,7 +77,7 @@ class Message(Struct, frozen=True, kw_only=True, rename="camel"):
     """The commit of its object that last changed it."""
 
 
-class NewMessage(Struct, frozen=True, kw_only=True):
+class NewMessage(Struct, frozen=True, kw_only=True, gc=False):
     """What somebody wants on the wall, checked and trimmed."""
 
     text: str

@@ -8,7 +8,7 @@ import uvloop
 from durable_objects import EmbeddedRuntime
 from saywhatwant.commands.options import Bind, Data, RuntimeName
 from saywhatwant.settings import Settings, load
-from saywhatwant.worker import create_app
+from saywhatwant.worker import create_worker
 from saywhatwant.worker.server import Server, listen
 
 
@@ -30,8 +30,8 @@ async def run_server(settings: Settings, on_ready: Callable[[str], None]) -> Non
     def trouble() -> str | None:
         return f"the last commit failed: {runtime.last_error}" if runtime.last_error else None
 
-    app = create_app(runtime, settings, meter=runtime.meter, trouble=trouble)
+    worker = create_worker(runtime, settings, meter=runtime.meter, trouble=trouble)
     sock = listen(settings)
     with sock:
         async with runtime:
-            await Server(app, settings, on_ready).serve([sock])
+            await Server(worker, settings, on_ready).serve([sock])

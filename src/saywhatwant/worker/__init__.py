@@ -1,5 +1,5 @@
 """The HTTP worker: an ASGI app that turns requests into calls of the queue object."""
 
-from saywhatwant.worker.app import create_app
+from saywhatwant.worker.app import Worker, create_worker
 
-__all__ = ["create_app"]
+__all__ = ["Worker", "create_worker"]

@@ -2,14 +2,15 @@
 
 import hmac
 import math
-import time
 
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import SlidingWindowCounterRateLimiter
 from starlette.requests import Request
+from throttled import MemoryStore, Throttled
+from throttled.rate_limiter import per_min
 
 from saywhatwant.errors import CrossSite, NotAllowed, TooManyPosts
+
+MAX_ADDRESSES = 65_536
+"""Client addresses whose posts are counted."""
 
 
 class BotAccess:
@@ -37,18 +38,20 @@ class BotAccess:
 
 
 class PostRate:
-    """Limits the posts of one client address in any minute; 0 is no limit."""
+    """Limits the posts of one client address: so many at once, and so many a minute; 0 is no limit.
+
+    Remembers the addresses that posted last, ``MAX_ADDRESSES`` of them.
+    """
 
     def __init__(self, per_minute: int) -> None:
         self._per_minute = per_minute
-        self._item = RateLimitItemPerMinute(max(per_minute, 1))
-        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+        quota = per_min(max(per_minute, 1), burst=max(per_minute, 1))
+        self._limiter = Throttled(using="gcra", quota=quota, store=MemoryStore(options={"MAX_SIZE": MAX_ADDRESSES}))
 
     def check(self, request: Request) -> None:
         """Count one post; raises ``TooManyPosts`` when it is one too many."""
         if not self._per_minute:
             return
-        address = request.client.host if request.client else ""
-        if not self._limiter.hit(self._item, address):
-            reset = self._limiter.get_window_stats(self._item, address).reset_time
-            raise TooManyPosts(self._per_minute, max(math.ceil(reset - time.time()), 1))
+        result = self._limiter.limit(request.client.host if request.client else "unknown")
+        if result.limited:
+            raise TooManyPosts(self._per_minute, max(math.ceil(result.state.retry_after), 1))

@@ -1,15 +1,17 @@
 """The ASGI app: the table of operations, bound to one queue object."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
+from typing import NamedTuple
 
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from durable_objects import Meter, Runtime
 from saywhatwant.entities import ENTITIES
@@ -18,8 +20,8 @@ from saywhatwant.queue import MessageQueue, Policy
 from saywhatwant.settings import Settings
 from saywhatwant.worker import openapi
 from saywhatwant.worker.access import BotAccess, PostRate
-from saywhatwant.worker.endpoint import Endpoint
-from saywhatwant.worker.metrics import Metrics
+from saywhatwant.worker.endpoint import Endpoint, Handler
+from saywhatwant.worker.metrics import Metrics, RouteFigures
 from saywhatwant.worker.operations import OPERATIONS
 from saywhatwant.worker.problems import problem
 from saywhatwant.worker.routes import Api, Rules
@@ -29,17 +31,23 @@ QUEUE_NAME = "global-queue"
 """The one object of the topology ``single``."""
 
 
-def create_app(
+class Worker(NamedTuple):
+    """The ASGI app, and the room of waiting claims: close it before the server stops, or they keep it for up to a minute."""
+
+    app: ASGIApp
+    room: WaitingRoom
+
+
+def create_worker(
     runtime: Runtime,
     settings: Settings,
     *,
     meter: Meter | None = None,
     trouble: Callable[[], str | None] = lambda: None,
-) -> Starlette:
+) -> Worker:
     """The worker in front of ``runtime``, which must not have started yet.
 
-    ``meter`` is the runtime's, where it has one; ``trouble`` tells the readiness probe what is wrong. ``app.state.room`` is
-    the room of waiting claims: close it before the server stops, or they keep it up to a minute.
+    ``meter`` is the runtime's, where it has one; ``trouble`` tells the readiness probe what is wrong, if anything.
     """
     queue = runtime.namespace("MessageQueue", partial(MessageQueue, policy=policy_of(settings))).get(QUEUE_NAME)
     metrics = Metrics(meter or Meter())
@@ -59,21 +67,17 @@ def create_app(
             metrics.lease_expiries.inc()
 
     queue.subscribe(count_expiries)
-    routes: list[BaseRoute] = [
-        Route(
-            operation.path,
-            Endpoint(getattr(api, operation.handler), metrics.requests.route(operation.path, operation.method)),
-            methods=[operation.method],
-        )
-        for operation in OPERATIONS
-    ]
-    app = Starlette(
-        routes=[*routes, *openapi.routes(), Route("/", _home)],
-        middleware=_cors(settings.cors_origins),
-        exception_handlers={HTTPException: _problem, Exception: _problem},
-    )
-    app.state.room = room
-    return app
+    router = Router([*_routes(api, metrics), *openapi.routes(), Route("/", _home)], redirect_slashes=False, default=_nowhere)
+    return Worker(_with_cors(router, settings.cors_origins), room)
+
+
+def _routes(api: Api, metrics: Metrics) -> Iterator[BaseRoute]:
+    for path, operations in groupby(OPERATIONS, key=attrgetter("path")):
+        handlers: dict[str, tuple[Handler, RouteFigures]] = {
+            operation.method: (getattr(api, operation.handler), metrics.requests.route(path, operation.method))
+            for operation in operations
+        }
+        yield Route(path, Endpoint(handlers))
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -88,22 +92,20 @@ def policy_of(settings: Settings) -> Policy:
     )
 
 
-def _cors(origins: list[str]) -> list[Middleware]:
+def _with_cors(app: ASGIApp, origins: list[str]) -> ASGIApp:
     if not origins:
-        return []
-    return [
-        Middleware(
-            CORSMiddleware,
-            allow_origins=origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-None-Match"],
-            expose_headers=["ETag", "Retry-After"],
-        )
-    ]
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=origins,
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-None-Match"],
+        expose_headers=["ETag", "Retry-After"],
+    )
 
 
-async def _problem(_: Request, error: Exception) -> Response:
-    return problem(error)
+async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:
+    await problem(HTTPException(404))(scope, receive, send)
 
 
 async def _home(_: Request) -> Response:

@@ -7,36 +7,55 @@ from typing import Generic, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from saywhatwant.errors import BodyTooLarge, MalformedBody
+from saywhatwant.worker.metrics import RouteFigures
 from saywhatwant.worker.problems import invalid, problem
 
 T = TypeVar("T")
 
 Handler = Callable[[Request], Awaitable[Response]]
-Count = Callable[[int, float], None]
 
 _encode = msgspec.json.Encoder().encode
 
 
 class Endpoint:
-    """An operation as an ASGI app: runs its handler, turns refusals into problems, counts."""
+    """One path as an ASGI app: runs its method's handler, turns refusals into problems, counts.
 
-    def __init__(self, handler: Handler, count: Count) -> None:
-        self._handler = handler
-        self._count = count
+    The router only finds the path. What Starlette's own application would wrap around it (method tables, error pages) is done
+    here once, in the terms of this interface.
+    """
+
+    def __init__(self, handlers: dict[str, tuple[Handler, RouteFigures]]) -> None:
+        self._handlers = handlers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = perf_counter()
         try:
-            response = await self._handler(Request(scope, receive))
+            handler, figures = self._handlers[scope["method"]]
+        except KeyError:
+            allow = {"Allow": ", ".join(self._handlers)}
+            await problem(HTTPException(405, headers=allow))(scope, receive, send)
+            return
+        try:
+            response = await handler(Request(scope, receive))
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a problem
             response = problem(error)
         await response(scope, receive, send)
-        self._count(response.status_code, perf_counter() - started)
+        figures.count(response.status_code, perf_counter() - started)
+
+
+def header(request: Request, name: bytes) -> bytes | None:
+    """The first header of this lower-case name."""
+    for key, value in request.scope["headers"]:
+        if key == name:
+            found: bytes = value
+            return found
+    return None
 
 
 class JSON(Response):

@@ -1,8 +1,10 @@
 """Figures for Prometheus. The hot path only adds to plain counters; everything else is gathered when somebody scrapes."""
 
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
+from prometheus_client import CollectorRegistry, Counter, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -16,33 +18,55 @@ LATENCY_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 
 """Upper bounds of the latency buckets, in seconds; the last ones are for long polls."""
 
 
-class Requests:
+class RouteFigures:
+    """Requests of one route and method."""
+
+    __slots__ = ("buckets", "by_status", "method", "route", "seconds")
+
+    def __init__(self, route: str, method: str) -> None:
+        self.route = route
+        self.method = method
+        self.by_status: dict[int, int] = {}
+        self.buckets = [0] * (len(LATENCY_BOUNDS) + 1)
+        self.seconds = 0.0
+
+    def count(self, status: int, seconds: float) -> None:
+        """Count one answer."""
+        self.by_status[status] = self.by_status.get(status, 0) + 1
+        self.buckets[bisect_left(LATENCY_BOUNDS, seconds)] += 1
+        self.seconds += seconds
+
+
+class Requests(Collector):
     """Requests by route, method and status, and their latency by route and method."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._total = Counter(
-            "sww_http_requests", "HTTP requests answered", ("route", "method", "status"), registry=registry
-        )  # fmt: skip
-        self._seconds = Histogram(
-            "sww_http_request_seconds",
-            "Time from a request to its answer",
-            ("route", "method"),
-            buckets=LATENCY_BOUNDS,
-            registry=registry,
+    def __init__(self) -> None:
+        self._routes: list[RouteFigures] = []
+
+    def route(self, route: str, method: str) -> RouteFigures:
+        """The figures of one route and method."""
+        figures = RouteFigures(route, method)
+        self._routes.append(figures)
+        return figures
+
+    def collect(self) -> Iterator[Metric]:
+        """See ``prometheus_client.registry.Collector``."""
+        total = CounterMetricFamily("sww_http_requests", "HTTP requests answered", labels=("route", "method", "status"))
+        seconds = HistogramMetricFamily(
+            "sww_http_request_seconds", "Time from a request to its answer", labels=("route", "method")
         )
+        for figures in self._routes:
+            for status, count in figures.by_status.items():
+                total.add_metric([figures.route, figures.method, str(status)], count)
+            buckets = _cumulated(LATENCY_BOUNDS, figures.buckets)
+            seconds.add_metric([figures.route, figures.method], buckets, figures.seconds)
+        yield total
+        yield seconds
 
-    def route(self, route: str, method: str) -> Callable[[int, float], None]:
-        """The function that counts one answer of this route: its status and the seconds it took."""
-        observe = self._seconds.labels(route, method).observe
-        by_status: dict[int, Callable[[], None]] = {}
 
-        def count(status: int, seconds: float) -> None:
-            if status not in by_status:
-                by_status[status] = self._total.labels(route, method, str(status)).inc
-            by_status[status]()
-            observe(seconds)
-
-        return count
+def _cumulated(bounds: Sequence[float], counts: Sequence[int]) -> list[tuple[str, float]]:
+    """Counts per bucket as Prometheus wants them: each with all below it."""
+    return list(zip((*(str(float(bound)) for bound in bounds), "+Inf"), accumulate(counts), strict=True))
 
 
 class StorageFigures(Collector):
@@ -68,11 +92,7 @@ class StorageFigures(Collector):
         ):
             yield CounterMetricFamily(name, text, value=value)
         sizes = HistogramMetricFamily("sww_storage_commit_calls", "Calls that one commit carried")
-        total, buckets = 0, []
-        for bound, count in zip((*map(str, COMMIT_SIZE_BOUNDS), "+Inf"), meter.commit_sizes, strict=True):
-            total += count
-            buckets.append((bound, total))
-        sizes.add_metric([], buckets, meter.commit_calls)
+        sizes.add_metric([], _cumulated(COMMIT_SIZE_BOUNDS, meter.commit_sizes), meter.commit_calls)
         yield sizes
 
 
@@ -81,7 +101,8 @@ class Metrics:
 
     def __init__(self, meter: Meter) -> None:
         self._registry = CollectorRegistry()
-        self.requests = Requests(self._registry)
+        self.requests = Requests()
+        self._registry.register(self.requests)
         self._registry.register(StorageFigures(meter))
         self.lease_expiries = Counter("sww_lease_expiries", "Leases that ran out", registry=self._registry)
 

@@ -63,7 +63,7 @@ class Operation:
 
 
 OPERATIONS: tuple[Operation, ...] = (
-    # Routes are tried in order: the busiest first.
+    # Routes are tried in order: the busiest first, those of one path together.
     Operation(
         method="GET",
         path="/api/comments",

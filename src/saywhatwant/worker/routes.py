@@ -12,7 +12,7 @@ from saywhatwant.errors import InvalidField, NotReady
 from saywhatwant.message import NewMessage, clean_text, clean_username
 from saywhatwant.queue import MessageQueue
 from saywhatwant.worker.access import BotAccess, PostRate
-from saywhatwant.worker.endpoint import JSON, BodyReader, QueryReader
+from saywhatwant.worker.endpoint import JSON, BodyReader, QueryReader, header
 from saywhatwant.worker.metrics import Metrics
 from saywhatwant.worker.operations import Listing, Pending, Read
 from saywhatwant.worker.waiting import WaitingRoom
@@ -82,7 +82,7 @@ class Api:
         """GET /api/comments."""
         query = self._read.read(request)
         page = await self._queue.call(MessageQueue.read, query.since, query.limit, newest_first=query.order == "desc")
-        if request.headers.get("if-none-match") == f'"{page.seq}"':
+        if header(request, b"if-none-match") == b'"%d"' % page.seq:
             return Response(status_code=304, headers={"etag": f'"{page.seq}"'})
         return JSON(page.messages, etag=page.seq)
 
@@ -201,7 +201,10 @@ async def _disconnected(request: Request) -> None:
 
 
 def _idempotency_key(request: Request) -> str | None:
-    key = request.headers.get("idempotency-key")
-    if key is not None and not (1 <= len(key) <= MAX_KEY_CHARS and key.isascii() and key.isprintable()):
+    value = header(request, b"idempotency-key")
+    if value is None:
+        return None
+    key = value.decode("latin-1")
+    if not (1 <= len(key) <= MAX_KEY_CHARS and key.isascii() and key.isprintable()):
         raise InvalidField("Idempotency-Key", f"must have 1 to {MAX_KEY_CHARS} printable ASCII characters")
     return key
