@@ -126,6 +126,11 @@ class GroupCommit:
             live.storage.flying, live.storage.waiting = live.storage.waiting, {}
         self._write([Change(live.object_id, live.storage.flying, head) for live, head in self._flying.objects.items()])
 
+    def probe(self) -> None:
+        """Write nothing that anybody reads, to see whether the disk takes writes again; only while idle."""
+        self._flying = Batch()
+        self._write([Change("", {}, Head())])
+
     def finish(self, error: Exception | None = None) -> None:
         """The commit in flight is durable, or failed with ``error``: open the gates accordingly, and begin the next one."""
         batch = self._flying

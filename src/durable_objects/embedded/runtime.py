@@ -20,6 +20,8 @@ IDLE_SECONDS = 10.0
 _MAX_TIMER_SECONDS = 1.0
 """The longest sleep until an alarm, so that a step of the wall clock delays none by more than this."""
 
+_PROBE_SECONDS = 1.0
+
 
 class EmbeddedRuntime(LocalRuntime):
     """Objects in this process's event loop, durable in ``directory``.
@@ -39,6 +41,7 @@ class EmbeddedRuntime(LocalRuntime):
         self._sweep: asyncio.TimerHandle
         self._settled = asyncio.Event()
         self.last_error: Exception | None = None
+        """Why the last commit failed; None when it did not. Tried again every second, also when nobody writes."""
         self._committer = Committer(self.store.commit, self._done)
         super().__init__(self.store)
 
@@ -97,6 +100,12 @@ class EmbeddedRuntime(LocalRuntime):
         self.last_error = error
         self.commits.finish(error)
         self._settled.set()
+        if error is not None:
+            self._loop.call_later(_PROBE_SECONDS, self._probe)
+
+    def _probe(self) -> None:
+        if self._running and self.last_error is not None and self.commits.idle:
+            self.commits.probe()
 
     def _rearm(self) -> None:
         at = self._alarms.next()

@@ -77,8 +77,8 @@ class Store:
         """Create the file where it is missing; raises ``DataUnreadable`` for one that is not ours, newer, or damaged."""
         try:
             self._writer = self._connect()
-            self._check_version()
             self._reader = self._connect()
+            self._check_version()
         except sqlite3.DatabaseError as error:
             raise DataUnreadable(f"{self.path} can not be read: {error}") from error
 
