@@ -35,7 +35,7 @@ class Batch:
     __slots__ = ("calls", "events", "gates", "objects")
 
     def __init__(self) -> None:
-        self.calls = 0
+        self.calls: dict[LiveObject[Any], int] = {}
         self.objects: dict[LiveObject[Any], Head] = {}
         self.gates: list[tuple[LiveObject[Any], Gate]] = []
         self.events: list[tuple[LiveObject[Any], bytes]] = []
@@ -71,8 +71,8 @@ class GroupCommit:
 
     @property
     def waiting_calls(self) -> int:
-        """Calls whose changes wait for the next commit, and reads held back by them."""
-        return max(self._waiting.calls, len(self._waiting.gates))
+        """Calls whose answer waits for the next commit."""
+        return len(self._waiting.gates)
 
     @property
     def idle(self) -> bool:
@@ -90,7 +90,7 @@ class GroupCommit:
             live.seal()
             batch = self._waiting
             first = not batch.objects
-            batch.calls += 1
+            batch.calls[live] = batch.calls.get(live, 0) + 1
             batch.objects[live] = live.before
             live.batch = batch
             if first and self._flying is None:
@@ -137,7 +137,7 @@ class GroupCommit:
         assert batch is not None  # noqa: S101 - a runtime finishes only what it was given to write
         self._flying = None
         if error is None:
-            self._meter.committed(batch.calls)
+            self._meter.committed(sum(batch.calls.values()))
             self._succeed(batch)
         else:
             self._meter.commit_failures += 1
@@ -163,6 +163,7 @@ class GroupCommit:
         waiting, lost = self._waiting, batch.objects
         for live in lost:
             waiting.objects.pop(live, None)
+            waiting.calls.pop(live, None)
             self._broken(live)
         gates = [(live, gate) for live, gate in waiting.gates if live in lost]
         waiting.gates = [(live, gate) for live, gate in waiting.gates if live not in lost]

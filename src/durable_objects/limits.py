@@ -21,3 +21,6 @@ MAX_CALL_WRITES = 1_000
 
 MAX_WAITING_CALLS = 10_000
 """Calls of one runtime that wait for the next commit; also the most that one commit carries."""
+
+MAX_TIME_MS = 2**53 - 1
+"""The latest alarm: the largest integer that every runtime's numbers can carry."""

@@ -6,7 +6,7 @@ from typing import Any, Generic, NamedTuple, Protocol
 
 from durable_objects.contract import Context, ObjectT
 from durable_objects.errors import LimitExceeded, ObjectFailed, Refusal
-from durable_objects.limits import MAX_CALL_WRITES, MAX_KEY_BYTES, MAX_LIST_PAGE, MAX_VALUE_BYTES
+from durable_objects.limits import MAX_CALL_WRITES, MAX_KEY_BYTES, MAX_LIST_PAGE, MAX_TIME_MS, MAX_VALUE_BYTES
 from durable_objects.meter import Meter
 
 Writes = dict[str, bytes | None]
@@ -51,6 +51,8 @@ class LiveStorage:
 
     def put(self, key: str, value: bytes) -> None:
         """Set ``key`` to ``value``; ``LimitExceeded`` beyond the bounds of ``limits``."""
+        if not isinstance(value, bytes):
+            raise TypeError(f"the value of {key!r} is {type(value).__name__}, not bytes")
         if len(value) > MAX_VALUE_BYTES:
             raise LimitExceeded(f"the value of {key!r} has {len(value)} bytes; at most {MAX_VALUE_BYTES} are allowed")
         self._meter.writes += 1
@@ -80,11 +82,21 @@ class LiveStorage:
         return [(key, value) for key in sorted(merged) if (value := merged[key]) is not None][:limit]
 
     def _change(self, key: str, value: bytes | None) -> None:
-        if not 1 <= (len(key) if key.isascii() else len(key.encode())) <= MAX_KEY_BYTES:
-            raise LimitExceeded(f"a key has {len(key.encode())} bytes; 1 to {MAX_KEY_BYTES} are allowed")
-        self.call[key] = value
-        if len(self.call) > MAX_CALL_WRITES:
+        if not 1 <= utf8_length(key) <= MAX_KEY_BYTES:
+            raise LimitExceeded(f"a key has {utf8_length(key)} bytes; 1 to {MAX_KEY_BYTES} are allowed")
+        if len(self.call) >= MAX_CALL_WRITES and key not in self.call:
             raise LimitExceeded(f"one call writes more than {MAX_CALL_WRITES} keys")
+        self.call[key] = value
+
+
+def utf8_length(text: str) -> int:
+    """Bytes of ``text`` in UTF-8; raises ``LimitExceeded`` for half a surrogate pair, which has no such form."""
+    if text.isascii():
+        return len(text)
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        raise LimitExceeded(f"{text!r} can not be written in UTF-8") from None
 
 
 class LiveObject(Generic[ObjectT]):
@@ -130,6 +142,8 @@ class LiveObject(Generic[ObjectT]):
 
     def set_alarm(self, at: int | None) -> None:
         """Part of this call's changes; nothing to do when it is set so already."""
+        if at is not None and not 0 <= at <= MAX_TIME_MS:
+            raise LimitExceeded(f"an alarm is to be at {at}; 0 to {MAX_TIME_MS} are allowed")
         self.alarm_at = at
 
     def publish(self, event: bytes) -> None:
@@ -167,6 +181,9 @@ class LiveObject(Generic[ObjectT]):
         except Exception as error:
             self.rebuild()
             raise ObjectFailed(f"{self.object_id}: {method} failed: {error!r}") from error
+        except BaseException:
+            self.rebuild()
+            raise
 
     def run_alarm(self) -> None:
         """Run ``alarm()`` as a call that also clears the alarm, so that both become durable together."""

@@ -11,7 +11,7 @@ from durable_objects.commits import Change, Gate, GroupCommit
 from durable_objects.contract import Context, Listener, Namespace, ObjectT, P, R
 from durable_objects.errors import LimitExceeded, ObjectFailed, Overloaded, RuntimeClosed
 from durable_objects.limits import MAX_NAME_CHARS, MAX_WAITING_CALLS
-from durable_objects.live import Disk, LiveObject
+from durable_objects.live import Disk, LiveObject, utf8_length
 from durable_objects.meter import Meter
 
 log = logging.getLogger("durable_objects")
@@ -23,6 +23,7 @@ MAX_RETRY_MS = 300_000
 
 
 def _check_name(kind: str, name: str) -> None:
+    utf8_length(name)
     if not 1 <= len(name) <= MAX_NAME_CHARS:
         raise LimitExceeded(f"the name of {kind} has {len(name)} characters; 1 to {MAX_NAME_CHARS} are allowed")
 
@@ -201,6 +202,9 @@ class LocalRuntime(ABC):
         if namespace is None:
             raise ObjectFailed(f"no class is declared for the namespace {namespace_name!r}")
         live = self.find(object_id) or self.wake(object_id, name, namespace.create)
+        if live.alarm_at is None or live.alarm_at > self._clock():
+            # A call whose commit has yet to land has cleared or moved it; that commit sets the alarm anew, or its failure does.
+            return
         self.meter.alarms += 1
         live.run_alarm()
         self.commits.take(live)

@@ -50,13 +50,13 @@ class EmbeddedRuntime(LocalRuntime):
         self.directory.mkdir(parents=True, exist_ok=True)
         self._lock.acquire()
         try:
-            self.store.open()
+            alarms = self.store.open()
         except BaseException:
             self._lock.release()
             raise
         self._committer.start()
         self._running = True
-        self._set_alarms(self.store.alarms())
+        self._set_alarms(alarms)
         self._sweep = self._loop.call_later(self._idle_seconds, self._evict)
         return self
 

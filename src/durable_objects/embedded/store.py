@@ -65,6 +65,11 @@ def _rows(changes: Iterable[Change]) -> list[_Row]:
     return rows
 
 
+def _make_durable(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+
+
 class Store:
     """One SQLite file in ``directory``. Open it, then read from one thread and commit from another."""
 
@@ -73,12 +78,17 @@ class Store:
         self._reader: sqlite3.Connection
         self._writer: sqlite3.Connection
 
-    def open(self) -> None:
-        """Create the file where it is missing; raises ``DataUnreadable`` for one that is not ours, newer, or damaged."""
+    def open(self) -> Sequence[tuple[str, int]]:
+        """Create the file where it is missing; returns every object that has an alarm, and when.
+
+        Raises ``DataUnreadable`` for a file that is not ours, newer, or damaged, and leaves it as it is.
+        """
         try:
             self._writer = self._connect()
-            self._reader = self._connect()
             self._check_version()
+            _make_durable(self._writer)
+            self._reader = self._connect()
+            return self.alarms()
         except sqlite3.DatabaseError as error:
             raise DataUnreadable(f"{self.path} can not be read: {error}") from error
 
@@ -127,6 +137,7 @@ class Store:
             # After a failed write or fsync nothing that the connection holds in memory is to be believed.
             self._writer.close()
             self._writer = self._connect()
+            _make_durable(self._writer)
             raise
 
     def _insert(self, rows: _Rows) -> None:
@@ -136,10 +147,7 @@ class Store:
         self._writer.execute(_INSERTS[size], tuple(chain.from_iterable(rows)))
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        return connection
+        return sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
 
     def _check_version(self) -> None:
         (application_id,) = self._writer.execute("PRAGMA application_id").fetchone()
