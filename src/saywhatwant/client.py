@@ -23,7 +23,7 @@ class ServerRefused(Exception):
 
 
 class ServerUnavailable(Exception):
-    """The server can not be reached, or says that it can not do this now."""
+    """The server can not be reached, or can not do this now (any 5xx, also of a proxy before it)."""
 
 
 class ClaimedNext(Struct, frozen=True):
@@ -40,7 +40,7 @@ class _Problem(Struct, frozen=True):
 class WallClient:
     """Speaks to one server. An asynchronous context manager.
 
-    Calls that are safe to repeat are repeated for ``patience_seconds`` while the server can not be reached or says 503.
+    Calls that are safe to repeat are repeated for ``patience_seconds`` while the server can not be reached or fails.
     Every method raises ``ServerRefused`` or, when trying again did not help, ``ServerUnavailable``.
     """
 
@@ -129,6 +129,6 @@ class WallClient:
         except msgspec.MsgspecError:
             problem = _Problem(f"{self.url} answered {response.status_code}, and not as a wall does")
         detail = problem.detail
-        if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        if response.is_server_error:
             raise ServerUnavailable(detail)
         raise ServerRefused(response.status_code, detail)

@@ -20,16 +20,17 @@ MAX_PRIORITY = 99
 DEFAULT_PRIORITY = 50
 MAX_ENTITY = 64
 
-Id = Annotated[str, Meta(pattern=r"^[a-z0-9]{10}$", description="10 characters of a-z and 0-9")]
+# In Python "$" also matches before a line break at the end; the look-ahead says the same in every dialect.
+Id = Annotated[str, Meta(pattern=r"^[a-z0-9]{10}$(?!\n)", description="10 characters of a-z and 0-9")]
 Color = Annotated[
     str,
     Meta(
-        pattern=r"^([01][0-9][0-9]|2[0-4][0-9]|25[0-5]){3}$",
+        pattern=r"^([01][0-9][0-9]|2[0-4][0-9]|25[0-5]){3}$(?!\n)",
         description="nine digits RRRGGGBBB, each triple 000 to 255",
         examples=["169080199"],
     ),
 ]
-Entity = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,64}$", description="a plain name: 1 to 64 characters of a-z, 0-9 and -")]
+Entity = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,64}$(?!\n)", description="a plain name: 1 to 64 of a-z, 0-9 and -")]
 Priority = Annotated[int, Meta(ge=0, le=MAX_PRIORITY, description="0 (most urgent) to 99")]
 Attempt = Annotated[int, Meta(ge=1, le=1_000_000, description="the number of the claim, 1 or more")]
 WorkerId = Annotated[str, Meta(min_length=1, max_length=128, description="the worker's name, 1 to 128 characters")]

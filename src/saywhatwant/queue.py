@@ -25,8 +25,9 @@ from saywhatwant.message import ID_ALPHABET, ID_LENGTH, MAX_USERNAME, BotParams,
 
 MAX_DUE_PER_CALL = 100
 """Leases and backoffs that one call ends; the alarm brings the next ones at once."""
-MAX_PRUNED_PER_CALL = 10
-"""Finished messages that one call removes: more than it can finish, so that a lowered retention is reached step by step."""
+MAX_PRUNED_AT_ONCE = 3
+"""Finished messages removed when one more is finished: a lowered retention is reached step by step, and no call writes more
+than a call may."""
 MAX_STATS_ENTITIES = 50
 """Entities that the figures name, the largest first; anybody may invent entities, so their number is bounded here."""
 
@@ -199,7 +200,15 @@ class MessageQueue(DurableObject):
         message = self._known(message_id)
         if message.bot_params.status != "failed":
             raise WrongState(f"the message is {message.bot_params.status}, not failed")
-        self._change(message, status="pending", tries=0, completed_at=None, error=None)
+        self._change(
+            message,
+            status="pending",
+            tries=0,
+            claimed_by=None,
+            claimed_at=None,
+            completed_at=None,
+            error=None,
+        )
 
     def stats(self) -> Stats:
         """Figures, without a search."""
@@ -208,7 +217,7 @@ class MessageQueue(DurableObject):
         for (status, entity), count in self._index.depth().items():
             depths.setdefault(entity or "", {})[status] = count
             totals[status] = totals.get(status, 0) + count
-        largest = sorted(depths, key=lambda entity: -sum(depths[entity].values()))[:MAX_STATS_ENTITIES]
+        largest = sorted(depths, key=lambda entity: (-sum(depths[entity].values()), entity))[:MAX_STATS_ENTITIES]
         return Stats(
             seq=self.ctx.seq,
             messages=len(self._index),
@@ -359,12 +368,13 @@ class MessageQueue(DurableObject):
         self.ctx.storage.put(_key(message), wire)
         self._index.put(message, wire)
         self.ctx.publish(events.changed(wire))
-        self._prune()
+        if message.bot_params.status in {"complete", "failed"}:
+            self._prune()
         self._set_alarm()
         return wire
 
     def _prune(self) -> None:
-        for message in self._index.oldest_finished(self._policy.retention, MAX_PRUNED_PER_CALL):
+        for message in self._index.oldest_finished(self._policy.retention, MAX_PRUNED_AT_ONCE):
             self.ctx.storage.delete(_key(message))
             self._index.remove(message)
 

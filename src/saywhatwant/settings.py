@@ -9,6 +9,7 @@ import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
@@ -45,7 +46,7 @@ class Settings(BaseSettings):
     rate_limit: int | None = Field(
         None, ge=0, le=1_000_000, description="0 (off) to 1000000 posts per minute and client address"
     )  # fmt: skip
-    trusted_proxies: str = Field("", description="addresses of proxies whose X-Forwarded-For is believed, with commas between")
+    trusted_proxies: str = Field("", description="addresses or networks of proxies, commas between")
     max_connections: int = Field(4_096, ge=1, le=1_000_000, description="1 to 1000000 connections")
     topology: Literal["single"] = Field("single", description="'single'")
     runtime: Literal["embedded"] = Field("embedded", description="'embedded'")
@@ -86,6 +87,22 @@ class Settings(BaseSettings):
     @classmethod
     def _split_at_commas(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins_are_origins(cls, value: list[str]) -> list[str]:
+        for origin in value:
+            parts = urlsplit(origin)
+            if origin != "*" and (not parts.netloc or origin != f"{parts.scheme}://{parts.netloc}"):
+                raise ValueError("not an origin")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies_are_addresses(cls, value: str) -> str:
+        for address in filter(None, value.split(",")):
+            ipaddress.ip_network(address.strip())
+        return value
 
     @model_validator(mode="after")
     def _no_open_door(self) -> Self:
@@ -134,7 +151,7 @@ def load(**options: Any) -> Settings:  # noqa: ANN401 - as many types as there a
         return Settings(**{name: value for name, value in options.items() if value is not None})
     except ValidationError as error:
         raise WrongSettings("\n".join(_explain(detail) for detail in error.errors())) from None
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise WrongSettings(f"{FILE} is not TOML: {error}") from None
 
 

@@ -73,8 +73,8 @@ class Bot:
     def _respond(self, entity: str, text: str) -> str:
         if entity not in self._personalities:
             self._personalities[entity] = personality(entity)
-        # Their patterns do not look across line breaks.
-        answer = self._personalities[entity].respond(" ".join(text.split()))
+        # Their patterns do not look across line breaks, and trip over a percent sign that they repeat.
+        answer = self._personalities[entity].respond(" ".join(text.split()).replace("%", "\N{FULLWIDTH PERCENT SIGN}"))
         if not answer or not answer.strip():
             raise LookupError(f"{entity} can think of nothing to say")
         return answer.strip()[:MAX_ANSWER]

@@ -9,8 +9,7 @@ import typer
 
 from saywhatwant.bot import Bot
 from saywhatwant.client import WallClient
-from saywhatwant.commands.options import Entities, Url, server_of
-from saywhatwant.entities import ENTITIES
+from saywhatwant.commands.options import Entities, Url, served, server_of
 from saywhatwant.settings import load
 
 
@@ -21,9 +20,7 @@ def bot(
 ) -> None:
     """Answer messages as one or more entities, until stopped."""
     settings = load()
-    entities = entity or list(ENTITIES)
-    if unknown := sorted(set(entities) - set(ENTITIES)):
-        raise typer.BadParameter(f"no such entity: {', '.join(unknown)}; there are {', '.join(ENTITIES)}")
+    entities = served(entity)
     asyncio.run(_run(server_of(url, settings), settings.token, worker_id or _default_worker_id(), entities))
 
 

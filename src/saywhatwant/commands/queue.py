@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from saywhatwant.calls import MAX_PAGE, Stats
 from saywhatwant.client import WallClient
@@ -15,6 +16,8 @@ from saywhatwant.commands.tail import printable
 from saywhatwant.message import Message
 from saywhatwant.settings import load
 
+MAX_SHOWN = 60
+"""Characters of a message's text."""
 STATES = ("pending", "waiting", "held", "failed")
 
 
@@ -45,7 +48,7 @@ def _table(listings: dict[str, list[Message]]) -> Table:
     for state, messages in listings.items():
         for message in messages:
             params = message.bot_params
-            table.add_row(
+            cells = (
                 state,
                 message.id,
                 _span(message.timestamp),
@@ -54,8 +57,9 @@ def _table(listings: dict[str, list[Message]]) -> Table:
                 str(params.attempt),
                 params.claimed_by or "",
                 _note(state, message),
-                printable(message.text)[:60],
+                message.text[:MAX_SHOWN],
             )
+            table.add_row(*(Text(printable(cell)) for cell in cells))
     return table
 
 

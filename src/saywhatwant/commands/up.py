@@ -9,16 +9,15 @@ import uvloop
 
 from saywhatwant.bot import Bot
 from saywhatwant.client import WallClient
-from saywhatwant.commands.options import Bind, Data, Entities, RuntimeName
+from saywhatwant.commands.options import Bind, Data, Entities, RuntimeName, served
 from saywhatwant.commands.serve import run_server, say_ready
-from saywhatwant.entities import ENTITIES
 from saywhatwant.settings import Settings, load
 
 
 def up(bind: Bind = None, data: Data = None, runtime: RuntimeName = None, entity: Entities = None) -> None:
     """Serve the wall and answer on it, until stopped."""
     settings = load(bind=bind, data=data, runtime=runtime)
-    uvloop.run(_run(settings, entity or list(ENTITIES)))
+    uvloop.run(_run(settings, served(entity)))
 
 
 async def _run(settings: Settings, entities: list[str]) -> None:

@@ -73,7 +73,7 @@ def invalid(error: msgspec.ValidationError, root: str) -> errors.InvalidField:
 def _in_words(rule: str) -> str:
     """The rule as the decoder puts it, or, for a pattern, what the pattern means."""
     for pattern, meaning in PATTERNS.items():
-        if pattern in rule:
+        if repr(pattern) in rule:
             return f"must be {meaning}"
     return rule
 

@@ -35,6 +35,12 @@ class _Place:
         self.offered = (entity,)
         self.woken.set()
 
+    def take_offer(self) -> tuple[str | None] | None:
+        """About to claim: what was offered so far will be seen by that, what comes meanwhile wakes it again."""
+        offered, self.offered = self.offered, None
+        self.woken.clear()
+        return offered
+
     def __enter__(self) -> Self:
         self._room.enter(self)
         return self
@@ -74,12 +80,13 @@ class WaitingRoom:
         try:
             with _Place(self, entities) as place:
                 while not gone.done():
-                    offered = place.offered
-                    place.woken.clear()
-                    found = await self._queue.call(MessageQueue.claim_next, worker_id, entities, limit)
-                    if place.offered is offered:
-                        # Seen by this claim. One that came meanwhile stays, and so does one whose claim raised.
-                        place.offered = None
+                    offered = place.take_offer()
+                    try:
+                        found = await self._queue.call(MessageQueue.claim_next, worker_id, entities, limit)
+                    except BaseException:
+                        # What it was woken for is still there: leaving passes it on.
+                        place.offered = place.offered or offered
+                        raise
                     if found or self._closed or not await _woken(place, gone, deadline):
                         return found
                 return []
