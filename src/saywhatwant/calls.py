@@ -6,7 +6,6 @@ from msgspec import Meta, Raw, Struct
 
 from saywhatwant.message import (
     DEFAULT_PRIORITY,
-    MAX_TEXT_SETTING,
     Attempt,
     Color,
     Entity,
@@ -31,8 +30,8 @@ MAX_ERROR = 1_000
 Wire = Annotated[Raw, Meta(extra_json_schema={"$ref": "#/components/schemas/Message"})]
 """A message as it was encoded once."""
 
-Text = Annotated[str, Meta(max_length=2 * MAX_TEXT_SETTING, description="1 to 5,000 characters (setting) after trimming")]
-Username = Annotated[str, Meta(max_length=1_000, description="1 to 32 characters after trimming, one line")]
+Text = Annotated[str, Meta(description="1 to 5,000 characters (setting) after trimming")]
+Username = Annotated[str, Meta(description="1 to 32 characters after trimming, one line")]
 
 
 class PostParams(Struct, frozen=True, rename="camel"):
@@ -133,7 +132,7 @@ class Fail(Struct, frozen=True, rename="camel"):
     message_id: Id
     worker_id: WorkerId
     attempt: Attempt
-    error: Annotated[str, Meta(max_length=100_000, description="the reason; kept to 1,000 characters")]
+    error: Annotated[str, Meta(description="the reason; kept to 1,000 characters")]
     retry: bool = True
 
 

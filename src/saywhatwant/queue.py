@@ -149,6 +149,8 @@ class MessageQueue(DurableObject):
         now = self.ctx.now()
         message = self._known(message_id)
         self._check_claimable(message.bot_params, now)
+        if message.bot_params.status == "processing":
+            self.ctx.publish(events.lease_ended(message.id))
         return Raw(self._hold(message, worker_id, now))
 
     def claim_next(self, worker_id: str, entities: tuple[str, ...] | None = None, limit: int = 1) -> list[Raw]:

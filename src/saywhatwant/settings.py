@@ -126,10 +126,7 @@ class Settings(BaseSettings):
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the server."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return is_loopback(self.host)
 
     @property
     def token(self) -> str | None:
@@ -142,6 +139,14 @@ class Settings(BaseSettings):
         if self.rate_limit is None:
             return 0 if self.is_loopback else PUBLIC_POSTS_PER_MINUTE
         return self.rate_limit
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or address (also in brackets) is this machine's own."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def load(**options: Any) -> Settings:  # noqa: ANN401 - as many types as there are options

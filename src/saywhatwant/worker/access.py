@@ -8,6 +8,7 @@ from throttled import MemoryStore, Throttled
 from throttled.rate_limiter import per_min
 
 from saywhatwant.errors import CrossSite, NotAllowed, TooManyPosts
+from saywhatwant.settings import is_loopback
 
 MAX_ADDRESSES = 65_536
 """Client addresses whose posts are counted."""
@@ -17,7 +18,8 @@ class BotAccess:
     """Lets bots in: by token, or, where none is set, everybody but pages of other sites.
 
     Without a token the server listens on loopback only, yet any page that the same person's browser shows could send
-    requests there. A browser names the page's site in ``Origin``, and other programs have no reason to.
+    requests there. A browser names the page's site in ``Origin``, and other programs have no reason to. A page whose name was
+    made to lead here afterwards (DNS rebinding) gives itself away by that name in ``Host``.
     """
 
     def __init__(self, token: str | None, allowed_origins: frozenset[str]) -> None:
@@ -30,11 +32,13 @@ class BotAccess:
             given = request.headers.get("authorization", "").encode("latin-1")
             if not hmac.compare_digest(given, self._expected):
                 raise NotAllowed("this needs the header 'Authorization: Bearer TOKEN' with the bot token")
-        else:
-            origin = request.headers.get("origin")
-            own = (f"http://{request.headers.get('host')}", f"https://{request.headers.get('host')}")
-            if origin is not None and origin not in own and origin not in self._allowed_origins:
-                raise CrossSite(f"with no bot token set, pages of {origin} may not do this")
+            return
+        host = request.headers.get("host", "")
+        if not is_loopback(host.rpartition(":")[0] if ":" in host.rpartition("]")[2] else host):
+            raise CrossSite(f"with no bot token set, this is open to this machine only, not to {host!r}")
+        origin = request.headers.get("origin")
+        if origin not in {None, f"http://{host}", f"https://{host}"} and origin not in self._allowed_origins:
+            raise CrossSite(f"with no bot token set, pages of {origin} may not do this")
 
 
 class PostRate:

@@ -6,6 +6,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple
 
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -23,12 +24,14 @@ from saywhatwant.worker.access import BotAccess, PostRate
 from saywhatwant.worker.endpoint import Endpoint, Handler
 from saywhatwant.worker.metrics import Metrics, RouteFigures
 from saywhatwant.worker.operations import OPERATIONS
-from saywhatwant.worker.problems import problem
+from saywhatwant.worker.problems import Kind, problem, problem_response
 from saywhatwant.worker.routes import Api, Rules
 from saywhatwant.worker.waiting import WaitingRoom
 
 QUEUE_NAME = "global-queue"
 """The one object of the topology ``single``."""
+
+_NO_PREFLIGHT = Kind(400, "cross-site", "Pages of this site may not do this")
 
 
 class Worker(NamedTuple):
@@ -95,13 +98,23 @@ def policy_of(settings: Settings) -> Policy:
 def _with_cors(app: ASGIApp, origins: list[str]) -> ASGIApp:
     if not origins:
         return app
-    return CORSMiddleware(
+    return _CORS(
         app,
         allow_origins=origins,
         allow_methods=["GET", "POST"],
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-None-Match"],
         expose_headers=["ETag", "Retry-After"],
     )
+
+
+class _CORS(CORSMiddleware):
+    """Starlette's, with its refusals as problems too."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        response = super().preflight_response(request_headers)
+        if response.status_code < 400:  # noqa: PLR2004 - as HTTP counts
+            return response
+        return problem_response(_NO_PREFLIGHT, bytes(response.body).decode())
 
 
 async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:

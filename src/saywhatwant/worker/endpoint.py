@@ -79,6 +79,7 @@ class BodyReader(Generic[T]):
     """
 
     def __init__(self, body: type[T], max_bytes: int) -> None:
+        self._body = body
         self._decode = msgspec.json.Decoder(body).decode
         self._max_bytes = max_bytes
 
@@ -99,9 +100,11 @@ class BodyReader(Generic[T]):
         try:
             return self._decode(body)
         except msgspec.ValidationError as error:
-            raise invalid(error, "body") from None
+            raise invalid(error, self._body, "body") from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise MalformedBody(f"the body is not JSON in UTF-8: {error}") from None
+        except RecursionError:
+            raise MalformedBody("the body is JSON nested too deep") from None
 
 
 class QueryReader(Generic[T]):
@@ -120,4 +123,4 @@ class QueryReader(Generic[T]):
         try:
             return msgspec.convert(values, self._query, strict=False)
         except msgspec.ValidationError as error:
-            raise invalid(error, "query") from None
+            raise invalid(error, self._query, "query") from None

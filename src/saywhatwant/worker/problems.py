@@ -2,7 +2,7 @@
 
 import logging
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 from msgspec import Struct
@@ -57,24 +57,29 @@ _KINDS: dict[type[BaseException], Kind] = {
     RuntimeClosed: Kind(503, "stopping", "The server is starting or stopping"),
     ObjectFailed: Kind(500, "failed", "Something went wrong in here"),
 }
+_PASSING = {429, 503}
 _UNEXPECTED = Kind(500, "failed", "Something went wrong in here")
 _FIELD = re.compile(r"^(?P<rule>.*) - at `\$\.?(?P<field>.*)`$", re.DOTALL)
 
 
-def invalid(error: msgspec.ValidationError, root: str) -> errors.InvalidField:
-    """What a decoder found wrong, as our own error; ``root`` names the whole where no field of it is to blame."""
+def invalid(error: msgspec.ValidationError, kind: type[Any], root: str) -> errors.InvalidField:
+    """What the decoder of ``kind`` found wrong, as our own error; ``root`` is the whole, where no field of it is to blame."""
     if match := _FIELD.match(str(error)):
-        return errors.InvalidField(match["field"] or root, _in_words(match["rule"]))
+        field = match["field"] or root
+        return errors.InvalidField(field, _in_words(match["rule"], kind, field))
     if match := re.match(r"^Object missing required field `(?P<field>[^`]*)`", str(error)):
         return errors.InvalidField(match["field"], "is required")
     return errors.InvalidField(root, str(error))
 
 
-def _in_words(rule: str) -> str:
-    """The rule as the decoder puts it, or, for a pattern, what the pattern means."""
+def _in_words(rule: str, kind: type[Any], field: str) -> str:
+    """The rule as the decoder puts it; what a pattern means, and which choices there are, where it does not say so."""
     for pattern, meaning in PATTERNS.items():
         if repr(pattern) in rule:
             return f"must be {meaning}"
+    if rule.startswith("Invalid enum value"):
+        choices = {declared.encode_name: get_args(declared.type) for declared in msgspec.structs.fields(kind)}
+        return f"must be {' or '.join(map(repr, choices.get(field, ())))}"
     return rule
 
 
@@ -88,9 +93,9 @@ def problem(error: Exception) -> Response:
         log.error("unexpected error", exc_info=error)
         return problem_response(kind, "the server's log has the details; nothing was changed")
     headers = {}
-    if kind.status in {429, 503}:
-        headers["Retry-After"] = str(getattr(error, "retry_after_seconds", RETRY_SECONDS))
-    if kind.status == 401:  # noqa: PLR2004 - as HTTP names it
+    if isinstance(error, errors.TooManyPosts):
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    if isinstance(error, errors.NotAllowed):
         headers["WWW-Authenticate"] = "Bearer"
     return problem_response(kind, str(error), getattr(error, "field", None), getattr(error, "rule", None), headers)
 
@@ -108,6 +113,9 @@ def problem_response(
     rule: str | None = None,
     headers: dict[str, str] | None = None,
 ) -> Response:
-    """A problem as a response."""
+    """A problem as a response; one that passes says when to try again."""
     body = Problem(f"urn:saywhatwant:problem:{kind.name}", kind.title, kind.status, detail, field, rule)
-    return Response(msgspec.json.encode(body), kind.status, headers, "application/problem+json")
+    response = Response(msgspec.json.encode(body), kind.status, headers, "application/problem+json")
+    if kind.status in _PASSING:
+        response.headers.setdefault("Retry-After", str(RETRY_SECONDS))
+    return response

@@ -1,0 +1,95 @@
+"""The calls of the HTTP interface, each in a word, for tests that expect them to succeed."""
+
+from typing import Any
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from servers import Server, until
+
+Json = dict[str, Any]
+
+
+def said(response: httpx.Response) -> Any:
+    """The body of a 200."""
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def a_post(text: str = "Why is space black?", **more: object) -> Json:
+    """The body of a post."""
+    return {"text": text, "username": "Human", "color": "169080199"} | more
+
+
+def post(server: Server, text: str = "Why is space black?", *, entity: str | None = None, priority: int = 50) -> Json:
+    """A human message's answer."""
+    body = a_post(text, botParams={"entity": entity, "priority": priority})
+    answer: Json = said(server.http.post("/api/comments", json=body))
+    return answer
+
+
+def answer(server: Server, message_id: str, text: str = "It is not.", **more: object) -> httpx.Response:
+    """The older way to reply: an AI message of its own."""
+    return server.http.post("/api/comments", json=a_post(text, messageType="AI", replyTo=message_id) | more)
+
+
+def read(server: Server, **query: object) -> list[Json]:
+    """Messages on the wall."""
+    messages: list[Json] = said(server.http.get("/api/comments", params={name: str(value) for name, value in query.items()}))
+    return messages
+
+
+def message(server: Server, message_id: str) -> Json:
+    """One message as it stands now."""
+    (found,) = [message for message in read(server) if message["id"] == message_id]
+    return found
+
+
+def params(server: Server, message_id: str) -> Json:
+    """Where a message stands as work."""
+    found: Json = message(server, message_id)["botParams"]
+    return found
+
+
+def queue(server: Server, call: str, **body: object) -> httpx.Response:
+    """A call of the queue, whatever comes of it."""
+    return server.http.post(f"/api/queue/{call}", json=body)
+
+
+def claim(server: Server, message_id: str, worker: str = "worker-1") -> Json:
+    """Hold one message."""
+    claimed: Json = said(queue(server, "claim", messageId=message_id, workerId=worker))["message"]
+    return claimed
+
+
+def claim_next(server: Server, worker: str = "worker-1", **body: object) -> list[Json]:
+    """Hold what comes next."""
+    claimed: list[Json] = said(queue(server, "claim", workerId=worker, **body))["messages"]
+    return claimed
+
+
+def metric(server: Server, name: str, **labels: str) -> float:
+    """A sample of /metrics; 0 when there is none."""
+    response = server.http.get("/metrics")
+    samples = (sample for family in text_string_to_metric_families(response.text) for sample in family.samples)
+    return sum(sample.value for sample in samples if sample.name == name and labels.items() <= sample.labels.items())
+
+
+def until_waiting(server: Server, claims: int) -> None:
+    """Return once so many claims wait in their long poll."""
+    until(lambda: metric(server, "sww_waiting_claims") == claims, f"{claims} waiting claims")
+
+
+def assert_problem(response: httpx.Response, status: int, *names: str) -> None:
+    """A refusal as P8 wants it: RFC 9457, and each of ``names`` in its field, its rule or its detail."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    problem = response.json()
+    assert problem["status"] == status
+    assert problem["type"].startswith("urn:saywhatwant:problem:")
+    assert problem["title"]
+    told = " ".join(str(problem.get(part, "")) for part in ("field", "rule", "detail"))
+    for name in names:
+        assert name in told, f"{name!r} is not in {told!r}"
+    if status in {429, 503}:
+        assert int(response.headers["retry-after"]) >= 1

@@ -1,0 +1,60 @@
+"""Back at once (P9): a killed server, and an object that had left memory. The only tests here that look at the clock."""
+
+import asyncio
+import time
+from pathlib import Path
+from statistics import median
+
+import httpx
+from calls import post, read
+
+from conftest import StartServer
+from durable_objects import EmbeddedRuntime
+from saywhatwant.message import NewMessage
+from saywhatwant.queue import MessageQueue
+from servers import until
+
+START_SECONDS = 1.0
+WAKE_SECONDS = 0.020
+
+
+def test_p9_a_killed_server_answers_within_a_second_of_being_started(start_server: StartServer) -> None:
+    server = start_server()
+    for number in range(200):
+        post(server, f"message {number}")
+
+    def answers() -> bool:
+        try:
+            return len(read(server)) == 200
+        except httpx.TransportError:
+            return False
+
+    def seconds() -> float:
+        server.kill()
+        began = time.monotonic()
+        server.spawn()
+        until(answers, "an answer", every=0.002)
+        return time.monotonic() - began
+
+    assert median(seconds() for _ in range(3)) < START_SECONDS
+
+
+def test_p9_an_object_of_two_hundred_messages_is_back_from_the_disk_within_20_ms(tmp_path: Path) -> None:
+    async def scenario() -> float:
+        async with EmbeddedRuntime(tmp_path) as runtime:
+            queue = runtime.namespace("MessageQueue", MessageQueue).get("global-queue")
+            message = NewMessage(text="x" * 500, username="Human", color="169080199", entity="zen")
+            await asyncio.gather(*(queue.call(MessageQueue.post, message, f"key {number}") for number in range(200)))
+
+            async def seconds() -> float:
+                runtime.evict_idle()
+                assert runtime.evict_idle() == 1
+                began = time.perf_counter()
+                page = await queue.call(MessageQueue.read, 0)
+                took = time.perf_counter() - began
+                assert len(page.messages) == 200
+                return took
+
+            return median([await seconds() for _ in range(5)])
+
+    assert asyncio.run(scenario()) < WAKE_SECONDS

@@ -1,0 +1,241 @@
+"""Bad input over HTTP: a refusal that names the culprit, and a wall that is as it was (P8)."""
+
+import json
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from calls import Json, a_post, answer, assert_problem, claim, post, queue, read, said
+
+from conftest import StartServer
+from servers import Server
+
+HUGE = "9" * 400
+
+
+def state(server: Server) -> tuple[Json, list[Json]]:
+    """All that a caller can see."""
+    return said(server.http.get("/api/stats")), read(server)
+
+
+@pytest.fixture(autouse=True)
+def untouched(server: Server) -> Iterator[None]:
+    """Nothing in this file changes anything on the shared server."""
+    if not read(server):
+        posted = post(server, "there before", entity="before")
+        claim(server, posted["id"])
+        post(server, "pending")
+    before = state(server)
+    yield
+    assert state(server) == before
+
+
+def field_and_rule(response: httpx.Response) -> tuple[str, str]:
+    problem = response.json()
+    return problem["field"], problem["rule"]
+
+
+@pytest.mark.parametrize(
+    ("field", "body", "rule"),
+    [
+        pytest.param("body", [], "object", id="a list"),
+        pytest.param("body", "text", "object", id="a string"),
+        pytest.param("body", None, "object", id="null"),
+        pytest.param("text", {"username": "Human", "color": "169080199"}, "required", id="no text"),
+        pytest.param("username", {"text": "Why?", "color": "169080199"}, "required", id="no username"),
+        pytest.param("color", {"text": "Why?", "username": "Human"}, "required", id="no color"),
+        pytest.param("text", a_post("") | {"text": 5}, "str", id="text is a number"),
+        pytest.param("text", a_post(""), "1 to 5000 characters", id="text is empty"),
+        pytest.param("text", a_post(" \t\n\u2003"), "1 to 5000 characters", id="text is only space"),
+        pytest.param("text", a_post("x" * 5_001), "1 to 5000 characters", id="text is over-long"),
+        pytest.param("text", a_post("x" * 45_000), "5000 characters", id="text is very much over-long"),
+        pytest.param("text", a_post("a\0b"), "NUL", id="text has a NUL"),
+        pytest.param("text", a_post("\x1b[2J"), "control characters", id="text steers a terminal"),
+        pytest.param("username", a_post(username=None), "str", id="username is null"),
+        pytest.param("username", a_post(username="  "), "1 to 32 characters", id="username is only space"),
+        pytest.param("username", a_post(username="x" * 33), "1 to 32 characters", id="username is over-long"),
+        pytest.param("username", a_post(username="x" * 2_000), "32 characters", id="username is very much over-long"),
+        pytest.param("username", a_post(username="two\nlines"), "line breaks", id="username has two lines"),
+        pytest.param("username", a_post(username="a\0b"), "control characters", id="username has a NUL"),
+        pytest.param("color", a_post(color=169080199), "str", id="color is a number"),
+        pytest.param("color", a_post(color="16908019"), "nine digits", id="color is short"),
+        pytest.param("color", a_post(color="1690801990"), "nine digits", id="color is long"),
+        pytest.param("color", a_post(color="256000000"), "nine digits", id="color is over 255"),
+        pytest.param("color", a_post(color="169080199\n"), "nine digits", id="color has a line break"),
+        pytest.param("color", a_post(color="١٦٩٠٨٠١٩٩"), "nine digits", id="color is in other digits"),
+        pytest.param("color", a_post(color="#a950c7"), "nine digits", id="color is in hex"),
+        pytest.param("messageType", a_post(messageType="alien"), "human", id="messageType is unknown"),
+        pytest.param("replyTo", a_post(replyTo="UPPERCASE0"), "10 characters", id="replyTo is no id"),
+        pytest.param("botParams", a_post(botParams="zen"), "object", id="botParams is a string"),
+        pytest.param("botParams.entity", a_post(botParams={"entity": "Zen!"}), "plain name", id="entity is no plain name"),
+        pytest.param("botParams.entity", a_post(botParams={"entity": "x" * 65}), "plain name", id="entity is over-long"),
+        pytest.param("replyTo", a_post(replyTo="abcdefghi0\n"), "10 characters", id="replyTo has a line break"),
+        pytest.param("botParams.entity", a_post(botParams={"entity": "zen\n"}), "plain name", id="entity has a line break"),
+        pytest.param("botParams.entity", a_post(botParams={"entity": ""}), "plain name", id="entity is empty"),
+        pytest.param("botParams.priority", a_post(botParams={"priority": -1}), "0", id="priority is negative"),
+        pytest.param("botParams.priority", a_post(botParams={"priority": 100}), "99", id="priority is over 99"),
+        pytest.param("botParams.priority", a_post(botParams={"priority": 10**40}), "", id="priority is huge"),
+        pytest.param("botParams.priority", a_post(botParams={"priority": 0.5}), "int", id="priority is no integer"),
+    ],
+)
+def test_p8_a_post_that_breaks_a_rule_is_told_which_field_and_which_rule(
+    server: Server, field: str, body: object, rule: str
+) -> None:
+    response = server.http.post("/api/comments", content=json.dumps(body))
+    assert_problem(response, 422)
+    told_field, told_rule = field_and_rule(response)
+    assert told_field == field
+    assert rule in told_rule
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b'{"text": "Why?"', id="cut off"),
+        pytest.param(b"text=Why%3F&username=Human", id="a form"),
+        pytest.param(b"\xff\xfe\x00", id="no text"),
+        pytest.param(b'{"text": NaN, "username": "Human", "color": "169080199"}', id="NaN"),
+        pytest.param(rb'{"text": "\ud800", "username": "Human", "color": "169080199"}', id="an escaped lone surrogate"),
+        pytest.param(rb'{"text": "\udc00\ud800", "username": "Human", "color": "169080199"}', id="swapped surrogates"),
+        pytest.param(b'{"text": "\xed\xa0\x80", "username": "Human", "color": "169080199"}', id="a raw lone surrogate"),
+        pytest.param(b'{"text": "a\0b", "username": "Human", "color": "169080199"}', id="a raw NUL"),
+        pytest.param(b'{"text": "\xc0\xaf", "username": "Human", "color": "169080199"}', id="UTF-8 that is longer than needed"),
+        pytest.param(b'{"unknown": ' + b"[" * 25_000 + b"]" * 25_000 + b"}", id="nested deeper than any stack"),
+    ],
+)
+def test_p8_a_body_that_is_not_json_is_refused_as_such(server: Server, body: bytes) -> None:
+    assert_problem(server.http.post("/api/comments", content=body), 400, "JSON")
+    assert_problem(server.http.post("/api/queue/claim", content=body.replace(b'"text"', b'"workerId"')), 400, "JSON")
+
+
+@pytest.mark.parametrize(
+    ("call", "field", "body"),
+    [
+        ("claim", "workerId", {"messageId": "abcdefghi0"}),
+        ("claim", "workerId", {"workerId": ""}),
+        ("claim", "workerId", {"workerId": "x" * 129}),
+        ("claim", "messageId", {"workerId": "worker-1", "messageId": "../../etc"}),
+        ("claim", "entities", {"workerId": "worker-1", "entities": []}),
+        ("claim", "entities", {"workerId": "worker-1", "entities": ["zen"] * 65}),
+        ("claim", "entities", {"workerId": "worker-1", "entities": ["Zen!"]}),
+        ("claim", "limit", {"workerId": "worker-1", "limit": 0}),
+        ("claim", "limit", {"workerId": "worker-1", "limit": 101}),
+        ("claim", "wait", {"workerId": "worker-1", "wait": -1}),
+        ("claim", "wait", {"workerId": "worker-1", "wait": 61}),
+        ("complete", "messageId", {}),
+        ("complete", "attempt", {"messageId": "abcdefghi0", "attempt": 0}),
+        ("complete", "attempt", {"messageId": "abcdefghi0", "attempt": "1"}),
+        ("complete", "reply.text", {"messageId": "abcdefghi0", "reply": {"text": " "}}),
+        ("complete", "reply.text", {"messageId": "abcdefghi0", "reply": {"text": "x" * 5_001}}),
+        ("complete", "reply.text", {"messageId": "abcdefghi0", "reply": {"text": "\0"}}),
+        ("complete", "reply.username", {"messageId": "abcdefghi0", "reply": {"text": "Yes.", "username": "x" * 33}}),
+        ("complete", "reply.color", {"messageId": "abcdefghi0", "reply": {"text": "Yes.", "color": "red"}}),
+        ("extend", "attempt", {"messageId": "abcdefghi0", "workerId": "worker-1"}),
+        ("fail", "error", {"messageId": "abcdefghi0", "workerId": "worker-1", "attempt": 1}),
+        ("fail", "retry", {"messageId": "abcdefghi0", "workerId": "worker-1", "attempt": 1, "error": "no", "retry": "yes"}),
+        ("retry", "messageId", {"messageId": None}),
+    ],
+)
+def test_p8_a_call_of_the_queue_that_breaks_a_rule_is_told_which_field(
+    server: Server, call: str, field: str, body: Json
+) -> None:
+    response = queue(server, call, **body)
+    assert_problem(response, 422)
+    told_field, told_rule = field_and_rule(response)
+    assert told_field.startswith(field)
+    assert told_rule
+
+
+@pytest.mark.parametrize("path", ["/api/comments", "/api/queue/pending"])
+@pytest.mark.parametrize("value", ["0", "-1", "1001", HUGE, "ten", "1.5", "", "NaN", "0x10"])
+def test_p8_a_bad_limit_is_refused(server: Server, path: str, value: str) -> None:
+    assert_problem(server.http.get(path, params={"limit": value}), 422, "limit")
+
+
+@pytest.mark.parametrize("value", ["-1", str(2**53), HUGE, "yesterday", "1.5", "", "NaN", "%00"])
+def test_p8_a_bad_since_is_refused(server: Server, value: str) -> None:
+    assert_problem(server.http.get("/api/comments", params={"since": value}), 422, "since")
+
+
+@pytest.mark.parametrize("value", ["up", "", "ASC"])
+def test_p8_a_bad_order_is_refused_with_the_orders_there_are(server: Server, value: str) -> None:
+    response = server.http.get("/api/comments", params={"order": value})
+    assert_problem(response, 422, "order")
+    assert_problem(response, 422, "asc", "desc")
+
+
+def test_p8_a_bad_entity_in_a_query_is_refused(server: Server) -> None:
+    assert_problem(server.http.get("/api/queue/pending", params={"entity": "Zen!"}), 422, "entity")
+
+
+@pytest.mark.parametrize(
+    ("call", "more"),
+    [
+        ("claim", {"workerId": "worker-1"}),
+        ("complete", {}),
+        ("extend", {"workerId": "worker-1", "attempt": 1}),
+        ("fail", {"workerId": "worker-1", "attempt": 1, "error": "no"}),
+        ("retry", {}),
+    ],
+)
+def test_p8_an_unknown_id_is_a_404(server: Server, call: str, more: Json) -> None:
+    assert_problem(queue(server, call, messageId="nosuchid00", **more), 404, "messageId", "nosuchid00")
+
+
+def test_p8_an_answer_to_an_unknown_message_is_a_404(server: Server) -> None:
+    assert_problem(answer(server, "nosuchid00"), 404, "replyTo", "nosuchid00")
+
+
+def test_p8_calls_that_do_not_fit_the_state_are_409(server: Server) -> None:
+    by_status = {message["botParams"]["status"]: message for message in read(server, order="desc")}
+    pending, held = by_status["pending"], by_status["processing"]
+    hold = {"messageId": pending["id"], "workerId": "worker-1", "attempt": 1}
+    assert_problem(queue(server, "complete", messageId=pending["id"]), 409, "pending")
+    assert_problem(queue(server, "retry", messageId=pending["id"]), 409, "pending")
+    assert_problem(queue(server, "extend", **hold), 409)
+    assert_problem(queue(server, "fail", **hold, error="no"), 409)
+    assert_problem(answer(server, pending["id"]), 409, "pending")
+    assert_problem(queue(server, "claim", messageId=held["id"], workerId="worker-2"), 409, "processing")
+    assert_problem(queue(server, "retry", messageId=held["id"]), 409, "processing")
+    assert_problem(queue(server, "complete", messageId=held["id"], attempt=7), 409, "attempt 7")
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "caf\u00e9", "tab\there"], ids=["empty", "over-long", "not ASCII", "a tab"])
+def test_p8_a_bad_idempotency_key_is_refused(server: Server, key: str) -> None:
+    headers = [(b"Idempotency-Key", key.encode("latin-1"))]
+    response = server.http.post("/api/comments", json=a_post(), headers=headers)
+    assert_problem(response, 422, "Idempotency-Key", "1 to 255 printable ASCII characters")
+
+
+def test_p7_a_key_that_was_used_for_another_message_is_refused(start_server: StartServer) -> None:
+    server = start_server()
+    headers = {"Idempotency-Key": "reused"}
+    first = said(server.http.post("/api/comments", json=a_post("one"), headers=headers))
+    before = state(server)
+    assert_problem(server.http.post("/api/comments", json=a_post("another"), headers=headers), 422, "Idempotency-Key")
+    assert_problem(server.http.post("/api/comments", json=a_post("one", color="000000000"), headers=headers), 422)
+    assert state(server) == before
+    assert said(server.http.post("/api/comments", json=a_post("one"), headers=headers)) == first
+
+
+def test_p8_an_entity_that_nobody_knows_is_refused_where_entities_are_closed(start_server: StartServer) -> None:
+    server = start_server(open_entities="false")
+    before = state(server)
+    response = server.http.post("/api/comments", json=a_post(botParams={"entity": "nobody"}))
+    assert_problem(response, 422, "botParams.entity", "eliza", "zen")
+    assert state(server) == before
+    assert post(server, entity="zen")["status"] == "success"
+
+
+def test_p8_a_longest_text_that_is_set_is_the_one_that_is_told(start_server: StartServer) -> None:
+    server = start_server(max_text=10)
+    assert_problem(server.http.post("/api/comments", json=a_post("x" * 11)), 422, "text", "1 to 10 characters")
+    assert post(server, "x" * 10)["status"] == "success"
+
+
+def test_p8_paths_and_methods_that_are_not_served_are_problems_too(server: Server) -> None:
+    assert_problem(server.http.get("/api/nothing"), 404)
+    refused = server.http.delete("/api/comments")
+    assert_problem(refused, 405)
+    assert {"GET", "POST"} <= {method.strip() for method in refused.headers["allow"].split(",")}

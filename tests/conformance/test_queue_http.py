@@ -1,0 +1,254 @@
+"""The bots' work over HTTP: listing, claiming, finishing, giving up."""
+
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import pytest
+from calls import answer, assert_problem, claim, claim_next, message, params, post, queue, read, said, until_waiting
+
+from conftest import StartServer
+from servers import Server, until
+
+
+@pytest.fixture
+def entity() -> str:
+    """An entity of this test's own, so that tests can share a server."""
+    return f"entity-{uuid4().hex}"
+
+
+def ids(messages: list[dict[str, object]]) -> list[object]:
+    return [message["id"] for message in messages]
+
+
+def test_p6_pending_lists_the_most_urgent_first_then_the_oldest(server: Server, entity: str) -> None:
+    late, urgent, later = (post(server, entity=entity, priority=priority)["id"] for priority in (50, 0, 50))
+    listed = said(server.http.get("/api/queue/pending", params={"entity": entity}))
+    assert ids(listed) == [urgent, late, later]
+    assert ids(said(server.http.get("/api/queue/pending", params={"entity": entity, "limit": 1}))) == [urgent]
+    claim(server, urgent)
+    assert ids(said(server.http.get("/api/queue/pending", params={"entity": entity}))) == [late, later]
+
+
+def test_p6_pending_lists_ten_unless_asked_otherwise(server: Server, entity: str) -> None:
+    for _ in range(11):
+        post(server, entity=entity)
+    assert len(said(server.http.get("/api/queue/pending", params={"entity": entity}))) == 10
+    assert len(said(server.http.get("/api/queue/pending", params={"entity": entity, "limit": 100}))) == 11
+
+
+def test_p3_of_many_claims_of_one_message_one_succeeds(server: Server, entity: str) -> None:
+    posted = post(server, entity=entity)["id"]
+    with ThreadPoolExecutor(8) as bots:
+        answers = list(bots.map(lambda n: queue(server, "claim", messageId=posted, workerId=f"bot-{n}"), range(8)))
+    assert sorted(response.status_code for response in answers) == [200] + [409] * 7
+    (winner,) = [response.json()["message"] for response in answers if response.status_code == 200]
+    held = params(server, posted)
+    assert held == winner["botParams"]
+    assert (held["status"], held["attempt"]) == ("processing", 1)
+    for response in answers:
+        if response.status_code != 200:
+            assert_problem(response, 409, held["claimedBy"])
+
+
+def test_p3_of_many_claims_of_the_next_messages_each_gets_others(server: Server, entity: str) -> None:
+    posted = [post(server, entity=entity)["id"] for _ in range(20)]
+    with ThreadPoolExecutor(8) as bots:
+        batches = list(bots.map(lambda n: claim_next(server, f"bot-{n}", entities=[entity], limit=3), range(8)))
+    claimed = [message["id"] for batch in batches for message in batch if message["botParams"]["entity"] == entity]
+    assert sorted(claimed) == sorted(posted)
+
+
+def test_p6_claiming_next_takes_the_most_urgent_of_these_entities_up_to_the_limit(start_server: StartServer) -> None:
+    server = start_server()
+    zen, rude, urgent = post(server, entity="zen"), post(server, entity="rude"), post(server, entity="zen", priority=1)
+    anybody = post(server)
+    assert ids(claim_next(server, entities=["eliza", "zen"], limit=2)) == [urgent["id"], zen["id"]]
+    assert ids(claim_next(server, entities=["eliza", "zen"], limit=2)) == [anybody["id"]]
+    assert claim_next(server, entities=["eliza", "zen"]) == []
+    assert ids(claim_next(server)) == [rude["id"]]
+
+
+def test_p4_a_post_wakes_the_claim_that_has_waited_longest_and_no_other(server: Server, entity: str) -> None:
+    with ThreadPoolExecutor(2) as bots:
+        first = bots.submit(claim_next, server, "first", entities=[entity], limit=5, wait=15)
+        until_waiting(server, 1)
+        second = bots.submit(claim_next, server, "second", entities=[entity], limit=5, wait=15)
+        until_waiting(server, 2)
+        one = post(server, entity=entity)["id"]
+        assert ids(first.result(timeout=10)) == [one]
+        until_waiting(server, 1)
+        assert not second.done()
+        other = post(server, entity=entity)["id"]
+        assert ids(second.result(timeout=10)) == [other]
+    assert [params(server, posted)["attempt"] for posted in (one, other)] == [1, 1]
+
+
+def test_p4_a_claim_waits_past_work_for_others_and_ends_empty_when_its_time_is_up(server: Server, entity: str) -> None:
+    with ThreadPoolExecutor(1) as bots:
+        waiting = bots.submit(claim_next, server, entities=[entity], wait=0.5)
+        until_waiting(server, 1)
+        stranger = post(server, entity=f"not-{entity}"[:64])["id"]
+        assert waiting.result(timeout=10) == []
+    assert params(server, stranger)["status"] == "pending"
+
+
+def test_p4_a_message_that_comes_back_wakes_a_waiting_claim(server: Server, entity: str) -> None:
+    posted = post(server, entity=entity)["id"]
+    claim(server, posted)
+    with ThreadPoolExecutor(1) as bots:
+        waiting = bots.submit(claim_next, server, "worker-2", entities=[entity], wait=15)
+        until_waiting(server, 1)
+        said(queue(server, "fail", messageId=posted, workerId="worker-1", attempt=1, error="tired"))
+        assert ids(waiting.result(timeout=10)) == [posted]
+
+
+def test_p4_a_client_that_goes_away_during_its_long_poll_claims_nothing(server: Server, entity: str) -> None:
+    body = b'{"workerId": "gone", "entities": ["%s"], "wait": 30}' % entity.encode()
+    request = b"POST /api/queue/claim HTTP/1.1\r\nHost: wall\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    with socket.create_connection((server.http.base_url.host, server.http.base_url.port or 0)) as client:
+        client.sendall(request)
+        until_waiting(server, 1)
+    until_waiting(server, 0)
+    posted = post(server, entity=entity)["id"]
+    assert params(server, posted) | {"status": "pending", "claimedBy": None, "attempt": 0} == params(server, posted)
+
+
+def test_p4_complete_writes_reply_and_completion_together(server: Server, entity: str) -> None:
+    posted = post(server, entity=entity)
+    claim(server, posted["id"])
+    reply = {"text": "Because.", "username": "Fear", "color": "010020030"}
+    done = said(queue(server, "complete", messageId=posted["id"], workerId="worker-1", attempt=1, reply=reply))
+    replied = message(server, done["id"])
+    assert {name: replied[name] for name in reply} == reply
+    assert (replied["messageType"], replied["replyTo"], replied["timestamp"]) == ("AI", posted["id"], done["timestamp"])
+    assert replied["botParams"]["status"] == "complete"
+    assert params(server, posted["id"])["status"] == "complete"
+
+
+def test_p4_complete_without_a_reply_only_completes(server: Server, entity: str) -> None:
+    posted = post(server, entity=entity)
+    claim(server, posted["id"])
+    assert said(queue(server, "complete", messageId=posted["id"])) == {"success": True}
+    assert params(server, posted["id"])["status"] == "complete"
+    assert read(server, since=posted["timestamp"]) == []
+
+
+def test_p4_the_older_way_of_a_reply_and_then_complete_gives_one_answer(server: Server, entity: str) -> None:
+    posted = post(server, entity=entity)
+    claim(server, posted["id"])
+    first = said(answer(server, posted["id"], "Once.", workerId="worker-1", attempt=1))
+    assert said(answer(server, posted["id"], "Twice.", workerId="worker-1", attempt=1)) == first
+    assert said(answer(server, posted["id"], "Thrice.")) == first
+    reply = {"text": "And again."}
+    done = said(queue(server, "complete", messageId=posted["id"], workerId="worker-1", attempt=1, reply=reply))
+    assert (done["id"], done["timestamp"]) == (first["id"], first["timestamp"])
+    assert [reply["text"] for reply in read(server, since=posted["timestamp"])] == ["Once."]
+    assert said(answer(server, posted["id"], "Late.")) == first
+
+
+def test_p4_a_message_answered_by_a_bot_that_then_died_is_complete_once_its_lease_ends(start_server: StartServer) -> None:
+    server = start_server(lease_seconds=1)
+    posted = post(server)
+    claim(server, posted["id"])
+    said(answer(server, posted["id"], "The answer.", workerId="worker-1", attempt=1))
+    until(lambda: params(server, posted["id"])["status"] == "complete", "the completion")
+    assert [reply["text"] for reply in read(server, since=posted["timestamp"])] == ["The answer."]
+
+
+def test_p3_extend_lengthens_a_lease(start_server: StartServer) -> None:
+    server = start_server(lease_seconds=2)
+    held = claim(server, post(server)["id"])
+    first_end = held["botParams"]["leaseExpiresAt"]
+    time.sleep(0.01)  # extending within the same millisecond changes nothing
+    extended = said(queue(server, "extend", messageId=held["id"], workerId="worker-1", attempt=1))
+    assert extended["leaseExpiresAt"] > first_end
+    assert params(server, held["id"])["leaseExpiresAt"] == extended["leaseExpiresAt"]
+
+
+def test_p4_a_failed_attempt_is_followed_by_a_pause_and_the_last_one_by_failed_with_its_reason(
+    start_server: StartServer,
+) -> None:
+    server = start_server(max_attempts=2, backoff_seconds=0.2)
+    posted = post(server)["id"]
+    claim(server, posted)
+    gave_up = said(queue(server, "fail", messageId=posted, workerId="worker-1", attempt=1, error="out of words"))
+    assert gave_up["status"] == "pending"
+    backing_off = params(server, posted)
+    assert (backing_off["error"], backing_off["retryAt"]) == ("out of words", gave_up["retryAt"])
+    (again,) = until(lambda: claim_next(server, wait=5), "the message after its pause")
+    assert again["botParams"]["claimedAt"] >= gave_up["retryAt"]
+    assert again["botParams"]["attempt"] == 2
+    gave_up = said(queue(server, "fail", messageId=posted, workerId="worker-1", attempt=2, error="still no words"))
+    assert (gave_up["status"], gave_up["retryAt"]) == ("failed", None)
+    failed = params(server, posted)
+    assert (failed["status"], failed["error"]) == ("failed", "still no words")
+    assert claim_next(server) == []
+
+
+def test_p4_a_failure_that_wants_no_retry_is_final(server: Server, entity: str) -> None:
+    posted = post(server, entity=entity)["id"]
+    claim(server, posted)
+    gave_up = queue(server, "fail", messageId=posted, workerId="worker-1", attempt=1, error="never", retry=False)
+    assert said(gave_up)["status"] == "failed"
+
+
+def test_p4_retry_makes_a_failed_message_pending_again_with_all_its_attempts(start_server: StartServer) -> None:
+    server = start_server(max_attempts=1)
+    posted = post(server)["id"]
+    for attempt in (1, 2):
+        claim(server, posted)
+        said(queue(server, "fail", messageId=posted, workerId="worker-1", attempt=attempt, error="no"))
+        assert params(server, posted)["status"] == "failed"
+        assert said(queue(server, "retry", messageId=posted)) == {"success": True}
+        assert params(server, posted) | {"status": "pending", "error": None, "completedAt": None} == params(server, posted)
+
+
+def test_p3_once_a_lease_has_passed_on_the_old_attempt_is_refused_even_under_the_same_name(
+    start_server: StartServer,
+) -> None:
+    """The fence is per attempt, never per worker name: extend, fail, complete and reply, by the very same worker."""
+    server = start_server(lease_seconds=1)
+    posted = post(server)
+    claim(server, posted["id"])
+    (again,) = until(lambda: claim_next(server, wait=5), "the message after its lease")
+    assert (again["id"], again["botParams"]["attempt"]) == (posted["id"], 2)
+    stale = {"messageId": posted["id"], "workerId": "worker-1", "attempt": 1}
+
+    def assert_refused() -> None:
+        told = ("attempt 1", "attempt 2")
+        assert_problem(queue(server, "extend", **stale), 409, *told)
+        assert_problem(queue(server, "fail", **stale, error="late"), 409, *told)
+        assert_problem(queue(server, "complete", **stale), 409, *told)
+        assert_problem(queue(server, "complete", **stale, reply={"text": "late"}), 409, *told)
+        assert_problem(answer(server, posted["id"], "late", workerId="worker-1", attempt=1), 409, *told)
+
+    assert_refused()
+    assert params(server, posted["id"]) == again["botParams"]
+    said(queue(server, "complete", messageId=posted["id"], workerId="worker-1", attempt=2, reply={"text": "in time"}))
+    assert_refused()
+    assert [reply["text"] for reply in read(server, since=posted["timestamp"])] == ["in time"]
+
+
+def test_p3_another_worker_may_not_act_for_the_holder(server: Server, entity: str) -> None:
+    posted = post(server, entity=entity)["id"]
+    held = claim(server, posted)["botParams"]
+    thief = {"messageId": posted, "workerId": "worker-2", "attempt": 1}
+    assert_problem(queue(server, "extend", **thief), 409, "worker-1", "worker-2")
+    assert_problem(queue(server, "fail", **thief, error="no"), 409, "worker-1", "worker-2")
+    assert_problem(queue(server, "complete", **thief, reply={"text": "no"}), 409, "worker-1", "worker-2")
+    assert_problem(answer(server, posted, "no", workerId="worker-2", attempt=1), 409, "worker-1", "worker-2")
+    assert params(server, posted) == held
+
+
+def test_p4_leases_that_run_out_end_as_failed_with_the_reason_also_across_a_restart(start_server: StartServer) -> None:
+    server = start_server(lease_seconds=1, max_attempts=2)
+    posted = post(server)["id"]
+    claim(server, posted, "lost-1")
+    until(lambda: params(server, posted)["status"] == "pending", "the end of the first lease")
+    assert params(server, posted)["claimedBy"] is None
+    claim(server, posted, "lost-2")
+    server.restart()
+    until(lambda: params(server, posted)["status"] == "failed", "the end of the last lease")
+    assert "lost-2" in params(server, posted)["error"]

@@ -1,0 +1,145 @@
+"""Who may do what (section 5): the bot token, other sites' pages, and how often one may post."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from calls import a_post, answer, assert_problem, claim, post, read, said
+
+from conftest import StartServer
+from servers import SWW, Server, environment
+
+TOKEN = "a-token-that-nobody-guesses"  # noqa: S105 - the test's own
+CALLS = ("claim", "complete", "extend", "fail", "retry")
+LISTS = ("/api/queue/pending", "/api/queue/messages")
+FOREIGN = {"Origin": "https://elsewhere.example"}
+
+
+@pytest.fixture(scope="module")
+def guarded(runtime: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with a token."""
+    with Server(tmp_path_factory.mktemp("guarded"), runtime=runtime, bot_token=TOKEN) as started:
+        yield started
+
+
+@pytest.mark.parametrize("bind", ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"])
+def test_p8_a_server_that_others_can_reach_does_not_start_without_a_token_and_says_why(tmp_path: Path, bind: str) -> None:
+    refused = subprocess.run(
+        [SWW, "serve", "--bind", bind, "--data", tmp_path / "data"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert refused.returncode == 1
+    assert bind in refused.stderr
+    assert "SWW_BOT_TOKEN" in refused.stderr
+    assert "ready on" not in refused.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_p8_with_a_token_people_post_and_read_without_it(guarded: Server) -> None:
+    posted = post(guarded)
+    assert read(guarded, since=posted["timestamp"] - 1)[0]["id"] == posted["id"]
+    assert said(guarded.http.get("/api/stats"))["backlog"] >= 1
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [None, "", "Bearer", "Bearer wrong", TOKEN, f"Basic {TOKEN}", f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", "Bearer \u00e9"],
+)
+def test_p8_without_the_token_nobody_calls_the_queue_or_posts_as_ai(guarded: Server, authorization: str | None) -> None:
+    posted = post(guarded)["id"]
+    before = read(guarded)
+    headers = [] if authorization is None else [(b"Authorization", authorization.encode("latin-1"))]
+    hold = {"messageId": posted, "workerId": "worker-1", "attempt": 1, "error": "no"}
+    refusals = [
+        *(guarded.http.post(f"/api/queue/{call}", json=hold, headers=headers) for call in CALLS),
+        *(guarded.http.get(path, headers=headers) for path in LISTS),
+        guarded.http.post("/api/comments", json=a_post(messageType="AI"), headers=headers),
+        guarded.http.post("/api/comments", json=a_post(messageType="AI", replyTo=posted), headers=headers),
+    ]
+    for refusal in refusals:
+        assert_problem(refusal, 401, "Bearer")
+        assert refusal.headers["www-authenticate"] == "Bearer"
+        assert TOKEN not in refusal.text
+    assert read(guarded) == before
+
+
+def test_p8_with_the_token_bots_do_their_work(guarded: Server) -> None:
+    posted = post(guarded, entity="with-the-token")
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+
+    def call(path: str, **body: object) -> object:
+        return said(guarded.http.post(path, json=body, headers=bearer))
+
+    assert len(said(guarded.http.get("/api/queue/pending?entity=with-the-token", headers=bearer))) == 1
+    hold = {"messageId": posted["id"], "workerId": "worker-1"}
+    call("/api/queue/claim", **hold)
+    call("/api/comments", **a_post(messageType="AI", replyTo=posted["id"]))
+    assert call("/api/queue/complete", **hold, attempt=1) == {"success": True}
+
+
+def test_p8_without_a_token_pages_of_other_sites_do_not_call_the_queue(server: Server) -> None:
+    """Any page in a browser on the same machine could; curl and bots send no Origin."""
+    posted = post(server)["id"]
+    before = read(server)
+    hold = {"messageId": posted, "workerId": "worker-1", "attempt": 1, "error": "no"}
+    for origin in ("https://elsewhere.example", "http://127.0.0.1:1", "null"):
+        headers = {"Origin": origin}
+        for call in CALLS:
+            refused = server.http.post(f"/api/queue/{call}", json=hold, headers=headers)
+            assert_problem(refused, 403, origin)
+        for path in LISTS:
+            assert_problem(server.http.get(path, headers=headers), 403, origin)
+        assert_problem(server.http.post("/api/comments", json=a_post(messageType="AI"), headers=headers), 403, origin)
+    assert read(server) == before
+
+
+def test_p8_without_a_token_the_servers_own_pages_call_the_queue(server: Server) -> None:
+    assert server.http.get("/api/queue/pending", headers={"Origin": server.url}).status_code == 200
+
+
+def test_p8_more_posts_than_the_rate_are_told_when_to_come_back_and_bots_are_not_counted(start_server: StartServer) -> None:
+    server = start_server(rate_limit=5)
+    posted = [post(server)["id"] for _ in range(5)]
+    refused = server.http.post("/api/comments", json=a_post())
+    assert_problem(refused, 429, "5 posts a minute")
+    assert 1 <= int(refused.headers["retry-after"]) <= 60
+    for message_id in posted:
+        claim(server, message_id)
+        assert said(answer(server, message_id))["status"] == "success"
+    assert said(server.http.post("/api/comments", json=a_post(messageType="AI")))["status"] == "success"
+    assert sum(message["messageType"] == "human" for message in read(server)) == 5
+
+
+def test_p8_without_cors_origins_no_answer_names_any(server: Server) -> None:
+    answers = [
+        server.http.get("/api/comments", headers=FOREIGN),
+        server.http.post("/api/comments", json=a_post(), headers=FOREIGN),
+        server.http.options("/api/comments", headers=FOREIGN | {"Access-Control-Request-Method": "POST"}),
+    ]
+    for response in answers:
+        assert not [name for name in response.headers if name.startswith("access-control-")]
+
+
+def test_p8_with_cors_origins_those_and_no_others_are_let_in(start_server: StartServer) -> None:
+    server = start_server(cors_origins="https://one.example, https://two.example")
+    for origin in ("https://one.example", "https://two.example"):
+        headers = {"Origin": origin}
+        response = server.http.get("/api/comments", headers=headers)
+        assert response.headers["access-control-allow-origin"] == origin
+        assert "etag" in response.headers["access-control-expose-headers"].lower()
+        preflight = server.http.options("/api/comments", headers=headers | {"Access-Control-Request-Method": "POST"})
+        assert preflight.status_code == 200
+        assert preflight.headers["access-control-allow-origin"] == origin
+        assert server.http.get("/api/queue/pending", headers=headers).status_code == 200
+    response = server.http.get("/api/comments", headers=FOREIGN)
+    assert "access-control-allow-origin" not in response.headers
+    assert_problem(server.http.get("/api/queue/pending", headers=FOREIGN), 403)
+    refused = server.http.options("/api/comments", headers=FOREIGN | {"Access-Control-Request-Method": "POST"})
+    assert "access-control-allow-origin" not in refused.headers
+    assert_problem(refused, 400, "origin")

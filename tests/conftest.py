@@ -1,0 +1,59 @@
+"""Real servers for every test that wants one, and which runtimes they run on."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from servers import Server, environment
+
+
+class StartServer(Protocol):
+    """Starts a server of a test's own; ``lease_seconds=1`` is the setting SWW_LEASE_SECONDS=1."""
+
+    def __call__(self, *, command: str = "serve", **settings: object) -> Server: ...
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--runtimes",
+        default=os.environ.get("SWW_CONFORMANCE_RUNTIMES", "embedded"),
+        help="the runtimes that servers under test run on, commas between (also SWW_CONFORMANCE_RUNTIMES)",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "runtime" in metafunc.fixturenames:
+        names = str(metafunc.config.getoption("--runtimes")).split(",")
+        metafunc.parametrize("runtime", names, scope="session")
+
+
+@pytest.fixture(scope="module")
+def server(runtime: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all tests of a module, with nothing set but a retention that keeps everything."""
+    with Server(tmp_path_factory.mktemp("server"), runtime=runtime, retention=100_000) as started:
+        yield started
+
+
+@pytest.fixture
+def start_server(runtime: str, tmp_path: Path) -> Iterator[StartServer]:
+    """Servers for one test alone, each on data of its own."""
+    with ExitStack() as servers:
+
+        def start(*, command: str = "serve", **settings: object) -> Server:
+            directory = tmp_path / f"server-{len(list(tmp_path.iterdir()))}"
+            directory.mkdir()
+            return servers.enter_context(Server(directory, command=command, runtime=runtime, **settings))
+
+        yield start
+
+
+@pytest.fixture
+def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In this process: none of the caller's SWW_ variables, and a working directory without a file of settings."""
+    for name in set(os.environ) - set(environment()):
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)

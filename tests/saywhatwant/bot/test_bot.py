@@ -1,0 +1,256 @@
+"""The bot: what its personalities make of odd texts, and what it does when something goes wrong (P3, P4)."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import SimpleNamespace
+
+import httpx
+import msgspec
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from durable_objects import SimulatedRuntime
+from saywhatwant.bot import Bot
+from saywhatwant.bot.loop import MAX_ANSWER
+from saywhatwant.bot.personalities import personality
+from saywhatwant.client import WallClient
+from saywhatwant.entities import ENTITIES
+from saywhatwant.message import BotParams, Color, Message, NewMessage, clean_text, clean_username, decode
+from saywhatwant.queue import MessageQueue
+from saywhatwant.settings import load
+from saywhatwant.worker import create_worker
+
+pytestmark = pytest.mark.usefixtures("no_settings")
+
+URL = "http://wall"
+LEASE_SECONDS = 60
+THINKING_SECONDS = 2
+
+WORDS = st.sampled_from(
+    ["I", "am", "you", "why", "because", "my", "mother", "%1", "%", "quit", "(", ".*", "\\", "\n", "?", "!"]
+)
+CHARACTERS = st.characters(codec="utf-8", exclude_categories=["Cc"])
+TEXTS = st.one_of(
+    st.text(CHARACTERS, min_size=1, max_size=200),
+    st.lists(WORDS, min_size=1, max_size=20).map(" ".join),
+    st.text(CHARACTERS, min_size=1).map(lambda text: f"I am {text}"),
+).filter(lambda text: bool(text.strip()))
+"""Texts that the wall takes."""
+
+
+@pytest.fixture(scope="module")
+def bot() -> Bot:
+    return Bot(WallClient(URL), "bot", list(ENTITIES))
+
+
+@contextmanager
+def stopwatch() -> Iterator[None]:
+    """Ends what would think for ever; a bot could not."""
+
+    def stop(*_: object) -> None:
+        pytest.fail(f"it thought for more than {THINKING_SECONDS} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, THINKING_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("entity", ENTITIES)
+def test_p4_a_thousand_odd_texts_get_an_answer_that_the_wall_takes_or_a_reason(bot: Bot, entity: str) -> None:
+    @settings(max_examples=1_000, deadline=None, database=None, derandomize=True, phases=[Phase.generate])
+    @given(TEXTS)
+    def answers(text: str) -> None:
+        with stopwatch(), suppress(LookupError):
+            answer = bot._respond(entity, text)
+            assert clean_text(answer, MAX_ANSWER) == answer
+
+    answers()
+
+
+@pytest.mark.parametrize("entity", ENTITIES)
+@pytest.mark.parametrize("text", ["I am 100%", "I feel %1", "Why are %s and %9 the same?", "I need %1 %1 %1", "You are %"])
+def test_p4_a_percent_sign_is_a_character_like_any_other(bot: Bot, entity: str, text: str) -> None:
+    """The personalities mark with it where to repeat what they were told."""
+    with stopwatch():
+        for _ in range(20):  # they choose at random what to say
+            assert bot._respond(entity, text)
+
+
+@pytest.mark.parametrize("name", ENTITIES)
+def test_p4_every_entity_has_a_personality_and_a_name_and_colour_that_the_wall_takes(name: str) -> None:
+    entity = ENTITIES[name]
+    assert personality(name).respond("Hello")
+    assert clean_username(entity.display_name) == entity.display_name
+    assert msgspec.convert(entity.color, Color) == entity.color
+
+
+def test_p8_a_bot_for_an_entity_that_is_not_there_is_not_made() -> None:
+    with pytest.raises(ValueError, match="nobody"):
+        Bot(WallClient(URL), "bot", ["zen", "nobody"])
+
+
+class Scene:
+    """A bot at work on a simulated wall, in this process. Make it inside a running event loop."""
+
+    def __init__(self) -> None:
+        self.runtime = SimulatedRuntime()
+        worker = create_worker(self.runtime, load(lease_seconds=LEASE_SECONDS))
+        self.queue = self.runtime.namespace("MessageQueue", MessageQueue).get("global-queue")
+        self.client = WallClient(URL)
+        self.client._http = httpx.AsyncClient(transport=httpx.ASGITransport(worker.app), base_url=URL)
+        self.bot = Bot(self.client, "bot", ["zen"])
+
+    async def post(self, text: str = "Why?", entity: str | None = "zen") -> str:
+        message = NewMessage(text=text, username="Human", color="169080199", entity=entity)
+        return (await self.queue.call(MessageQueue.post, message)).id
+
+    async def message(self, message_id: str) -> Message:
+        (found,) = [message for message in await self.wall() if message.id == message_id]
+        return found
+
+    async def wall(self) -> list[Message]:
+        return [decode(wire) for wire in (await self.queue.call(MessageQueue.read)).messages]
+
+    async def replies(self, message_id: str) -> list[Message]:
+        return [message for message in await self.wall() if message.reply_to == message_id]
+
+    async def until(self, message_id: str, come_true: Callable[[BotParams], object]) -> Message:
+        """The message, once that has come true of it."""
+        while not come_true((message := await self.message(message_id)).bot_params):  # noqa: ASYNC110 - polls the wall
+            await asyncio.sleep(0.002)
+        return message
+
+    async def until_complete(self, message_id: str) -> Message:
+        return await self.until(message_id, lambda params: params.status == "complete")
+
+
+def run(scenario: Callable[[Scene], Awaitable[None]]) -> None:
+    """Run ``scenario`` beside a bot."""
+
+    async def bounded() -> None:
+        scene = Scene()
+        at_work = asyncio.create_task(scene.bot.run())
+        story = asyncio.ensure_future(scenario(scene))
+        try:
+            await asyncio.wait({at_work, story}, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+            assert not at_work.done(), f"the bot gave up: {at_work.exception()!r}"
+            assert story.done(), "it takes too long"
+            story.result()
+        finally:
+            for task in (at_work, story):
+                task.cancel()
+            await asyncio.gather(at_work, story, return_exceptions=True)
+            await scene.client._http.aclose()
+
+    asyncio.run(bounded())
+
+
+@pytest.fixture
+def says(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[str], str | None]], None]:
+    """Replaces what the personalities say."""
+
+    def replace(respond: Callable[[str], str | None]) -> None:
+        monkeypatch.setattr("saywhatwant.bot.loop.personality", lambda _: SimpleNamespace(respond=respond))
+
+    return replace
+
+
+Says = Callable[[Callable[[str], str | None]], None]
+
+
+def test_p4_a_bot_answers_what_is_asked_of_its_entity_and_of_nobody() -> None:
+    async def scenario(scene: Scene) -> None:
+        for entity in ("zen", None):
+            posted = await scene.post(entity=entity)
+            message = await scene.until_complete(posted)
+            (reply,) = await scene.replies(posted)
+            assert (reply.username, reply.color, reply.message_type) == ("Zen", ENTITIES["zen"].color, "AI")
+            assert message.bot_params.answered_by == reply.id
+        stranger = await scene.post(entity="rude")
+        await scene.until_complete(await scene.post())
+        assert (await scene.message(stranger)).bot_params.status == "pending"
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("answer", [None, "", "  \n"], ids=["nothing", "empty", "only space"])
+def test_p4_a_message_that_gets_no_answer_is_given_back_with_the_reason(says: Says, answer: str | None) -> None:
+    says(lambda _: answer)
+
+    async def scenario(scene: Scene) -> None:
+        posted = await scene.post()
+        given_back = (await scene.until(posted, lambda params: params.error)).bot_params
+        assert "zen can think of nothing to say" in (given_back.error or "")
+        assert given_back.status == "pending"
+        assert await scene.replies(posted) == []
+
+    run(scenario)
+
+
+def test_p4_a_personality_that_breaks_fails_its_message_and_the_next_is_answered(says: Says) -> None:
+    def respond(text: str) -> str:
+        if text == "break":
+            raise ZeroDivisionError("broken")
+        return "Yes."
+
+    says(respond)
+
+    async def scenario(scene: Scene) -> None:
+        broken, next_one = await scene.post("break"), await scene.post()
+        await scene.until_complete(next_one)
+        assert "ZeroDivisionError('broken')" in ((await scene.message(broken)).bot_params.error or "")
+
+    run(scenario)
+
+
+def test_p3_a_bot_whose_lease_has_passed_on_drops_the_work_and_goes_on(says: Says) -> None:
+    """While it thought, the lease ran out and another worker got the message."""
+    scenes: list[Scene] = []
+
+    def respond(text: str) -> str:
+        if text == "slow":
+            scene = scenes[0]
+            scene.runtime.advance(LEASE_SECONDS + 1)
+            scene.runtime.run(scene.queue.call(MessageQueue.claim_next, "another", ("zen",)))
+        return "Yes."
+
+    says(respond)
+
+    async def scenario(scene: Scene) -> None:
+        scenes.append(scene)
+        slow = await scene.post("slow")
+        await scene.until_complete(await scene.post())
+        taken = (await scene.message(slow)).bot_params
+        assert (taken.status, taken.claimed_by, taken.attempt) == ("processing", "another", 2)
+        assert await scene.replies(slow) == []
+
+    run(scenario)
+
+
+def test_p4_a_bot_outlives_a_server_that_fails_on_its_claim(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else one 500, from the server or a proxy before it, would silence an entity until somebody notices."""
+    claim_next = MessageQueue.claim_next
+    failures: list[str] = []
+
+    def fail_twice(queue: MessageQueue, worker_id: str, entities: tuple[str, ...] | None = None, limit: int = 1) -> object:
+        if len(failures) < 2:
+            failures.append(worker_id)
+            raise ZeroDivisionError
+        return claim_next(queue, worker_id, entities, limit)
+
+    fail_twice.__name__ = "claim_next"
+    monkeypatch.setattr(MessageQueue, "claim_next", fail_twice)
+
+    async def scenario(scene: Scene) -> None:
+        posted = await scene.post()
+        await scene.until_complete(posted)
+        assert len(failures) == 2
+
+    run(scenario)

@@ -1,0 +1,120 @@
+"""Refusals as problems: each has its place, and nothing of the inside shows (P8)."""
+
+import asyncio
+import json
+import logging
+from typing import Any
+
+import httpx
+import pytest
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from durable_objects import CommitFailed, ObjectFailed, Overloaded, Refusal, RuntimeClosed, SimulatedRuntime
+from saywhatwant import errors
+from saywhatwant.queue import MessageQueue
+from saywhatwant.settings import load
+from saywhatwant.worker import create_worker
+from saywhatwant.worker.problems import _KINDS, problem
+
+SECRET = "sesame"  # noqa: S105 - what must not be told
+
+
+def family(kind: type[Refusal]) -> list[type[Refusal]]:
+    return [kind, *(member for child in kind.__subclasses__() for member in family(child))]
+
+
+REFUSALS = sorted(
+    (kind for kind in family(Refusal) if kind.__module__.startswith("saywhatwant.")), key=lambda kind: kind.__name__
+)
+ARGUMENTS: dict[type[Refusal], tuple[object, ...]] = {
+    errors.InvalidField: ("text", "must be there"),
+    errors.UnknownMessage: ("messageId", "abcdefghi0"),
+    errors.TooManyPosts: (5, 30),
+}
+
+
+def told_by(response: Response) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(bytes(response.body))
+    return told
+
+
+def test_p8_there_are_refusals_to_look_at() -> None:
+    assert errors.InvalidField in REFUSALS
+    assert len(REFUSALS) >= 13
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_p8_every_refusal_of_the_product_has_its_kind_of_problem(kind: type[Refusal]) -> None:
+    assert kind in _KINDS
+    error = kind(*ARGUMENTS.get(kind, ("what was wrong",)))
+    response = problem(error)
+    told = told_by(response)
+    assert response.media_type == "application/problem+json"
+    assert 400 <= response.status_code < 600
+    assert response.status_code != 500
+    assert told["status"] == response.status_code
+    assert told["type"] == f"urn:saywhatwant:problem:{_KINDS[kind].name}"
+    assert told["title"]
+    assert told["detail"] == str(error)
+
+
+def test_p8_no_two_kinds_share_a_name() -> None:
+    names = [kind.name for kind in _KINDS.values()]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("kind", [CommitFailed, Overloaded, RuntimeClosed, errors.BacklogFull, errors.TooManyWaiting])
+def test_p6_what_may_go_well_later_says_when(kind: type[Exception]) -> None:
+    response = problem(kind("not now"))
+    assert response.status_code == 503
+    assert int(response.headers["retry-after"]) >= 1
+
+
+def test_p8_too_many_posts_say_when_the_next_is_welcome() -> None:
+    response = problem(errors.TooManyPosts(5, 30))
+    assert (response.status_code, response.headers["retry-after"]) == (429, "30")
+
+
+def test_p8_an_invalid_field_is_told_with_its_rule() -> None:
+    told = told_by(problem(errors.InvalidField("text", "must be there")))
+    assert (told["field"], told["rule"]) == ("text", "must be there")
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError(SECRET), ObjectFailed(SECRET), KeyError(SECRET), type("New", (Refusal,), {})(SECRET)]
+)
+def test_p8_the_unexpected_is_a_500_that_does_not_tell_its_text(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        response = problem(error)
+    assert response.status_code == 500
+    assert response.media_type == "application/problem+json"
+    assert SECRET not in bytes(response.body).decode()
+    assert SECRET in caplog.text
+
+
+def test_p8_what_the_framework_refuses_keeps_its_status_and_headers() -> None:
+    response = problem(HTTPException(405, headers={"Allow": "GET"}))
+    assert (response.status_code, response.headers["allow"]) == (405, "GET")
+    assert told_by(response)["status"] == 405
+
+
+@pytest.mark.usefixtures("no_settings")
+def test_p8_a_defect_in_the_object_is_a_500_and_the_next_call_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    """End to end: the object fails, is rebuilt, and the caller learns nothing of the inside."""
+
+    def stats(_: MessageQueue) -> None:
+        raise ZeroDivisionError(SECRET)
+
+    async def scenario() -> None:
+        transport = httpx.ASGITransport(create_worker(SimulatedRuntime(), load()).app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://wall") as http:
+            with monkeypatch.context() as patch:
+                patch.setattr(MessageQueue, "stats", stats)
+                failed = await http.get("/api/stats")
+            assert failed.status_code == 500
+            assert failed.headers["content-type"] == "application/problem+json"
+            assert SECRET not in failed.text
+            assert (await http.get("/api/stats")).status_code == 200
+
+    asyncio.run(scenario())

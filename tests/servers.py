@@ -1,0 +1,126 @@
+"""The real server: ``sww`` as a process of its own, told apart from the tests by everything but HTTP."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx
+
+T = TypeVar("T")
+
+SWW = Path(sys.executable).with_name("sww")
+DEADLINE_SECONDS = 20.0
+READY = "ready on "
+
+
+def until(look: Callable[[], T | None], what: str, *, within: float = DEADLINE_SECONDS, every: float = 0.01) -> T:
+    """The first true thing that ``look`` finds; an ``AssertionError`` naming ``what`` when none comes in time."""
+    deadline = time.monotonic() + within
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"{what} did not come within {within} s"
+        time.sleep(every)
+    return found
+
+
+def environment(**settings: object) -> dict[str, str]:
+    """The caller's environment, with these settings and no others: ``lease_seconds=1`` is ``SWW_LEASE_SECONDS=1``."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SWW_")}
+    return inherited | {f"SWW_{name.upper()}": str(value) for name, value in settings.items()}
+
+
+class Server:
+    """``sww serve`` on data of its own. A context manager; whatever happens, its process ends with it."""
+
+    def __init__(self, directory: Path, *, command: str = "serve", runtime: str = "embedded", **settings: object) -> None:
+        self.directory = directory
+        self.data = directory / "data"
+        self.url = ""
+        self.http: httpx.Client
+        self._log = directory / "stderr"
+        self._log_begins = 0
+        self._bind = "127.0.0.1:0"
+        self._arguments = [str(SWW), command, "--data", str(self.data), "--runtime", runtime]
+        self._settings = settings
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.kill()
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def log(self) -> str:
+        """What the running process, or the last one, has said on standard error."""
+        return self._log.read_bytes()[self._log_begins :].decode()
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self, *, through: tuple[str, ...] = ()) -> None:
+        """Start it and wait until it answers, on the port it had before if there was one; ``through`` is a wrapping command."""
+        self.spawn(through=through)
+        try:
+            self.url = until(self._announced, "the line with the URL")
+        except BaseException:
+            self.kill()
+            raise
+        self._bind = self.url.removeprefix("http://")
+
+    def spawn(self, *, through: tuple[str, ...] = ()) -> None:
+        """Start it and wait for nothing."""
+        assert not self.is_running
+        self._log_begins = self._log.stat().st_size if self._log.exists() else 0
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*through, *self._arguments, "--bind", self._bind],
+                cwd=self.directory,
+                env=environment(**self._settings),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+            )
+        self.http = httpx.Client(base_url=f"http://{self._bind}", timeout=DEADLINE_SECONDS, trust_env=False)
+
+    def kill(self) -> None:
+        """SIGKILL, as the kernel does when memory runs out."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self.http.close()
+
+    def terminate(self) -> int:
+        """SIGTERM; its exit status."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        status = self._process.wait(DEADLINE_SECONDS)
+        self.http.close()
+        return status
+
+    def restart(self) -> None:
+        """SIGKILL, and again on the same data and port."""
+        self.kill()
+        self.start()
+
+    def _announced(self) -> str | None:
+        log = self.log
+        assert self.is_running, f"the server ended instead of getting ready: {log}"
+        lines = [line for line in log.splitlines(keepends=True) if line.startswith(READY) and line.endswith("\n")]
+        if not lines:
+            return None
+        url = lines[0].removeprefix(READY).strip()
+        self.http.base_url = httpx.URL(url)
+        return url
