@@ -2,6 +2,7 @@
 
 import hmac
 import math
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from throttled import MemoryStore, Throttled
@@ -33,8 +34,8 @@ class BotAccess:
             if not hmac.compare_digest(given, self._expected):
                 raise NotAllowed("this needs the header 'Authorization: Bearer TOKEN' with the bot token")
             return
-        host = request.headers.get("host", "")
-        if not is_loopback(host.rpartition(":")[0] if ":" in host.rpartition("]")[2] else host):
+        host = request.headers.get("host")
+        if host is not None and not is_loopback(urlsplit(f"//{host}").hostname or ""):
             raise CrossSite(f"with no bot token set, this is open to this machine only, not to {host!r}")
         origin = request.headers.get("origin")
         if origin not in {None, f"http://{host}", f"https://{host}"} and origin not in self._allowed_origins:

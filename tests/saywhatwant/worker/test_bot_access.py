@@ -40,6 +40,20 @@ def test_p8_without_a_token_pages_of_other_sites_are_kept_out(origin: str) -> No
         OPEN.check(request(host="127.0.0.1:8787", origin=origin))
 
 
+@pytest.mark.parametrize(
+    "host", ["evil.example:8787", "evil.example", "192.0.2.1", "localhost.evil.example", "[2001:db8::1]:80", ""]
+)
+def test_p8_without_a_token_a_name_that_was_made_to_lead_here_does_not_open_the_queue(host: str) -> None:
+    """DNS rebinding: the page's site and the name it asks for agree, and neither is this machine's."""
+    with pytest.raises(CrossSite, match="this machine only"):
+        OPEN.check(request(host=host, origin=f"http://{host}"))
+
+
+@pytest.mark.parametrize("host", ["localhost:8787", "localhost", "127.0.0.1", "127.1.2.3:1", "[::1]:8787", "[::1]"])
+def test_p8_without_a_token_every_name_of_this_machine_opens_the_queue(host: str) -> None:
+    OPEN.check(request(host=host, origin=f"http://{host}"))
+
+
 def test_p8_the_rate_counts_each_address_by_itself_and_says_when_to_come_back() -> None:
     rate = PostRate(3)
     for _ in range(3):
