@@ -1,0 +1,215 @@
+"""The embedded runtime keeps its promises: all or nothing, one live instance, back from disk; on real files and processes."""
+
+import asyncio
+import random
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from child import LEDGERS, child, heard
+from held import held_runtime, run, turns, until
+from ledger import Closed, Entry, Ledger
+
+from durable_objects import EmbeddedRuntime, ObjectFailed, Overloaded, RuntimeClosed
+
+
+@pytest.mark.parametrize("method", [Ledger.append_and_break, Ledger.append_and_refuse])
+def test_a_call_that_raises_after_a_write_leaves_no_write_no_alarm_no_event_and_no_memory_of_it(
+    tmp_path: Path, method: Callable[[Ledger, str], None]
+) -> None:
+    """All or nothing (section 4); what earlier calls wrote survives the rebuild although it is not committed yet."""
+
+    async def scenario() -> None:
+        async with held_runtime(tmp_path) as (runtime, held):
+            ledger = runtime.namespace("Ledger", Ledger).get("ash")
+            first_instance = await ledger.call(Ledger.which)
+            events: list[bytes] = []
+            ledger.subscribe(events.append)
+            earlier = [asyncio.create_task(ledger.call(Ledger.append, "in flight"))]
+            await until(lambda: held.begun == 1)
+            earlier.append(asyncio.create_task(ledger.call(Ledger.append, "waiting")))
+            broken = asyncio.create_task(ledger.call(method, "lost"))
+            later = asyncio.create_task(ledger.call(Ledger.append, "later"))
+            await turns()
+            held.let_all_through()
+            assert [await call for call in earlier] == [Entry(1, "in flight"), Entry(2, "waiting")]
+            with pytest.raises((ObjectFailed, Closed), match="lost"):
+                await broken
+            assert await later == Entry(3, "later")
+            assert await ledger.call(Ledger.texts) == ["in flight", "waiting", "later"]
+            assert await ledger.call(Ledger.alarm_at) is None
+            assert await ledger.call(Ledger.which) != first_instance
+            assert events == [b"1 in flight", b"2 waiting", b"3 later"]
+        async with EmbeddedRuntime(tmp_path) as runtime:
+            ledger = runtime.namespace("Ledger", Ledger).get("ash")
+            assert await ledger.call(Ledger.texts) == ["in flight", "waiting", "later"]
+
+    run(scenario())
+
+
+def test_an_unexpected_exception_names_the_object_the_method_and_the_cause(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with EmbeddedRuntime(tmp_path) as runtime:
+            with pytest.raises(ObjectFailed, match=r"Ledger/ash: break_down failed: ZeroDivisionError") as failure:
+                await runtime.namespace("Ledger", Ledger).get("ash").call(Ledger.break_down)
+            assert isinstance(failure.value.__cause__, ZeroDivisionError)
+
+    run(scenario())
+
+
+def test_p8_a_refusal_before_any_write_leaves_the_object_as_it_was(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with EmbeddedRuntime(tmp_path) as runtime:
+            ledger = runtime.namespace("Ledger", Ledger).get("ash")
+            await ledger.call(Ledger.append, "first")
+            instance = await ledger.call(Ledger.which)
+            commits = runtime.meter.commits
+            with pytest.raises(Closed, match="first"):
+                await ledger.call(Ledger.refuse)
+            assert await ledger.call(Ledger.which) == instance
+            assert runtime.meter.commits == commits
+
+    run(scenario())
+
+
+class Interrupted(BaseException):
+    """Not an ``Exception``, as ``KeyboardInterrupt`` and ``SystemExit`` are not."""
+
+
+class Fragile(Ledger):
+    def append_half(self, text: str) -> None:
+        self.append(text)
+        raise Interrupted
+
+
+def test_a_call_cut_short_by_an_interrupt_leaves_nothing_half_done(tmp_path: Path) -> None:
+    """All or nothing (section 4) holds for every way to leave a method, Ctrl-C included."""
+
+    async def scenario() -> None:
+        async with EmbeddedRuntime(tmp_path) as runtime:
+            fragile = runtime.namespace("Fragile", Fragile).get("ash")
+            with pytest.raises(Interrupted):
+                await fragile.call(Fragile.append_half, "half")
+            assert await fragile.call(Fragile.texts) == []
+
+    run(scenario())
+
+
+def test_p1_whatever_was_acknowledged_survives_sigkill_at_any_moment(tmp_path: Path) -> None:
+    """Each round's process goes on with the data of the last one; ``seq`` counts on without a gap (P5)."""
+    acknowledged: dict[str, dict[int, str]] = {name: {} for name in LEDGERS}
+
+    async def check() -> None:
+        async with EmbeddedRuntime(tmp_path) as runtime:
+            ledgers = runtime.namespace("Ledger", Ledger)
+            for name in LEDGERS:
+                texts = await ledgers.get(name).call(Ledger.texts)
+                assert len(texts) == (await ledgers.get(name).call(Ledger.last)).seq
+                assert {seq: texts[seq - 1] for seq in acknowledged[name]} == acknowledged[name]
+                assert len(set(texts)) == len(texts)
+
+    for moment in random.Random(7).sample(range(1, 400), k=6):
+        with child("write", tmp_path) as process:
+            lines = [heard(process) for _ in range(moment)]
+            process.send_signal(signal.SIGKILL)
+            rest, _ = process.communicate()
+            assert process.returncode == -signal.SIGKILL
+        for line in [*lines, *rest.splitlines()]:
+            name, seq, text = line.split()
+            acknowledged[name][int(seq)] = text
+        run(check())
+    assert all(acknowledged.values())
+
+
+def test_p9_an_idle_object_leaves_memory_and_comes_back_the_same(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with EmbeddedRuntime(tmp_path, idle_seconds=0.01) as runtime:
+            ledger = runtime.namespace("Ledger", Ledger).get("ash")
+            for n in range(200):
+                await ledger.call(Ledger.append, str(n))
+            await ledger.call(Ledger.set_alarm, 2**50, "200")
+            instance = await ledger.call(Ledger.which)
+            await until(lambda: runtime.live_objects == 0)
+            assert await ledger.call(Ledger.texts) == [str(n) for n in range(201)]
+            assert await ledger.call(Ledger.which) != instance
+            assert await ledger.call(Ledger.alarm_at) == 2**50
+            assert await ledger.call(Ledger.append, "next") == Entry(202, "next")
+
+    run(scenario())
+
+
+def test_p2_an_object_with_uncommitted_writes_is_not_evicted(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with held_runtime(tmp_path) as (runtime, held):
+            ledger = runtime.namespace("Ledger", Ledger).get("ash")
+            write = asyncio.create_task(ledger.call(Ledger.append, "first"))
+            await until(lambda: held.begun == 1)
+            assert [runtime.evict_idle() for _ in range(3)] == [0, 0, 0]
+            read = asyncio.create_task(ledger.call(Ledger.last))
+            await turns()
+            assert not read.done()
+            held.let_all_through()
+            assert await read == await write == Entry(1, "first")
+            assert [runtime.evict_idle() for _ in range(2)] == [0, 1]
+            assert await ledger.call(Ledger.last) == Entry(1, "first")
+
+    run(scenario())
+
+
+def test_a_subscription_survives_eviction_and_keeps_no_object_in_memory(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with EmbeddedRuntime(tmp_path) as runtime:
+            ledger = runtime.namespace("Ledger", Ledger).get("ash")
+            events: list[bytes] = []
+            unsubscribe = ledger.subscribe(events.append)
+            assert runtime.live_objects == 0
+            await ledger.call(Ledger.append, "first")
+            runtime.evict_idle()
+            runtime.evict_idle()
+            assert runtime.live_objects == 0
+            await ledger.call(Ledger.append, "second")
+            assert events == [b"1 first", b"2 second"]
+            unsubscribe()
+            unsubscribe()
+            await ledger.call(Ledger.append, "third")
+            assert events == [b"1 first", b"2 second"]
+
+    run(scenario())
+
+
+def test_p6_beyond_the_bound_of_waiting_calls_a_call_is_refused_unbegun_and_all_others_are_safe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("durable_objects.local.MAX_WAITING_CALLS", 50)
+
+    async def scenario() -> None:
+        async with held_runtime(tmp_path) as (runtime, held):
+            ledger = runtime.namespace("Ledger", Ledger).get("ash")
+            calls = [asyncio.create_task(ledger.call(Ledger.append, "0"))]
+            await until(lambda: held.begun == 1)
+            calls += [asyncio.create_task(ledger.call(Ledger.append, str(n))) for n in range(1, 51)]
+            await turns()
+            with pytest.raises(Overloaded, match="50 calls wait"):
+                await ledger.call(Ledger.append, "too many")
+            with pytest.raises(Overloaded):
+                await ledger.call(Ledger.last)
+            held.let_all_through()
+            await asyncio.gather(*calls)
+            assert await ledger.call(Ledger.texts) == [str(n) for n in range(51)]
+
+    run(scenario())
+
+
+def test_a_runtime_that_is_not_running_begins_no_call(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        runtime = EmbeddedRuntime(tmp_path)
+        ledger = runtime.namespace("Ledger", Ledger).get("ash")
+        with pytest.raises(RuntimeClosed):
+            await ledger.call(Ledger.append, "early")
+        async with runtime:
+            assert await ledger.call(Ledger.append, "first") == Entry(1, "first")
+        with pytest.raises(RuntimeClosed):
+            await ledger.call(Ledger.append, "late")
+
+    run(scenario())

@@ -1,0 +1,149 @@
+"""A disk that takes no more: real refusals of SQLite and of the system, and what callers hear."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from child import child
+from held import held_runtime, run, turns, until
+from ledger import Entry, Ledger
+
+from durable_objects import CommitFailed, EmbeddedRuntime
+from durable_objects.embedded.store import Store
+
+BIG = "x" * 100_000
+"""More than one page of the file."""
+
+
+def fill_up(store: Store) -> None:
+    """Let the file grow no further; the next commit that needs room fails with SQLITE_FULL, and takes the limit with it."""
+    store._writer.execute("PRAGMA max_page_count = 1")
+
+
+def test_p1_a_commit_that_finds_the_disk_full_fails_its_callers_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Objects of the same commit fall together, one rebuilt from what is durable; the service goes on once there is room."""
+
+    async def scenario() -> None:
+        async with EmbeddedRuntime(tmp_path) as runtime:
+            ledgers = runtime.namespace("Ledger", Ledger)
+            ash, birch = ledgers.get("ash"), ledgers.get("birch")
+            events: list[bytes] = []
+            ash.subscribe(events.append)
+            await ash.call(Ledger.append, "durable")
+            instance = await ash.call(Ledger.which)
+            fill_up(runtime.store)
+            failures = await asyncio.gather(
+                ash.call(Ledger.append, BIG),
+                ash.call(Ledger.set_alarm, 1),
+                ash.call(Ledger.last),
+                ash.call(Ledger.refuse),
+                birch.call(Ledger.append, "small"),
+                return_exceptions=True,
+            )
+            assert [type(failure) for failure in failures] == [CommitFailed] * 5
+            assert str(failures[0]) == "the data could not be written: database or disk is full"
+            assert runtime.meter.commit_failures == 1
+            assert str(runtime.last_error) == "database or disk is full"
+            assert events == [b"1 durable"]
+            assert await ash.call(Ledger.texts) == ["durable"]
+            assert await ash.call(Ledger.which) != instance
+            assert await ash.call(Ledger.alarm_at) is None
+            assert await birch.call(Ledger.texts) == []
+            assert await ash.call(Ledger.append, BIG) == Entry(2, BIG)
+            assert runtime.last_error is None
+        async with EmbeddedRuntime(tmp_path) as runtime:
+            assert await runtime.namespace("Ledger", Ledger).get("ash").call(Ledger.texts) == ["durable", BIG]
+
+    run(scenario())
+
+
+def test_p9_after_a_failure_the_disk_is_tried_again_though_nobody_writes(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with EmbeddedRuntime(tmp_path) as runtime:
+            ledger = runtime.namespace("Ledger", Ledger).get("ash")
+            fill_up(runtime.store)
+            with pytest.raises(CommitFailed):
+                await ledger.call(Ledger.append, BIG)
+            assert runtime.last_error is not None
+            await until(lambda: runtime.last_error is None)
+
+    run(scenario())
+
+
+def test_p2_calls_that_built_on_a_failed_commit_fall_with_it_and_all_others_survive(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with held_runtime(tmp_path) as (runtime, held):
+            ledgers = runtime.namespace("Ledger", Ledger)
+            ash, birch = ledgers.get("ash"), ledgers.get("birch")
+            events: list[bytes] = []
+            ash.subscribe(events.append)
+            birch.subscribe(events.append)
+            flying = asyncio.create_task(ash.call(Ledger.append, BIG))
+            await until(lambda: held.begun == 1)
+            dependent = [
+                asyncio.create_task(ash.call(Ledger.append, "built on it")),
+                asyncio.create_task(ash.call(Ledger.last)),
+            ]
+            independent = asyncio.create_task(birch.call(Ledger.append, "another object's"))
+            await turns()
+            fill_up(runtime.store)
+            held.let_one_through()
+            for call in [flying, *dependent]:
+                with pytest.raises(CommitFailed):
+                    await call
+            assert not independent.done()
+            fresh = asyncio.create_task(ash.call(Ledger.append, "fresh"))
+            await turns()
+            held.let_all_through()
+            assert await independent == Entry(1, "another object's")
+            assert await fresh == Entry(1, "fresh")
+            assert events == [b"1 another object's", b"1 fresh"]
+            assert await ash.call(Ledger.texts) == ["fresh"]
+
+    run(scenario())
+
+
+def test_p6_calls_that_fell_with_a_failed_commit_no_longer_count_as_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a failure under full load leaves the service overloaded for ever."""
+    monkeypatch.setattr("durable_objects.local.MAX_WAITING_CALLS", 50)
+
+    async def scenario() -> None:
+        async with held_runtime(tmp_path) as (runtime, held):
+            ash = runtime.namespace("Ledger", Ledger).get("ash")
+            calls = [asyncio.create_task(ash.call(Ledger.append, BIG))]
+            await until(lambda: held.begun == 1)
+            calls += [asyncio.create_task(ash.call(Ledger.append, "built on it")) for _ in range(50)]
+            await turns()
+            fill_up(runtime.store)
+            held.let_all_through()
+            for call in calls:
+                with pytest.raises(CommitFailed):
+                    await call
+            assert runtime.commits.waiting_calls == 0
+            assert await ash.call(Ledger.append, "after") == Entry(1, "after")
+
+    run(scenario())
+
+
+def test_p1_when_the_system_lets_no_file_grow_nothing_acknowledged_is_lost_and_room_brings_the_service_back(
+    tmp_path: Path,
+) -> None:
+    """A process under RLIMIT_FSIZE: every commit fails until the limit is lifted."""
+    with child("fill", tmp_path) as process:
+        said, _ = process.communicate()
+    lines = said.splitlines()
+    acknowledged = [int(line.removeprefix("appended ")) for line in lines if line.startswith("appended ")]
+    failures = [line for line in lines if line.startswith("failed the data could not be written: ")]
+    assert len(acknowledged) + len(failures) == len(lines) == 51
+    assert len(failures) > 1
+    assert lines[-1] == f"appended {len(acknowledged)}"
+    assert acknowledged == list(range(1, len(acknowledged) + 1))
+
+    async def scenario() -> None:
+        async with EmbeddedRuntime(tmp_path) as runtime:
+            ledger = runtime.namespace("Ledger", Ledger).get("ash")
+            assert (await ledger.call(Ledger.last)).seq == len(acknowledged)
+
+    run(scenario())

@@ -1,0 +1,58 @@
+"""One process per data directory (section 4: one live instance per id)."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from child import child, heard
+from held import run
+from ledger import Entry, Ledger
+
+from durable_objects import DataLocked, EmbeddedRuntime
+from durable_objects.embedded.lock import DirectoryLock
+
+
+async def enter(directory: Path) -> None:
+    async with EmbeddedRuntime(directory) as runtime:
+        ledger = runtime.namespace("Ledger", Ledger).get("ash")
+        assert await ledger.call(Ledger.append, "first") == Entry(1, "first")
+
+
+def test_a_second_process_is_refused_and_told_which_process_has_the_data(tmp_path: Path) -> None:
+    with child("hold", tmp_path) as holder:
+        assert heard(holder) == "holding"
+        told = f"{re.escape(str(tmp_path))} is in use by process {holder.pid} "
+        for _ in range(2):  # a refused attempt takes nothing from the holder
+            with pytest.raises(DataLocked, match=told):
+                run(enter(tmp_path))
+
+
+def test_a_second_runtime_in_the_same_process_is_refused_too(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with EmbeddedRuntime(tmp_path):
+            with pytest.raises(DataLocked, match=f"process {os.getpid()} "):
+                await enter(tmp_path)
+        await enter(tmp_path)
+
+    run(scenario())
+
+
+def test_p9_sigkill_frees_the_lock(tmp_path: Path) -> None:
+    with child("hold", tmp_path) as holder:
+        assert heard(holder) == "holding"
+        holder.kill()
+        holder.wait()
+        run(enter(tmp_path))
+
+
+def test_a_lock_frees_only_what_it_holds_and_can_be_taken_again(tmp_path: Path) -> None:
+    first, second = DirectoryLock(tmp_path), DirectoryLock(tmp_path)
+    first.acquire()
+    second.release()
+    with pytest.raises(DataLocked):
+        second.acquire()
+    first.release()
+    first.release()
+    second.acquire()
+    second.release()

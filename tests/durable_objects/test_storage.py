@@ -1,0 +1,152 @@
+"""An object's own keys and values: ordered, seen through every layer of uncommitted writes."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from durable_objects import Context, DurableObject, SimulatedRuntime
+from durable_objects.embedded.store import Store
+from durable_objects.limits import MAX_LIST_PAGE
+from durable_objects.simulated import SimulatedDisk
+
+Entries = Sequence[tuple[str, bytes]]
+
+
+class Put(NamedTuple):
+    key: str
+    value: bytes | None
+
+    def on_storage(self, ctx: Context) -> None:
+        if self.value is None:
+            ctx.storage.delete(self.key)
+        else:
+            ctx.storage.put(self.key, self.value)
+
+    def on_model(self, model: dict[str, bytes]) -> None:
+        if self.value is None:
+            model.pop(self.key, None)
+        else:
+            model[self.key] = self.value
+
+
+class Get(NamedTuple):
+    key: str
+
+    def on_storage(self, ctx: Context) -> bytes | None:
+        return ctx.storage.get(self.key)
+
+    def on_model(self, model: dict[str, bytes]) -> bytes | None:
+        return model.get(self.key)
+
+
+class List(NamedTuple):
+    prefix: str
+    after: str
+    limit: int
+
+    def on_storage(self, ctx: Context) -> Entries:
+        return list(ctx.storage.list(self.prefix, after=self.after, limit=self.limit))
+
+    def on_model(self, model: dict[str, bytes]) -> Entries:
+        return [(key, model[key]) for key in sorted(model) if key.startswith(self.prefix) and key > self.after][: self.limit]
+
+
+Step = Put | Get | List
+
+
+class Call(NamedTuple):
+    steps: list[Step]
+    broken: bool
+    then: Literal["", "begin_commit", "commit", "fail", "crash", "evict"]
+
+
+# Code point order differs from UTF-16 order in the last two.
+letters = ["\0", "/", "a", "b", "é", "\uffff", "😀"]
+keys = st.sampled_from([*letters, *(f"a{letter}" for letter in letters), "a/a"])
+prefixes = st.sampled_from(["", "", "a", "a/", "é", "c"])
+limits = st.integers(1, 4) | st.just(MAX_LIST_PAGE)
+puts = st.builds(Put, keys, st.binary(max_size=2))
+deletes = st.builds(Put, keys, st.none())
+lists = st.builds(List, prefixes, st.just("") | keys, limits)
+steps = st.one_of(puts, deletes, lists, st.builds(Get, keys))
+ends = st.sampled_from(["", "begin_commit", "commit", "commit", "fail", "crash", "evict"])
+calls = st.lists(st.builds(Call, st.lists(steps, max_size=12), st.sampled_from([False] * 5 + [True]), ends), max_size=25)
+
+
+FIRST_PAGES = [List(prefix, "", limit) for prefix in ("", "a") for limit in (1, 3)]
+"""What every call looks at, whatever else it does."""
+
+
+class Shelf(DurableObject):
+    def take(self, steps: list[Step], answers: list[object], *, broken: bool) -> None:
+        answers.extend(step.on_storage(self.ctx) for step in steps)
+        if broken:
+            raise ZeroDivisionError
+
+
+class Model:
+    """What storage holds as calls see it, what would be left if the commit in flight landed, and what is durable."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, bytes] = {}
+        self.waits = False
+        self.flying: dict[str, bytes] | None = None
+        self.durable: dict[str, bytes] = {}
+
+    def call(self, call: Call) -> list[object]:
+        before = dict(self.seen)
+        answers: list[object] = [step.on_model(self.seen) for step in call.steps]
+        if call.broken:
+            self.seen = before
+        elif any(isinstance(step, Put) for step in call.steps):
+            self.waits = True
+        return answers
+
+    def end(self, then: str) -> None:
+        if then in {"begin_commit", "commit", "fail"} and self.flying is None and self.waits:
+            self.flying, self.waits = dict(self.seen), False
+        if then == "commit" and self.flying is not None:
+            self.durable, self.flying = self.flying, None
+        if then == "crash" or (then == "fail" and self.flying is not None):
+            self.seen, self.waits, self.flying = dict(self.durable), False, None
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    store = Store(tmp_path_factory.mktemp("store"))
+    store.open()
+    yield store
+    store.close()
+
+
+_names = itertools.count()
+
+
+@pytest.mark.parametrize("kind", ["store", "simulated disk"])
+@given(first=st.sets(keys), calls=calls)
+@settings(max_examples=150, deadline=None)
+def test_storage_is_a_sorted_dictionary_seen_through_every_layer_of_uncommitted_writes(
+    store: Store, kind: str, first: set[str], calls: list[Call]
+) -> None:
+    """All or nothing for any sequence of calls, commits, failures and crashes; prefix, after and limit mean what they say."""
+    runtime = SimulatedRuntime(autocommit=False)
+    if kind == "store":
+        runtime.disk = cast("SimulatedDisk", store)
+        runtime._disk = store
+    shelf = runtime.namespace("Shelf", Shelf).get(f"{next(_names)}")
+    model = Model()
+    for drawn in [Call([Put(key, b"") for key in first], broken=False, then="commit"), *calls]:
+        call = drawn._replace(steps=[*drawn.steps, *FIRST_PAGES])
+        answers: list[object] = []
+        runtime.start(shelf.call(Shelf.take, call.steps, answers, broken=call.broken))
+        assert answers == model.call(call)
+        if call.then == "evict":
+            runtime.evict_idle()
+            runtime.evict_idle()
+        elif call.then:
+            getattr(runtime, call.then)()
+        model.end(call.then)

@@ -1,0 +1,211 @@
+"""The wall and its order: paging (P5), retention and backlog (P6), whose turn it is, and what waking restores (P1, P9)."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import Raw, Struct, json
+from queue_model import Wall
+
+from durable_objects.limits import MAX_LIST_PAGE
+from saywhatwant.calls import Reply
+from saywhatwant.errors import BacklogFull
+from saywhatwant.queue import MAX_PRUNED_AT_ONCE, MessageQueue, Policy
+
+
+def finish(wall: Wall, count: int) -> list[str]:
+    return [wall.answer(None, f"thought {n}").id for n in range(count)]
+
+
+def everything(wall: Wall) -> dict[str, Any]:
+    return {
+        "newest first": wall.call(MessageQueue.read),
+        "oldest first": wall.call(MessageQueue.read, newest_first=False),
+        "page": wall.call(MessageQueue.read, wall.messages()[-2].timestamp, 10, newest_first=False),
+        "pending": wall.call(MessageQueue.pending, 10_000),
+        "to joy": wall.call(MessageQueue.pending, 10_000, "joy"),
+        "held": wall.call(MessageQueue.held, 10_000),
+        "waiting": wall.call(MessageQueue.waiting, 10_000),
+        "failed": wall.call(MessageQueue.failed, 10_000),
+        "stats": wall.call(MessageQueue.stats),
+    }
+
+
+def busy_wall(messages: int, seed: int) -> Wall:
+    """A wall with messages in every state, of which some have changed often."""
+    wall = Wall(seed=seed, retention=10_000, max_attempts=2)
+    asked = [wall.ask(f"question {n}", entity=("fear", "joy", None)[n % 3], priority=n % 7) for n in range(messages)]
+    for n, message in enumerate(wall.claim_next(limit=min(messages // 2, 100))):
+        match (n + seed) % 6:
+            case 0:
+                wall.call(MessageQueue.fail, message.id, "bot", 1, "later")
+            case 1:
+                wall.call(MessageQueue.fail, message.id, "bot", 1, "never", retry=False)
+            case 2:
+                wall.call(MessageQueue.complete, message.id, "bot", 1, Reply("Because."))
+            case 3:
+                wall.answer(message.id)
+            case 4:
+                wall.call(MessageQueue.fail, message.id, "bot", 1, "never", retry=False)
+                wall.call(MessageQueue.retry, message.id)
+            case _:
+                pass
+    assert len(asked) == messages
+    return wall
+
+
+@pytest.mark.parametrize(("messages", "seed"), [(12, 0), (30, 1), (30, 2), (2 * MAX_LIST_PAGE + 500, 3)])
+def test_p1_an_object_rebuilt_from_storage_answers_every_read_as_before(messages: int, seed: int) -> None:
+    wall = busy_wall(messages, seed)
+    before, alarm = everything(wall), wall.runtime.disk.head("Queue/wall")
+    wall.runtime.crash()
+    assert everything(wall) == before
+    assert wall.runtime.disk.head("Queue/wall") == alarm, "and waking writes nothing"
+
+
+def test_p1_a_rebuilt_object_names_the_same_entities_in_its_figures() -> None:
+    """The same calls, clock and seed give the same answers, though there are more entities than the figures name."""
+    wall = Wall()
+    first = wall.ask(entity="entity-00")
+    for n in range(1, 60):
+        wall.ask(entity=f"entity-{n:02d}")
+    wall.claim(first)
+    before = wall.call(MessageQueue.stats)
+    wall.runtime.crash()
+    assert wall.call(MessageQueue.stats) == before
+
+
+def test_p2_what_a_call_returned_does_not_change_afterwards() -> None:
+    wall = busy_wall(30, 0)
+    results = everything(wall)
+    assert all(type(value).__struct_config__.frozen for value in results.values() if isinstance(value, Struct))
+    texts = {name: json.encode(value) for name, value in results.items()}
+    wall.runtime.advance(60)
+    wall.claim_next(limit=30)
+    finish(wall, 30)
+    assert {name: json.encode(value) for name, value in results.items()} == texts
+
+
+@settings(deadline=None, database=None)
+@given(
+    steps=st.lists(st.sampled_from([-3_600_000, -1, 0, 0, 0, 1, 1_000]), min_size=1, max_size=30),
+    limit=st.integers(1, 7),
+    crash_at=st.integers(0, 30),
+)
+def test_p5_paging_skips_nothing_though_the_clock_stands_still_or_steps_back(
+    steps: list[int], limit: int, crash_at: int
+) -> None:
+    wall = Wall()
+    posted: list[str] = []
+    seen: list[str] = []
+    since = 0
+    for n, step in enumerate(steps):
+        wall.runtime.now_ms += step
+        posted.append(wall.ask(f"question {n}"))
+        if n == crash_at:
+            wall.runtime.crash()
+        if n % 3 == 0:
+            page = wall.call(MessageQueue.read, since, limit, newest_first=False).messages
+            seen += [json.decode(wire)["id"] for wire in page]
+            since = json.decode(page[-1])["timestamp"]
+    while (page := wall.call(MessageQueue.read, since, limit, newest_first=False).messages) and len(seen) < len(posted):
+        assert len(page) <= limit
+        seen += [json.decode(wire)["id"] for wire in page]
+        since = json.decode(page[-1])["timestamp"]
+    assert seen == posted
+    stamps = [message.timestamp for message in wall.messages()]
+    assert stamps == sorted(set(stamps))
+    newest = wall.call(MessageQueue.read, 0, limit).messages
+    assert [json.decode(wire)["id"] for wire in newest] == posted[::-1][:limit]
+
+
+def test_p5_every_commit_of_the_object_has_a_number_one_more_than_the_last() -> None:
+    wall = Wall()
+    seqs = [wall.call(MessageQueue.read).seq]
+    for change in (wall.ask, wall.claim_next, lambda: wall.answer(None), lambda: wall.runtime.advance(60)):
+        change()
+        page = wall.call(MessageQueue.read)
+        seqs.append(page.seq)
+        assert max(json.decode(wire)["seq"] for wire in page.messages) == page.seq
+    wall.runtime.crash()
+    assert [*seqs, wall.call(MessageQueue.read).seq] == [0, 1, 2, 3, 4, 4]
+
+
+def test_p6_retention_keeps_the_newest_finished_messages_and_all_unfinished_ones() -> None:
+    wall = Wall(retention=3)
+    old = [wall.ask(f"old {n}") for n in range(5)]
+    wall.claim(old[0])
+    thoughts = finish(wall, 10)
+    assert [message.id for message in wall.messages()] == old + thoughts[-3:]
+    wall.call(MessageQueue.complete, old[0])
+    assert [message.id for message in wall.messages()] == old[1:] + thoughts[-3:]
+    assert len(wall.runtime.disk.list("Queue/wall", "message/", "", 100)) == 7
+
+
+def test_p6_a_lowered_retention_is_reached_step_by_step() -> None:
+    wall = Wall(retention=100)
+    thoughts = finish(wall, 100)
+    wall.policy = Policy(retention=5)
+    wall.runtime.crash()
+    assert len(wall.messages()) == 100, "waking removes nothing"
+    for _ in range(100):
+        messages = wall.messages()
+        thoughts += finish(wall, 1)
+        left = wall.messages()
+        assert len(messages) + 1 - len(left) <= MAX_PRUNED_AT_ONCE
+        assert [message.id for message in left] == thoughts[-len(left) :]
+    assert len(wall.messages()) == 5
+
+
+@pytest.mark.parametrize("by", ["claim", "alarm"])
+def test_p6_a_lowered_retention_leaves_every_call_within_the_bounds_of_one_commit(by: str) -> None:
+    """Many messages change in one call; what they may remove together is bounded (MAX_CALL_WRITES)."""
+    wall = Wall(retention=10_000)
+    finish(wall, 1_200)
+    for n in range(100):
+        wall.ask(f"question {n}")
+    if by == "alarm":
+        assert len(wall.claim_next(limit=100)) == 100
+    wall.policy = Policy(retention=5)
+    wall.runtime.crash()
+    if by == "alarm":
+        wall.runtime.advance(61)
+        assert wall.call(MessageQueue.stats).depth.pending == 100
+    assert len(wall.claim_next(limit=100)) == 100
+
+
+def test_p6_a_post_beyond_the_backlog_limit_is_refused_and_what_was_accepted_is_safe() -> None:
+    wall = Wall(backlog_limit=3, retention=1)
+    asked = [wall.ask(f"question {n}") for n in range(3)]
+    wall.claim(asked[0])
+    with pytest.raises(BacklogFull):
+        wall.ask("one too many")
+    finish(wall, 5)
+    assert [message.id for message in wall.messages()][:3] == asked
+    wall.call(MessageQueue.complete, asked[0])
+    wall.ask("room again")
+    assert wall.call(MessageQueue.stats).backlog == 3
+
+
+def test_p4_a_bot_gets_what_is_for_its_entities_or_for_nobody_in_particular() -> None:
+    wall = Wall()
+    to = {entity: wall.ask(f"to {entity}", entity=entity) for entity in ("fear", "joy", "rage", None)}
+    assert [message.id for message in wall.claim_next(10, ("joy", "unheard-of"))] == [to["joy"], to[None]]
+    assert wall.claim_next(10, ("joy",)) == []
+    assert [message.id for message in wall.claim_next(10)] == [to["fear"], to["rage"]]
+
+
+@settings(deadline=None, database=None)
+@given(priorities=st.lists(st.integers(0, 99), max_size=12), limit=st.integers(1, 12))
+def test_p4_the_most_urgent_comes_first_and_of_equals_the_older(priorities: list[int], limit: int) -> None:
+    wall = Wall()
+    asked = [wall.ask(f"question {n}", priority=priority) for n, priority in enumerate(priorities)]
+    order = [asked[n] for n in sorted(range(len(asked)), key=lambda n: priorities[n])]
+    pending = wall.call(MessageQueue.pending, limit)
+    assert all(isinstance(wire, Raw) for wire in pending)
+    assert [json.decode(wire)["id"] for wire in pending] == order[:limit]
+    taken: list[str] = []
+    for _ in asked:
+        taken += [message.id for message in wall.claim_next(limit)]
+    assert taken == order
