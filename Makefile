@@ -41,7 +41,11 @@ clean:
 
 $(VENV)/bin/pip:
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), f"Python 3.11 or newer is needed, this is {sys.version}"'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || $(without-venv)
+
+# Debian packs Python without what venv needs; pip can bring the same.
+without-venv = { rm -rf $(VENV) && $(PYTHON) -m pip install --quiet --target $(VENV)-tools virtualenv && \
+	PYTHONPATH=$(VENV)-tools $(PYTHON) -m virtualenv --quiet $(VENV) && rm -rf $(VENV)-tools; }
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/pip
 	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable .

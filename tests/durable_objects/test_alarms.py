@@ -139,7 +139,7 @@ def test_an_alarm_and_what_it_wrote_become_durable_together_or_it_rings_again(wa
     getattr(runtime, way)()
     assert runtime.run(ledger.call(Ledger.texts)) == ["alarm set"]
     runtime.advance(RETRY_MS / 1_000)
-    runtime.commit()
+    assert runtime.run(ledger.call(Ledger.texts)) == ["alarm set", "alarm rang"]
     runtime.crash()
     runtime.advance(3_600)
     assert runtime.run(ledger.call(Ledger.texts)) == ["alarm set", "alarm rang"]
