@@ -177,6 +177,7 @@ class LiveObject(Generic[ObjectT]):
         except Refusal:
             if self.changed:
                 self.rebuild()
+            self.events = []
             raise
         except Exception as error:
             self.rebuild()

@@ -96,7 +96,7 @@ class LocalRuntime(ABC):
         self._alarms = Alarms()
         self._alarm_failures: dict[str, int] = {}
         self._live: dict[str, LiveObject[Any]] = {}
-        self._listeners: dict[str, list[Listener]] = {}
+        self._listeners: dict[str, dict[object, Listener]] = {}
 
     @abstractmethod
     def _clock(self) -> int:
@@ -172,12 +172,12 @@ class LocalRuntime(ABC):
 
     def subscribe(self, object_id: str, listener: Listener) -> Callable[[], None]:
         """Add a listener; the returned function removes it, once or more often."""
-        listeners = self._listeners.setdefault(object_id, [])
-        listeners.append(listener)
+        listeners = self._listeners.setdefault(object_id, {})
+        subscription = object()
+        listeners[subscription] = listener
 
         def unsubscribe() -> None:
-            if listener in listeners:
-                listeners.remove(listener)
+            listeners.pop(subscription, None)
             if not listeners and self._listeners.get(object_id) is listeners:
                 del self._listeners[object_id]
 
@@ -226,7 +226,11 @@ class LocalRuntime(ABC):
         return len(self._live)
 
     def _landed(self, live: LiveObject[Any]) -> None:
-        self._alarms.set(live.object_id, live.on_disk.alarm_at)
+        at = live.on_disk.alarm_at
+        if at is not None and at <= self._clock() and live.object_id in self._alarm_failures:
+            # It is overdue because it failed; when it is tried again is set already.
+            return
+        self._alarms.set(live.object_id, at)
         self._rearm()
 
     def _broken(self, live: LiveObject[Any]) -> None:
@@ -237,7 +241,7 @@ class LocalRuntime(ABC):
             self._rearm()
 
     def _deliver(self, object_id: str, event: bytes) -> None:
-        for listener in tuple(self._listeners.get(object_id, ())):
+        for listener in tuple(self._listeners.get(object_id, {}).values()):
             try:
                 listener(event)
             except Exception:

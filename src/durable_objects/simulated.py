@@ -141,7 +141,8 @@ class SimulatedRuntime(LocalRuntime):
     def start(self, call: Coroutine[Any, Any, ResultT]) -> Task[ResultT]:
         """Begin a call and go on until it has its answer or waits at the gate."""
         task = Task(call)
-        self._tasks = [waiting for waiting in [*self._tasks, task] if not waiting.done]
+        if not task.done:
+            self._tasks.append(task)
         return task
 
     def run(self, call: Coroutine[Any, Any, ResultT]) -> ResultT:

@@ -106,7 +106,7 @@ def test_p4_a_message_that_comes_back_wakes_a_waiting_claim(server: Server, enti
 
 def test_p4_a_client_that_goes_away_during_its_long_poll_claims_nothing(server: Server, entity: str) -> None:
     body = b'{"workerId": "gone", "entities": ["%s"], "wait": 30}' % entity.encode()
-    request = b"POST /api/queue/claim HTTP/1.1\r\nHost: wall\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    request = b"POST /api/queue/claim HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body
     with socket.create_connection((server.http.base_url.host, server.http.base_url.port or 0)) as client:
         client.sendall(request)
         until_waiting(server, 1)

@@ -11,7 +11,7 @@ from calls import assert_problem, post, read, said
 from conftest import StartServer
 from servers import Server, until
 
-POST = b"POST /api/comments HTTP/1.1\r\nHost: wall\r\n"
+POST = b"POST /api/comments HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 
 
 def connect(server: Server) -> socket.socket:

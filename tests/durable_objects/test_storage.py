@@ -128,7 +128,7 @@ _names = itertools.count()
 
 @pytest.mark.parametrize("kind", ["store", "simulated disk"])
 @given(first=st.sets(keys), calls=calls)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_storage_is_a_sorted_dictionary_seen_through_every_layer_of_uncommitted_writes(
     store: Store, kind: str, first: set[str], calls: list[Call]
 ) -> None:

@@ -66,6 +66,12 @@ def test_p8_no_nul_escape_or_half_character_gets_in(clean: Callable[[str], str],
         clean(f"a{char}b")
 
 
+@pytest.mark.parametrize("char", ["\n", "\r", "\t", "\x85", "\u2028", "\u2029"])
+def test_p8_a_username_has_no_second_line(char: str) -> None:
+    with pytest.raises(InvalidField, match="line breaks"):
+        clean_username(f"a{char}b")
+
+
 @pytest.mark.parametrize(("clean", "most"), [(lambda text: clean_text(text, 5_000), 5_000), (clean_username, 32)])
 def test_p8_the_bounds_of_a_text_are_met_exactly(clean: Callable[[str], str], most: int) -> None:
     assert clean(" " + "\U0001f30c" * most + "\n") == "\U0001f30c" * most

@@ -102,6 +102,15 @@ def test_p4_a_message_whose_lease_ended_is_claimable_by_id_though_no_alarm_came(
     assert wall.params(question).status == "failed"
 
 
+def test_p4_a_message_whose_pause_has_passed_is_claimable_by_id_though_no_alarm_came() -> None:
+    wall = Wall()
+    question = wall.ask()
+    wall.call(MessageQueue.fail, question, "bot", wall.claim(question).bot_params.attempt, "no")
+    wall.forget_alarms()
+    wall.runtime.advance(60)
+    assert wall.claim(question).bot_params.retry_at is None
+
+
 def test_p4_a_waking_object_sets_its_alarm_again() -> None:
     wall = Wall(lease_ms=10 * SECOND)
     question = wall.ask()

@@ -47,6 +47,7 @@ class QueueMachine(RuleBasedStateMachine):
             backlog_limit=6,
         )
         self.runtime = SimulatedRuntime(seed=seed, autocommit=False)
+        self.stepped_back = 0
         self.queue = self.runtime.namespace("Queue", lambda ctx: MessageQueue(ctx, self.policy)).get("wall")
         self.promises = Promises(self.policy)
         self.awaited: list[Heard] = []
@@ -257,6 +258,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(milliseconds=st.sampled_from([1, 500, 3_000]))
     def the_clock_steps_back(self, milliseconds: int) -> None:
         self.runtime.now_ms -= milliseconds
+        self.stepped_back += milliseconds
         self.tick()
 
     @rule()
@@ -308,6 +310,8 @@ class QueueMachine(RuleBasedStateMachine):
         self.patient = False
         self.the_disk_works("commit")
         self.the_disk_works("commit")
+        # Where the clock stepped back, leases and backoffs last longer by the step.
+        self.time_passes(self.stepped_back)
         for _ in range(2 * (self.policy.max_attempts + 1)):
             heard = len(self.promises.tickets)
             self.a_bot_claims_the_next("perfect", None, 3)

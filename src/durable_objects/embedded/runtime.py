@@ -23,6 +23,19 @@ _MAX_TIMER_SECONDS = 1.0
 _PROBE_SECONDS = 1.0
 
 
+def _make_directory(directory: Path) -> None:
+    """Make a directory that is still there after a loss of power: its name is in its parent, which is synced for that."""
+    if directory.is_dir():
+        return
+    _make_directory(directory.absolute().parent)
+    directory.mkdir(exist_ok=True)
+    parent = os.open(directory.absolute().parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(parent)
+    finally:
+        os.close(parent)
+
+
 class EmbeddedRuntime(LocalRuntime):
     """Objects in this process's event loop, durable in ``directory``.
 
@@ -47,7 +60,7 @@ class EmbeddedRuntime(LocalRuntime):
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        self.directory.mkdir(parents=True, exist_ok=True)
+        _make_directory(self.directory)
         self._lock.acquire()
         try:
             alarms = self.store.open()

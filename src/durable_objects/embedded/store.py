@@ -83,14 +83,17 @@ class Store:
 
         Raises ``DataUnreadable`` for a file that is not ours, newer, or damaged, and leaves it as it is.
         """
+        self._writer, self._reader = self._connect(), self._connect()
         try:
-            self._writer = self._connect()
             self._check_version()
             _make_durable(self._writer)
-            self._reader = self._connect()
             return self.alarms()
         except sqlite3.DatabaseError as error:
+            self.close()
             raise DataUnreadable(f"{self.path} can not be read: {error}") from error
+        except DataUnreadable:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close both connections; SQLite folds its write-ahead log into the file."""
@@ -147,7 +150,10 @@ class Store:
         self._writer.execute(_INSERTS[size], tuple(chain.from_iterable(rows)))
 
     def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        try:
+            return sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        except sqlite3.DatabaseError as error:
+            raise DataUnreadable(f"{self.path} can not be opened: {error}") from error
 
     def _check_version(self) -> None:
         (application_id,) = self._writer.execute("PRAGMA application_id").fetchone()

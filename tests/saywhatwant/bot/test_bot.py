@@ -25,7 +25,7 @@ from saywhatwant.worker import create_worker
 
 pytestmark = pytest.mark.usefixtures("no_settings")
 
-URL = "http://wall"
+URL = "http://127.0.0.1"
 LEASE_SECONDS = 60
 THINKING_SECONDS = 2
 

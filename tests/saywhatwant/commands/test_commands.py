@@ -191,7 +191,7 @@ def test_p1_sigterm_ends_it_in_order_though_claims_wait(start_server: StartServe
     ask(server, "last words", "zen")
     body = b'{"workerId": "waiting", "entities": ["nobody-asks-me"], "wait": 60}'
     with socket.create_connection((server.http.base_url.host, server.http.base_url.port or 0), timeout=20) as client:
-        client.sendall(b"POST /api/queue/claim HTTP/1.1\r\nHost: wall\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        client.sendall(b"POST /api/queue/claim HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         until(lambda: f"sww_waiting_claims {waiting}.0" in server.http.get("/metrics").text, "the waiting claims")
         assert server.terminate() == 0
         assert client.recv(65_536).startswith(b"HTTP/1.1 200 ")

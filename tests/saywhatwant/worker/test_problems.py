@@ -108,7 +108,7 @@ def test_p8_a_defect_in_the_object_is_a_500_and_the_next_call_is_served(monkeypa
 
     async def scenario() -> None:
         transport = httpx.ASGITransport(create_worker(SimulatedRuntime(), load()).app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://wall") as http:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
             with monkeypatch.context() as patch:
                 patch.setattr(MessageQueue, "stats", stats)
                 failed = await http.get("/api/stats")
