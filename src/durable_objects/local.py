@@ -204,6 +204,9 @@ class LocalRuntime(ABC):
         live = self.find(object_id) or self.wake(object_id, name, namespace.create)
         if live.alarm_at is None or live.alarm_at > self._clock():
             # A call whose commit has yet to land has cleared or moved it; that commit sets the alarm anew, or its failure does.
+            # (Or the clock has just stepped back, and it is not due any more.)
+            if live.batch is None:
+                self._alarms.set(object_id, live.alarm_at)
             return
         self.meter.alarms += 1
         live.run_alarm()
