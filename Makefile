@@ -40,8 +40,8 @@ clean:
 	rm -rf $(VENV)
 
 $(VENV)/bin/pip:
-	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), f"Python 3.11 or newer is needed, this is {sys.version}"'
-	$(PYTHON) -m venv $(VENV) || $(without-venv)
+	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), f"Python 3.11 or newer is needed, this is {sys.version}"'
+	@$(PYTHON) -m venv $(VENV) || $(without-venv)
 
 # Debian packs Python without what venv needs; pip can bring the same.
 without-venv = { rm -rf $(VENV) && $(PYTHON) -m pip install --quiet --target $(VENV)-tools virtualenv && \

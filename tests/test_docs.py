@@ -23,6 +23,11 @@ def test_every_link_to_a_file_of_the_repository_leads_there(document: Path) -> N
     assert [link for link in links if not (document.parent / link).exists()] == []
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_nothing_is_left_to_be_filled_in(document: Path) -> None:
+    assert re.findall(r"^(?:[A-Z]{4,}|.* [A-Z]{5,})$", document.read_text(), re.MULTILINE) == []
+
+
 def test_the_python_of_the_readme_runs_and_counts_on_when_run_again(tmp_path: Path) -> None:
     (script,) = re.findall(r"```python\n(.*?)```", text_of("README.md"), re.DOTALL)
     runs = [

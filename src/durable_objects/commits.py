@@ -71,8 +71,8 @@ class GroupCommit:
 
     @property
     def waiting_calls(self) -> int:
-        """Calls whose answer waits for the next commit."""
-        return len(self._waiting.gates)
+        """Calls whose answer waits for a commit."""
+        return len(self._waiting.gates) + (len(self._flying.gates) if self._flying else 0)
 
     @property
     def idle(self) -> bool:

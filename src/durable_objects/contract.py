@@ -60,6 +60,8 @@ class Context(Protocol):
 class DurableObject:
     """Subclass it; every public method is a call, runs to its end, and returns what will not change afterwards.
 
+    Arguments and results may cross processes: bytes, strings, numbers, and structs that msgspec encodes.
+
     The constructor loads what it needs from ``ctx.storage`` and may write. Raise a ``Refusal`` to say no.
     """
 

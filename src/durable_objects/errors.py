@@ -19,7 +19,11 @@ class ObjectFailed(DurableObjectError):
 
 
 class CommitFailed(DurableObjectError):
-    """The disk did not take the writes this answer depends on (full, or an I/O error). Nothing of them remains; try again."""
+    """The disk did not take the writes this answer depends on (full, or an I/O error). Nobody sees anything of them; try again.
+
+    After a failed fsync nobody can know what is on the disk: if the process dies before the next commit, they may turn out to
+    be written after all. Calls that must not happen twice carry a key of their own.
+    """
 
 
 class Overloaded(DurableObjectError):

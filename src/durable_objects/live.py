@@ -107,7 +107,7 @@ class LiveObject(Generic[ObjectT]):
     """
 
     __slots__ = (
-        "_clock", "_create", "_now", "_object", "alarm_at", "batch", "before", "events", "name", "object_id",
+        "_clock", "_create", "_meter", "_now", "_object", "alarm_at", "batch", "before", "events", "name", "object_id",
         "on_disk", "random", "seq", "storage", "used",
     )  # fmt: skip
 
@@ -131,6 +131,7 @@ class LiveObject(Generic[ObjectT]):
         self.events: list[bytes] = []
         self.batch: object | None = None
         self.used = True
+        self._meter = meter
         self._clock = clock
         self._create = create
         self._now = clock()
@@ -200,6 +201,7 @@ class LiveObject(Generic[ObjectT]):
 
     def rebuild(self) -> None:
         """Forget the running call: its writes, alarm and events, and the memory it may have left half changed."""
+        self._meter.failures += 1
         self._object = None
         self.storage.call = {}
         self.events = []

@@ -4,7 +4,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from random import Random
-from typing import Any, Concatenate, Generic, cast
+from typing import Any, Concatenate, Generic, NamedTuple, cast
 
 from durable_objects.alarms import Alarms
 from durable_objects.commits import Change, Gate, GroupCommit
@@ -26,6 +26,11 @@ def _check_name(kind: str, name: str) -> None:
     utf8_length(name)
     if not 1 <= len(name) <= MAX_NAME_CHARS:
         raise LimitExceeded(f"the name of {kind} has {len(name)} characters; 1 to {MAX_NAME_CHARS} are allowed")
+
+
+class _AlarmFailure(NamedTuple):
+    times: int
+    retry_at: int
 
 
 class LocalStub(Generic[ObjectT]):
@@ -94,7 +99,7 @@ class LocalRuntime(ABC):
             deliver=self._deliver,
         )
         self._alarms = Alarms()
-        self._alarm_failures: dict[str, int] = {}
+        self._alarm_failures: dict[str, _AlarmFailure] = {}
         self._live: dict[str, LiveObject[Any]] = {}
         self._listeners: dict[str, dict[object, Listener]] = {}
 
@@ -155,15 +160,19 @@ class LocalRuntime(ABC):
             raise Overloaded(f"{MAX_WAITING_CALLS} calls wait for the disk already")
         live = self._live.get(object_id)
         if live is None:
-            live = self._live[object_id] = LiveObject(
-                object_id,
-                name,
-                create=create,
-                disk=self._disk,
-                clock=self._clock,
-                random=self._seed(),
-                meter=self.meter,
-            )
+            try:
+                live = LiveObject(
+                    object_id,
+                    name,
+                    create=create,
+                    disk=self._disk,
+                    clock=self._clock,
+                    random=self._seed(),
+                    meter=self.meter,
+                )
+            except Exception as error:
+                raise ObjectFailed(f"{object_id} could not be read from its storage: {error!r}") from error
+            self._live[object_id] = live
         if live.asleep:
             self.meter.wakes += 1
             live.wake()
@@ -190,10 +199,11 @@ class LocalRuntime(ABC):
             try:
                 self._fire(object_id)
             except Exception as error:  # noqa: BLE001 - whatever it is, the alarm must not be lost
-                failures = self._alarm_failures[object_id] = self._alarm_failures.get(object_id, 0) + 1
-                delay = min(RETRY_MS << min(failures - 1, 16), MAX_RETRY_MS)
-                log.warning("the alarm of %s failed %d times, next try in %d ms: %s", object_id, failures, delay, error)
-                self._alarms.set(object_id, now + delay)
+                times = self._alarm_failures[object_id].times + 1 if object_id in self._alarm_failures else 1
+                delay = min(RETRY_MS << min(times - 1, 16), MAX_RETRY_MS)
+                log.warning("the alarm of %s failed, %d in a row, next try in %d ms: %s", object_id, times, delay, error)
+                self._alarm_failures[object_id] = _AlarmFailure(times, now + delay)
+                self._arm(object_id, now + delay)
         self._rearm()
 
     def _fire(self, object_id: str) -> None:
@@ -205,13 +215,26 @@ class LocalRuntime(ABC):
         if live.alarm_at is None or live.alarm_at > self._clock():
             # A call whose commit has yet to land has cleared or moved it; that commit sets the alarm anew, or its failure does.
             # (Or the clock has just stepped back, and it is not due any more.)
-            if live.batch is None:
-                self._alarms.set(object_id, live.alarm_at)
+            self._arm_if_settled(live)
             return
         self.meter.alarms += 1
         live.run_alarm()
-        self.commits.take(live)
         self._alarm_failures.pop(object_id, None)
+        self.commits.take(live)
+        # An alarm that set itself again, and nothing else, has changed nothing that a commit would tell of.
+        self._arm_if_settled(live)
+
+    def _arm_if_settled(self, live: LiveObject[Any]) -> None:
+        if live.batch is None:
+            self._arm(live.object_id, live.alarm_at)
+
+    def _arm(self, object_id: str, at: int | None) -> None:
+        """Set the alarm in memory, no sooner than the next try of one that has failed."""
+        if at is None:
+            self._alarm_failures.pop(object_id, None)
+        elif failure := self._alarm_failures.get(object_id):
+            at = max(at, failure.retry_at)
+        self._alarms.set(object_id, at)
 
     def evict_idle(self) -> int:
         """Drop the objects not called since the last time this was called; returns how many."""
@@ -229,18 +252,14 @@ class LocalRuntime(ABC):
         return len(self._live)
 
     def _landed(self, live: LiveObject[Any]) -> None:
-        at = live.on_disk.alarm_at
-        if at is not None and at <= self._clock() and live.object_id in self._alarm_failures:
-            # It is overdue because it failed; when it is tried again is set already.
-            return
-        self._alarms.set(live.object_id, at)
+        self._arm(live.object_id, live.on_disk.alarm_at)
         self._rearm()
 
     def _broken(self, live: LiveObject[Any]) -> None:
         self.meter.failures += 1
         self._live.pop(live.object_id, None)
         if live.on_disk.alarm_at is not None:
-            self._alarms.set(live.object_id, max(live.on_disk.alarm_at, self._clock() + RETRY_MS))
+            self._arm(live.object_id, max(live.on_disk.alarm_at, self._clock() + RETRY_MS))
             self._rearm()
 
     def _deliver(self, object_id: str, event: bytes) -> None:

@@ -14,6 +14,7 @@ class Meter:
     wakes: int = 0
     evictions: int = 0
     failures: int = 0
+    """Calls undone by an exception, and objects dropped with a failed commit."""
     alarms: int = 0
     reads: int = 0
     writes: int = 0

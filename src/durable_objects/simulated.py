@@ -166,13 +166,20 @@ class SimulatedRuntime(LocalRuntime):
             self._finish(None)
 
     def fail(self, error: Exception | None = None) -> None:
-        """Have the commit in flight (or what has gathered) fail, as a full disk would."""
+        """Have the commit in flight (or what has gathered) fail, as a full disk would; needs ``autocommit=False``."""
+        if self.autocommit:
+            raise RuntimeError("with autocommit no commit is left to fail; use SimulatedRuntime(autocommit=False)")
         self.begin_commit()
         if self._pending is not None:
             self._finish(error or OSError("the simulated disk is full"))
 
-    def crash(self) -> None:
-        """Lose everything that is not durable, and start again: objects wake on their next call."""
+    def crash(self, *, landed: bool = False) -> None:
+        """Lose everything that is not durable, and start again: objects wake on their next call.
+
+        With ``landed`` the process dies a moment later: the commit in flight is durable, and nobody was told.
+        """
+        if landed and self._pending is not None:
+            self.disk.commit(self._pending)
         for task in self._tasks:
             task.abandon()
         self._tasks = []

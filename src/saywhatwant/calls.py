@@ -166,7 +166,7 @@ class Depth(Struct, frozen=True):
 
 
 class Stats(Struct, frozen=True, rename="camel"):
-    """Figures of the queue. ``entities`` has the largest; ``""`` stands for messages to nobody in particular."""
+    """Figures of the queue. ``entities`` has some of them, those that answer here first; ``""`` is nobody in particular."""
 
     seq: int
     messages: int

@@ -9,6 +9,7 @@ import stamina
 from msgspec import UNSET, Struct, UnsetType
 
 from saywhatwant import calls
+from saywhatwant.addresses import is_loopback
 from saywhatwant.message import Message
 
 T = TypeVar("T")
@@ -48,7 +49,13 @@ class WallClient:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self.url = url.rstrip("/")
         self._patience_seconds = patience_seconds
-        self._http = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=httpx.Timeout(10, connect=5))
+        self._http = httpx.AsyncClient(
+            base_url=self.url,
+            headers=headers,
+            timeout=httpx.Timeout(10, connect=5),
+            # A proxy named in the environment is for the world outside.
+            trust_env=not is_loopback(httpx.URL(self.url).host),
+        )
 
     async def __aenter__(self) -> Self:
         await self._http.__aenter__()

@@ -3,7 +3,11 @@
 from durable_objects import Refusal
 
 
-class InvalidField(Refusal):
+class RequestRefused(Exception):
+    """The worker's own "no", before any object is asked."""
+
+
+class InvalidField(RequestRefused):
     """A value of a request breaks a rule."""
 
     def __init__(self, field: str, rule: str) -> None:
@@ -36,11 +40,11 @@ class BacklogFull(Refusal):
     """As much unfinished work as allowed is waiting; what was accepted is safe (P6)."""
 
 
-class TooManyWaiting(Refusal):
+class TooManyWaiting(RequestRefused):
     """As many claims as allowed wait for work already."""
 
 
-class TooManyPosts(Refusal):
+class TooManyPosts(RequestRefused):
     """This client has posted as often as it may in a minute."""
 
     def __init__(self, per_minute: int, retry_after_seconds: int) -> None:
@@ -48,21 +52,21 @@ class TooManyPosts(Refusal):
         self.retry_after_seconds = retry_after_seconds
 
 
-class BodyTooLarge(Refusal):
+class BodyTooLarge(RequestRefused):
     """The request body is over the limit."""
 
 
-class MalformedBody(Refusal):
+class MalformedBody(RequestRefused):
     """The request body is not the JSON it should be."""
 
 
-class NotAllowed(Refusal):
+class NotAllowed(RequestRefused):
     """The bot token is missing or wrong."""
 
 
-class CrossSite(Refusal):
+class CrossSite(RequestRefused):
     """A page of another site made a browser send this."""
 
 
-class NotReady(Refusal):
+class NotReady(RequestRefused):
     """The server can not do its work at the moment."""

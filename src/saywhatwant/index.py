@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from sortedcontainers import SortedDict, SortedList
 
-from saywhatwant.message import Message, Status
+from saywhatwant.message import BotParams, Message, Status
 
 Deadline = tuple[int, int]
 """When something ends, then the timestamp of the message it ends for."""
@@ -40,7 +40,9 @@ class Index:
         self._failed: SortedList[int] = SortedList()
         self._leases: SortedList[Deadline] = SortedList()
         self._backoffs: SortedList[Deadline] = SortedList()
-        self._depth: Counter[tuple[Status, str | None]] = Counter()
+        self._depth: SortedDict[str, Counter[Status]] = SortedDict()
+        self.total: Counter[Status] = Counter()
+        """How many messages there are of each status."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -75,7 +77,7 @@ class Index:
 
     def _place(self, message: Message) -> None:
         params = message.bot_params
-        self._depth[params.status, params.entity] += 1
+        self._count(params, 1)
         match params.status:
             case "pending" if params.retry_at is not None:
                 self._backoffs.add((params.retry_at, message.timestamp))
@@ -95,11 +97,7 @@ class Index:
 
     def _displace(self, message: Message) -> None:
         params = message.bot_params
-        depth = self._depth[params.status, params.entity]
-        if depth == 1:
-            del self._depth[params.status, params.entity]
-        else:
-            self._depth[params.status, params.entity] = depth - 1
+        self._count(params, -1)
         match params.status:
             case "pending" if params.retry_at is not None:
                 self._backoffs.remove((params.retry_at, message.timestamp))
@@ -176,9 +174,24 @@ class Index:
         for at in self._timeline.irange(minimum=timestamp, inclusive=(False, True), reverse=newest_first):
             yield self._entries[self._timeline[at]].wire
 
-    def depth(self) -> dict[tuple[Status, str | None], int]:
-        """How many messages there are of each status and entity."""
-        return dict(self._depth)
+    def depths(self, limit: int, first: Iterable[str] = ()) -> dict[str, Counter[Status]]:
+        """How many messages there are of each status: for the entities ``first``, then others by name, up to ``limit``.
+
+        The empty name stands for messages to nobody in particular.
+        """
+        names = dict.fromkeys([name for name in ("", *first) if name in self._depth])
+        names |= dict.fromkeys(islice(self._depth, limit))
+        return {name: Counter(self._depth[name]) for name in islice(names, limit)}
+
+    def _count(self, params: BotParams, change: int) -> None:
+        name = params.entity or ""
+        of_entity = self._depth.get(name)
+        if of_entity is None:
+            of_entity = self._depth[name] = Counter()
+        of_entity[params.status] += change
+        self.total[params.status] += change
+        if change < 0 and not any(of_entity.values()):
+            del self._depth[name]
 
     def _at(self, timestamp: int) -> Message:
         return self._entries[self._timeline[timestamp]].message

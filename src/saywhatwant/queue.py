@@ -12,6 +12,8 @@ Every change makes a new ``Message`` and goes through ``_save``: stored, indexed
 Nothing else is kept in memory, so an object rebuilt from storage is the same as the one that was lost.
 """
 
+from collections import Counter
+
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
@@ -29,7 +31,7 @@ MAX_PRUNED_AT_ONCE = 3
 """Finished messages removed when one more is finished: a lowered retention is reached step by step, and no call writes more
 than a call may."""
 MAX_STATS_ENTITIES = 50
-"""Entities that the figures name, the largest first; anybody may invent entities, so their number is bounded here."""
+"""Entities that the figures name; anybody may invent entities, so their number is bounded here."""
 
 
 class Policy(Struct, frozen=True):
@@ -47,6 +49,8 @@ class Policy(Struct, frozen=True):
     """Finished messages kept."""
     backlog_limit: int = 10_000
     """Unfinished messages accepted."""
+    entities: tuple[str, ...] = ()
+    """Those that answer here: the figures name them first."""
 
 
 class Page(Struct, frozen=True):
@@ -58,6 +62,10 @@ class Page(Struct, frozen=True):
 
 def _key(message: Message) -> str:
     return f"message/{message.timestamp:015d}"
+
+
+def _depth(counts: Counter[Status]) -> Depth:
+    return Depth(counts["pending"], counts["processing"], counts["complete"], counts["failed"])
 
 
 def _answer_to(message: Message) -> Posted | None:
@@ -214,12 +222,7 @@ class MessageQueue(DurableObject):
 
     def stats(self) -> Stats:
         """Figures, without a search."""
-        depths: dict[str, dict[Status, int]] = {}
-        totals: dict[Status, int] = {}
-        for (status, entity), count in self._index.depth().items():
-            depths.setdefault(entity or "", {})[status] = count
-            totals[status] = totals.get(status, 0) + count
-        largest = sorted(depths, key=lambda entity: (-sum(depths[entity].values()), entity))[:MAX_STATS_ENTITIES]
+        depths = self._index.depths(MAX_STATS_ENTITIES, self._policy.entities)
         return Stats(
             seq=self.ctx.seq,
             messages=len(self._index),
@@ -227,8 +230,8 @@ class MessageQueue(DurableObject):
             backlog_limit=self._policy.backlog_limit,
             retention=self._policy.retention,
             backing_off=self._index.backing_off,
-            depth=Depth(**totals),
-            entities={entity: Depth(**depths[entity]) for entity in largest},
+            depth=_depth(self._index.total),
+            entities={entity: _depth(of_entity) for entity, of_entity in depths.items()},
         )
 
     def alarm(self) -> None:
@@ -278,6 +281,8 @@ class MessageQueue(DurableObject):
             return first
         if params.status != "complete":
             message = self._held_by(reply_to, new.worker_id, new.attempt, now)
+        elif new.worker_id not in {None, params.claimed_by}:
+            raise NotTheHolder(f"the message was completed by {params.claimed_by!r}, not by {new.worker_id!r}")
         posted = self._add(new, now)
         self._change(message, answered_by=posted.id, answered_at=posted.timestamp)
         return posted

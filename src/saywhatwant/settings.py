@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from saywhatwant.addresses import is_loopback
 from saywhatwant.message import MAX_TEXT_SETTING
 
 FILE = "sww.toml"
@@ -139,14 +140,6 @@ class Settings(BaseSettings):
         if self.rate_limit is None:
             return 0 if self.is_loopback else PUBLIC_POSTS_PER_MINUTE
         return self.rate_limit
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a name or address (also in brackets) is this machine's own."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def load(**options: Any) -> Settings:  # noqa: ANN401 - as many types as there are options

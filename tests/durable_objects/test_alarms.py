@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ledger import Ledger
 
-from durable_objects import EmbeddedRuntime, SimulatedRuntime
+from durable_objects import DurableObject, EmbeddedRuntime, SimulatedRuntime
 from durable_objects.alarms import Alarms
 from durable_objects.local import MAX_RETRY_MS, RETRY_MS
 
@@ -194,3 +194,51 @@ def test_an_alarm_that_rang_behind_a_commit_in_flight_does_not_ring_again_when_t
     runtime.commit()
     runtime.advance(0)
     assert runtime.run(ledger.call(Ledger.texts)) == ["alarm set", "in flight", "alarm rang"]
+
+
+class Bell(DurableObject):
+    """Rings three times, each time at once again, and writes nothing."""
+
+    rung = 0
+
+    def start(self) -> None:
+        self.ctx.set_alarm(0)
+
+    def alarm(self) -> None:
+        self.rung += 1
+        if self.rung < 3:
+            self.ctx.set_alarm(0)
+
+    def count(self) -> int:
+        return self.rung
+
+
+def test_an_alarm_that_sets_itself_again_and_changes_nothing_else_rings_again() -> None:
+    runtime = SimulatedRuntime()
+    bell = runtime.namespace("Bell", Bell).get("bell")
+    runtime.run(bell.call(Bell.start))
+    runtime.advance(1)
+    assert runtime.run(bell.call(Bell.count)) == 3
+
+
+def test_an_alarm_that_has_failed_once_is_not_lost_when_it_is_cleared_and_set_again() -> None:
+    runtime = SimulatedRuntime()
+    broken = True
+
+    class Fragile(Bell):
+        def alarm(self) -> None:
+            if broken:
+                raise ZeroDivisionError
+            self.rung = 3
+
+        def clear(self) -> None:
+            self.ctx.set_alarm(None)
+
+    bell = runtime.namespace("Bell", Fragile).get("bell")
+    runtime.run(bell.call(Fragile.start))
+    runtime.advance(0.1)
+    runtime.run(bell.call(Fragile.clear))
+    broken = False
+    runtime.run(bell.call(Fragile.start))
+    runtime.advance(0.1)
+    assert runtime.run(bell.call(Fragile.count)) == 3

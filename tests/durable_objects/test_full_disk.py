@@ -1,6 +1,8 @@
 """A disk that takes no more: real refusals of SQLite and of the system, and what callers hear."""
 
 import asyncio
+import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from held import held_runtime, run, turns, until
 from ledger import Entry, Ledger
 
 from durable_objects import CommitFailed, EmbeddedRuntime
+from durable_objects.commits import Change
 from durable_objects.embedded.store import Store
 
 BIG = "x" * 100_000
@@ -114,7 +117,7 @@ def test_p6_calls_that_fell_with_a_failed_commit_no_longer_count_as_waiting(
             ash = runtime.namespace("Ledger", Ledger).get("ash")
             calls = [asyncio.create_task(ash.call(Ledger.append, BIG))]
             await until(lambda: held.begun == 1)
-            calls += [asyncio.create_task(ash.call(Ledger.append, "built on it")) for _ in range(50)]
+            calls += [asyncio.create_task(ash.call(Ledger.append, "built on it")) for _ in range(49)]
             await turns()
             fill_up(runtime.store)
             held.let_all_through()
@@ -145,5 +148,34 @@ def test_p1_when_the_system_lets_no_file_grow_nothing_acknowledged_is_lost_and_r
         async with EmbeddedRuntime(tmp_path) as runtime:
             ledger = runtime.namespace("Ledger", Ledger).get("ash")
             assert (await ledger.call(Ledger.last)).seq == len(acknowledged)
+
+    run(scenario())
+
+
+def test_a_full_disk_is_tried_again_once_at_a_time_however_many_calls_have_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("durable_objects.embedded.runtime._PROBE_SECONDS", 0.01)
+
+    async def scenario() -> None:
+        async with EmbeddedRuntime(tmp_path) as runtime:
+            ash = runtime.namespace("Ledger", Ledger).get("ash")
+            await ash.call(Ledger.append, "before")
+            tried: list[float] = []
+
+            def fail(_: list[Change]) -> None:
+                tried.append(time.monotonic())
+                raise OSError("no room")
+
+            commit, runtime._committer._commit = runtime._committer._commit, fail
+            for _ in range(50):
+                with pytest.raises(CommitFailed, match="no room"):
+                    await ash.call(Ledger.append, "lost")
+            tried.clear()
+            await until(lambda: len(tried) >= 10)
+            assert min(later - earlier for earlier, later in pairwise(tried)) >= 0.01, "never two tries at once"
+            runtime._committer._commit = commit
+            await until(lambda: runtime.last_error is None)
+            assert await ash.call(Ledger.append, "after") == Entry(2, "after")
 
     run(scenario())

@@ -123,3 +123,24 @@ def test_the_clock_moves_only_by_advance_and_may_step_back() -> None:
     assert runtime.run(clock.call(Clock.now)) == 12_500
     runtime.advance(-5)
     assert runtime.run(clock.call(Clock.now)) == 7_500
+
+
+def test_p7_a_crash_can_come_after_the_commit_and_before_anybody_was_told() -> None:
+    """The caller can not know; what is on the disk does."""
+    runtime = SimulatedRuntime(autocommit=False)
+    ash = runtime.namespace("Ledger", Ledger).get("ash")
+    lost = runtime.start(ash.call(Ledger.append, "lost"))
+    runtime.begin_commit()
+    runtime.crash()
+    untold = runtime.start(ash.call(Ledger.append, "untold"))
+    runtime.begin_commit()
+    runtime.crash(landed=True)
+    for task in (lost, untold):
+        with pytest.raises(Crashed):
+            task.result()
+    assert runtime.run(ash.call(Ledger.texts)) == ["untold"]
+
+
+def test_a_commit_that_was_made_at_once_can_not_fail_any_more() -> None:
+    with pytest.raises(RuntimeError, match="autocommit=False"):
+        SimulatedRuntime().fail()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from msgspec import Raw
+from msgspec.structs import replace
 
 from durable_objects import Refusal, SimulatedRuntime
 from durable_objects.alarms import Alarms
@@ -367,7 +368,7 @@ class Wall:
     """One queue on a simulated runtime that commits at once: its calls as plain functions, for tests that tell a story."""
 
     def __init__(self, *, now_ms: int = 1_700_000_000_000, seed: int = 0, **policy: int) -> None:
-        self.policy = Policy(**policy)
+        self.policy = replace(Policy(), **policy)
         self.runtime = SimulatedRuntime(seed=seed, now_ms=now_ms)
         self.stub = self.runtime.namespace("Queue", lambda ctx: MessageQueue(ctx, self.policy)).get("wall")
 

@@ -75,7 +75,13 @@ def check(index: Index, naive: Naive, limit: int, now: int, entities: list[str |
     ]
     assert list(index.since(now, newest_first=False)) == later
     assert list(index.since(now, newest_first=True)) == later[::-1]
-    assert index.depth() == Counter((m.bot_params.status, m.bot_params.entity) for m in naive.all.values())
+    names = {message.bot_params.entity or "" for message in naive.all.values()}
+    assert index.depths(100) == {
+        entity: Counter(m.bot_params.status for m in naive.all.values() if (m.bot_params.entity or "") == entity)
+        for entity in names
+    }
+    assert list(index.depths(limit, ["zen"])) == sorted(names, key=lambda name: (name not in {"", "zen"}, name))[:limit]
+    assert +index.total == Counter(m.bot_params.status for m in naive.all.values())
 
 
 @settings(deadline=None, database=None, max_examples=200)

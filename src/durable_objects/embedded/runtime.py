@@ -51,6 +51,7 @@ class EmbeddedRuntime(LocalRuntime):
         self._loop: asyncio.AbstractEventLoop
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0
+        self._probe_timer: asyncio.TimerHandle | None = None
         self._sweep: asyncio.TimerHandle
         self._settled = asyncio.Event()
         self.last_error: Exception | None = None
@@ -113,10 +114,11 @@ class EmbeddedRuntime(LocalRuntime):
         self.last_error = error
         self.commits.finish(error)
         self._settled.set()
-        if error is not None:
-            self._loop.call_later(_PROBE_SECONDS, self._probe)
+        if error is not None and self._probe_timer is None:
+            self._probe_timer = self._loop.call_later(_PROBE_SECONDS, self._probe)
 
     def _probe(self) -> None:
+        self._probe_timer = None
         if self._running and self.last_error is not None and self.commits.idle:
             self.commits.probe()
 

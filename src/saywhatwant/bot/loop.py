@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import structlog
 
 from saywhatwant.bot.personalities import Personality, personality
-from saywhatwant.calls import MAX_WAIT_SECONDS, Claim, Complete, Fail, Reply
+from saywhatwant.calls import MAX_PAGE, MAX_WAIT_SECONDS, Claim, Complete, Fail, Reply
 from saywhatwant.client import ServerRefused, ServerUnavailable, WallClient
 from saywhatwant.entities import DEFAULT_ENTITY, ENTITIES
 from saywhatwant.message import Message
@@ -15,6 +15,8 @@ WAIT_SECONDS = MAX_WAIT_SECONDS / 2
 """One long poll; an idle bot makes one request in this time."""
 MAX_PAUSE_SECONDS = 5.0
 """The longest pause between tries to reach a server that is away."""
+GONE = {404, 409}
+"""Refusals that say the message is not ours any more."""
 MAX_ANSWER = 1_000
 """Characters of an answer; the personalities like to repeat what they were told."""
 
@@ -33,8 +35,15 @@ class Bot:
         self._personalities: dict[str, Personality] = {}
         self._log = structlog.get_logger().bind(worker=worker_id)
 
+    async def give_back(self) -> None:
+        """Give back what a process of this worker's name held when it died. Only for a name that nobody else uses."""
+        for message in await self._client.listing("held", MAX_PAGE):
+            if message.bot_params.claimed_by == self._worker_id:
+                await self._fail(message, "the worker was restarted")
+
     async def run(self) -> None:
-        """Claim and answer for ever; a server that is away is waited for."""
+        """Claim and answer for ever; a server that is away is waited for. Raises ``ServerRefused`` when it lets no bot in."""
+        await asyncio.to_thread(self._warm_up)
         pause = 0.0
         claim = Claim(worker_id=self._worker_id, entities=self._entities, wait=WAIT_SECONDS)
         while True:
@@ -56,25 +65,38 @@ class Bot:
         try:
             try:
                 text = await asyncio.to_thread(self._respond, entity.name, message.text)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the queue must hear of it
-                fail = Fail(message_id=message.id, worker_id=self._worker_id, attempt=attempt, error=repr(error))
-                await self._client.fail(fail)
+                reply = Reply(text=text, username=entity.display_name, color=entity.color)
+                done = await self._client.complete(
+                    Complete(message_id=message.id, worker_id=self._worker_id, attempt=attempt, reply=reply)
+                )
+                log.info("answered", entity=entity.name, reply=done.id)
+            except ServerUnavailable:
+                raise
+            except Exception as error:
+                if isinstance(error, ServerRefused) and error.status in GONE:
+                    raise
                 log.warning("failed", error=repr(error))
-                return
-            reply = Reply(text=text, username=entity.display_name, color=entity.color)
-            done = await self._client.complete(
-                Complete(message_id=message.id, worker_id=self._worker_id, attempt=attempt, reply=reply)
-            )
-            log.info("answered", entity=entity.name, reply=done.id)
+                await self._fail(message, str(error) if isinstance(error, ServerRefused) else repr(error))
         except (ServerRefused, ServerUnavailable) as error:
             # The lease has passed on, or will: whoever holds the message next answers it.
             log.warning("dropped", error=str(error))
 
-    def _respond(self, entity: str, text: str) -> str:
+    async def _fail(self, message: Message, reason: str) -> None:
+        attempt = message.bot_params.attempt
+        await self._client.fail(Fail(message_id=message.id, worker_id=self._worker_id, attempt=attempt, error=reason))
+
+    def _warm_up(self) -> None:
+        for entity in self._entities:
+            self._personality(entity)
+
+    def _personality(self, entity: str) -> Personality:
         if entity not in self._personalities:
             self._personalities[entity] = personality(entity)
+        return self._personalities[entity]
+
+    def _respond(self, entity: str, text: str) -> str:
         # Their patterns do not look across line breaks, and trip over a percent sign that they repeat.
-        answer = self._personalities[entity].respond(" ".join(text.split()).replace("%", "\N{FULLWIDTH PERCENT SIGN}"))
+        answer = self._personality(entity).respond(" ".join(text.split()).replace("%", "\N{FULLWIDTH PERCENT SIGN}"))
         if not answer or not answer.strip():
             raise LookupError(f"{entity} can think of nothing to say")
         return answer.strip()[:MAX_ANSWER]

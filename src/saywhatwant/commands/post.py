@@ -21,6 +21,8 @@ def post(
 ) -> None:
     """Put a message on the wall; the answer appears in `sww tail`."""
     settings = load()
+    if not text.isprintable() and any("\ud800" <= char <= "\udfff" for char in text):
+        raise typer.BadParameter("the text is not UTF-8")
     message = Post(text=text, username=username, color=color, bot_params=PostParams(entity=entity))
     posted = asyncio.run(_post(server_of(url, settings), settings.token, message))
     typer.echo(f"posted as {posted.id}")

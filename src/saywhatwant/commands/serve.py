@@ -15,7 +15,7 @@ from saywhatwant.worker.server import Server, listen
 def serve(bind: Bind = None, data: Data = None, runtime: RuntimeName = None) -> None:
     """Serve the wall until stopped."""
     settings = load(bind=bind, data=data, runtime=runtime)
-    uvloop.run(run_server(settings, say_ready))
+    uvloop.run(run_server(settings, on_ready=say_ready))
 
 
 def say_ready(url: str) -> None:
@@ -23,8 +23,13 @@ def say_ready(url: str) -> None:
     typer.echo(f"ready on {url}", err=True)
 
 
-async def run_server(settings: Settings, on_ready: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM; ``on_ready`` hears the URL once it answers."""
+async def run_server(
+    settings: Settings,
+    *,
+    on_ready: Callable[[str], None],
+    on_stop: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve until SIGINT or SIGTERM; ``on_ready`` hears the URL once it answers, ``on_stop`` that it is about to stop."""
     runtime = EmbeddedRuntime(settings.data)
 
     def trouble() -> str | None:
@@ -34,4 +39,4 @@ async def run_server(settings: Settings, on_ready: Callable[[str], None]) -> Non
     sock = listen(settings)
     with sock:
         async with runtime:
-            await Server(worker, settings, on_ready).serve([sock])
+            await Server(worker, settings, on_ready=on_ready, on_stop=on_stop).serve([sock])

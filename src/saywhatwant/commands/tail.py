@@ -51,7 +51,7 @@ def _line(message: Message) -> Text:
     red, green, blue = (int(message.color[at : at + 3]) for at in (0, 3, 6))
     at = datetime.fromtimestamp(message.timestamp / 1_000).astimezone()
     line = Text(f"{at:%H:%M:%S} ", style="dim")
-    line.append(message.username, style=f"bold rgb({red},{green},{blue})")
+    line.append(printable(message.username), style=f"bold rgb({red},{green},{blue})")
     if message.reply_to is None and message.bot_params.entity:
         line.append(f" to {message.bot_params.entity}", style="dim")
     line.append(f" {printable(message.text)}", style="default")

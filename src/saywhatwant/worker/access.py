@@ -8,8 +8,8 @@ from starlette.requests import Request
 from throttled import MemoryStore, Throttled
 from throttled.rate_limiter import per_min
 
+from saywhatwant.addresses import is_loopback
 from saywhatwant.errors import CrossSite, NotAllowed, TooManyPosts
-from saywhatwant.settings import is_loopback
 
 MAX_ADDRESSES = 65_536
 """Client addresses whose posts are counted."""
@@ -35,23 +35,30 @@ class BotAccess:
                 raise NotAllowed("this needs the header 'Authorization: Bearer TOKEN' with the bot token")
             return
         host = request.headers.get("host")
-        if host is not None and not is_loopback(urlsplit(f"//{host}").hostname or ""):
+        if host is not None and not is_loopback(_hostname(host)):
             raise CrossSite(f"with no bot token set, this is open to this machine only, not to {host!r}")
         origin = request.headers.get("origin")
         if origin not in {None, f"http://{host}", f"https://{host}"} and origin not in self._allowed_origins:
             raise CrossSite(f"with no bot token set, pages of {origin} may not do this")
 
 
+def _hostname(host: str) -> str:
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
 class PostRate:
-    """Limits the posts of one client address: so many at once, and so many a minute; 0 is no limit.
+    """Limits the posts of one client address in any minute; 0 is no limit.
 
     Remembers the addresses that posted last, ``MAX_ADDRESSES`` of them.
     """
 
     def __init__(self, per_minute: int) -> None:
         self._per_minute = per_minute
-        quota = per_min(max(per_minute, 1), burst=max(per_minute, 1))
-        self._limiter = Throttled(using="gcra", quota=quota, store=MemoryStore(options={"MAX_SIZE": MAX_ADDRESSES}))
+        quota = per_min(max(per_minute, 1))
+        self._limiter = Throttled(using="sliding_window", quota=quota, store=MemoryStore(options={"MAX_SIZE": MAX_ADDRESSES}))
 
     def check(self, request: Request) -> None:
         """Count one post; raises ``TooManyPosts`` when it is one too many."""

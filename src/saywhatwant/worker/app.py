@@ -92,6 +92,7 @@ def policy_of(settings: Settings) -> Policy:
         backoff_ms=round(settings.backoff_seconds * 1_000),
         retention=settings.retention,
         backlog_limit=settings.backlog_limit,
+        entities=tuple(ENTITIES),
     )
 
 

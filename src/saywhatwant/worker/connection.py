@@ -28,7 +28,7 @@ class OnePiece:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        if not self._header and data.startswith(b"HTTP/1.1 "):
+        if not self._header and data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 100"):
             self._header = data
         else:
             self._transport.write(self._header + data)

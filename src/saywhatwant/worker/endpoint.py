@@ -32,6 +32,8 @@ class Endpoint:
 
     def __init__(self, handlers: dict[str, tuple[Handler, RouteFigures]]) -> None:
         self._handlers = handlers
+        if "GET" in handlers:
+            handlers["HEAD"] = handlers["GET"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = perf_counter()
@@ -107,6 +109,10 @@ class BodyReader(Generic[T]):
             raise MalformedBody("the body is JSON nested too deep") from None
 
 
+MAX_REMEMBERED = 256
+"""Bytes of a query string that is worth remembering."""
+
+
 class QueryReader(Generic[T]):
     """Reads query strings of one type. Readers poll with the same few, so the last ones are remembered."""
 
@@ -116,7 +122,8 @@ class QueryReader(Generic[T]):
 
     def read(self, request: Request) -> T:
         """The parameters; raises ``InvalidField``."""
-        return self._parse(request.scope["query_string"])
+        query_string: bytes = request.scope["query_string"]
+        return self._parse(query_string) if len(query_string) <= MAX_REMEMBERED else self._parse_new(query_string)
 
     def _parse_new(self, query_string: bytes) -> T:
         values = dict(parse_qsl(query_string.decode("latin-1"), keep_blank_values=True))

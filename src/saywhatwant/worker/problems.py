@@ -88,7 +88,7 @@ def problem(error: Exception) -> Response:
     if isinstance(error, HTTPException):
         kind = Kind(error.status_code, "http", error.detail)
         return problem_response(kind, _DETAILS.get(error.status_code, error.detail), headers=dict(error.headers or {}))
-    kind = _KINDS.get(type(error), _UNEXPECTED)
+    kind = next((_KINDS[cls] for cls in type(error).__mro__ if cls in _KINDS), _UNEXPECTED)
     if kind.status == _UNEXPECTED.status:
         log.error("unexpected error", exc_info=error)
         return problem_response(kind, "the server's log has the details; nothing was changed")

@@ -31,7 +31,14 @@ COLLECTOR_THRESHOLDS = (50_000, 50, 100)
 class Server(uvicorn.Server):
     """uvicorn, telling when it answers and letting waiting claims go when it stops."""
 
-    def __init__(self, worker: Worker, settings: Settings, on_ready: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        settings: Settings,
+        *,
+        on_ready: Callable[[str], None],
+        on_stop: Callable[[], None] = lambda: None,
+    ) -> None:
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         super().__init__(
             uvicorn.Config(
@@ -50,6 +57,7 @@ class Server(uvicorn.Server):
         )
         self._room = worker.room
         self._on_ready = on_ready
+        self._on_stop = on_stop
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -74,6 +82,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer what is being answered, waiting claims at once, then stop."""
+        self._on_stop()
         self._room.close()
         await super().shutdown(sockets)
 

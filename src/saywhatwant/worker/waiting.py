@@ -87,6 +87,9 @@ class WaitingRoom:
                         # What it was woken for is still there: leaving passes it on.
                         place.offered = place.offered or offered
                         raise
+                    if found:
+                        # It may have claimed something more urgent than it was woken for: leaving passes that on too.
+                        place.offered = place.offered or offered
                     if found or self._closed or not await _woken(place, gone, deadline):
                         return found
                 return []

@@ -20,14 +20,15 @@ from saywhatwant.worker.problems import _KINDS, problem
 SECRET = "sesame"  # noqa: S105 - what must not be told
 
 
-def family(kind: type[Refusal]) -> list[type[Refusal]]:
+def family(kind: type[Exception]) -> list[type[Exception]]:
     return [kind, *(member for child in kind.__subclasses__() for member in family(child))]
 
 
 REFUSALS = sorted(
-    (kind for kind in family(Refusal) if kind.__module__.startswith("saywhatwant.")), key=lambda kind: kind.__name__
+    {*family(Refusal), *family(errors.RequestRefused)} - {Refusal, errors.RequestRefused}, key=lambda kind: kind.__name__
 )
-ARGUMENTS: dict[type[Refusal], tuple[object, ...]] = {
+REFUSALS = [kind for kind in REFUSALS if kind.__module__.startswith("saywhatwant.")]
+ARGUMENTS: dict[type[Exception], tuple[object, ...]] = {
     errors.InvalidField: ("text", "must be there"),
     errors.UnknownMessage: ("messageId", "abcdefghi0"),
     errors.TooManyPosts: (5, 30),
@@ -45,7 +46,7 @@ def test_p8_there_are_refusals_to_look_at() -> None:
 
 
 @pytest.mark.parametrize("kind", REFUSALS)
-def test_p8_every_refusal_of_the_product_has_its_kind_of_problem(kind: type[Refusal]) -> None:
+def test_p8_every_refusal_of_the_product_has_its_kind_of_problem(kind: type[Exception]) -> None:
     assert kind in _KINDS
     error = kind(*ARGUMENTS.get(kind, ("what was wrong",)))
     response = problem(error)

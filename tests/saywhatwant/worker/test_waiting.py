@@ -6,6 +6,7 @@ import pytest
 from room import Scene, ids, run, turns
 
 from saywhatwant.errors import TooManyWaiting
+from saywhatwant.message import NewMessage
 from saywhatwant.queue import MessageQueue
 
 
@@ -62,6 +63,22 @@ def test_p4_an_offer_is_passed_on_when_the_claimer_leaves() -> None:
         await turns()
         assert leaver.result() == []
         assert ids(next_one) == [posted]
+
+    run(scenario)
+
+
+def test_p4_a_claim_that_takes_something_more_urgent_passes_on_what_it_was_woken_for() -> None:
+    """A is woken for zen's message, finds rude's more urgent one beside it; zen's is for B, who waits for nothing else."""
+
+    async def scenario() -> None:
+        scene = Scene()
+        either, zen_only = await scene.wait("either", "zen", "rude"), await scene.wait("zen only", "zen")
+        posted = await scene.post("zen")
+        urgent = NewMessage(text="Now!", username="Human", color="169080199", entity="rude", priority=0)
+        first = (await scene.queue.call(MessageQueue.post, urgent)).id
+        await turns()
+        assert ids(either) == [first]
+        assert ids(zen_only) == [posted]
 
     run(scenario)
 
