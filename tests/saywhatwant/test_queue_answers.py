@@ -151,3 +151,17 @@ def test_p7_a_key_makes_a_bots_reply_safe_to_repeat_after_its_lease_has_passed_o
     wall.runtime.advance(60)
     assert wall.call(MessageQueue.post, reply, "key") == first
     assert wall.answers_to(question) == [first.id]
+
+
+def test_p3_a_worker_whose_lease_has_passed_on_can_not_answer_what_another_completed_in_silence() -> None:
+    wall = Wall()
+    question = wall.ask()
+    wall.claim(question, "late")
+    wall.runtime.advance(60)
+    wall.claim(question, "bot")
+    wall.call(MessageQueue.complete, question, "bot", 2)
+    for fence in ({"worker_id": "late"}, {"worker_id": "late", "attempt": 1}, {"worker_id": "bot", "attempt": 1}):
+        with pytest.raises(NotTheHolder):
+            wall.answer(question, **fence)
+    answer = wall.answer(question, worker_id="bot", attempt=2)
+    assert wall.answers_to(question) == [answer.id]

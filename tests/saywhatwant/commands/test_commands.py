@@ -84,6 +84,22 @@ def test_p4_queue_shows_what_is_pending_and_what_failed_and_why(server: Server, 
     assert all(words in failed_line for words in ("failed", "rude", "out of words", "worker-1", "given up"))
 
 
+def test_p4_what_up_held_when_it_was_killed_is_given_back_at_its_start(start_server: StartServer) -> None:
+    """Else it would be answered only when the lease of the dead process ends, a minute later."""
+    server = start_server(command="up")
+    held = ask(server, QUESTION, "not-served-here")
+    claim = {"messageId": held, "workerId": f"up-{socket.gethostname()}"}
+    server.http.post("/api/queue/claim", json=claim).raise_for_status()
+    server.restart()
+
+    def params() -> dict[str, object]:
+        (message,) = [message for message in server.http.get("/api/comments").json() if message["id"] == held]
+        return dict(message["botParams"])
+
+    until(lambda: params()["status"] == "pending", "the message's return")
+    assert params()["error"] == "the worker was restarted"
+
+
 def test_p8_queue_shows_text_as_text(server: Server, tmp_path: Path) -> None:
     """What people and bots write is neither markup nor orders to the terminal."""
     message_id = ask(server, "[/b] [red]not red[/red]")
