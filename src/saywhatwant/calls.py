@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 from msgspec import Meta, Raw, Struct
 
 from saywhatwant.message import (
-    DEFAULT_PRIORITY,
     Attempt,
     Color,
     Entity,
@@ -38,7 +37,7 @@ class PostParams(Struct, frozen=True, rename="camel"):
     """The part of ``botParams`` that a post may set."""
 
     entity: Entity | None = None
-    priority: Priority = DEFAULT_PRIORITY
+    priority: Priority | None = None
 
 
 class Post(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -144,6 +143,15 @@ class Failed(Struct, frozen=True, rename="camel"):
     success: Literal[True] = True
 
 
+class Progress(Struct, frozen=True, rename="camel"):
+    """Body of POST /api/queue/progress: the reply as far as it is written."""
+
+    message_id: Id
+    worker_id: WorkerId
+    attempt: Attempt
+    text: Text
+
+
 class Retry(Struct, frozen=True, rename="camel"):
     """Body of POST /api/queue/retry."""
 
@@ -151,7 +159,7 @@ class Retry(Struct, frozen=True, rename="camel"):
 
 
 class Done(Struct, frozen=True):
-    """Answer to retry."""
+    """Answer to retry and progress."""
 
     success: Literal[True] = True
 

@@ -95,6 +95,14 @@ class WallClient:
         """Finish a message. Trying again is safe: the second one is refused, and the reply there once."""
         return await self._call("POST", "/api/queue/complete", calls.Completed, body=complete)
 
+    async def extend(self, extend: calls.Extend) -> calls.Extended:
+        """Give a sign of life."""
+        return await self._call("POST", "/api/queue/extend", calls.Extended, body=extend)
+
+    async def progress(self, progress: calls.Progress) -> calls.Done:
+        """Show a reply being written. Not tried again: the next one says more."""
+        return await self._once("POST", "/api/queue/progress", calls.Done, body=progress)
+
     async def fail(self, fail: calls.Fail) -> calls.Failed:
         """Give a message up."""
         return await self._call("POST", "/api/queue/fail", calls.Failed, body=fail)

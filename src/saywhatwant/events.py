@@ -20,6 +20,11 @@ def lease_ended(message_id: str) -> bytes:
     return _LEASE_ENDED + b',"id":"' + message_id.encode() + b'"}'
 
 
+def progress(message_id: str, attempt: int, text: str) -> bytes:
+    """A reply is being written; ``text`` is all of it so far."""
+    return msgspec.json.encode({"type": "progress", "id": message_id, "attempt": attempt, "text": text})
+
+
 def is_lease_ended(event: bytes) -> bool:
     """Whether ``event`` is one of ``lease_ended``."""
     return event.startswith(_LEASE_ENDED)

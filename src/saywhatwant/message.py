@@ -100,6 +100,11 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _CONTROL_OR_BREAK = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
 
 
+def without_controls(text: str) -> str:
+    """``text`` without the characters that ``clean_text`` refuses, trimmed."""
+    return _CONTROL.sub("", text).strip()
+
+
 def clean_text(text: str, max_chars: int, field: str = "text") -> str:
     """``text`` trimmed; raises ``InvalidField`` when it is empty, over ``max_chars``, or has control characters."""
     text = text.strip()

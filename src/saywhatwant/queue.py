@@ -205,6 +205,11 @@ class MessageQueue(DurableObject):
         status = self._end_attempt(message, reason, now, retry=retry, retry_at=retry_at)
         return Failed(status, retry_at if status == "pending" else None)
 
+    def progress(self, message_id: str, worker_id: str, attempt: int, text: str) -> None:
+        """Show subscribers the reply as far as it is written; stores nothing. Raises as ``complete``."""
+        self._held_by(message_id, worker_id, attempt, self.ctx.now())
+        self.ctx.publish(events.progress(message_id, attempt, text))
+
     def retry(self, message_id: str) -> None:
         """An operator gives a failed message all its attempts again. Raises ``UnknownMessage``, ``WrongState``."""
         message = self._known(message_id)

@@ -52,7 +52,10 @@ class Settings(BaseSettings):
     topology: Literal["single"] = Field("single", description="'single'")
     runtime: Literal["embedded"] = Field("embedded", description="'embedded'")
     cors_origins: Annotated[list[str], NoDecode] = Field([], description="origins like https://example.org, commas between")
-    open_entities: bool = Field(default=True, description="true or false: may posts name entities that nobody here knows")
+    entities: Path | None = Field(None, description="a TOML file of entities; none is the package's own")
+    open_entities: bool | None = Field(None, description="true or false: may posts name entities that nobody here knows")
+    model_idle_seconds: float = Field(20, ge=0.1, le=600, description="0.1 to 600 seconds without a word from a model")
+    model_seconds: float = Field(45, ge=0.1, le=3_600, description="0.1 to 3600 seconds for one answer of a model")
 
     @classmethod
     def settings_customise_sources(
@@ -133,6 +136,11 @@ class Settings(BaseSettings):
     def token(self) -> str | None:
         """The bot token in clear."""
         return self.bot_token.get_secret_value() if self.bot_token else None
+
+    @property
+    def takes_unknown_entities(self) -> bool:
+        """Whether posts may name entities that no file knows: as set, else only where there is no file."""
+        return self.entities is None if self.open_entities is None else self.open_entities
 
     @property
     def posts_per_minute(self) -> int:

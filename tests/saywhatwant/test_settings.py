@@ -15,7 +15,7 @@ def test_p8_the_defaults_are_those_of_the_specification() -> None:
     assert (settings.lease_seconds, settings.max_attempts, settings.retention) == (60, 3, 200)
     assert (settings.backlog_limit, settings.max_text) == (10_000, 5_000)
     assert (settings.topology, settings.runtime) == ("single", "embedded")
-    assert (settings.token, settings.cors_origins, settings.open_entities) == (None, [], True)
+    assert (settings.token, settings.cors_origins, settings.takes_unknown_entities) == (None, [], True)
     assert settings.posts_per_minute == 0
 
 

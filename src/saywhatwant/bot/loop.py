@@ -1,38 +1,59 @@
 """The loop of a bot: wait for work, answer it, and the answer and its completion are one write."""
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import structlog
 
-from saywhatwant.bot.personalities import Personality, personality
+from saywhatwant.bot.models import NLTK, Chatbot, Model, ModelFailed, Turn
+from saywhatwant.bot.personalities import personality
+from saywhatwant.bot.writing import Writing
 from saywhatwant.calls import MAX_PAGE, MAX_WAIT_SECONDS, Claim, Complete, Fail, Reply
 from saywhatwant.client import ServerRefused, ServerUnavailable, WallClient
-from saywhatwant.entities import DEFAULT_ENTITY, ENTITIES
-from saywhatwant.message import Message
+from saywhatwant.entities import Entities, Entity
+from saywhatwant.message import Message, without_controls
 
-WAIT_SECONDS = MAX_WAIT_SECONDS / 2
-"""One long poll; an idle bot makes one request in this time."""
 MAX_PAUSE_SECONDS = 5.0
 """The longest pause between tries to reach a server that is away."""
 GONE = {404, 409}
 """Refusals that say the message is not ours any more."""
-MAX_ANSWER = 1_000
-"""Characters of an answer; the personalities like to repeat what they were told."""
 
 
 class Bot:
-    """Answers for some entities, one message at a time, until cancelled."""
+    """Answers for some entities, each with as many hands as it has concurrency, until cancelled.
 
-    def __init__(self, client: WallClient, worker_id: str, entities: Sequence[str]) -> None:
-        unknown = sorted(set(entities) - set(ENTITIES))
-        if unknown:
-            raise ValueError(f"no such entity: {', '.join(unknown)}; there are {', '.join(ENTITIES)}")
+    ``names`` are those it answers for; none is all there are. ``make_model`` makes what entities with a model are asked of,
+    when the first one is; it may take a moment. What it holds when cancelled is finished within ``grace_seconds``, or given
+    back.
+    """
+
+    def __init__(
+        self,
+        client: WallClient,
+        worker_id: str,
+        entities: Entities,
+        *,
+        names: Sequence[str] = (),
+        make_model: Callable[[], Model],
+        grace_seconds: float = 3.0,
+    ) -> None:
+        if unknown := sorted(set(names) - set(entities.current)):
+            raise ValueError(f"no such entity: {', '.join(unknown)}; there are {', '.join(entities.current)}")
         self._client = client
         self._worker_id = worker_id
-        self._entities = list(entities)
-        self._default = DEFAULT_ENTITY if DEFAULT_ENTITY in entities else self._entities[0]
-        self._personalities: dict[str, Personality] = {}
+        self._entities = entities
+        self._names = list(names)
+        self._make_model = make_model
+        self._model: Model | None = None
+        self._chatbot: Model = Chatbot()
+        self._grace_seconds = grace_seconds
+        self._busy: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._claims: dict[asyncio.Task[list[Message]], list[str]] = {}
+        self._lapse_at = 0.0
         self._log = structlog.get_logger().bind(worker=worker_id)
 
     async def give_back(self) -> None:
@@ -43,60 +64,168 @@ class Bot:
 
     async def run(self) -> None:
         """Claim and answer for ever; a server that is away is waited for. Raises ``ServerRefused`` when it lets no bot in."""
-        await asyncio.to_thread(self._warm_up)
-        pause = 0.0
-        claim = Claim(worker_id=self._worker_id, entities=self._entities, wait=WAIT_SECONDS)
-        while True:
-            await asyncio.sleep(pause)
-            try:
-                messages = await self._client.claim_next(claim)
-            except ServerUnavailable as error:
-                pause = min(2 * pause + 0.1, MAX_PAUSE_SECONDS)
-                self._log.warning("waiting for the server", error=str(error), pause=round(pause, 1))
-                continue
-            pause = 0.0
-            for message in messages:
-                await self._answer(message)
-
-    async def _answer(self, message: Message) -> None:
-        attempt = message.bot_params.attempt
-        log = self._log.bind(message=message.id, attempt=attempt)
-        entity = ENTITIES[message.bot_params.entity or self._default]
         try:
-            try:
-                text = await asyncio.to_thread(self._respond, entity.name, message.text)
+            await asyncio.to_thread(self._warm_up)
+            await self._claim_for_ever()
+        finally:
+            await self._finish()
+
+    async def once(self) -> bool:
+        """Answer one message, if there is one; whether there was."""
+        messages = await self._claim(self._free(), 0)
+        for message in messages:
+            await self._answer(message, self._entity_of(message))
+        return bool(messages)
+
+    async def rehearse(self) -> str | None:
+        """What would be answered to the most urgent message; nothing is claimed and nothing posted."""
+        for message in await self._client.listing("pending", MAX_PAGE):
+            name = self._entity_of(message)
+            if name in self._serving():
+                return await self._think(message, self._serving()[name], lambda _: None)
+        return None
+
+    def _warm_up(self) -> None:
+        for entity in self._serving().values():
+            if entity.model.startswith(NLTK):
+                personality(entity.model.removeprefix(NLTK))
+            else:
+                self._model = self._model or self._make_model()
+
+    async def _claim_for_ever(self) -> None:
+        pause = 0.0
+        while True:
+            self._entities.refresh()
+            self._ask_for_more()
+            await asyncio.wait({*self._claims, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
+            for claim in [claim for claim in self._claims if claim.done()]:
+                del self._claims[claim]
+                try:
+                    messages = claim.result()
+                except ServerUnavailable as error:
+                    pause = min(2 * pause + 0.1, MAX_PAUSE_SECONDS)
+                    self._log.warning("waiting for the server", error=str(error), pause=round(pause, 1))
+                    await asyncio.sleep(pause)
+                    continue
+                pause = 0.0
+                for message in messages:
+                    self._begin(message)
+
+    def _ask_for_more(self) -> None:
+        """Have a claim under way for every entity that has a hand free, and one claim for all when nothing happens.
+
+        A claim is never broken off to ask anew, since its answer might be under way; one for those that have become free is
+        made beside it, and lasts only as long.
+        """
+        asked = {name for names in self._claims.values() for name in names}
+        if names := [name for name in self._free() if name not in asked]:
+            now = time.monotonic()
+            if not self._claims:
+                self._lapse_at = now + MAX_WAIT_SECONDS
+            claim = asyncio.create_task(self._claim(names, max(self._lapse_at - now, 0)))
+            self._claims[claim] = names
+
+    def _begin(self, message: Message) -> None:
+        name = self._entity_of(message)
+        self._busy[name] += 1
+        task = asyncio.create_task(self._answer(message, name))
+        self._tasks.add(task)
+
+        def end(_: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            self._busy[name] -= 1
+
+        task.add_done_callback(end)
+
+    async def _claim(self, names: list[str], wait: float) -> list[Message]:
+        return await self._client.claim_next(Claim(worker_id=self._worker_id, entities=names, wait=wait))
+
+    def _serving(self) -> dict[str, Entity]:
+        current = self._entities.current
+        return {name: current[name] for name in self._names if name in current} if self._names else current
+
+    def _free(self) -> list[str]:
+        return [name for name, entity in self._serving().items() if self._busy[name] < entity.concurrency]
+
+    def _entity_of(self, message: Message) -> str:
+        """Whom it is to; a message to nobody in particular is for the first who has a hand free."""
+        return message.bot_params.entity or next(iter(self._free()), next(iter(self._serving())))
+
+    async def _answer(self, message: Message, name: str) -> None:
+        entity = self._serving()[name]
+        log = self._log.bind(message=message.id, attempt=message.bot_params.attempt, entity=name)
+        writing = Writing(self._client, message, self._worker_id)
+        try:
+            async with writing:
+                text = await self._think(message, entity, writing.add)
                 reply = Reply(text=text, username=entity.display_name, color=entity.color)
-                done = await self._client.complete(
-                    Complete(message_id=message.id, worker_id=self._worker_id, attempt=attempt, reply=reply)
+                complete = Complete(
+                    message_id=message.id,
+                    worker_id=self._worker_id,
+                    attempt=message.bot_params.attempt,
+                    reply=reply,
                 )
-                log.info("answered", entity=entity.name, reply=done.id)
-            except ServerUnavailable:
-                raise
-            except Exception as error:
-                if isinstance(error, ServerRefused) and error.status in GONE:
-                    raise
-                log.warning("failed", error=repr(error))
-                await self._fail(message, str(error) if isinstance(error, ServerRefused) else repr(error))
-        except (ServerRefused, ServerUnavailable) as error:
-            # The lease has passed on, or will: whoever holds the message next answers it.
-            log.warning("dropped", error=str(error))
+                done = await self._client.complete(complete)
+            log.info("answered", reply=done.id, seconds=writing.seconds, pieces=writing.pieces)
+        except (ModelFailed, ServerRefused) as error:
+            if isinstance(error, ServerRefused) and error.status in GONE:
+                log.warning("dropped: its lease has passed on", error=str(error))
+                return
+            log.warning("failed", error=str(error), seconds=writing.seconds)
+            await self._give_up(message, str(error))
+        except ServerUnavailable as error:
+            log.warning("dropped: the server is away", error=str(error))
+        except asyncio.CancelledError:
+            log.info("given back")
+            await self._give_up(message, "the worker was stopped")
+            raise
+        except Exception as error:  # whatever it is, the queue must hear of it
+            log.exception("failed")
+            await self._give_up(message, repr(error))
+
+    async def _think(self, message: Message, entity: Entity, show: Callable[[str], None]) -> str:
+        model = self._chatbot if entity.model.startswith(NLTK) else await self._chat()
+        pieces = []
+        async for piece in model.stream(entity, await self._turns(message, entity)):
+            pieces.append(piece)
+            show(piece)
+        text = without_controls("".join(pieces))
+        if not text:
+            raise ModelFailed(f"{entity.model} answered with nothing (empty)")
+        return text
+
+    async def _chat(self) -> Model:
+        if self._model is None:
+            self._model = await asyncio.to_thread(self._make_model)
+        return self._model
+
+    async def _turns(self, message: Message, entity: Entity) -> list[Turn]:
+        turns = [Turn("system", entity.system_prompt)] if entity.system_prompt else []
+        if entity.context:
+            # One more than wanted, since the message itself is among the newest as a rule.
+            newest = await self._client.read(limit=entity.context + 1, order="desc")
+            earlier = [other for other in reversed(newest) if other.timestamp < message.timestamp]
+            for other in earlier[-entity.context :]:
+                own = other.username == entity.display_name and other.message_type == "AI"
+                turns.append(Turn("assistant", other.text) if own else Turn("user", f"{other.username}: {other.text}"))
+        return [*turns, Turn("user", message.text)]
+
+    async def _give_up(self, message: Message, reason: str) -> None:
+        with suppress(ServerRefused, ServerUnavailable):
+            await self._fail(message, reason)
 
     async def _fail(self, message: Message, reason: str) -> None:
         attempt = message.bot_params.attempt
         await self._client.fail(Fail(message_id=message.id, worker_id=self._worker_id, attempt=attempt, error=reason))
 
-    def _warm_up(self) -> None:
-        for entity in self._entities:
-            self._personality(entity)
-
-    def _personality(self, entity: str) -> Personality:
-        if entity not in self._personalities:
-            self._personalities[entity] = personality(entity)
-        return self._personalities[entity]
-
-    def _respond(self, entity: str, text: str) -> str:
-        # Their patterns do not look across line breaks, and trip over a percent sign that they repeat.
-        answer = self._personality(entity).respond(" ".join(text.split()).replace("%", "\N{FULLWIDTH PERCENT SIGN}"))
-        if not answer or not answer.strip():
-            raise LookupError(f"{entity} can think of nothing to say")
-        return answer.strip()[:MAX_ANSWER]
+    async def _finish(self) -> None:
+        for claim in self._claims:
+            claim.cancel()
+        for claimed in await asyncio.gather(*self._claims, return_exceptions=True):
+            for message in claimed if isinstance(claimed, list) else ():
+                await self._give_up(message, "the worker was stopped")
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=self._grace_seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)

@@ -8,9 +8,23 @@ import structlog
 import typer
 
 from durable_objects import DurableObjectError
+from saywhatwant.bot.local import LocalModelFailed, LocalModelMissing
 from saywhatwant.client import ServerRefused, ServerUnavailable
-from saywhatwant.commands import bot, post, queue, serve, tail, up
+from saywhatwant.commands import bot, post, queue, serve, stress, tail, up
+from saywhatwant.entities import WrongEntities
 from saywhatwant.settings import WrongSettings
+
+TOLD = (
+    WrongSettings,
+    WrongEntities,
+    LocalModelMissing,
+    LocalModelFailed,
+    DurableObjectError,
+    ServerRefused,
+    ServerUnavailable,
+    OSError,
+)
+"""What ends a command with a sentence instead of a traceback."""
 
 app = typer.Typer(
     help="Say What Want: a wall where people post and AI entities answer.",
@@ -19,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (up.up, serve.serve, bot.bot, post.post, tail.tail, queue.queue):
+for command in (up.up, serve.serve, bot.bot, post.post, tail.tail, queue.queue, stress.stress):
     app.command()(command)
 
 
@@ -38,7 +52,16 @@ def main() -> None:
     stamina.instrumentation.set_on_retry_hooks([])
     try:
         app()
-    except (WrongSettings, DurableObjectError, ServerRefused, ServerUnavailable, OSError) as error:
+    except (
+        WrongSettings,
+        WrongEntities,
+        LocalModelMissing,
+        LocalModelFailed,
+        DurableObjectError,
+        ServerRefused,
+        ServerUnavailable,
+        OSError,
+    ) as error:
         for line in str(error).splitlines():
             typer.echo(f"sww: {line}", err=True)
         sys.exit(1)

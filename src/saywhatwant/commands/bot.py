@@ -2,32 +2,49 @@
 
 import asyncio
 import os
+import signal
 import socket
+from contextlib import ExitStack, suppress
 from typing import Annotated
 
 import typer
 
 from saywhatwant.bot import Bot
 from saywhatwant.client import WallClient
-from saywhatwant.commands.options import Entities, Url, served, server_of
+from saywhatwant.commands.options import EntitiesFile, ModelName, Names, Url, cast_of, server_of, way_to_models
 from saywhatwant.settings import load
 
 
 def bot(
     url: Url = None,
-    entity: Entities = None,
+    entity: Names = None,
     worker_id: Annotated[str | None, typer.Option(help="This worker's name.", show_default="host and process")] = None,
+    entities: EntitiesFile = None,
+    model: ModelName = None,
+    once: Annotated[bool, typer.Option("--once", help="Answer one message, if there is one, and end.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print one answer; claim and post nothing.")] = False,
 ) -> None:
     """Answer messages as one or more entities, until stopped."""
-    settings = load()
-    entities = served(entity)
-    asyncio.run(_run(server_of(url, settings), settings.token, worker_id or _default_worker_id(), entities))
+    settings = load(entities=entities)
+    with ExitStack() as stack:
+        known = cast_of(settings, entity, model, stack)
+        worker = worker_id or f"{socket.gethostname()}-{os.getpid()}"
+
+        async def run() -> None:
+            async with WallClient(server_of(url, settings), settings.token) as client:
+                answering = Bot(client, worker, known, names=entity or [], make_model=way_to_models(settings))
+                if dry_run:
+                    typer.echo(await answering.rehearse() or "nothing is pending")
+                elif once:
+                    await answering.once()
+                else:
+                    await _until_stopped(answering)
+
+        asyncio.run(run())
 
 
-def _default_worker_id() -> str:
-    return f"{socket.gethostname()}-{os.getpid()}"
-
-
-async def _run(url: str, token: str | None, worker_id: str, entities: list[str]) -> None:
-    async with WallClient(url, token) as client:
-        await Bot(client, worker_id, entities).run()
+async def _until_stopped(answering: Bot) -> None:
+    task = asyncio.create_task(answering.run())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    with suppress(asyncio.CancelledError):
+        await task

@@ -1,28 +1,56 @@
 """Options that several commands share."""
 
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from saywhatwant.entities import ENTITIES
+from saywhatwant.bot.local import LocalServer
+from saywhatwant.bot.models import Model
+from saywhatwant.entities import Entities
 from saywhatwant.settings import Settings
 
 Bind = Annotated[str | None, typer.Option(help="HOST:PORT to listen on; port 0 picks one.", show_default="127.0.0.1:8787")]
 Data = Annotated[Path | None, typer.Option(help="Directory of the data.", show_default="./data")]
 RuntimeName = Annotated[str | None, typer.Option("--runtime", help="What gives objects life.", show_default="embedded")]
 Url = Annotated[str | None, typer.Option(help="The server.", show_default="where `sww up` listens")]
-Entities = Annotated[list[str] | None, typer.Option("--entity", help="Answer for this entity; again for more.")]
+Names = Annotated[list[str] | None, typer.Option("--entity", help="Answer for this entity; again for more.")]
+EntitiesFile = Annotated[Path | None, typer.Option("--entities", help="The TOML file of entities.", show_default="its own")]
+ModelName = Annotated[
+    str | None, typer.Option("--model", help="For all entities instead of their own; 'local' is a small one in here.")
+]
 
 PATIENCE_SECONDS = 3.0
 """How long a command at the prompt tries to reach its server."""
 
 
-def served(entities: list[str] | None) -> list[str]:
-    """The entities to answer for: those named, or all; raises ``typer.BadParameter`` for one that is not there."""
-    if unknown := sorted(set(entities or ()) - set(ENTITIES)):
-        raise typer.BadParameter(f"no such entity: {', '.join(unknown)}; there are {', '.join(ENTITIES)}")
-    return entities or list(ENTITIES)
+def cast_of(settings: Settings, names: list[str] | None, model: str | None, stack: ExitStack) -> Entities:
+    """The entities, all on ``model`` where one is named (``local`` is started, and stopped by ``stack``).
+
+    Raises ``typer.BadParameter`` for a name that is not among them, ``WrongEntities`` and ``LocalModelMissing``.
+    """
+    base_url = None
+    if model == "local":
+        local: LocalServer = stack.enter_context(LocalServer())
+        base_url = local.base_url
+    entities = Entities(settings.entities, model=model, base_url=base_url)
+    if unknown := sorted(set(names or ()) - set(entities.current)):
+        raise typer.BadParameter(f"no such entity: {', '.join(unknown)}; there are {', '.join(entities.current)}")
+    return entities
+
+
+def way_to_models(settings: Settings) -> Callable[[], Model]:
+    """Makes the way to models, as patient as the settings say."""
+
+    def make() -> Model:
+        # Its client takes as long to import as the whole server to start.
+        from saywhatwant.bot.chat import ChatModel  # noqa: PLC0415
+
+        return ChatModel(idle_seconds=settings.model_idle_seconds, total_seconds=settings.model_seconds)
+
+    return make
 
 
 def server_of(url: str | None, settings: Settings) -> str:
@@ -31,6 +59,3 @@ def server_of(url: str | None, settings: Settings) -> str:
         return url
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - compared, not bound
     return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
-
-
-__all__ = ["PATIENCE_SECONDS", "Bind", "Data", "Entities", "RuntimeName", "Url", "served", "server_of"]

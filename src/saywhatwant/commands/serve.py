@@ -1,6 +1,6 @@
 """``sww serve``: the server alone."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import typer
 import uvloop
@@ -27,7 +27,7 @@ async def run_server(
     settings: Settings,
     *,
     on_ready: Callable[[str], None],
-    on_stop: Callable[[], None] = lambda: None,
+    on_stop: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM; ``on_ready`` hears the URL once it answers, ``on_stop`` that it is about to stop."""
     runtime = EmbeddedRuntime(settings.data)

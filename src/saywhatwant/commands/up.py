@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import sys
+from contextlib import ExitStack
 
 import structlog
 import typer
@@ -10,39 +11,58 @@ import uvloop
 
 from saywhatwant.bot import Bot
 from saywhatwant.client import ServerRefused, ServerUnavailable, WallClient
-from saywhatwant.commands.options import Bind, Data, Entities, RuntimeName, served
+from saywhatwant.commands.options import (
+    Bind,
+    Data,
+    EntitiesFile,
+    ModelName,
+    Names,
+    RuntimeName,
+    cast_of,
+    way_to_models,
+)
 from saywhatwant.commands.serve import run_server, say_ready
+from saywhatwant.entities import Entities
 from saywhatwant.settings import Settings, load
 
 USUAL_URL = "http://127.0.0.1:8787"
 
 
-def up(bind: Bind = None, data: Data = None, runtime: RuntimeName = None, entity: Entities = None) -> None:
+def up(
+    bind: Bind = None,
+    data: Data = None,
+    runtime: RuntimeName = None,
+    entity: Names = None,
+    entities: EntitiesFile = None,
+    model: ModelName = None,
+) -> None:
     """Serve the wall and answer on it, until stopped."""
-    settings = load(bind=bind, data=data, runtime=runtime)
-    uvloop.run(_run(settings, served(entity)))
+    settings = load(bind=bind, data=data, runtime=runtime, entities=entities)
+    with ExitStack() as stack:
+        known = cast_of(settings, entity, model, stack)
+        uvloop.run(_run(settings, known, entity or []))
 
 
-async def _run(settings: Settings, entities: list[str]) -> None:
+async def _run(settings: Settings, entities: Entities, names: list[str]) -> None:
     bots: list[asyncio.Task[None]] = []
 
     def on_ready(url: str) -> None:
         say_ready(url)
-        _say_where_to_look(url, entities)
-        bots.append(asyncio.create_task(_answer(url, settings, entities)))
+        _say_where_to_look(url, names or list(entities.current))
+        bots.append(asyncio.create_task(_answer(url, settings, entities, names)))
 
-    def on_stop() -> None:
+    async def on_stop() -> None:
         for task in bots:
             task.cancel()
+        await asyncio.gather(*bots, return_exceptions=True)
 
     await run_server(settings, on_ready=on_ready, on_stop=on_stop)
-    await asyncio.gather(*bots, return_exceptions=True)
 
 
-async def _answer(url: str, settings: Settings, entities: list[str]) -> None:
+async def _answer(url: str, settings: Settings, entities: Entities, names: list[str]) -> None:
     try:
         async with WallClient(url, settings.token) as client:
-            bot = Bot(client, f"up-{socket.gethostname()}", entities)
+            bot = Bot(client, f"up-{socket.gethostname()}", entities, names=names, make_model=way_to_models(settings))
             # One process at a time has this data, so whatever this name holds was held by one that died.
             await bot.give_back()
             await bot.run()
@@ -50,7 +70,7 @@ async def _answer(url: str, settings: Settings, entities: list[str]) -> None:
         structlog.get_logger().error("the bot has stopped, nobody answers now", error=str(error))
 
 
-def _say_where_to_look(url: str, entities: list[str]) -> None:
+def _say_where_to_look(url: str, names: list[str]) -> None:
     sww = sys.argv[0]
     where = "" if url == USUAL_URL else f" --url {url}"
     typer.echo(f"""
@@ -59,5 +79,5 @@ def _say_where_to_look(url: str, entities: list[str]) -> None:
   Post            {sww} post{where} "Why is space black?"
   or              curl {url}/api/comments -d '{{"text": "Why is space black?", "username": "Human", "color": "169080199"}}'
 
-  {", ".join(entities)} answer here. Ctrl-C stops.
+  {", ".join(names)} answer here. Ctrl-C stops.
 """)

@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from durable_objects import Meter, Runtime
-from saywhatwant.entities import ENTITIES
+from saywhatwant.entities import Entities
 from saywhatwant.events import is_lease_ended
 from saywhatwant.queue import MessageQueue, Policy
 from saywhatwant.settings import Settings
@@ -52,12 +52,14 @@ def create_worker(
 
     ``meter`` is the runtime's, where it has one; ``trouble`` tells the readiness probe what is wrong, if anything.
     """
-    queue = runtime.namespace("MessageQueue", partial(MessageQueue, policy=policy_of(settings))).get(QUEUE_NAME)
+    entities = Entities(settings.entities)
+    policy = policy_of(settings, tuple(entities.current))
+    queue = runtime.namespace("MessageQueue", partial(MessageQueue, policy=policy)).get(QUEUE_NAME)
     metrics = Metrics(meter or Meter())
     room = WaitingRoom(queue)
     api = Api(
         queue,
-        rules=Rules(max_text=settings.max_text, entities=frozenset(ENTITIES), open_entities=settings.open_entities),
+        rules=Rules(max_text=settings.max_text, entities=entities, open_entities=settings.takes_unknown_entities),
         access=BotAccess(settings.token, frozenset(settings.cors_origins)),
         rate=PostRate(settings.posts_per_minute),
         room=room,
@@ -83,7 +85,7 @@ def _routes(api: Api, metrics: Metrics) -> Iterator[BaseRoute]:
         yield Route(path, Endpoint(handlers))
 
 
-def policy_of(settings: Settings) -> Policy:
+def policy_of(settings: Settings, entities: tuple[str, ...]) -> Policy:
     """The queue's part of the settings."""
     return Policy(
         lease_ms=round(settings.lease_seconds * 1_000),
@@ -92,7 +94,7 @@ def policy_of(settings: Settings) -> Policy:
         backoff_ms=round(settings.backoff_seconds * 1_000),
         retention=settings.retention,
         backlog_limit=settings.backlog_limit,
-        entities=tuple(ENTITIES),
+        entities=entities,
     )
 
 

@@ -136,6 +136,16 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         method="POST",
+        path="/api/queue/progress",
+        handler="progress",
+        summary="Show a reply being written to those who watch; never stored",
+        body=calls.Progress,
+        answers=(calls.Done,),
+        token=True,
+        refusals=(400, 404, 409, 413, 422, 503),
+    ),
+    Operation(
+        method="POST",
         path="/api/queue/retry",
         handler="retry",
         summary="Make a failed message pending again, with all its attempts",

@@ -8,8 +8,9 @@ from starlette.responses import Response
 
 from durable_objects import Stub
 from saywhatwant import calls
+from saywhatwant.entities import Entities, Entity
 from saywhatwant.errors import InvalidField, NotReady
-from saywhatwant.message import NewMessage, clean_text, clean_username
+from saywhatwant.message import DEFAULT_PRIORITY, NewMessage, clean_text, clean_username
 from saywhatwant.queue import MessageQueue
 from saywhatwant.worker.access import BotAccess, PostRate
 from saywhatwant.worker.endpoint import JSON, BodyReader, QueryReader, header
@@ -25,7 +26,7 @@ class Rules:
     """What the worker asks of a message beyond its shape."""
 
     max_text: int
-    entities: frozenset[str]
+    entities: Entities
     open_entities: bool
 
     @property
@@ -61,6 +62,7 @@ class Api:
         self._complete = BodyReader(calls.Complete, max_bytes)
         self._extend = BodyReader(calls.Extend, max_bytes)
         self._fail = BodyReader(calls.Fail, max_bytes)
+        self._progress = BodyReader(calls.Progress, max_bytes)
         self._retry = BodyReader(calls.Retry, max_bytes)
         self._read = QueryReader(Read)
         self._pending = QueryReader(Pending)
@@ -149,6 +151,14 @@ class Api:
         )
         return JSON(failed)
 
+    async def progress(self, request: Request) -> Response:
+        """POST /api/queue/progress."""
+        self._access.check(request)
+        body = await self._progress.read(request)
+        text = clean_text(body.text, self._rules.max_text)
+        await self._queue.call(MessageQueue.progress, body.message_id, body.worker_id, body.attempt, text)
+        return JSON(calls.Done())
+
     async def retry(self, request: Request) -> Response:
         """POST /api/queue/retry."""
         self._access.check(request)
@@ -179,21 +189,32 @@ class Api:
         return JSON({"status": "ready"})
 
     def _checked(self, body: calls.Post) -> NewMessage:
-        entity = body.bot_params.entity
-        if entity is not None and not self._rules.open_entities and entity not in self._rules.entities:
-            known = ", ".join(sorted(self._rules.entities))
-            raise InvalidField("botParams.entity", f"must be one of the entities that answer here: {known}")
+        name, priority = body.bot_params.entity, body.bot_params.priority
+        entity = self._entity(name)
+        if priority is None:
+            priority = entity.priority if entity else DEFAULT_PRIORITY
         return NewMessage(
             text=clean_text(body.text, self._rules.max_text),
             username=clean_username(body.username),
             color=body.color,
             message_type=body.message_type,
             reply_to=body.reply_to,
-            entity=entity,
-            priority=body.bot_params.priority,
+            entity=name,
+            priority=priority,
             worker_id=body.worker_id,
             attempt=body.attempt,
         )
+
+    def _entity(self, name: str | None) -> Entity | None:
+        if name is None:
+            return None
+        entities = self._rules.entities
+        if name not in entities.current and not self._rules.open_entities:
+            entities.refresh()
+            if name not in entities.current:
+                known = ", ".join(sorted(entities.current))
+                raise InvalidField("botParams.entity", f"must be one of the entities that answer here: {known}")
+        return entities.current.get(name)
 
 
 async def _disconnected(request: Request) -> None:

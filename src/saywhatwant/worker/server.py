@@ -9,7 +9,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -37,7 +37,7 @@ class Server(uvicorn.Server):
         settings: Settings,
         *,
         on_ready: Callable[[str], None],
-        on_stop: Callable[[], None] = lambda: None,
+        on_stop: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         super().__init__(
@@ -82,7 +82,8 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer what is being answered, waiting claims at once, then stop."""
-        self._on_stop()
+        if self._on_stop is not None:
+            await self._on_stop()
         self._room.close()
         await super().shutdown(sockets)
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from durable_objects import SimulatedRuntime
 from saywhatwant.bot import Bot
-from saywhatwant.bot.loop import MAX_ANSWER
-from saywhatwant.bot.personalities import personality
+from saywhatwant.bot.models import MAX_ANSWER, Model
+from saywhatwant.bot.personalities import answer, personality
 from saywhatwant.client import WallClient
-from saywhatwant.entities import ENTITIES
+from saywhatwant.entities import Entities
 from saywhatwant.message import BotParams, Color, Message, NewMessage, clean_text, clean_username, decode
 from saywhatwant.queue import MessageQueue
 from saywhatwant.settings import load
@@ -26,6 +26,7 @@ from saywhatwant.worker import create_worker
 pytestmark = pytest.mark.usefixtures("no_settings")
 
 URL = "http://127.0.0.1"
+ENTITIES = Entities().current
 LEASE_SECONDS = 60
 THINKING_SECONDS = 2
 
@@ -41,9 +42,8 @@ TEXTS = st.one_of(
 """Texts that the wall takes."""
 
 
-@pytest.fixture(scope="module")
-def bot() -> Bot:
-    return Bot(WallClient(URL), "bot", list(ENTITIES))
+def no_model() -> Model:
+    raise AssertionError("none of these entities needs a model")
 
 
 @contextmanager
@@ -63,24 +63,24 @@ def stopwatch() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("entity", ENTITIES)
-def test_p4_a_thousand_odd_texts_get_an_answer_that_the_wall_takes_or_a_reason(bot: Bot, entity: str) -> None:
+def test_p4_a_thousand_odd_texts_get_an_answer_that_the_wall_takes_or_a_reason(entity: str) -> None:
     @settings(max_examples=1_000, deadline=None, database=None, derandomize=True, phases=[Phase.generate])
     @given(TEXTS)
     def answers(text: str) -> None:
         with stopwatch(), suppress(LookupError):
-            answer = bot._respond(entity, text)
-            assert clean_text(answer, MAX_ANSWER) == answer
+            said = answer(entity, text)
+            assert clean_text(said, 2 * MAX_ANSWER) == said
 
     answers()
 
 
 @pytest.mark.parametrize("entity", ENTITIES)
 @pytest.mark.parametrize("text", ["I am 100%", "I feel %1", "Why are %s and %9 the same?", "I need %1 %1 %1", "You are %"])
-def test_p4_a_percent_sign_is_a_character_like_any_other(bot: Bot, entity: str, text: str) -> None:
+def test_p4_a_percent_sign_is_a_character_like_any_other(entity: str, text: str) -> None:
     """The personalities mark with it where to repeat what they were told."""
     with stopwatch():
         for _ in range(20):  # they choose at random what to say
-            assert bot._respond(entity, text)
+            assert answer(entity, text)
 
 
 @pytest.mark.parametrize("name", ENTITIES)
@@ -93,7 +93,7 @@ def test_p4_every_entity_has_a_personality_and_a_name_and_colour_that_the_wall_t
 
 def test_p8_a_bot_for_an_entity_that_is_not_there_is_not_made() -> None:
     with pytest.raises(ValueError, match="nobody"):
-        Bot(WallClient(URL), "bot", ["zen", "nobody"])
+        Bot(WallClient(URL), "bot", Entities(), names=["zen", "nobody"], make_model=no_model)
 
 
 class Scene:
@@ -105,7 +105,7 @@ class Scene:
         self.queue = self.runtime.namespace("MessageQueue", MessageQueue).get("global-queue")
         self.client = WallClient(URL)
         self.client._http = httpx.AsyncClient(transport=httpx.ASGITransport(worker.app), base_url=URL)
-        self.bot = Bot(self.client, "bot", ["zen"])
+        self.bot = Bot(self.client, "bot", Entities(), names=["zen"], make_model=no_model)
 
     async def post(self, text: str = "Why?", entity: str | None = "zen") -> str:
         message = NewMessage(text=text, username="Human", color="169080199", entity=entity)
@@ -157,7 +157,7 @@ def says(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[str], str | Non
     """Replaces what the personalities say."""
 
     def replace(respond: Callable[[str], str | None]) -> None:
-        monkeypatch.setattr("saywhatwant.bot.loop.personality", lambda _: SimpleNamespace(respond=respond))
+        monkeypatch.setattr("saywhatwant.bot.personalities.personality", lambda _: SimpleNamespace(respond=respond))
 
     return replace
 

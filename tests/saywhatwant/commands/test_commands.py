@@ -18,6 +18,7 @@ COMMANDS = {
     "post": ["--url", "--entity"],
     "tail": ["--url"],
     "queue": ["--url"],
+    "stress": ["--url", "--tabs", "--messages", "--entity", "--timeout", "--chaos"],
 }
 
 

@@ -1,0 +1,117 @@
+"""Models behind the OpenAI chat protocol: OpenAI, Ollama, LM Studio, vLLM, llama.cpp, and the local one."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from typing import cast
+
+import httpx2
+import openai
+import stamina
+from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
+
+from saywhatwant.bot.circuit import Circuit
+from saywhatwant.bot.models import MAX_ANSWER, ModelFailed, Turn
+from saywhatwant.entities import Entity
+
+CONNECT_SECONDS = 5.0
+TRIES = 4
+"""Requests for one answer, while the provider says that it is busy (429) or broken (5xx)."""
+MAX_RETRY_AFTER_SECONDS = 30.0
+
+
+class ChatModel:
+    """Models behind the OpenAI chat protocol, each asked where its entity says.
+
+    The library's own patience (10 minutes, times three tries) would outlast any lease: it gets one try, a bound on silence,
+    and a bound on the whole; what is worth trying again is tried again here, and a provider that is down is left alone.
+    """
+
+    def __init__(self, *, idle_seconds: float, total_seconds: float) -> None:
+        self._idle_seconds = idle_seconds
+        self._total_seconds = total_seconds
+        self._clients: dict[tuple[str | None, str], openai.AsyncOpenAI] = {}
+        self._circuits: dict[str, Circuit] = {}
+
+    async def stream(self, entity: Entity, turns: list[Turn]) -> AsyncIterator[str]:
+        """See ``Model``."""
+        provider = entity.base_url or "OpenAI"
+        circuit = self._circuits.setdefault(provider, Circuit())
+        if (wait := circuit.closed_in()) > 0:
+            raise ModelFailed(f"{provider} has failed again and again; it is left alone for {wait:.0f} s more")
+        try:
+            async with asyncio.timeout(self._total_seconds):
+                written = 0
+                async for piece in self._pieces(entity, turns):
+                    yield piece[: MAX_ANSWER - written]
+                    written += len(piece)
+                    if written >= MAX_ANSWER:
+                        break
+        except TimeoutError:
+            circuit.failed()
+            raise ModelFailed(f"{entity.model} at {provider} was not done after {self._total_seconds:g} s (timeout)") from None
+        except openai.APIError as error:
+            if not isinstance(error, openai.BadRequestError):
+                circuit.failed()
+            raise ModelFailed(f"{entity.model} at {provider}: {_in_words(error, self._idle_seconds)}") from None
+        except (httpx2.HTTPError, ValueError) as error:
+            circuit.failed()
+            raise ModelFailed(f"{entity.model} at {provider}: {_in_words(error, self._idle_seconds)}") from None
+        circuit.worked()
+        if not written:
+            raise ModelFailed(f"{entity.model} at {provider} answered with nothing (empty)")
+
+    async def _pieces(self, entity: Entity, turns: list[Turn]) -> AsyncIterator[str]:
+        finished = False
+        async with await self._ask(entity, turns) as chunks:
+            async for chunk in chunks:
+                for choice in chunk.choices or ():
+                    finished = finished or choice.finish_reason is not None
+                    if choice.delta.content:
+                        yield choice.delta.content
+        if not finished:
+            raise ValueError("the stream was cut off before the answer was complete")
+
+    async def _ask(self, entity: Entity, turns: list[Turn]) -> openai.AsyncStream[ChatCompletionChunk]:
+        completions = self._client(entity).chat.completions
+        messages = cast("list[ChatCompletionMessageParam]", [turn._asdict() for turn in turns])
+        async for attempt in stamina.retry_context(_worth_another_try, attempts=TRIES, timeout=None, wait_initial=0.2):
+            with attempt:
+                return await completions.create(
+                    model=entity.model,
+                    messages=messages,
+                    temperature=entity.temperature,
+                    max_tokens=entity.max_tokens,
+                    stream=True,
+                )
+        raise AssertionError  # stamina raises, or the loop returns
+
+    def _client(self, entity: Entity) -> openai.AsyncOpenAI:
+        place = (entity.base_url, entity.api_key_env)
+        if place not in self._clients:
+            self._clients[place] = openai.AsyncOpenAI(
+                base_url=entity.base_url,
+                api_key=os.environ.get(entity.api_key_env) or "none",
+                max_retries=0,
+                timeout=openai.Timeout(self._idle_seconds, connect=CONNECT_SECONDS),
+            )
+        return self._clients[place]
+
+
+def _worth_another_try(error: Exception) -> bool | float:
+    if not isinstance(error, openai.RateLimitError | openai.InternalServerError):
+        return False
+    try:
+        return min(float(error.response.headers["retry-after"]), MAX_RETRY_AFTER_SECONDS)
+    except (KeyError, ValueError):
+        return True
+
+
+def _in_words(error: Exception, idle_seconds: float) -> str:
+    if isinstance(error, openai.APITimeoutError | httpx2.TimeoutException):
+        return f"not a word for {idle_seconds:g} s (timeout)"
+    if isinstance(error, openai.APIConnectionError):
+        return f"can not be reached, or broke the connection ({error.__cause__ or error})"
+    if isinstance(error, openai.APIStatusError):
+        return f"refused with {error.status_code}"
+    return f"{type(error).__name__}: {str(error)[:200]}" if not isinstance(error, ValueError) else str(error)[:200]

@@ -1,0 +1,112 @@
+"""Chaos: a server and bots of one's own, which are killed as the kernel kills when memory runs out."""
+
+import asyncio
+import time
+from contextlib import suppress
+from itertools import cycle
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Self
+
+from msgspec import Struct
+
+from saywhatwant.client import ServerUnavailable
+from saywhatwant.stress.program import Program
+
+LEASE_SECONDS = 3
+"""A message whose bot was killed is free again after this time."""
+BOTS = 2
+READY = "ready on "
+START_SECONDS = 20.0
+"""How long the server may take to start."""
+TRIES = 3
+"""Starts of the server: somebody else may hold its port for a moment after a kill."""
+LOOK_SECONDS = 0.01
+
+
+class Kill(Struct, frozen=True):
+    """One SIGKILL, and when: milliseconds since 1970."""
+
+    at_ms: int
+    name: str
+
+
+class Chaos:
+    """A server and two bots on data of their own. An asynchronous context manager; they end with it."""
+
+    def __init__(self, entity: str) -> None:
+        self.url = ""
+        self.kills: list[Kill] = []
+        self._scratch = TemporaryDirectory(prefix="sww-stress-", ignore_cleanup_errors=True)
+        self._entity = entity
+        self._server: Program
+        self._bots: list[Program] = []
+
+    async def __aenter__(self) -> Self:
+        """Start them. Raises ``ServerUnavailable`` when the server does not get ready."""
+        directory = Path(self._scratch.name)
+        settings = {"rate_limit": 0, "lease_seconds": LEASE_SECONDS, "max_attempts": 100, "retention": 1_000_000}
+        self._server = Program("server", directory, ["serve", "--data", str(directory / "data")], settings)
+        try:
+            await self._start_server("127.0.0.1:0")
+            for number in range(1, BOTS + 1):
+                name = f"bot {number}"
+                arguments = ["bot", "--url", self.url, "--entity", self._entity, "--worker-id", f"stress-{number}"]
+                self._bots.append(Program(name, directory, arguments, {}))
+                await self._bots[-1].start()
+            self._victims = cycle([self._server, self._bots[0], self._server, self._bots[1]])
+        except BaseException:
+            await self._end()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._end()
+
+    async def strike(self) -> None:
+        """Kill the server or a bot, by turns, and start it again. Raises ``ServerUnavailable`` when that does not help."""
+        victim = next(self._victims)
+        if not victim.is_running:
+            raise ServerUnavailable(f"{victim.name} ended by itself: {victim.said.strip()}")
+        self.kills.append(Kill(time.time_ns() // 1_000_000, victim.name))
+        victim.kill()
+        await victim.ended()
+        if victim is self._server:
+            await self._start_server(self.url.removeprefix("http://"))
+        else:
+            await victim.start()
+
+    async def _start_server(self, bind: str) -> None:
+        for _ in range(TRIES):
+            await self._server.start("--bind", bind)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(START_SECONDS):
+                    while self._server.is_running:
+                        if url := _announced(self._server.said):
+                            self.url = url
+                            return
+                        await asyncio.sleep(LOOK_SECONDS)
+            self._server.kill()
+            await self._server.ended()
+        raise ServerUnavailable(f"the server did not get ready: {self._server.said.strip()}")
+
+    async def _end(self) -> None:
+        programs = [*self._bots, self._server]
+        for program in programs:
+            program.kill()
+        for program in programs:
+            await program.ended()
+        self._scratch.cleanup()
+
+
+def _announced(said: str) -> str | None:
+    for line in said.splitlines(keepends=True):
+        if line.startswith(READY) and line.endswith("\n"):
+            return line.removeprefix(READY).strip()
+    return None

@@ -1,0 +1,95 @@
+"""Several real bots beside each other: each message answered exactly once (P3, P4), and what is held is given back."""
+
+import signal
+import socket
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from conftest import StartServer
+from servers import SWW, Server, environment, until
+
+MESSAGES = 500
+
+
+@contextmanager
+def bot(server: Server, directory: Path, worker: str, *more: str, entity: str = "zen") -> Iterator[subprocess.Popen[bytes]]:
+    """A ``sww bot`` process until the end of the block; what it says is in ``directory/worker``."""
+    with (directory / worker).open("wb") as said:
+        command = [str(SWW), "bot", "--url", server.url, "--worker-id", worker, "--entity", entity, *more]
+        process = subprocess.Popen(command, cwd=directory, env=environment(), stderr=said)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def ask(server: Server, text: str) -> str:
+    body = {"text": text, "username": "Human", "color": "169080199", "botParams": {"entity": "zen"}}
+    return str(server.http.post("/api/comments", json=body).raise_for_status().json()["id"])
+
+
+def params(server: Server, message_id: str) -> dict[str, Any]:
+    (message,) = [message for message in server.http.get("/api/comments").json() if message["id"] == message_id]
+    return dict(message["botParams"])
+
+
+def test_p4_two_bots_with_one_entity_answer_each_message_exactly_once(start_server: StartServer, tmp_path: Path) -> None:
+    server = start_server(retention=2 * MESSAGES)
+    with ExitStack() as stack:
+        for worker in ("one", "two"):
+            stack.enter_context(bot(server, tmp_path, worker))
+        asked = [ask(server, f"question {number}") for number in range(MESSAGES)]
+        until(lambda: server.http.get("/api/stats").json()["backlog"] == 0, "an answer to everything", within=60)
+    wall = server.http.get("/api/comments").json()
+    assert Counter(message["replyTo"] for message in wall if message["messageType"] == "AI") == Counter(asked)
+    by = Counter(message["botParams"]["claimedBy"] for message in wall if message["messageType"] == "human")
+    assert by.keys() == {"one", "two"}
+
+
+def test_an_idle_bot_asks_at_most_once_in_a_long_poll_and_takes_next_to_no_time(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    """Counted over some seconds: the first claim is the only one."""
+    server = start_server()
+    with bot(server, tmp_path, "idle") as process:
+        until(lambda: "sww_waiting_claims 1.0" in server.http.get("/metrics").text, "the waiting bot")
+        before = _cpu_seconds(process.pid)
+        time.sleep(3)
+        assert _cpu_seconds(process.pid) - before < 0.05
+        claims = 'sww_http_requests_total{method="POST",route="/api/queue/claim"'
+        assert claims not in server.http.get("/metrics").text, "no claim has returned, so no second one was made"
+
+
+def test_p4_a_stopped_bot_gives_back_at_once_what_it_can_not_finish(start_server: StartServer, tmp_path: Path) -> None:
+    """Its model hangs; on SIGTERM the message goes back to the queue long before its lease ends."""
+    server = start_server()
+    cast = tmp_path / "cast.toml"
+    with _deaf_provider() as url:
+        cast.write_text(f'[zen]\ndisplay_name = "Zen"\ncolor = "070140180"\nmodel = "deaf"\nbase_url = "{url}"\n')
+        with bot(server, tmp_path, "stopped", "--entities", str(cast)) as process:
+            held = ask(server, "Are you there?")
+            until(lambda: params(server, held)["status"] == "processing", "the claim")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=20) == 0
+    given_back = params(server, held)
+    assert given_back["status"] == "pending"
+    assert given_back["error"] == "the worker was stopped"
+
+
+@contextmanager
+def _deaf_provider() -> Iterator[str]:
+    """Takes connections and says nothing."""
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / 100

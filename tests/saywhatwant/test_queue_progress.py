@@ -1,0 +1,38 @@
+"""A reply being written: shown to subscribers, never stored, and a stale one dropped (P3)."""
+
+import msgspec
+import pytest
+from queue_model import Wall
+
+from saywhatwant.errors import NotTheHolder, WrongState
+from saywhatwant.queue import MessageQueue
+
+
+def test_progress_reaches_subscribers_and_is_not_stored() -> None:
+    wall = Wall()
+    question = wall.ask()
+    wall.claim(question)
+    shown: list[bytes] = []
+    wall.stub.subscribe(shown.append)
+    commits, before = wall.runtime.meter.commits, wall.messages()
+    wall.call(MessageQueue.progress, question, "bot", 1, "Because")
+    assert [msgspec.json.decode(event) for event in shown] == [
+        {"type": "progress", "id": question, "attempt": 1, "text": "Because"}
+    ]
+    assert (wall.runtime.meter.commits, wall.messages()) == (commits, before)
+
+
+def test_p3_progress_of_an_attempt_that_is_over_is_refused_and_shown_to_nobody() -> None:
+    wall = Wall()
+    question = wall.ask()
+    wall.claim(question, "late")
+    wall.runtime.advance(60)
+    shown: list[bytes] = []
+    wall.stub.subscribe(shown.append)
+    with pytest.raises(WrongState):
+        wall.call(MessageQueue.progress, question, "late", 1, "Because")
+    wall.claim(question)
+    shown.clear()
+    with pytest.raises(NotTheHolder):
+        wall.call(MessageQueue.progress, question, "late", 1, "Because")
+    assert shown == []
