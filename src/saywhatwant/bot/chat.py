@@ -1,15 +1,19 @@
 """Models behind the OpenAI chat protocol: OpenAI, Ollama, LM Studio, vLLM, llama.cpp, and the local one."""
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator
+from http.client import responses
 from typing import cast
+from urllib.parse import urlsplit
 
 import httpx2
 import openai
 import stamina
 from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
+from saywhatwant.addresses import is_loopback
 from saywhatwant.bot.circuit import Circuit
 from saywhatwant.bot.models import MAX_ANSWER, ModelFailed, Turn
 from saywhatwant.entities import Entity
@@ -18,6 +22,8 @@ CONNECT_SECONDS = 5.0
 TRIES = 4
 """Requests for one answer, while the provider says that it is busy (429) or broken (5xx)."""
 MAX_RETRY_AFTER_SECONDS = 30.0
+MAX_REASON = 200
+"""Characters of what a provider gives as its reason."""
 
 
 class ChatModel:
@@ -39,63 +45,91 @@ class ChatModel:
         circuit = self._circuits.setdefault(provider, Circuit())
         if (wait := circuit.closed_in()) > 0:
             raise ModelFailed(f"{provider} has failed again and again; it is left alone for {wait:.0f} s more")
+        written = 0
+        refusals: list[openai.APIStatusError] = []
         try:
             async with asyncio.timeout(self._total_seconds):
-                written = 0
-                async for piece in self._pieces(entity, turns):
+                async for piece in self._pieces(entity, turns, refusals):
                     yield piece[: MAX_ANSWER - written]
                     written += len(piece)
                     if written >= MAX_ANSWER:
                         break
-        except TimeoutError:
-            circuit.failed()
-            raise ModelFailed(f"{entity.model} at {provider} was not done after {self._total_seconds:g} s (timeout)") from None
-        except openai.APIError as error:
-            if not isinstance(error, openai.BadRequestError):
+        except (TimeoutError, openai.APIError, httpx2.HTTPError, ValueError) as error:
+            # While it waited to ask again, what it had heard is the reason, not that the time was up.
+            cause = refusals[-1] if refusals and isinstance(error, TimeoutError) else error
+            if _is_the_providers(cause):
                 circuit.failed()
-            raise ModelFailed(f"{entity.model} at {provider}: {_in_words(error, self._idle_seconds)}") from None
-        except (httpx2.HTTPError, ValueError) as error:
-            circuit.failed()
-            raise ModelFailed(f"{entity.model} at {provider}: {_in_words(error, self._idle_seconds)}") from None
+            raise ModelFailed(f"{entity.model} at {provider}: {self._in_words(cause)}") from None
         circuit.worked()
         if not written:
             raise ModelFailed(f"{entity.model} at {provider} answered with nothing (empty)")
 
-    async def _pieces(self, entity: Entity, turns: list[Turn]) -> AsyncIterator[str]:
+    async def _pieces(self, entity: Entity, turns: list[Turn], refusals: list[openai.APIStatusError]) -> AsyncIterator[str]:
         finished = False
-        async with await self._ask(entity, turns) as chunks:
+        async with await self._ask(entity, turns, refusals) as chunks:
+            kind = chunks.response.headers.get("content-type", "nothing")
+            if not kind.startswith("text/event-stream"):
+                raise ValueError(f"answered with {kind}, not with a stream of events")
             async for chunk in chunks:
                 for choice in chunk.choices or ():
                     finished = finished or choice.finish_reason is not None
                     if choice.delta.content:
                         yield choice.delta.content
         if not finished:
-            raise ValueError("the stream was cut off before the answer was complete")
+            raise ValueError("was cut off before the answer was complete")
 
-    async def _ask(self, entity: Entity, turns: list[Turn]) -> openai.AsyncStream[ChatCompletionChunk]:
+    async def _ask(
+        self, entity: Entity, turns: list[Turn], refusals: list[openai.APIStatusError]
+    ) -> openai.AsyncStream[ChatCompletionChunk]:
         completions = self._client(entity).chat.completions
         messages = cast("list[ChatCompletionMessageParam]", [turn._asdict() for turn in turns])
         async for attempt in stamina.retry_context(_worth_another_try, attempts=TRIES, timeout=None, wait_initial=0.2):
             with attempt:
-                return await completions.create(
-                    model=entity.model,
-                    messages=messages,
-                    temperature=entity.temperature,
-                    max_tokens=entity.max_tokens,
-                    stream=True,
-                )
+                try:
+                    return await completions.create(
+                        model=entity.model,
+                        messages=messages,
+                        temperature=entity.temperature,
+                        max_tokens=entity.max_tokens,
+                        stream=True,
+                    )
+                except openai.APIStatusError as error:
+                    refusals.append(error)
+                    raise
         raise AssertionError  # stamina raises, or the loop returns
 
     def _client(self, entity: Entity) -> openai.AsyncOpenAI:
         place = (entity.base_url, entity.api_key_env)
         if place not in self._clients:
+            timeout = openai.Timeout(self._idle_seconds, connect=CONNECT_SECONDS)
+            here = entity.base_url is not None and is_loopback(urlsplit(entity.base_url).hostname or "")
             self._clients[place] = openai.AsyncOpenAI(
                 base_url=entity.base_url,
                 api_key=os.environ.get(entity.api_key_env) or "none",
                 max_retries=0,
-                timeout=openai.Timeout(self._idle_seconds, connect=CONNECT_SECONDS),
+                timeout=timeout,
+                # A proxy named in the environment is for the world outside.
+                http_client=openai.DefaultAsyncHttpxClient(timeout=timeout, trust_env=not here),
             )
         return self._clients[place]
+
+    def _in_words(self, error: Exception) -> str:
+        if isinstance(error, TimeoutError):
+            return f"not done after {self._total_seconds:g} s (timeout)"
+        if isinstance(error, openai.APITimeoutError | httpx2.TimeoutException):
+            return f"not a word for {self._idle_seconds:g} s (timeout)"
+        if isinstance(error, openai.APIConnectionError | httpx2.HTTPError):
+            return f"can not be reached, or broke the connection ({error.__cause__ or error})"
+        if isinstance(error, openai.APIStatusError):
+            return f"refused with {error.status_code} ({responses.get(error.status_code, 'of no known meaning')})"
+        if isinstance(error, json.JSONDecodeError):
+            return "answered with something that is not JSON"
+        return str(error)[:MAX_REASON]
+
+
+def _is_the_providers(error: Exception) -> bool:
+    """Whether the provider is in trouble, and not one entity with a wrong key or model."""
+    return not isinstance(error, openai.APIStatusError) or isinstance(error, openai.RateLimitError | openai.InternalServerError)
 
 
 def _worth_another_try(error: Exception) -> bool | float:
@@ -105,13 +139,3 @@ def _worth_another_try(error: Exception) -> bool | float:
         return min(float(error.response.headers["retry-after"]), MAX_RETRY_AFTER_SECONDS)
     except (KeyError, ValueError):
         return True
-
-
-def _in_words(error: Exception, idle_seconds: float) -> str:
-    if isinstance(error, openai.APITimeoutError | httpx2.TimeoutException):
-        return f"not a word for {idle_seconds:g} s (timeout)"
-    if isinstance(error, openai.APIConnectionError):
-        return f"can not be reached, or broke the connection ({error.__cause__ or error})"
-    if isinstance(error, openai.APIStatusError):
-        return f"refused with {error.status_code}"
-    return f"{type(error).__name__}: {str(error)[:200]}" if not isinstance(error, ValueError) else str(error)[:200]

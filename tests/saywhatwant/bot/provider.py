@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -71,21 +72,23 @@ class _Exchange(BaseHTTPRequestHandler):
     """One connection, and the requests on it."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: _Server
     times: int
     """How often this model was asked for, this request counted."""
 
-    def do_POST(self) -> None:  # noqa: N802 - the library's name
+    def handle(self) -> None:
+        with suppress(ConnectionError):  # the caller has had enough, or is no more
+            super().handle()
+
+    def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path != "/v1/chat/completions" or request.get("stream") is not True:
             self.refuse(HTTPStatus.BAD_REQUEST, f"this test provider streams chat completions; not {self.path}")
             return
         model = request["model"]
         self.times = self.server.provider.count(model, self.authorization)
-        try:
-            BEHAVIOURS.get(model, _is_not_there)(self)
-        except (BrokenPipeError, ConnectionResetError):  # the caller has had enough
-            self.close_connection = True
+        BEHAVIOURS.get(model, _is_not_there)(self)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
         """Nothing: tests read what the bot logs."""
