@@ -14,6 +14,9 @@ from saywhatwant.message import Entity, Message
 MAX_SINCE = 2**53 - 1
 """The largest integer that every JSON reader takes."""
 
+_WORK = (400, 404, 409, 413, 422, 503)
+"""How a call of the queue with a body may end beside 200 and 401."""
+
 Since = Annotated[int, Meta(ge=0, le=MAX_SINCE, description="milliseconds since 1970: only messages younger than this")]
 Limit = Annotated[int, Meta(ge=1, le=calls.MAX_PAGE, description="1 to 1,000 messages")]
 
@@ -102,7 +105,7 @@ OPERATIONS: tuple[Operation, ...] = (
         body=calls.Claim,
         answers=(calls.Claimed, calls.ClaimedNext),
         token=True,
-        refusals=(400, 404, 409, 413, 422, 503),
+        refusals=_WORK,
     ),
     Operation(
         method="POST",
@@ -112,7 +115,7 @@ OPERATIONS: tuple[Operation, ...] = (
         body=calls.Complete,
         answers=(calls.Completed,),
         token=True,
-        refusals=(400, 404, 409, 413, 422, 503),
+        refusals=_WORK,
     ),
     Operation(
         method="POST",
@@ -122,7 +125,7 @@ OPERATIONS: tuple[Operation, ...] = (
         body=calls.Extend,
         answers=(calls.Extended,),
         token=True,
-        refusals=(400, 404, 409, 413, 422, 503),
+        refusals=_WORK,
     ),
     Operation(
         method="POST",
@@ -132,7 +135,7 @@ OPERATIONS: tuple[Operation, ...] = (
         body=calls.Fail,
         answers=(calls.Failed,),
         token=True,
-        refusals=(400, 404, 409, 413, 422, 503),
+        refusals=_WORK,
     ),
     Operation(
         method="POST",
@@ -142,7 +145,7 @@ OPERATIONS: tuple[Operation, ...] = (
         body=calls.Progress,
         answers=(calls.Done,),
         token=True,
-        refusals=(400, 404, 409, 413, 422, 503),
+        refusals=_WORK,
     ),
     Operation(
         method="POST",
@@ -152,7 +155,7 @@ OPERATIONS: tuple[Operation, ...] = (
         body=calls.Retry,
         answers=(calls.Done,),
         token=True,
-        refusals=(400, 404, 409, 413, 422, 503),
+        refusals=_WORK,
     ),
     Operation(
         method="GET",
