@@ -46,7 +46,7 @@ class ChatModel:
         if (wait := circuit.closed_in()) > 0:
             raise ModelFailed(f"{provider} has failed again and again; it is left alone for {wait:.0f} s more")
         written = 0
-        refusals: list[openai.APIStatusError] = []
+        refusals: list[openai.APIError] = []
         try:
             async with asyncio.timeout(self._total_seconds):
                 async for piece in self._pieces(entity, turns, refusals):
@@ -59,12 +59,14 @@ class ChatModel:
             cause = refusals[-1] if refusals and isinstance(error, TimeoutError) else error
             if _is_the_providers(cause):
                 circuit.failed()
-            raise ModelFailed(f"{entity.model} at {provider}: {self._in_words(cause)}") from None
+            # The reason is shown on the wall; a provider may repeat there what it was sent.
+            words = self._in_words(cause).replace(self._client(entity).api_key, "(the key)")
+            raise ModelFailed(f"{entity.model} at {provider}: {words}") from None
         circuit.worked()
         if not written:
             raise ModelFailed(f"{entity.model} at {provider} answered with nothing (empty)")
 
-    async def _pieces(self, entity: Entity, turns: list[Turn], refusals: list[openai.APIStatusError]) -> AsyncIterator[str]:
+    async def _pieces(self, entity: Entity, turns: list[Turn], refusals: list[openai.APIError]) -> AsyncIterator[str]:
         finished = False
         async with await self._ask(entity, turns, refusals) as chunks:
             kind = chunks.response.headers.get("content-type", "nothing")
@@ -79,7 +81,7 @@ class ChatModel:
             raise ValueError("was cut off before the answer was complete")
 
     async def _ask(
-        self, entity: Entity, turns: list[Turn], refusals: list[openai.APIStatusError]
+        self, entity: Entity, turns: list[Turn], refusals: list[openai.APIError]
     ) -> openai.AsyncStream[ChatCompletionChunk]:
         completions = self._client(entity).chat.completions
         messages = cast("list[ChatCompletionMessageParam]", [turn._asdict() for turn in turns])
@@ -93,7 +95,7 @@ class ChatModel:
                         max_tokens=entity.max_tokens,
                         stream=True,
                     )
-                except openai.APIStatusError as error:
+                except openai.APIError as error:
                     refusals.append(error)
                     raise
         raise AssertionError  # stamina raises, or the loop returns
@@ -133,6 +135,9 @@ def _is_the_providers(error: Exception) -> bool:
 
 
 def _worth_another_try(error: Exception) -> bool | float:
+    if isinstance(error, openai.APIConnectionError) and not isinstance(error, openai.APITimeoutError):
+        # A provider may close a connection it has just kept for us.
+        return True
     if not isinstance(error, openai.RateLimitError | openai.InternalServerError):
         return False
     try:

@@ -215,7 +215,9 @@ def _ends_early(exchange: _Exchange) -> None:
 def _fails_midway(exchange: _Exchange) -> None:
     exchange.begin()
     exchange.say(*PIECES[:2])
-    exchange.send(f"data: {json.dumps({'error': {'message': 'The model is overloaded.', 'code': 503}})}\n\n")
+    # And repeats what it was sent, which must not come out on the wall.
+    told = f"The model is overloaded. {exchange.authorization}"
+    exchange.send(f"data: {json.dumps({'error': {'message': told, 'code': 503}})}\n\n")
     exchange.end()
 
 
