@@ -97,6 +97,10 @@ class Bot:
         while True:
             self._entities.refresh()
             self._ask_for_more()
+            if not self._claims and not self._tasks:
+                # A change of the file has left nobody to answer for; the next one may bring somebody.
+                await asyncio.sleep(MAX_PAUSE_SECONDS)
+                continue
             await asyncio.wait({*self._claims, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
             for claim in [claim for claim in self._claims if claim.done()]:
                 del self._claims[claim]
@@ -149,10 +153,13 @@ class Bot:
 
     def _entity_of(self, message: Message) -> str:
         """Whom it is to; a message to nobody in particular is for the first who has a hand free."""
-        return message.bot_params.entity or next(iter(self._free()), next(iter(self._serving())))
+        return message.bot_params.entity or next(iter([*self._free(), *self._serving()]), "")
 
     async def _answer(self, message: Message, name: str) -> None:
-        entity = self._serving()[name]
+        entity = self._serving().get(name)
+        if entity is None:
+            await self._give_up(message, f"the entities file has no {name!r} any more")
+            return
         log = self._log.bind(message=message.id, attempt=message.bot_params.attempt, entity=name)
         writing = Writing(self._client, message, self._worker_id)
         try:

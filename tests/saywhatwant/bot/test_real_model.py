@@ -23,10 +23,24 @@ PATIENCE_SECONDS = 90
 LEASE_SECONDS = 2
 """Shorter than the model takes on a busy machine: the signs of life must hold it."""
 
+CAST = """
+[zen]
+display_name = "Zen"
+color = "070140180"
+model = "local"
+system_prompt = "Answer in several long sentences."
+temperature = 0
+max_tokens = 80
+"""
+"""At temperature 0 the model says the same each time: never, by chance, a word too few to be seen growing."""
+
 
 def test_p4_a_real_model_answers_once_and_is_seen_writing(tmp_path: Path) -> None:
     """Server and bot in this process, over real HTTP."""
     settings = load(bind="127.0.0.1:0", data=tmp_path / "data", lease_seconds=LEASE_SECONDS)
+
+    cast_file = tmp_path / "cast.toml"
+    cast_file.write_text(CAST)
 
     async def scenario(base_url: str) -> None:
         runtime = EmbeddedRuntime(settings.data)
@@ -45,7 +59,7 @@ def test_p4_a_real_model_answers_once_and_is_seen_writing(tmp_path: Path) -> Non
         async with runtime:
             serving = asyncio.create_task(server.serve([listen(settings)]))
             async with WallClient(await ready) as client:
-                cast = Entities(model="local", base_url=base_url)
+                cast = Entities(cast_file, base_url=base_url)
                 model = ChatModel(idle_seconds=PATIENCE_SECONDS, total_seconds=PATIENCE_SECONDS)
                 bot = Bot(client, "bot", cast, names=["zen"], make_model=lambda: model)
                 question = NewMessage(text="Why is space black?", username="Human", color="169080199", entity="zen")
