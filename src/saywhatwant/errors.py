@@ -44,6 +44,14 @@ class TooManyWaiting(RequestRefused):
     """As many claims as allowed wait for work already."""
 
 
+class TooManyReaders(RequestRefused):
+    """This client has as many sockets open as it may."""
+
+
+class UpgradeRequired(RequestRefused):
+    """What is served here is a WebSocket."""
+
+
 class TooManyPosts(RequestRefused):
     """This client has posted as often as it may in a minute."""
 

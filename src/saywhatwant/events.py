@@ -38,6 +38,7 @@ class _Params(Struct, frozen=True, rename="camel"):
 
 class _Message(Struct, frozen=True, rename="camel"):
     bot_params: _Params
+    seq: int
 
 
 class _Event(Struct, frozen=True):
@@ -45,6 +46,12 @@ class _Event(Struct, frozen=True):
 
 
 _decode = msgspec.json.Decoder(_Event).decode
+
+
+def seq_of(event: bytes) -> int | None:
+    """The commit that ``event`` tells of; None when it tells of nothing stored."""
+    message = _decode(event).message
+    return None if message is None else message.seq
 
 
 def claimable_entity(event: bytes) -> tuple[str | None] | None:

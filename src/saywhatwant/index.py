@@ -33,6 +33,7 @@ class Index:
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
+        """In the order of their last changes."""
         self._timeline: SortedDict[int, str] = SortedDict()
         self._ready: SortedList[Urgency] = SortedList()
         self._ready_by_entity: dict[str | None, SortedList[Urgency]] = {}
@@ -66,6 +67,7 @@ class Index:
             self._timeline[message.timestamp] = message.id
         else:
             self._displace(old.message)
+            del self._entries[message.id]
         self._entries[message.id] = Entry(message, wire)
         self._place(message)
 
@@ -169,10 +171,15 @@ class Index:
         """Up to ``limit`` failed messages, the newest first."""
         return [self._at(timestamp) for timestamp in islice(reversed(self._failed), limit)]
 
-    def since(self, timestamp: int, *, newest_first: bool) -> Iterator[bytes]:
-        """The bytes of every message younger than ``timestamp``."""
-        for at in self._timeline.irange(minimum=timestamp, inclusive=(False, True), reverse=newest_first):
+    def between(self, since: int, before: int | None, *, newest_first: bool) -> Iterator[bytes]:
+        """The bytes of every message younger than ``since`` and, where that is given, older than ``before``."""
+        for at in self._timeline.irange(since, before, inclusive=(False, False), reverse=newest_first):
             yield self._entries[self._timeline[at]].wire
+
+    def changed_after(self, seq: int) -> list[bytes]:
+        """The bytes of every message that a commit after ``seq`` has changed, in the order of these changes."""
+        changed = takewhile(lambda entry: entry.message.seq > seq, reversed(self._entries.values()))
+        return [entry.wire for entry in changed][::-1]
 
     def depths(self, limit: int, first: Iterable[str] = ()) -> dict[str, Counter[Status]]:
         """How many messages there are of each status: for the entities ``first``, then others by name, up to ``limit``.

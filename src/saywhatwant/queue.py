@@ -13,17 +13,19 @@ Nothing else is kept in memory, so an object rebuilt from storage is the same as
 """
 
 from collections import Counter
+from collections.abc import Iterator
 
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from durable_objects import Context, DurableObject
+from durable_objects import Context, DurableObject, Storage
 from saywhatwant import events
 from saywhatwant.calls import MAX_ERROR, Completed, Depth, Extended, Failed, Posted, Reply, Stats
 from saywhatwant.errors import BacklogFull, NotTheHolder, UnknownMessage, WrongState
 from saywhatwant.index import Index
 from saywhatwant.keys import IdempotencyKeys
 from saywhatwant.message import ID_ALPHABET, ID_LENGTH, MAX_USERNAME, BotParams, Message, NewMessage, Status, decode, encode
+from saywhatwant.policy import Policy
 
 MAX_DUE_PER_CALL = 100
 """Leases and backoffs that one call ends; the alarm brings the next ones at once."""
@@ -34,30 +36,18 @@ MAX_STATS_ENTITIES = 50
 """Entities that the figures name; anybody may invent entities, so their number is bounded here."""
 
 
-class Policy(Struct, frozen=True):
-    """The settings of a queue. Times in milliseconds."""
-
-    lease_ms: int = 60_000
-    """A lease ends this long after the last sign of life: the claim, or the last ``extend``."""
-    max_hold_ms: int = 3_600_000
-    """A lease ends this long after the claim, whatever signs of life there are."""
-    max_attempts: int = 3
-    backoff_ms: int = 1_000
-    """Pause after the first failure; doubles with each further one."""
-    max_backoff_ms: int = 300_000
-    retention: int = 200
-    """Finished messages kept."""
-    backlog_limit: int = 10_000
-    """Unfinished messages accepted."""
-    entities: tuple[str, ...] = ()
-    """Those that answer here: the figures name them first."""
-
-
 class Page(Struct, frozen=True):
     """Messages as they are on the wire, and the commit they were read at."""
 
     seq: int
     messages: list[Raw]
+
+
+def _stored(storage: Storage) -> Iterator[tuple[Message, bytes]]:
+    after = ""
+    while entries := storage.list("message/", after=after):
+        for after, wire in entries:  # noqa: B007 - the last key is where the next page begins
+            yield decode(wire), wire
 
 
 def _key(message: Message) -> str:
@@ -96,10 +86,8 @@ class MessageQueue(DurableObject):
         self._policy = policy or Policy()
         self._index = Index()
         self._keys = IdempotencyKeys(ctx.storage)
-        after = ""
-        while entries := ctx.storage.list("message/", after=after):
-            for after, wire in entries:  # noqa: B007 - the last key is where the next page begins
-                self._index.put(decode(wire), wire)
+        for message, wire in sorted(_stored(ctx.storage), key=lambda stored: stored[0].seq):
+            self._index.put(message, wire)
         self._set_alarm()
 
     # -- The wall
@@ -123,16 +111,20 @@ class MessageQueue(DurableObject):
             self._keys.remember(key, new, posted, now)
         return posted
 
-    def read(self, since: int = 0, limit: int | None = None, *, newest_first: bool = True) -> Page:
-        """The messages younger than ``since``; with ``limit`` the first ones in the order asked for (P5)."""
+    def read(self, since: int = 0, limit: int | None = None, *, newest_first: bool = True, before: int | None = None) -> Page:
+        """The messages younger than ``since``, older than ``before``; with ``limit`` the first in the order asked for (P5)."""
         if since >= self._index.last_timestamp:
             return Page(self.ctx.seq, [])
         messages: list[Raw] = []
-        for wire in self._index.since(since, newest_first=newest_first):
+        for wire in self._index.between(since, before, newest_first=newest_first):
             if len(messages) == limit:
                 break
             messages.append(Raw(wire))
         return Page(self.ctx.seq, messages)
+
+    def changes(self, since: int) -> Page:
+        """The messages as they stand that commits after ``since`` have changed, the last change last."""
+        return Page(self.ctx.seq, [Raw(wire) for wire in self._index.changed_after(since)])
 
     # -- The work
 

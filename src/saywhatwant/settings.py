@@ -23,6 +23,8 @@ PREFIX = "SWW_"
 MIN_PUBLIC_TOKEN = 16
 PUBLIC_POSTS_PER_MINUTE = 60
 """The default rate limit of a server that listens beyond loopback."""
+PUBLIC_SOCKETS_PER_ADDRESS = 64
+"""The default for such a server; an office or a school may have one address."""
 
 
 class WrongSettings(Exception):
@@ -48,6 +50,9 @@ class Settings(BaseSettings):
         None, ge=0, le=1_000_000, description="0 (off) to 1000000 posts per minute and client address"
     )  # fmt: skip
     trusted_proxies: str = Field("", description="addresses or networks of proxies, commas between")
+    sockets_per_address: int | None = Field(
+        None, ge=0, le=1_000_000, description="0 (no limit) to 1000000 WebSockets of one client address"
+    )  # fmt: skip
     max_connections: int = Field(4_096, ge=1, le=1_000_000, description="1 to 1000000 connections")
     topology: Literal["single"] = Field("single", description="'single'")
     runtime: Literal["embedded"] = Field("embedded", description="'embedded'")
@@ -148,6 +153,13 @@ class Settings(BaseSettings):
         if self.rate_limit is None:
             return 0 if self.is_loopback else PUBLIC_POSTS_PER_MINUTE
         return self.rate_limit
+
+    @property
+    def max_sockets_per_address(self) -> int:
+        """The limit of WebSockets: as set, else none on a laptop and a moderate one in public."""
+        if self.sockets_per_address is None:
+            return 0 if self.is_loopback else PUBLIC_SOCKETS_PER_ADDRESS
+        return self.sockets_per_address
 
 
 def load(**options: Any) -> Settings:  # noqa: ANN401 - as many types as there are options

@@ -16,7 +16,8 @@ from durable_objects.alarms import Alarms
 from saywhatwant.calls import Completed, Extended, Failed, Posted
 from saywhatwant.errors import BacklogFull, KeyReused, UnknownMessage
 from saywhatwant.message import BotParams, Message, NewMessage, Status, decode
-from saywhatwant.queue import MessageQueue, Policy
+from saywhatwant.policy import Policy
+from saywhatwant.queue import MessageQueue
 
 P = ParamSpec("P")
 ResultT = TypeVar("ResultT")

@@ -14,7 +14,8 @@ from durable_objects import CommitFailed, Refusal, SimulatedRuntime
 from durable_objects.simulated import Crashed, Task
 from saywhatwant.calls import Reply
 from saywhatwant.message import Message, NewMessage, decode
-from saywhatwant.queue import MessageQueue, Page, Policy
+from saywhatwant.policy import Policy
+from saywhatwant.queue import MessageQueue, Page
 
 Judge = Callable[[Moment, Any], None]
 

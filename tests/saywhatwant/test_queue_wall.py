@@ -11,7 +11,8 @@ from queue_model import Wall
 from durable_objects.limits import MAX_LIST_PAGE
 from saywhatwant.calls import Reply
 from saywhatwant.errors import BacklogFull
-from saywhatwant.queue import MAX_PRUNED_AT_ONCE, MessageQueue, Policy
+from saywhatwant.policy import Policy
+from saywhatwant.queue import MAX_PRUNED_AT_ONCE, MessageQueue
 
 
 def finish(wall: Wall, count: int) -> list[str]:

@@ -4,7 +4,7 @@ import hmac
 import math
 from urllib.parse import urlsplit
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from throttled import MemoryStore, Throttled
 from throttled.rate_limiter import per_min
 
@@ -37,9 +37,14 @@ class BotAccess:
         host = request.headers.get("host")
         if host is not None and not is_loopback(_hostname(host)):
             raise CrossSite(f"with no bot token set, this is open to this machine only, not to {host!r}")
-        origin = request.headers.get("origin")
-        if origin not in {None, f"http://{host}", f"https://{host}"} and origin not in self._allowed_origins:
-            raise CrossSite(f"with no bot token set, pages of {origin} may not do this")
+        check_origin(request, self._allowed_origins)
+
+
+def check_origin(connection: HTTPConnection, allowed: frozenset[str]) -> None:
+    """Lets in pages of this server's own and of ``allowed`` sites, and programs; raises ``CrossSite`` for other pages."""
+    host, origin = connection.headers.get("host"), connection.headers.get("origin")
+    if origin not in {None, f"http://{host}", f"https://{host}", *allowed}:
+        raise CrossSite(f"pages of {origin} may not do this here")
 
 
 def _hostname(host: str) -> str:

@@ -9,19 +9,20 @@ from typing import NamedTuple
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
-from starlette.routing import BaseRoute, Route, Router
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, Router, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from durable_objects import Meter, Runtime
 from saywhatwant.entities import Entities
 from saywhatwant.events import is_lease_ended
-from saywhatwant.queue import MessageQueue, Policy
+from saywhatwant.policy import Policy
+from saywhatwant.queue import MessageQueue
 from saywhatwant.settings import Settings
-from saywhatwant.worker import openapi
+from saywhatwant.worker import openapi, page
 from saywhatwant.worker.access import BotAccess, PostRate
 from saywhatwant.worker.endpoint import Endpoint, Handler
+from saywhatwant.worker.live import LiveWall
 from saywhatwant.worker.metrics import Metrics, RouteFigures
 from saywhatwant.worker.operations import OPERATIONS
 from saywhatwant.worker.problems import Kind, problem, problem_response
@@ -57,12 +58,15 @@ def create_worker(
     queue = runtime.namespace("MessageQueue", partial(MessageQueue, policy=policy)).get(QUEUE_NAME)
     metrics = Metrics(meter or Meter())
     room = WaitingRoom(queue)
+    origins = frozenset(settings.cors_origins)
+    live = LiveWall(queue, allowed_origins=origins, per_address=settings.max_sockets_per_address)
     api = Api(
         queue,
         rules=Rules(max_text=settings.max_text, entities=entities, open_entities=settings.takes_unknown_entities),
-        access=BotAccess(settings.token, frozenset(settings.cors_origins)),
+        access=BotAccess(settings.token, origins),
         rate=PostRate(settings.posts_per_minute),
         room=room,
+        live=live,
         metrics=metrics,
         trouble=trouble,
     )
@@ -72,7 +76,11 @@ def create_worker(
             metrics.lease_expiries.inc()
 
     queue.subscribe(count_expiries)
-    router = Router([*_routes(api, metrics), *openapi.routes(), Route("/", _home)], redirect_slashes=False, default=_nowhere)
+    router = Router(
+        [WebSocketRoute("/api/ws", live), *_routes(api, metrics), *openapi.routes(), *page.routes()],
+        redirect_slashes=False,
+        default=_nowhere,
+    )
     return Worker(_with_cors(router, settings.cors_origins), room)
 
 
@@ -122,7 +130,3 @@ class _CORS(CORSMiddleware):
 
 async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:
     await problem(HTTPException(404))(scope, receive, send)
-
-
-async def _home(_: Request) -> Response:
-    return RedirectResponse("/api/docs")

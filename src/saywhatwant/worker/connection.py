@@ -21,27 +21,27 @@ class OnePiece:
     """A transport that sends an answer's header together with its body: one packet and one system call instead of two."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
+        self.bare = transport
         self._header = b""
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a transport has
-        return getattr(self._transport, name)
+        return getattr(self.bare, name)
 
     def write(self, data: bytes) -> None:
         if not self._header and data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 100"):
             self._header = data
         else:
-            self._transport.write(self._header + data)
+            self.bare.write(self._header + data)
             self._header = b""
 
     def flush(self) -> None:
         if self._header:
-            self._transport.write(self._header)
+            self.bare.write(self._header)
             self._header = b""
 
     def close(self) -> None:
         self.flush()
-        self._transport.close()
+        self.bare.close()
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -94,6 +94,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(_MALFORMED, msg)
+
+    def handle_websocket_upgrade(self) -> None:
+        self._not_slow()
+        self._in_message = False
+        assert isinstance(self.transport, OnePiece)  # noqa: S101 - made in connection_made
+        self.transport = self.transport.bare
+        super().handle_websocket_upgrade()
 
     def _not_slow(self) -> None:
         if self._slow is not None:

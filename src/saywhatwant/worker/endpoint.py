@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -120,7 +120,7 @@ class QueryReader(Generic[T]):
         self._query = query
         self._parse = lru_cache(maxsize=1_024)(self._parse_new)
 
-    def read(self, request: Request) -> T:
+    def read(self, request: HTTPConnection) -> T:
         """The parameters; raises ``InvalidField``."""
         query_string: bytes = request.scope["query_string"]
         return self._parse(query_string) if len(query_string) <= MAX_REMEMBERED else self._parse_new(query_string)

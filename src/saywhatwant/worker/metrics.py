@@ -106,7 +106,7 @@ class Metrics:
         self._registry.register(StorageFigures(meter))
         self.lease_expiries = Counter("sww_lease_expiries", "Leases that ran out", registry=self._registry)
 
-    def exposition(self, stats: Stats, waiting_claims: int) -> bytes:
+    def exposition(self, stats: Stats, waiting_claims: int, readers: int, too_slow: int) -> bytes:
         """The text that Prometheus reads."""
         depth = GaugeMetricFamily("sww_queue_depth", "Messages by status and entity", labels=("status", "entity"))
         for entity, of_entity in stats.entities.items():
@@ -117,6 +117,8 @@ class Metrics:
             GaugeMetricFamily("sww_queue_backlog", "Messages whose work is not finished", value=stats.backlog),
             GaugeMetricFamily("sww_queue_backing_off", "Pending messages that wait for their retry", value=stats.backing_off),
             GaugeMetricFamily("sww_waiting_claims", "Claims that wait for work", value=waiting_claims),
+            GaugeMetricFamily("sww_live_readers", "WebSockets that are open", value=readers),
+            CounterMetricFamily("sww_live_too_slow", "WebSockets cut because they read too slowly", value=too_slow),
         )
         snapshot = CollectorRegistry()
         snapshot.register(_Fixed(gauges))

@@ -17,15 +17,18 @@ from saywhatwant.worker.operations import OPERATIONS, Operation
 from saywhatwant.worker.problems import Problem
 
 _MEANINGS = {
+    101: "The WebSocket is open; each of its text frames is",
     200: "Done",
     304: "Nothing has changed since",
     400: "The body is not JSON",
     401: "The bot token is missing or wrong",
     404: "There is no such message",
     409: "The message is in another state, or held by another attempt",
+    403: "Pages of this site may not do this",
     413: "The body is too large",
     422: "A value breaks a rule; the problem names field and rule",
-    429: "Too many posts from this address",
+    426: "There was no WebSocket handshake",
+    429: "Too many from this address",
     503: "Not now; Retry-After says when",
 }
 
@@ -62,6 +65,8 @@ def _operation(operation: Operation, schema_of: dict[str, Any], components: dict
     answer_type = "text/plain" if str in operation.answers else "application/json"
     content = {answer_type: {"schema": answers[0] if len(answers) == 1 else {"oneOf": answers}}}
     responses: dict[str, Any] = {"200": {"description": _MEANINGS[200], "content": content}}
+    if operation.upgrades:
+        responses = {"101": {"description": _MEANINGS[101], "content": content}}
     refusals = {*operation.refusals, *((401,) if operation.token else ())}
     for status in sorted(refusals):
         responses[str(status)] = {"description": _MEANINGS[status]}

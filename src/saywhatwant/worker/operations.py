@@ -18,6 +18,7 @@ _WORK = (400, 404, 409, 413, 422, 503)
 """How a call of the queue with a body may end beside 200 and 401."""
 
 Since = Annotated[int, Meta(ge=0, le=MAX_SINCE, description="milliseconds since 1970: only messages younger than this")]
+Before = Annotated[int, Meta(ge=0, le=MAX_SINCE, description="milliseconds since 1970: only messages older than this")]
 Limit = Annotated[int, Meta(ge=1, le=calls.MAX_PAGE, description="1 to 1,000 messages")]
 
 
@@ -25,8 +26,33 @@ class Read(Struct, frozen=True):
     """Query of GET /api/comments. Without ``limit`` it gives everything younger than ``since``."""
 
     since: Since = 0
+    before: Before | None = None
     limit: Limit | None = None
     order: Literal["asc", "desc"] = "desc"
+
+
+class Live(Struct, frozen=True):
+    """Query of GET /api/ws."""
+
+    since: Annotated[int, Meta(ge=0, le=MAX_SINCE, description="the seq of the last frame seen; 0 is everything retained")] = 0
+
+
+class LiveEvent(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A message that is new or has changed; or, by the id of what is answered, the reply so far, or a lease that ran out."""
+
+    type: Literal["message", "progress", "leaseEnded"]
+    message: Message | None = None
+    id: str | None = None
+    attempt: int | None = None
+    text: str | None = None
+
+
+class LiveFrame(Struct, frozen=True, omit_defaults=True):
+    """One frame of GET /api/ws. ``seq`` is the token to come back with; ``more`` says that more of what was missed follows."""
+
+    seq: int
+    events: list[LiveEvent]
+    more: bool = False
 
 
 class Pending(Struct, frozen=True):
@@ -41,6 +67,21 @@ class Listing(Struct, frozen=True):
 
     state: Literal["pending", "waiting", "held", "failed"] = "pending"
     limit: Limit = 100
+
+
+class EntitySummary(Struct, frozen=True, rename="camel"):
+    """An entity as visitors see it."""
+
+    name: str
+    display_name: str
+    color: str
+
+
+class WallSummary(Struct, frozen=True, rename="camel"):
+    """What a page has to know before it can post."""
+
+    entities: list[EntitySummary]
+    max_text: int
 
 
 class Health(Struct, frozen=True):
@@ -62,6 +103,8 @@ class Operation:
     query: type | None = None
     headers: tuple[tuple[str, str], ...] = ()
     token: bool = False
+    upgrades: bool = False
+    """Whether it is a WebSocket; ``answers`` are its frames then."""
     refusals: tuple[int, ...] = ()
 
 
@@ -86,6 +129,17 @@ OPERATIONS: tuple[Operation, ...] = (
         answers=(calls.Posted,),
         headers=(("Idempotency-Key", "1 to 255 printable ASCII characters: a repetition gets the first answer"),),
         refusals=(400, 401, 404, 409, 413, 422, 429, 503),
+    ),
+    Operation(
+        method="GET",
+        path="/api/ws",
+        handler="live",
+        summary="WebSocket: what was missed since a seq, then every change after its commit, as JSON frames",
+        query=Live,
+        answers=(LiveFrame,),
+        upgrades=True,
+        headers=(("Upgrade", "websocket"),),
+        refusals=(403, 422, 426, 429),
     ),
     Operation(
         method="GET",
@@ -167,6 +221,7 @@ OPERATIONS: tuple[Operation, ...] = (
         token=True,
         refusals=(422,),
     ),
+    Operation(method="GET", path="/api/entities", handler="entities", summary="Who answers here", answers=(WallSummary,)),
     Operation(method="GET", path="/api/stats", handler="stats", summary="Figures of the queue", answers=(calls.Stats,)),
     Operation(method="GET", path="/metrics", handler="metrics", summary="Figures for Prometheus", answers=(str,)),
     Operation(method="GET", path="/healthz", handler="healthz", summary="Is the process alive", answers=(Health,)),

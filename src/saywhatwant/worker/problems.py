@@ -49,6 +49,8 @@ _KINDS: dict[type[BaseException], Kind] = {
     errors.NotTheHolder: Kind(409, "not-the-holder", "The lease has passed on"),
     errors.KeyReused: Kind(422, "key-reused", "The Idempotency-Key was used for another message"),
     errors.TooManyPosts: Kind(429, "too-many-posts", "Too many posts"),
+    errors.TooManyReaders: Kind(429, "too-many-readers", "Too many sockets"),
+    errors.UpgradeRequired: Kind(426, "upgrade-required", "This is a WebSocket"),
     errors.BacklogFull: Kind(503, "backlog-full", "Too much work is waiting"),
     errors.TooManyWaiting: Kind(503, "too-many-waiting", "Too many claims are waiting"),
     errors.NotReady: Kind(503, "not-ready", "The server is not ready"),
@@ -95,6 +97,8 @@ def problem(error: Exception) -> Response:
     headers = {}
     if isinstance(error, errors.TooManyPosts):
         headers["Retry-After"] = str(error.retry_after_seconds)
+    if isinstance(error, errors.UpgradeRequired):
+        headers["Upgrade"] = "websocket"
     if isinstance(error, errors.NotAllowed):
         headers["WWW-Authenticate"] = "Bearer"
     return problem_response(kind, str(error), getattr(error, "field", None), getattr(error, "rule", None), headers)

@@ -9,13 +9,14 @@ from starlette.responses import Response
 from durable_objects import Stub
 from saywhatwant import calls
 from saywhatwant.entities import Entities, Entity
-from saywhatwant.errors import InvalidField, NotReady
+from saywhatwant.errors import InvalidField, NotReady, UpgradeRequired
 from saywhatwant.message import DEFAULT_PRIORITY, NewMessage, clean_text, clean_username
 from saywhatwant.queue import MessageQueue
 from saywhatwant.worker.access import BotAccess, PostRate
 from saywhatwant.worker.endpoint import JSON, BodyReader, QueryReader, header
+from saywhatwant.worker.live import LiveWall
 from saywhatwant.worker.metrics import Metrics
-from saywhatwant.worker.operations import Listing, Pending, Read
+from saywhatwant.worker.operations import EntitySummary, Listing, Pending, Read, WallSummary
 from saywhatwant.worker.waiting import WaitingRoom
 
 MAX_KEY_CHARS = 255
@@ -46,6 +47,7 @@ class Api:
         access: BotAccess,
         rate: PostRate,
         room: WaitingRoom,
+        live: LiveWall,
         metrics: Metrics,
         trouble: Callable[[], str | None],
     ) -> None:
@@ -54,6 +56,7 @@ class Api:
         self._access = access
         self._rate = rate
         self._room = room
+        self._live = live
         self._metrics = metrics
         self._trouble = trouble
         max_bytes = rules.max_body_bytes
@@ -83,11 +86,17 @@ class Api:
     async def read(self, request: Request) -> Response:
         """GET /api/comments."""
         query = self._read.read(request)
-        page = await self._queue.call(MessageQueue.read, query.since, query.limit, newest_first=query.order == "desc")
+        page = await self._queue.call(
+            MessageQueue.read, query.since, query.limit, newest_first=query.order == "desc", before=query.before
+        )
         # A client or proxy may send a list of ETags and mark them as weak; ours are digits in quotes.
         if b'"%d"' % page.seq in (header(request, b"if-none-match") or b""):
             return Response(status_code=304, headers={"etag": f'"{page.seq}"'})
         return JSON(page.messages, etag=page.seq)
+
+    async def live(self, _: Request) -> Response:
+        """GET /api/ws without a handshake; with one it is ``live.LiveWall``'s."""
+        raise UpgradeRequired("this is a WebSocket; poll GET /api/comments where there can be none")
 
     # -- The work
 
@@ -168,6 +177,13 @@ class Api:
 
     # -- Figures and probes
 
+    async def entities(self, _: Request) -> Response:
+        """GET /api/entities."""
+        self._rules.entities.refresh()
+        known = self._rules.entities.current.items()
+        summaries = [EntitySummary(name, entity.display_name, entity.color) for name, entity in known]
+        return JSON(WallSummary(summaries, self._rules.max_text))
+
     async def stats(self, _: Request) -> Response:
         """GET /api/stats."""
         return JSON(await self._queue.call(MessageQueue.stats))
@@ -175,7 +191,10 @@ class Api:
     async def metrics(self, _: Request) -> Response:
         """GET /metrics."""
         stats = await self._queue.call(MessageQueue.stats)
-        return Response(self._metrics.exposition(stats, len(self._room)), media_type="text/plain; version=0.0.4")
+        return Response(
+            self._metrics.exposition(stats, len(self._room), len(self._live), self._live.too_slow),
+            media_type="text/plain; version=0.0.4",
+        )
 
     async def healthz(self, _: Request) -> Response:
         """GET /healthz."""

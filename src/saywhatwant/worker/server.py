@@ -21,6 +21,10 @@ from saywhatwant.worker.connection import BoundedProtocol
 
 KEEP_ALIVE_SECONDS = 65
 """Longer than the minute that proxies keep idle connections, so that they and not we close them."""
+PING_SECONDS = 20.0
+"""How often a WebSocket is asked whether it is still there, and how long it may take to say so."""
+MAX_SAID_BYTES = 1_024
+"""Of what a WebSocket may send; the wall's readers say nothing."""
 GRACE_SECONDS = 5
 """How long a stop waits for requests that are being answered."""
 SWITCH_INTERVAL_SECONDS = 0.0005
@@ -39,12 +43,16 @@ class Server(uvicorn.Server):
         on_ready: Callable[[str], None],
         on_stop: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+        _quieten(logging.getLogger("uvicorn.error"))
         super().__init__(
             uvicorn.Config(
                 worker.app,
                 http=partial(BoundedProtocol, max_connections=settings.max_connections),  # type: ignore[arg-type]
-                ws="none",
+                ws="websockets-sansio",
+                ws_max_size=MAX_SAID_BYTES,
+                ws_ping_interval=PING_SECONDS,
+                ws_ping_timeout=PING_SECONDS,
+                ws_per_message_deflate=False,  # it would encode each frame anew for each reader
                 lifespan="off",
                 log_config=None,
                 access_log=False,
@@ -86,6 +94,12 @@ class Server(uvicorn.Server):
             await self._on_stop()
         self._room.close()
         await super().shutdown(sockets)
+
+
+def _quieten(logger: logging.Logger) -> None:
+    """Errors only; and not the one that uvicorn has for every refused handshake."""
+    logger.setLevel(logging.ERROR)
+    logger.addFilter(lambda record: "without completing handshake" not in record.getMessage())
 
 
 def _calm_the_collector() -> None:

@@ -205,7 +205,7 @@ def test_p8_a_server_that_is_not_there_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("command", "waiting"), [("serve", 1), ("up", 2)])
 def test_p1_sigterm_ends_it_in_order_though_claims_wait(start_server: StartServer, command: str, waiting: int) -> None:
     server = start_server(command=command)
-    ask(server, "last words", "zen")
+    ask(server, "last words", "somebody-else")
     body = b'{"workerId": "waiting", "entities": ["nobody-asks-me"], "wait": 60}'
     with socket.create_connection((server.http.base_url.host, server.http.base_url.port or 0), timeout=20) as client:
         client.sendall(b"POST /api/queue/claim HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body)

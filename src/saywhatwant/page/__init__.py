@@ -1,0 +1,1 @@
+"""The page of the wall: plain HTML, CSS and ES modules, served as they are."""

@@ -1,0 +1,57 @@
+"""The wall in the browser, from the package: one HTML page, and assets whose address changes when they do."""
+
+import gzip
+from hashlib import blake2b
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from mimetypes import guess_type
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+PLAIN = b"/page/"
+"""Where ``index.html`` says that its assets are; it is served with their hash behind this."""
+FOREVER = "public, max-age=31536000, immutable"
+CONTENT_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""Nothing inline, nothing from elsewhere, and in nobody's frame."""
+
+
+class Asset:
+    """One file, plain and compressed once; served with ``headers``."""
+
+    def __init__(self, name: str, content: bytes, headers: dict[str, str]) -> None:
+        self._plain = content
+        self._gzipped = gzip.compress(content, mtime=0)
+        kind, _ = guess_type(name)
+        self._headers = {"content-type": f"{kind}; charset=utf-8", "vary": "accept-encoding"} | headers
+
+    async def serve(self, request: Request) -> Response:
+        """The file, compressed for those who take that."""
+        headers = self._headers | {"x-content-type-options": "nosniff"}
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            return Response(self._gzipped, headers=headers | {"content-encoding": "gzip"})
+        return Response(self._plain, headers=headers)
+
+
+def routes() -> list[BaseRoute]:
+    """The page at ``/``, and its assets under one hash of them all, so that modules find each other by relative names."""
+    index, *assets = sorted(_files(), key=lambda file: file.name != "index.html")
+    contents = {file.name: file.read_bytes() for file in assets}
+    digest = blake2b(repr(contents).encode(), digest_size=6).hexdigest()
+    page = index.read_bytes().replace(PLAIN, PLAIN + digest.encode() + b"/")
+    page_headers = {"cache-control": "no-cache", "content-security-policy": CONTENT_POLICY, "referrer-policy": "no-referrer"}
+    return [
+        Route("/", Asset(index.name, page, page_headers).serve),
+        *(
+            Route(f"/page/{digest}/{name}", Asset(name, content, {"cache-control": FOREVER}).serve)
+            for name, content in contents.items()
+        ),
+    ]
+
+
+def _files() -> list[Traversable]:
+    return [file for file in files("saywhatwant.page").iterdir() if file.name.endswith((".html", ".css", ".js", ".svg"))]
