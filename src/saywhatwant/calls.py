@@ -23,6 +23,10 @@ MAX_WAIT_SECONDS = 60
 """The longest long poll."""
 MAX_PAGE = 1_000
 """The largest ``limit`` of a list."""
+MAX_PROVIDER = 200
+"""Characters of a provider's address."""
+MAX_CIRCUIT_SECONDS = 3_600
+"""The longest time for which a provider is reported to be left alone."""
 MAX_ERROR = 1_000
 """Characters of a failure's reason; more is cut."""
 
@@ -158,8 +162,28 @@ class Retry(Struct, frozen=True, rename="camel"):
     message_id: Id
 
 
+class CircuitReport(Struct, frozen=True, rename="camel"):
+    """Body of POST /api/queue/circuit: this worker leaves a provider alone, and does not claim for these entities meanwhile."""
+
+    worker_id: WorkerId
+    provider: Annotated[str, Meta(min_length=1, max_length=MAX_PROVIDER, description="1 to 200 characters")]
+    entities: Annotated[list[Entity], Meta(max_length=MAX_ENTITIES, description="up to 64 entities")]
+    seconds: Annotated[float, Meta(ge=0, le=MAX_CIRCUIT_SECONDS, description="0 to 3600 seconds; 0 when it works again")]
+    reason: Annotated[str, Meta(max_length=MAX_ERROR, description="up to 1,000 characters")]
+
+
+class OpenCircuit(Struct, frozen=True, rename="camel"):
+    """A provider that a worker leaves alone until ``openUntil``, since it failed again and again."""
+
+    worker_id: str
+    provider: str
+    entities: list[str]
+    open_until: int
+    reason: str
+
+
 class Done(Struct, frozen=True):
-    """Answer to retry and progress."""
+    """Answer to retry, progress and circuit."""
 
     success: Literal[True] = True
 
@@ -184,3 +208,4 @@ class Stats(Struct, frozen=True, rename="camel"):
     backing_off: int
     depth: Depth
     entities: dict[str, Depth]
+    circuits: list[OpenCircuit]

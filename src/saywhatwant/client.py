@@ -107,6 +107,10 @@ class WallClient:
         """Give a message up."""
         return await self._call("POST", "/api/queue/fail", calls.Failed, body=fail)
 
+    async def report_circuit(self, report: calls.CircuitReport) -> calls.Done:
+        """Tell that a provider is left alone."""
+        return await self._call("POST", "/api/queue/circuit", calls.Done, body=report)
+
     async def _call(self, method: str, path: str, answer: type[T], **request: Any) -> T:  # noqa: ANN401 - passed on
         patience = self._patience_seconds
         async for attempt in stamina.retry_context(ServerUnavailable, attempts=None, timeout=patience, wait_initial=0.05):

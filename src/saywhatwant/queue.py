@@ -20,7 +20,8 @@ from msgspec.structs import replace
 
 from durable_objects import Context, DurableObject, Storage
 from saywhatwant import events
-from saywhatwant.calls import MAX_ERROR, Completed, Depth, Extended, Failed, Posted, Reply, Stats
+from saywhatwant.calls import MAX_ERROR, CircuitReport, Completed, Depth, Extended, Failed, Posted, Reply, Stats
+from saywhatwant.circuits import Circuits
 from saywhatwant.errors import BacklogFull, NotTheHolder, UnknownMessage, WrongState
 from saywhatwant.index import Index
 from saywhatwant.keys import IdempotencyKeys
@@ -86,6 +87,7 @@ class MessageQueue(DurableObject):
         self._policy = policy or Policy()
         self._index = Index()
         self._keys = IdempotencyKeys(ctx.storage)
+        self._circuits = Circuits(ctx.storage)
         for message, wire in sorted(_stored(ctx.storage), key=lambda stored: stored[0].seq):
             self._index.put(message, wire)
         self._set_alarm()
@@ -217,6 +219,10 @@ class MessageQueue(DurableObject):
             error=None,
         )
 
+    def report_circuit(self, report: CircuitReport) -> None:
+        """A bot tells that it leaves a provider alone, for people to see."""
+        self._circuits.report(report, self.ctx.now())
+
     def stats(self) -> Stats:
         """Figures, without a search."""
         depths = self._index.depths(MAX_STATS_ENTITIES, self._policy.entities)
@@ -229,6 +235,7 @@ class MessageQueue(DurableObject):
             backing_off=self._index.backing_off,
             depth=_depth(self._index.total),
             entities={entity: _depth(of_entity) for entity, of_entity in depths.items()},
+            circuits=self._circuits.open(self.ctx.now()),
         )
 
     def alarm(self) -> None:

@@ -8,13 +8,22 @@ from contextlib import suppress
 
 import structlog
 
-from saywhatwant.bot.models import NLTK, Chatbot, Model, ModelFailed, Turn
-from saywhatwant.bot.personalities import personality
 from saywhatwant.bot.writing import Writing
-from saywhatwant.calls import MAX_PAGE, MAX_WAIT_SECONDS, Claim, Complete, Fail, Reply
+from saywhatwant.calls import (
+    MAX_ENTITIES,
+    MAX_PAGE,
+    MAX_PROVIDER,
+    MAX_WAIT_SECONDS,
+    CircuitReport,
+    Claim,
+    Complete,
+    Fail,
+    Reply,
+)
 from saywhatwant.client import ServerRefused, ServerUnavailable, WallClient
 from saywhatwant.entities import Entities, Entity
 from saywhatwant.message import Message, without_controls
+from saywhatwant.models import Model, ModelFailed, Turn
 
 MAX_PAUSE_SECONDS = 5.0
 """The longest pause between tries to reach a server that is away."""
@@ -25,9 +34,8 @@ GONE = {404, 409}
 class Bot:
     """Answers for some entities, each with as many hands as it has concurrency, until cancelled.
 
-    ``names`` are those it answers for; none is all there are. ``make_model`` makes what entities with a model are asked of,
-    when the first one is; it may take a moment. What it holds when cancelled is finished within ``grace_seconds``, or given
-    back.
+    ``names`` are those it answers for; none is all there are. What it holds when cancelled is finished within
+    ``grace_seconds``, or given back.
     """
 
     def __init__(
@@ -35,9 +43,9 @@ class Bot:
         client: WallClient,
         worker_id: str,
         entities: Entities,
+        model: Model,
         *,
         names: Sequence[str] = (),
-        make_model: Callable[[], Model],
         grace_seconds: float = 3.0,
     ) -> None:
         if unknown := sorted(set(names) - set(entities.current)):
@@ -46,9 +54,7 @@ class Bot:
         self._worker_id = worker_id
         self._entities = entities
         self._names = list(names)
-        self._make_model = make_model
-        self._model: Model | None = None
-        self._chatbot: Model = Chatbot()
+        self._model = model
         self._grace_seconds = grace_seconds
         self._busy: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -87,10 +93,7 @@ class Bot:
 
     def _warm_up(self) -> None:
         for entity in self._serving().values():
-            if entity.model.startswith(NLTK):
-                personality(entity.model.removeprefix(NLTK))
-            else:
-                self._model = self._model or self._make_model()
+            self._model.warm_up(entity)
 
     async def _claim_for_ever(self) -> None:
         pause = 0.0
@@ -98,10 +101,10 @@ class Bot:
             self._entities.refresh()
             self._ask_for_more()
             if not self._claims and not self._tasks:
-                # A change of the file has left nobody to answer for; the next one may bring somebody.
-                await asyncio.sleep(MAX_PAUSE_SECONDS)
+                # Every provider is left alone, or a change of the file has left nobody to answer for.
+                await asyncio.sleep(min(self._next_look() or MAX_PAUSE_SECONDS, MAX_PAUSE_SECONDS))
                 continue
-            await asyncio.wait({*self._claims, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({*self._claims, *self._tasks}, timeout=self._next_look(), return_when=asyncio.FIRST_COMPLETED)
             for claim in [claim for claim in self._claims if claim.done()]:
                 del self._claims[claim]
                 try:
@@ -149,7 +152,16 @@ class Bot:
         return {name: current[name] for name in self._names if name in current} if self._names else current
 
     def _free(self) -> list[str]:
-        return [name for name, entity in self._serving().items() if self._busy[name] < entity.concurrency]
+        return [
+            name
+            for name, entity in self._serving().items()
+            if self._busy[name] < entity.concurrency and not self._model.open_circuit(entity)
+        ]
+
+    def _next_look(self) -> float | None:
+        """Seconds until a provider that is left alone may be asked again; None when there is none."""
+        circuits = map(self._model.open_circuit, self._serving().values())
+        return min((circuit.seconds for circuit in circuits if circuit), default=None)
 
     def _entity_of(self, message: Message) -> str:
         """Whom it is to; a message to nobody in particular is for the first who has a hand free."""
@@ -180,6 +192,7 @@ class Bot:
                 return
             log.warning("failed", error=str(error), seconds=writing.seconds)
             await self._give_up(message, str(error))
+            await self._tell_of_circuit(entity)
         except ServerUnavailable as error:
             log.warning("dropped: the server is away", error=str(error))
         except asyncio.CancelledError:
@@ -191,20 +204,14 @@ class Bot:
             await self._give_up(message, repr(error))
 
     async def _think(self, message: Message, entity: Entity, show: Callable[[str], None]) -> str:
-        model = self._chatbot if entity.model.startswith(NLTK) else await self._chat()
         pieces = []
-        async for piece in model.stream(entity, await self._turns(message, entity)):
+        async for piece in self._model.stream(entity, await self._turns(message, entity)):
             pieces.append(piece)
             show(piece)
         text = without_controls("".join(pieces))
         if not text:
             raise ModelFailed(f"{entity.model} answered with nothing (empty)")
         return text
-
-    async def _chat(self) -> Model:
-        if self._model is None:
-            self._model = await asyncio.to_thread(self._make_model)
-        return self._model
 
     async def _turns(self, message: Message, entity: Entity) -> list[Turn]:
         turns = [Turn("system", entity.system_prompt)] if entity.system_prompt else []
@@ -216,6 +223,24 @@ class Bot:
                 own = other.username == entity.display_name and other.message_type == "AI"
                 turns.append(Turn("assistant", other.text) if own else Turn("user", f"{other.username}: {other.text}"))
         return [*turns, Turn("user", message.text)]
+
+    async def _tell_of_circuit(self, entity: Entity) -> None:
+        """Have the queue show that a provider is left alone, if this entity's is."""
+        circuit = self._model.open_circuit(entity)
+        if circuit is None:
+            return
+        self._log.warning("circuit open", provider=circuit.provider, seconds=round(circuit.seconds), reason=circuit.reason)
+        circuits = {name: self._model.open_circuit(other) for name, other in self._serving().items()}
+        names = [name for name, other in circuits.items() if other and other.provider == circuit.provider]
+        report = CircuitReport(
+            worker_id=self._worker_id,
+            provider=circuit.provider[:MAX_PROVIDER],
+            entities=names[:MAX_ENTITIES],
+            seconds=circuit.seconds,
+            reason=circuit.reason,
+        )
+        with suppress(ServerRefused, ServerUnavailable):
+            await self._client.report_circuit(report)
 
     async def _give_up(self, message: Message, reason: str) -> None:
         with suppress(ServerRefused, ServerUnavailable):

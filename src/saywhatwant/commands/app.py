@@ -8,10 +8,10 @@ import structlog
 import typer
 
 from durable_objects import DurableObjectError
-from saywhatwant.bot.local import LocalModelFailed, LocalModelMissing
 from saywhatwant.client import ServerRefused, ServerUnavailable
 from saywhatwant.commands import bot, post, queue, serve, stress, tail, up
 from saywhatwant.entities import WrongEntities
+from saywhatwant.models.local import LocalModelFailed, LocalModelMissing
 from saywhatwant.settings import WrongSettings
 
 TOLD = (

@@ -11,7 +11,7 @@ import typer
 
 from saywhatwant.bot import Bot
 from saywhatwant.client import WallClient
-from saywhatwant.commands.options import EntitiesFile, ModelName, Names, Url, cast_of, server_of, way_to_models
+from saywhatwant.commands.options import EntitiesFile, ModelName, Names, Url, cast_of, models_of, server_of
 from saywhatwant.settings import load
 
 
@@ -32,7 +32,7 @@ def bot(
 
         async def run() -> None:
             async with WallClient(server_of(url, settings), settings.token) as client:
-                answering = Bot(client, worker, known, names=entity or [], make_model=way_to_models(settings))
+                answering = Bot(client, worker, known, models_of(settings), names=entity or [])
                 if dry_run:
                     typer.echo(await answering.rehearse() or "nothing is pending")
                 elif once:

@@ -1,15 +1,14 @@
 """Options that several commands share."""
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from saywhatwant.bot.local import LocalServer
-from saywhatwant.bot.models import Model
 from saywhatwant.entities import Entities
+from saywhatwant.models import Model, Models
+from saywhatwant.models.local import LocalServer
 from saywhatwant.settings import Settings
 
 Bind = Annotated[str | None, typer.Option(help="HOST:PORT to listen on; port 0 picks one.", show_default="127.0.0.1:8787")]
@@ -41,16 +40,16 @@ def cast_of(settings: Settings, names: list[str] | None, model: str | None, stac
     return entities
 
 
-def way_to_models(settings: Settings) -> Callable[[], Model]:
-    """Makes the way to models, as patient as the settings say."""
+def models_of(settings: Settings) -> Models:
+    """The way to models, as patient as the settings say."""
 
-    def make() -> Model:
+    def make_chat() -> Model:
         # Its client takes as long to import as the whole server to start.
-        from saywhatwant.bot.chat import ChatModel  # noqa: PLC0415
+        from saywhatwant.models.chat import ChatModel  # noqa: PLC0415
 
         return ChatModel(idle_seconds=settings.model_idle_seconds, total_seconds=settings.model_seconds)
 
-    return make
+    return Models(make_chat)
 
 
 def server_of(url: str | None, settings: Settings) -> str:

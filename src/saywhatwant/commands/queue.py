@@ -34,6 +34,11 @@ def queue(
         f"{depth.pending} pending ({stats.backing_off} of them wait for a retry), {depth.processing} held, "
         f"{depth.failed} failed, {depth.complete} complete; backlog {stats.backlog} of {stats.backlog_limit}"
     )
+    for circuit in stats.circuits:
+        names = ", ".join(circuit.entities)
+        left = _span(circuit.open_until)
+        line = f"circuit open: {circuit.worker_id} leaves {circuit.provider} ({names}) alone for {left} more: {circuit.reason}"
+        console.print(Text(printable(line), style="red"))
     if any(listings.values()):
         console.print(_table(listings))
 

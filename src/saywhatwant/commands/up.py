@@ -19,7 +19,7 @@ from saywhatwant.commands.options import (
     Names,
     RuntimeName,
     cast_of,
-    way_to_models,
+    models_of,
 )
 from saywhatwant.commands.serve import run_server, say_ready
 from saywhatwant.entities import Entities
@@ -62,7 +62,7 @@ async def _run(settings: Settings, entities: Entities, names: list[str]) -> None
 async def _answer(url: str, settings: Settings, entities: Entities, names: list[str]) -> None:
     try:
         async with WallClient(url, settings.token) as client:
-            bot = Bot(client, f"up-{socket.gethostname()}", entities, names=names, make_model=way_to_models(settings))
+            bot = Bot(client, f"up-{socket.gethostname()}", entities, models_of(settings), names=names)
             # One process at a time has this data, so whatever this name holds was held by one that died.
             await bot.give_back()
             await bot.run()

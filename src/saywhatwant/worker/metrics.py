@@ -112,8 +112,12 @@ class Metrics:
         for entity, of_entity in stats.entities.items():
             for status in ("pending", "processing", "complete", "failed"):
                 depth.add_metric([status, entity], getattr(of_entity, status))
+        circuits = GaugeMetricFamily("sww_circuit_open", "Providers that a bot leaves alone", labels=("provider", "worker"))
+        for circuit in stats.circuits:
+            circuits.add_metric([circuit.provider, circuit.worker_id], 1)
         gauges = (
             depth,
+            circuits,
             GaugeMetricFamily("sww_queue_backlog", "Messages whose work is not finished", value=stats.backlog),
             GaugeMetricFamily("sww_queue_backing_off", "Pending messages that wait for their retry", value=stats.backing_off),
             GaugeMetricFamily("sww_waiting_claims", "Claims that wait for work", value=waiting_claims),

@@ -212,6 +212,16 @@ OPERATIONS: tuple[Operation, ...] = (
         refusals=_WORK,
     ),
     Operation(
+        method="POST",
+        path="/api/queue/circuit",
+        handler="circuit",
+        summary="Tell that a provider has failed again and again and is left alone for a while",
+        body=calls.CircuitReport,
+        answers=(calls.Done,),
+        token=True,
+        refusals=(400, 413, 422, 503),
+    ),
+    Operation(
         method="GET",
         path="/api/queue/messages",
         handler="listing",

@@ -67,6 +67,7 @@ class Api:
         self._fail = BodyReader(calls.Fail, max_bytes)
         self._progress = BodyReader(calls.Progress, max_bytes)
         self._retry = BodyReader(calls.Retry, max_bytes)
+        self._circuit = BodyReader(calls.CircuitReport, max_bytes)
         self._read = QueryReader(Read)
         self._pending = QueryReader(Pending)
         self._listing = QueryReader(Listing)
@@ -173,6 +174,12 @@ class Api:
         self._access.check(request)
         body = await self._retry.read(request)
         await self._queue.call(MessageQueue.retry, body.message_id)
+        return JSON(calls.Done())
+
+    async def circuit(self, request: Request) -> Response:
+        """POST /api/queue/circuit."""
+        self._access.check(request)
+        await self._queue.call(MessageQueue.report_circuit, await self._circuit.read(request))
         return JSON(calls.Done())
 
     # -- Figures and probes

@@ -35,6 +35,8 @@ class Provider:
         """How often each model was asked for."""
         self.authorizations: set[str] = set()
         """The Authorization headers that came."""
+        self.gates: dict[str, threading.Event] = {}
+        """Models that answer with their name once their event is set."""
         self.closing = threading.Event()
         self._lock = threading.Lock()
         self._http = _Server(("127.0.0.1", 0), _Exchange)
@@ -58,6 +60,8 @@ class Provider:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.closing.set()
+        for gate in self.gates.values():
+            gate.set()
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()
@@ -88,7 +92,13 @@ class _Exchange(BaseHTTPRequestHandler):
             return
         model = request["model"]
         self.times = self.server.provider.count(model, self.authorization)
-        BEHAVIOURS.get(model, _is_not_there)(self)
+        if gate := self.server.provider.gates.get(model):
+            gate.wait()
+            self.begin()
+            self.say(model, finish="stop")
+            self.end()
+        else:
+            BEHAVIOURS.get(model, _is_not_there)(self)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
         """Nothing: tests read what the bot logs."""

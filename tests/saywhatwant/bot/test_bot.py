@@ -2,8 +2,10 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
@@ -14,11 +16,11 @@ from hypothesis import strategies as st
 
 from durable_objects import SimulatedRuntime
 from saywhatwant.bot import Bot
-from saywhatwant.bot.models import MAX_ANSWER, Model
-from saywhatwant.bot.personalities import answer, personality
 from saywhatwant.client import WallClient
-from saywhatwant.entities import Entities
+from saywhatwant.entities import Entities, Entity
 from saywhatwant.message import BotParams, Color, Message, NewMessage, clean_text, clean_username, decode
+from saywhatwant.models import MAX_ANSWER, Model, Models, OpenCircuit, Turn
+from saywhatwant.models.chatbot import answer, personality
 from saywhatwant.queue import MessageQueue
 from saywhatwant.settings import load
 from saywhatwant.worker import create_worker
@@ -93,19 +95,19 @@ def test_p4_every_entity_has_a_personality_and_a_name_and_colour_that_the_wall_t
 
 def test_p8_a_bot_for_an_entity_that_is_not_there_is_not_made() -> None:
     with pytest.raises(ValueError, match="nobody"):
-        Bot(WallClient(URL), "bot", Entities(), names=["zen", "nobody"], make_model=no_model)
+        Bot(WallClient(URL), "bot", Entities(), Models(no_model), names=["zen", "nobody"])
 
 
 class Scene:
     """A bot at work on a simulated wall, in this process. Make it inside a running event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, entities: Entities | None = None, model: Model | None = None) -> None:
         self.runtime = SimulatedRuntime()
         worker = create_worker(self.runtime, load(lease_seconds=LEASE_SECONDS))
         self.queue = self.runtime.namespace("MessageQueue", MessageQueue).get("global-queue")
         self.client = WallClient(URL)
         self.client._http = httpx.AsyncClient(transport=httpx.ASGITransport(worker.app), base_url=URL)
-        self.bot = Bot(self.client, "bot", Entities(), names=["zen"], make_model=no_model)
+        self.bot = Bot(self.client, "bot", entities or Entities(), model or Models(no_model), names=["zen"])
 
     async def post(self, text: str = "Why?", entity: str | None = "zen") -> str:
         message = NewMessage(text=text, username="Human", color="169080199", entity=entity)
@@ -131,11 +133,11 @@ class Scene:
         return await self.until(message_id, lambda params: params.status == "complete")
 
 
-def run(scenario: Callable[[Scene], Awaitable[None]]) -> None:
+def run(scenario: Callable[[Scene], Awaitable[None]], entities: Entities | None = None, model: Model | None = None) -> None:
     """Run ``scenario`` beside a bot."""
 
     async def bounded() -> None:
-        scene = Scene()
+        scene = Scene(entities, model)
         at_work = asyncio.create_task(scene.bot.run())
         story = asyncio.ensure_future(scenario(scene))
         try:
@@ -157,7 +159,7 @@ def says(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[str], str | Non
     """Replaces what the personalities say."""
 
     def replace(respond: Callable[[str], str | None]) -> None:
-        monkeypatch.setattr("saywhatwant.bot.personalities.personality", lambda _: SimpleNamespace(respond=respond))
+        monkeypatch.setattr("saywhatwant.models.chatbot.personality", lambda _: SimpleNamespace(respond=respond))
 
     return replace
 
@@ -254,3 +256,60 @@ def test_p4_a_bot_outlives_a_server_that_fails_on_its_claim(monkeypatch: pytest.
         assert len(failures) == 2
 
     run(scenario)
+
+
+class Moody:
+    """A model that answers, when its circuit is closed."""
+
+    def __init__(self) -> None:
+        self.circuit: OpenCircuit | None = None
+
+    def warm_up(self, entity: Entity) -> None:
+        """Nothing."""
+
+    async def stream(self, entity: Entity, turns: list[Turn]) -> AsyncIterator[str]:  # noqa: ARG002 - it has one answer
+        assert self.circuit is None, "asked while its circuit is open"
+        yield "Yes."
+
+    def open_circuit(self, _: Entity) -> OpenCircuit | None:
+        return self.circuit
+
+
+def test_p4_a_message_for_a_provider_that_is_left_alone_keeps_its_attempts_and_is_answered_after() -> None:
+    model = Moody()
+    model.circuit = OpenCircuit("http://127.0.0.1:1/v1", 0.02, "refused with 500")
+
+    async def scenario(scene: Scene) -> None:
+        posted = await scene.post()
+        for _ in range(50):
+            await asyncio.sleep(0.001)
+            assert (await scene.message(posted)).bot_params.attempt == 0
+        model.circuit = None
+        assert (await scene.until_complete(posted)).bot_params.attempt == 1
+
+    run(scenario, model=model)
+
+
+def test_p4_a_bot_whose_file_has_left_it_nobody_to_answer_for_answers_when_it_has_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("saywhatwant.bot.loop.MAX_PAUSE_SECONDS", 0.01)
+    file = tmp_path / "entities.toml"
+
+    def write(name: str) -> None:
+        file.write_text(f'[{name}]\ndisplay_name = "Zen"\ncolor = "070140180"\nmodel = "moody"\n# {time.time_ns()}\n')
+
+    async def scenario(scene: Scene) -> None:
+        await scene.until_complete(await scene.post())
+        write("another")
+        lost = await scene.post()
+        await scene.until(lost, lambda params: "has no 'zen' any more" in (params.error or ""))
+        meanwhile = await scene.post()
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+        assert (await scene.message(meanwhile)).bot_params.attempt == 0
+        write("zen")
+        await scene.until_complete(meanwhile)
+
+    write("zen")
+    run(scenario, Entities(file), Moody())

@@ -1,5 +1,6 @@
 """Several real bots beside each other: each message answered exactly once (P3, P4), and what is held is given back."""
 
+import re
 import signal
 import socket
 import subprocess
@@ -8,7 +9,11 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any
+
+import pytest
+from provider import Provider
 
 from conftest import StartServer
 from servers import SWW, Server, environment, until
@@ -50,6 +55,54 @@ def test_p4_two_bots_with_one_entity_answer_each_message_exactly_once(start_serv
     assert Counter(message["replyTo"] for message in wall if message["messageType"] == "AI") == Counter(asked)
     by = Counter(message["botParams"]["claimedBy"] for message in wall if message["messageType"] == "human")
     assert by.keys() == {"one", "two"}
+
+
+def test_p3_a_bot_that_was_stopped_past_its_lease_does_not_answer_for_the_one_that_holds_it(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    assert _replies_when_a_stopped_bot_comes_back(start_server(lease_seconds=1), tmp_path) == ["the holder's answer"]
+
+
+def test_p3_without_the_fence_it_would(start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the test above is known to look at the fence."""
+    (tmp_path / "sitecustomize.py").write_text(WITHOUT_FENCE)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert _replies_when_a_stopped_bot_comes_back(start_server(lease_seconds=1), tmp_path) == ["the late answer"]
+
+
+WITHOUT_FENCE = """
+from saywhatwant.queue import MessageQueue
+
+MessageQueue._held_by = lambda self, message_id, worker_id, attempt, now: self._known(message_id)
+"""
+
+
+def _replies_when_a_stopped_bot_comes_back(server: Server, directory: Path) -> list[str]:
+    """One bot is stopped while its model thinks; another gets the message, and still thinks when the first one comes back."""
+    late, holder = "the late answer", "the holder's answer"
+    with Provider() as provider, ExitStack() as stack:
+
+        def start(worker: str, model: str) -> subprocess.Popen[bytes]:
+            provider.gates[model] = Event()
+            cast = directory / f"{worker}.toml"
+            cast.write_text(
+                f'[zen]\ndisplay_name = "Zen"\ncolor = "070140180"\nmodel = "{model}"\nbase_url = "{provider.base_url}"\n'
+            )
+            return stack.enter_context(bot(server, directory, worker, "--entities", str(cast)))
+
+        first = start("first", late)
+        asked = ask(server, "Who answers?")
+        until(lambda: provider.requests[late], "the first bot's question")
+        first.send_signal(signal.SIGSTOP)
+        start("second", holder)
+        until(lambda: provider.requests[holder], "the second bot's question")
+        provider.gates[late].set()
+        first.send_signal(signal.SIGCONT)
+        until(lambda: re.search("dropped|answered", (directory / "first").read_text()), "the end of the first")
+        provider.gates[holder].set()
+        until(lambda: params(server, asked)["status"] == "complete", "the answer")
+    wall = server.http.get("/api/comments").json()
+    return [message["text"] for message in wall if message["replyTo"] == asked]
 
 
 def test_an_idle_bot_asks_at_most_once_in_a_long_poll_and_takes_next_to_no_time(

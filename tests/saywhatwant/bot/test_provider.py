@@ -254,6 +254,28 @@ def test_p4_the_bot_answers_again_when_its_provider_does(start_scene: StartScene
             until(lambda: scene.finished(scene.post("probe"))["status"] == "complete", "an answer")
 
 
+def test_p4_a_dead_provider_is_left_alone_in_sight_of_all_and_costs_others_nothing(
+    start_scene: StartScene, provider: Provider
+) -> None:
+    """Three failures open the circuit; the messages that follow wait with all their attempts, and its neighbour answers."""
+    with Provider() as another:
+        scene = start_scene(entity("dead", "cuts", another.base_url) + entity("probe", "good", provider.base_url))
+        with scene.bot():
+            assert scene.finished(scene.post("dead"))["status"] == "failed"
+            scene.post("dead")
+            until(lambda: "circuit open" in scene.queue(), "the open circuit")
+            asked = another.requests["cuts"]
+            waiting = [scene.post("dead") for _ in range(3)]
+            assert scene.finished(scene.post("probe"))["status"] == "complete"
+            shown, metrics = scene.queue(), scene.server.http.get("/metrics").text
+            attempts = [scene.message(message_id)["botParams"]["attempt"] for message_id in waiting]
+    (line,) = [line for line in shown.splitlines() if line.startswith("circuit open")]
+    assert re.search(r"probe-bot leaves \S+/v1 \(dead\) alone for \d+ s more: .*connection", line), line
+    assert f'sww_circuit_open{{provider="{another.base_url}",worker="probe-bot"}} 1.0' in metrics
+    assert another.requests["cuts"] == asked
+    assert attempts == [0, 0, 0]
+
+
 def test_an_entity_may_have_a_key_of_its_own_and_no_other_is_sent_for_it(start_scene: StartScene, provider: Provider) -> None:
     own = "sk-own-0123456789-never-to-be-seen"
     scene = start_scene(entity("probe", "good", provider.base_url, 'api_key_env = "PROBE_KEY"'))

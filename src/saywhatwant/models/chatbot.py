@@ -1,8 +1,16 @@
 """Answers without a model and without a network: the chatbots of ``nltk.chat``."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from functools import cache
 from importlib import import_module
 from typing import Protocol, cast
+
+from saywhatwant.entities import Entity
+from saywhatwant.models.model import MAX_ANSWER, ModelFailed, OpenCircuit, Turn
+
+NLTK = "nltk:"
+"""Before the name of a chatbot, where the name of a model would stand."""
 
 
 class Personality(Protocol):
@@ -26,3 +34,23 @@ def answer(name: str, text: str) -> str:
     if not said or not said.strip():
         raise LookupError(f"{name} can think of nothing to say")
     return said.strip()
+
+
+class Chatbot:
+    """The personalities of NLTK: they answer the last turn alone, all at once."""
+
+    def warm_up(self, entity: Entity) -> None:
+        """See ``Model``."""
+        personality(entity.model.removeprefix(NLTK))
+
+    async def stream(self, entity: Entity, turns: list[Turn]) -> AsyncIterator[str]:
+        """See ``Model``."""
+        try:
+            said = await asyncio.to_thread(answer, entity.model.removeprefix(NLTK), turns[-1].content)
+        except LookupError as error:
+            raise ModelFailed(str(error)) from None
+        yield said[:MAX_ANSWER]
+
+    def open_circuit(self, _: Entity) -> OpenCircuit | None:
+        """See ``Model``."""
+        return None

@@ -1,0 +1,51 @@
+"""A circuit breaker: after some failures in a row a provider is left alone for a while, then tried with one request.
+
+After Michael Nygard, "Release It!". The libraries at hand count calls, and a streamed answer is not one.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+FAILURES = 3
+PAUSE_SECONDS = 10.0
+MAX_PAUSE_SECONDS = 120.0
+
+
+class Circuit:
+    """Of one provider."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+        self._open_until = 0.0
+        self._trial = asyncio.Lock()
+        self.reason = ""
+        """Of the last failure."""
+
+    @property
+    def seconds_left(self) -> float:
+        """Until the provider may be asked again; 0 when it may be now."""
+        return max(self._open_until - time.monotonic(), 0)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Enter to ask: at once, or after the pause, and then one at a time until that has worked."""
+        if self._failures < FAILURES:
+            yield
+            return
+        async with self._trial:
+            await asyncio.sleep(self.seconds_left)
+            yield
+
+    def failed(self, reason: str) -> None:
+        """An answer did not come."""
+        self.reason = reason
+        self._failures += 1
+        if self._failures >= FAILURES:
+            pause = min(PAUSE_SECONDS * 2 ** (self._failures - FAILURES), MAX_PAUSE_SECONDS)
+            self._open_until = time.monotonic() + pause
+
+    def worked(self) -> None:
+        """An answer came."""
+        self._failures = 0
