@@ -11,9 +11,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,17 +18,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.running import running
+
 ROUNDS = 3
 SECONDS = 4
 CONNECTIONS = 32
-START_SECONDS = 10.0
 NOTHING_NEW = "/api/comments?since=9000000000000"
 LOADS = {
     "no storage": ("/healthz", ()),
     "read nothing new": (NOTHING_NEW, ()),
     "durable post": ("/api/comments", ("-s", str(Path(__file__).with_name("post.lua")))),
 }
-SETTINGS = {"SWW_RATE_LIMIT": "1000000", "SWW_BACKLOG_LIMIT": "1000000"}
 
 
 @dataclass(frozen=True)
@@ -54,25 +51,6 @@ def measure(url: str, load: str) -> Figure:
     assert per_second
     assert p99
     return Figure(float(per_second[1]), float(p99[1]) * {"us": 0.001, "ms": 1.0, "s": 1_000.0}[p99[2]])
-
-
-@contextmanager
-def server(*command: str) -> Iterator[str]:
-    """A server started by ``command`` on fresh data; its URL."""
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as data:
-        environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path.cwd()), "SWW_DATA": data, **SETTINGS}
-        process = subprocess.Popen([*command], env=environment, stderr=subprocess.PIPE, text=True)
-        try:
-            assert process.stderr
-            for line in process.stderr:
-                if found := re.match(r"ready on (\S+)", line):
-                    yield found[1]
-                    break
-            else:
-                raise RuntimeError(f"{command} did not start")
-        finally:
-            process.terminate()
-            process.wait(START_SECONDS)
 
 
 def serve_with_granian() -> None:
@@ -122,9 +100,9 @@ def main() -> None:
     for number in range(ROUNDS):
         for name, command in servers.items():
             console.print(f"round {number + 1} of {ROUNDS}: {name}", style="dim")
-            with server(*command) as url:
+            with running(*command) as server:
                 for load in LOADS:
-                    figures.setdefault((name, load), []).append(measure(url, load))
+                    figures.setdefault((name, load), []).append(measure(server.url, load))
     console.print(table(figures))
 
 
