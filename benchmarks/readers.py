@@ -10,7 +10,7 @@ import base64
 import os
 import resource
 import statistics
-import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Self
@@ -20,7 +20,8 @@ import httpx
 import uvloop
 from rich.console import Console
 
-from benchmarks.running import Running, running
+from benchmarks.contenders.product import Product
+from benchmarks.running import Running
 
 MESSAGES = 20
 IDLE_SECONDS = 30
@@ -110,7 +111,7 @@ def main() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     for readers in arguments.readers:
-        with running(str(Path(sys.executable).with_name("sww")), "serve", "--bind", "127.0.0.1:0") as server:
+        with tempfile.TemporaryDirectory(dir=Path.cwd()) as directory, Product().start(Path(directory)) as server:
             uvloop.run(measure(server, readers, Console(highlight=False)))
 
 

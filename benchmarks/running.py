@@ -1,52 +1,65 @@
-"""A server that a benchmark starts for itself."""
+"""A server that a benchmark starts for itself, and what it costs."""
 
+import os
 import re
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-START_SECONDS = 10.0
-TICKS_PER_SECOND = 100
-SETTINGS = {"SWW_RATE_LIMIT": "1000000", "SWW_BACKLOG_LIMIT": "1000000"}
+START_SECONDS = 20.0
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class Running(NamedTuple):
-    """A server at work."""
+    """A server at work, in one process or more."""
 
     url: str
-    pid: int
+    pids: tuple[int, ...]
 
     @property
     def cpu_seconds(self) -> float:
         """Processor time that it has used."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
+        return sum(_cpu_ticks(pid) for pid in self.pids) / TICKS_PER_SECOND
 
     @property
     def resident_bytes(self) -> int:
         """Memory that it holds."""
-        kilobytes = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{self.pid}/status").read_text(encoding="ascii"))
-        assert kilobytes
-        return int(kilobytes[1]) * 1_024
+        return sum(_resident_kilobytes(pid) for pid in self.pids) * 1_024
+
+
+def _cpu_ticks(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def _resident_kilobytes(pid: int) -> int:
+    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(encoding="ascii"))
+    assert found
+    return int(found[1])
 
 
 @contextmanager
-def running(*command: str) -> Iterator[Running]:
-    """A server started by ``command`` on fresh data, until the end of the block."""
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as data:
-        environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path.cwd()), "SWW_DATA": data, **SETTINGS}
-        process = subprocess.Popen([*command], env=environment, stderr=subprocess.PIPE, text=True)
-        try:
-            assert process.stderr
-            for line in process.stderr:
-                if found := re.match(r"ready on (\S+)", line):
-                    yield Running(found[1], process.pid)
-                    break
-            else:
-                raise RuntimeError(f"{command} did not start")
-        finally:
-            process.terminate()
-            process.wait(START_SECONDS)
+def running(*command: str, ready: str = r"ready on (\S+)", **variables: str) -> Iterator[Running]:
+    """A server started by ``command``, with a clean environment and these variables, until the end of the block.
+
+    It says on standard error that it is ready; ``ready`` is the pattern of that line, with its URL as the first group.
+    """
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path.cwd()), **variables}
+    process = subprocess.Popen([*command], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        yield Running(_url(process, ready), (process.pid,))
+    finally:
+        process.terminate()
+        process.wait(START_SECONDS)
+
+
+def _url(process: "subprocess.Popen[str]", ready: str) -> str:
+    assert process.stderr
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if found := re.search(ready, line):
+            return found[1]
+    raise RuntimeError(f"{process.args!r} did not start: {''.join(said)}")

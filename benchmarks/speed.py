@@ -11,6 +11,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.contenders.product import SETTINGS
 from benchmarks.running import running
 
 ROUNDS = 3
@@ -100,7 +102,7 @@ def main() -> None:
     for number in range(ROUNDS):
         for name, command in servers.items():
             console.print(f"round {number + 1} of {ROUNDS}: {name}", style="dim")
-            with running(*command) as server:
+            with tempfile.TemporaryDirectory(dir=Path.cwd()) as data, running(*command, SWW_DATA=data, **SETTINGS) as server:
                 for load in LOADS:
                     figures.setdefault((name, load), []).append(measure(server.url, load))
     console.print(table(figures))
