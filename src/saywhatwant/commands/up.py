@@ -74,8 +74,8 @@ def _say_where_to_look(url: str, names: list[str]) -> None:
     sww = sys.argv[0]
     where = "" if url == USUAL_URL else f" --url {url}"
     typer.echo(f"""
-  The interface   {url}/api/docs
-  Watch the wall  {sww} tail{where}
+  The wall        {url}
+  In a terminal   {sww} tail{where}
   Post            {sww} post{where} "Why is space black?"
   or              curl {url}/api/comments -d '{{"text": "Why is space black?", "username": "Human", "color": "169080199"}}'
 
