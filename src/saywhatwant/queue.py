@@ -125,7 +125,11 @@ class MessageQueue(DurableObject):
         return Page(self.ctx.seq, messages)
 
     def changes(self, since: int) -> Page:
-        """The messages as they stand that commits after ``since`` have changed, the last change last."""
+        """The messages as they stand that commits after ``since`` have changed, the last change last.
+
+        A ``since`` that is yet to come is from other data, and all of this is news to whoever has it.
+        """
+        since = since if since <= self.ctx.seq else 0
         return Page(self.ctx.seq, [Raw(wire) for wire in self._index.changed_after(since)])
 
     # -- The work

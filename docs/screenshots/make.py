@@ -1,0 +1,86 @@
+"""``make screenshots``: the page as it is now, light and dark, on a desk and on a phone, with a reply being written."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import httpx
+from playwright.sync_api import Browser, ViewportSize, sync_playwright
+
+HERE = Path(__file__).parent
+SIZES = {"desktop": ViewportSize(width=1200, height=800), "phone": ViewportSize(width=390, height=780)}
+SWITCHES = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
+
+TALK = [
+    ("Ada", "210120040", "zen", "Why is space black?", "Close your eyes. Now tell me which star went missing."),
+    ("Tom", "040120210", "eliza", "I moved here for work and know nobody.", "What would knowing somebody change first?"),
+    ("Mei", "090160060", "suntsu", "How do I win an argument with my sister?", "Choose a battlefield she has already left."),
+    ("Zoë", "160060160", "iesha", "Best anime to start with?", "omg start with the one about the delivery witch!! so cozy"),
+    ("Ada", "210120040", "rude", "Say something nice.", "You type reasonably fast."),
+]
+QUESTION = ("Tom", "040120210", "zen", "Does a wall listen?")
+HALF = "A wall listens the way a pond keeps the moon: it holds nothing, and"
+NAMES = {"zen": "Zen", "eliza": "Eliza", "suntsu": "Sun Tsu", "iesha": "Iesha", "rude": "Rude"}
+COLORS = {"zen": "070140180", "eliza": "169080199", "suntsu": "090150110", "iesha": "226121074", "rude": "190080080"}
+
+
+def talk(http: httpx.Client) -> None:
+    """Have a conversation, the last answer of which is half written."""
+    for name, color, entity, text, answer in TALK:
+        claimed = ask(http, name, color, entity, text)
+        reply = {"text": answer, "username": NAMES[entity], "color": COLORS[entity]}
+        http.post("/api/queue/complete", json=claimed | {"reply": reply}).raise_for_status()
+    claimed = ask(http, *QUESTION)
+    http.post("/api/queue/progress", json=claimed | {"text": HALF}).raise_for_status()
+
+
+def ask(http: httpx.Client, name: str, color: str, entity: str, text: str) -> dict[str, object]:
+    """Post a question and claim it."""
+    body = {"text": text, "username": name, "color": color, "botParams": {"entity": entity}}
+    message_id = http.post("/api/comments", json=body).raise_for_status().json()["id"]
+    http.post("/api/queue/claim", json={"messageId": message_id, "workerId": "stage"}).raise_for_status()
+    return {"messageId": message_id, "workerId": "stage", "attempt": 1}
+
+
+def shoot(browser: Browser, http: httpx.Client, scheme: str, size: str) -> None:
+    """Take one picture."""
+    context = browser.new_context(
+        viewport=SIZES[size], device_scale_factor=1.5, color_scheme="dark" if scheme == "dark" else "light", locale="en-GB"
+    )
+    page = context.new_page()
+    page.goto(str(http.base_url))
+    page.locator("#connection[data-state=live]").wait_for()
+    (last,) = http.get("/api/comments?limit=1").json()
+    progress = {"messageId": last["id"], "workerId": "stage", "attempt": 1, "text": HALF}
+    http.post("/api/queue/progress", json=progress).raise_for_status()
+    page.locator("[data-kind=provisional]").get_by_text(HALF).wait_for()
+    page.wait_for_timeout(500)  # what moves into its place has arrived there
+    page.screenshot(path=HERE / f"{scheme}-{size}.png")
+    context.close()
+
+
+def main() -> None:
+    """Start a wall, have a conversation on it, and take the pictures."""
+    sww = Path(sys.executable).with_name("sww")
+    with tempfile.TemporaryDirectory() as directory:
+        command = [str(sww), "serve", "--bind", "127.0.0.1:0", "--data", f"{directory}/data"]
+        server = subprocess.Popen(command, cwd=directory, stderr=subprocess.PIPE, text=True)
+        try:
+            assert server.stderr
+            url = server.stderr.readline().removeprefix("ready on ").strip()
+            with httpx.Client(base_url=url, trust_env=False) as http, sync_playwright() as playwright:
+                talk(http)
+                browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=SWITCHES)
+                for scheme in ("light", "dark"):
+                    for size in SIZES:
+                        shoot(browser, http, scheme, size)
+                browser.close()
+        finally:
+            server.terminate()
+            server.wait(10)
+
+
+if __name__ == "__main__":
+    main()
