@@ -149,7 +149,7 @@ export class Feed {
   /** @returns whether `message` is news. What lies before the horizon is not: it would leave a gap behind it. */
   #put(message) {
     const known = this.#messages.get(message.id);
-    if (known ? known.seq >= message.seq : message.timestamp < this.#horizon) return false;
+    if (known ? !isLater(message, known) : message.timestamp < this.#horizon) return false;
     this.#messages.set(message.id, message);
     if (message.messageType === "AI" && message.replyTo && !this.answerTo(message.replyTo)) {
       this.#replies.set(message.replyTo, message.id);
@@ -188,6 +188,11 @@ export class Feed {
     );
     if (twin) this.#ownKeys.set(message.id, twin.key);
   }
+}
+
+/** One commit may tell of two states of a message; they come in their order, under one number. */
+function isLater({ seq, botParams }, known) {
+  return seq > known.seq || (seq === known.seq && botParams.status !== known.botParams.status);
 }
 
 function isUnfinished({ messageType, botParams }) {

@@ -4,6 +4,8 @@ import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
 
 from saywhatwant.worker.problems import Kind, problem_response
 
@@ -42,6 +44,23 @@ class OnePiece:
     def close(self) -> None:
         self.flush()
         self.bare.close()
+
+
+ABORT = "saywhatwant.abort"
+"""The extension of a socket's scope that ends its connection at once, whatever waits to be sent."""
+
+
+class AbortableWebSocket(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket, which can be ended though its client reads nothing: ``close`` would wait for that."""
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if not self.handshake_complete:
+            self.scope["extensions"][ABORT] = self.transport.abort  # type: ignore[assignment] # no dict, as it is our own
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self.transport.abort()
 
 
 class BoundedProtocol(HttpToolsProtocol):

@@ -18,6 +18,7 @@ from saywhatwant import events
 from saywhatwant.errors import RequestRefused, TooManyReaders
 from saywhatwant.queue import MessageQueue
 from saywhatwant.worker.access import check_origin
+from saywhatwant.worker.connection import ABORT
 from saywhatwant.worker.endpoint import QueryReader
 from saywhatwant.worker.operations import Live
 from saywhatwant.worker.problems import problem
@@ -26,6 +27,8 @@ MAX_BEHIND_CHARS = 1024 * 1024
 """Of frames that wait for one reader. One that falls behind further is cut, and catches up with its token."""
 MAX_MISSED = 100
 """Missed messages in one frame."""
+CLOSE_SECONDS = 2.0
+"""How long a reader that is cut may take to read so."""
 HEARTBEAT_SECONDS = 25.0
 """How often a frame without events comes: a browser shows pings to nobody."""
 
@@ -58,7 +61,8 @@ class Frame:
 class Reader:
     """One socket's place: the frames that wait for it, and whether it is over."""
 
-    def __init__(self) -> None:
+    def __init__(self, abort: Callable[[], None] = lambda: None) -> None:
+        self._abort = abort
         self._frames: deque[Frame] = deque()
         self._behind = 0
         self._stirred = asyncio.Event()
@@ -69,7 +73,7 @@ class Reader:
     def offer(self, frame: Frame) -> None:
         """One more frame; too many end it."""
         self._behind += len(frame.text)
-        if self._behind > MAX_BEHIND_CHARS:
+        if self._behind > MAX_BEHIND_CHARS and self._behind > len(frame.text):
             self.end(TOO_SLOW)
         elif not self._over:
             self._frames.append(frame)
@@ -82,6 +86,8 @@ class Reader:
             self.close_code = close_code
             self._frames.clear()
             self._stirred.set()
+            if close_code is not None:
+                asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._abort)
 
     async def frames(self) -> AsyncIterator[Frame]:
         """The frames as they come, until it is over."""
@@ -125,7 +131,7 @@ class LiveWall:
         except RequestRefused as error:
             await socket.send_denial_response(problem(error))
             return
-        with self._seat(_address(socket)) as reader, suppress(WebSocketDisconnect):
+        with self._seat(socket) as reader, suppress(WebSocketDisconnect):
             await socket.accept()
             await self._serve(socket, reader, since)
 
@@ -134,8 +140,9 @@ class LiveWall:
             raise TooManyReaders(f"{self._per_address} sockets of one address are open already; poll instead")
 
     @contextmanager
-    def _seat(self, address: str) -> Iterator[Reader]:
-        reader = Reader()
+    def _seat(self, socket: WebSocket) -> Iterator[Reader]:
+        address = _address(socket)
+        reader = Reader(socket.scope.get("extensions", {}).get(ABORT, lambda: None))
         self._addresses[address] += 1
         self._readers[reader] = None
         if self._unsubscribe is None:
@@ -168,10 +175,11 @@ class LiveWall:
         """Send what changed after the commit ``since``; the commit up to which that is everything."""
         page = await self._queue.call(MessageQueue.changes, since)
         self._seq = max(self._seq, page.seq)
-        missed = [(None, events.changed(bytes(wire))) for wire in page.messages]
-        for start in range(0, max(len(missed), 1), MAX_MISSED):
-            more = start + MAX_MISSED < len(missed)
-            await socket.send_text(Frame(since if more else page.seq, missed[start : start + MAX_MISSED], more=more).text)
+        for start in range(0, max(len(page.messages), 1), MAX_MISSED):
+            end = start + MAX_MISSED
+            more = end < len(page.messages)
+            missed = [(None, events.changed(bytes(wire))) for wire in page.messages[start:end]]
+            await socket.send_text(Frame(since if more else page.seq, missed, more=more).text)
         return page.seq
 
     def _on_event(self, event: bytes) -> None:
@@ -189,7 +197,7 @@ class LiveWall:
             reader.offer(frame)
 
     def _beat(self) -> None:
-        if self._seq:
+        if self._seq and not self._changes:
             frame = Frame(self._seq, [])
             for reader in self._readers:
                 reader.offer(frame)

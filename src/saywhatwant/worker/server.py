@@ -17,7 +17,7 @@ import uvicorn
 
 from saywhatwant.settings import Settings
 from saywhatwant.worker.app import Worker
-from saywhatwant.worker.connection import BoundedProtocol
+from saywhatwant.worker.connection import AbortableWebSocket, BoundedProtocol
 
 KEEP_ALIVE_SECONDS = 65
 """Longer than the minute that proxies keep idle connections, so that they and not we close them."""
@@ -48,7 +48,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 worker.app,
                 http=partial(BoundedProtocol, max_connections=settings.max_connections),  # type: ignore[arg-type]
-                ws="websockets-sansio",
+                ws=AbortableWebSocket,
                 ws_max_size=MAX_SAID_BYTES,
                 ws_ping_interval=PING_SECONDS,
                 ws_ping_timeout=PING_SECONDS,

@@ -1,0 +1,220 @@
+"""Readers of the WebSocket feed: one socket, what it makes of the wall, and readers that come and go as they like."""
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from random import Random
+from types import TracebackType
+from typing import Self
+
+import httpx
+from calls import Json
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.sync.client import ClientConnection, connect
+
+from servers import DEADLINE_SECONDS, Server
+
+MAX_MISSED = 100
+"""Messages that one frame of what was missed may have."""
+HANDSHAKE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Version": "13",
+}
+
+
+class Picture:
+    """A wall as a reader puts it together from frames, and the token to come back with.
+
+    Fails on a frame that goes back, on anything from before the token, and on anything told twice on one socket. A call may
+    change a message twice (a lease ends, and the next begins): both states are of one commit, in one frame, the last one last.
+    """
+
+    def __init__(self) -> None:
+        self.token = 0
+        self.messages: dict[str, Json] = {}
+        self.told: dict[tuple[str, int], Json] = {}
+        """All that was ever told, by message and commit: the last state that the commit left."""
+        self.tokens: list[int] = []
+        """Those of this socket."""
+        self._since = 0
+        self._once: set[tuple[str, int]] = set()
+
+    def reconnect(self) -> None:
+        """The frames that follow are another socket's."""
+        self._since, self._once, self.tokens = self.token, set(), []
+
+    def take(self, frame: Json) -> None:
+        assert frame["seq"] >= self.token, f"the token went from {self.token} back to {frame['seq']}"
+        self.token = frame["seq"]
+        self.tokens.append(self.token)
+        changes = [event["message"] for event in frame["events"] if event["type"] == "message"]
+        assert "more" not in frame or (frame["more"] is True and 0 < len(changes) <= MAX_MISSED)
+        last = {(message["id"], message["seq"]): message for message in changes}
+        for key, message in last.items():
+            assert message["seq"] > self._since, f"{key} is from before the token {self._since}"
+            assert message["seq"] <= self.token or "more" in frame, f"{key} came with the token {self.token}"
+            assert key not in self._once, f"{key} was told twice"
+            self._once.add(key)
+            assert self.told.setdefault(key, message) == message, f"{key} was something else before"
+            assert message["seq"] >= self.messages.get(message["id"], message)["seq"], f"{key} is older than what was told"
+            self.messages[message["id"]] = message
+
+
+class Feed:
+    """One socket. A context manager; it reads only when asked to."""
+
+    def __init__(self, server: Server, since: int | None = None) -> None:
+        self.picture = Picture()
+        self.events: list[Json] = []
+        self.frames: list[Json] = []
+        if since:
+            self.picture.token = since
+        self.picture.reconnect()
+        self._connection = connect_to(server.url, since)
+
+    def __enter__(self) -> Self:
+        self.socket = self._connection.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._connection.__exit__(kind, error, trace)
+
+    def frame(self) -> Json:
+        """The next one."""
+        frame: Json = json.loads(self.socket.recv(DEADLINE_SECONDS))
+        self.picture.take(frame)
+        self.frames.append(frame)
+        self.events += frame["events"]
+        return frame
+
+    def missed(self) -> list[Json]:
+        """The messages of all frames up to the one that ends what was missed."""
+        messages: list[Json] = []
+        while True:
+            frame = self.frame()
+            messages += [event["message"] for event in frame["events"]]
+            if "more" not in frame:
+                return messages
+
+    def until(self, found: Callable[[Json], bool]) -> Json:
+        """The first event, from now on, that ``found`` holds for."""
+        while True:
+            for event in self.frame()["events"]:
+                if found(event):
+                    found_event: Json = event
+                    return found_event
+
+    def until_message(self, message_id: str, **params: object) -> Json:
+        """The first state of a message from now on that has these ``botParams``."""
+
+        def found(event: Json) -> bool:
+            message = event.get("message")
+            return message is not None and message["id"] == message_id and params.items() <= message["botParams"].items()
+
+        message: Json = self.until(found)["message"]
+        return message
+
+    def until_token(self, token: int) -> None:
+        """Return once everything up to this commit has been told."""
+        while self.picture.token < token:
+            self.frame()
+
+    def close_code(self) -> int | None:
+        """Read on until the server closes."""
+        try:
+            while True:
+                self.frame()
+        except ConnectionClosed as closed:
+            return closed.rcvd.code if closed.rcvd else None
+
+
+class RestlessReader(threading.Thread):
+    """Reads, cuts at random, and comes back with its token; also when the server dies and comes back.
+
+    A context manager; ``until_token`` lets it go once it has everything up to there.
+    """
+
+    def __init__(self, url: str, number: int) -> None:
+        super().__init__(name=f"reader-{number}", daemon=True)
+        self.picture = Picture()
+        self.sockets = 0
+        self.broken: BaseException | None = None
+        self._url = url
+        self._random = Random(number)
+        self._last: int | None = None
+        self._home = threading.Event()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._home.set()
+        self.join(DEADLINE_SECONDS)
+
+    def until_token(self, token: int) -> None:
+        """Return once it has told everything up to this commit; raises what went wrong in it."""
+        self._last = token
+        self.join(DEADLINE_SECONDS)
+        if self.broken is not None:
+            raise self.broken
+        assert not self.is_alive(), f"{self.name} has come to {self.picture.token}, not to {token}"
+
+    def run(self) -> None:
+        try:
+            while not (self._home.is_set() or self._done()):
+                self._read_for_a_while()
+        except BaseException as error:  # noqa: BLE001 - until_token raises it
+            self.broken = error
+
+    def _done(self) -> bool:
+        return self._last is not None and self.picture.token >= self._last
+
+    def _read_for_a_while(self) -> None:
+        try:
+            with connect_to(self._url, self.picture.token) as feed:
+                self.sockets += 1
+                self.picture.reconnect()
+                for _ in range(self._random.choice([1, 2, 3, 20])):
+                    self.picture.take(json.loads(feed.recv(0.2)))
+        except (OSError, TimeoutError, ConnectionClosed, InvalidHandshake):
+            # Nothing new for a while, or the server has died; it comes back to the same port.
+            self._home.wait(0.01)
+
+
+@contextmanager
+def connect_to(url: str, since: int | None = None) -> Iterator[ClientConnection]:
+    """A socket that has shaken hands."""
+    query = "" if since is None else f"?since={since}"
+    with connect(f"ws{url.removeprefix('http')}/api/ws{query}", proxy=None, compression=None, max_size=None) as connection:
+        yield connection
+
+
+def shake_hands(server: Server, query: str = "", **headers: str) -> httpx.Response:
+    """The answer to a handshake; one that is let in has gone again when this returns."""
+    with server.http.stream("GET", f"/api/ws{query}", headers=HANDSHAKE | headers) as response:
+        if response.status_code != 101:
+            response.read()
+        return response
+
+
+class DeafReader:
+    """A socket that shakes hands and then never reads, nor goes. A context manager."""
+
+    def __init__(self, server: Server) -> None:
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        url = server.http.base_url
+        self._socket.connect((url.host, url.port))
+        headers = "".join(f"{name}: {value}\r\n" for name, value in HANDSHAKE.items())
+        self._socket.sendall(f"GET /api/ws HTTP/1.1\r\nHost: {url.host}:{url.port}\r\n{headers}\r\n".encode())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._socket.close()
