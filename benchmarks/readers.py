@@ -13,7 +13,7 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 
 import httpx
@@ -26,6 +26,7 @@ from benchmarks.running import Running
 MESSAGES = 20
 IDLE_SECONDS = 30
 SETTLE_SECONDS = 1.0
+PAUSE_SECONDS = 0.1
 BODY = {"text": "x" * 300, "username": "Bench", "color": "169080199"}
 
 
@@ -79,8 +80,31 @@ class Crowd:
             self.told.set()
 
 
-async def measure(server: Running, readers: int, console: Console) -> None:
-    """Add readers, let them idle, then post to them."""
+class Told(NamedTuple):
+    """What so many readers cost, and how soon all of them had a message, in milliseconds."""
+
+    readers: int
+    megabytes: float
+    idle_share_of_a_core: float
+    median_ms: float
+    worst_ms: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.readers:,} readers: {self.megabytes:.1f} MB, idle {self.idle_share_of_a_core:.2%} of a core; "
+            f"post to seen by all: median {self.median_ms:.1f} ms, worst {self.worst_ms:.1f} ms"
+        )
+
+
+def crowd(readers: int) -> Told:
+    """Start a server, add readers, let them idle, then post to them."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as directory, Product().start(Path(directory)) as server:
+        return uvloop.run(_measured(server, readers))
+
+
+async def _measured(server: Running, readers: int) -> Told:
     async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
         (await client.get("/healthz")).raise_for_status()
         before = server.resident_bytes
@@ -89,30 +113,26 @@ async def measure(server: Running, readers: int, console: Console) -> None:
         cpu, began = server.cpu_seconds, time.monotonic()
         await asyncio.sleep(IDLE_SECONDS)
         idle = (server.cpu_seconds - cpu) / (time.monotonic() - began)
-        times = []
-        for _ in range(MESSAGES):
-            crowd.expect()
-            began = time.perf_counter()
-            (await client.post("/api/comments", json=BODY)).raise_for_status()
-            await asyncio.wait_for(crowd.told.wait(), 10)
-            times.append((time.perf_counter() - began) * 1_000)
-            await asyncio.sleep(0.1)
-        console.print(
-            f"{readers} readers: {memory / 1e6:.1f} MB ({memory / readers / 1e3:.1f} kB each), idle {idle:.2%} of a core; "
-            f"post to seen by all: median {statistics.median(times):.1f} ms, worst {max(times):.1f} ms"
-        )
+        times = [await _told(client, crowd) for _ in range(MESSAGES)]
+    return Told(readers, memory / 1e6, idle, statistics.median(times), max(times))
+
+
+async def _told(client: httpx.AsyncClient, crowd: Crowd) -> float:
+    crowd.expect()
+    began = time.perf_counter()
+    (await client.post("/api/comments", json=BODY)).raise_for_status()
+    await asyncio.wait_for(crowd.told.wait(), 10)
+    took = (time.perf_counter() - began) * 1_000
+    await asyncio.sleep(PAUSE_SECONDS)
+    return took
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--readers", type=int, nargs="+", default=[100, 1_000])
-    arguments = parser.parse_args()
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    for readers in arguments.readers:
-        with tempfile.TemporaryDirectory(dir=Path.cwd()) as directory, Product().start(Path(directory)) as server:
-            uvloop.run(measure(server, readers, Console(highlight=False)))
+    for readers in parser.parse_args().readers:
+        Console(highlight=False).print(str(crowd(readers)))
 
 
 if __name__ == "__main__":

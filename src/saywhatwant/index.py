@@ -5,7 +5,7 @@ No operation here grows with the backlog beyond the logarithm of sorted lists
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from heapq import merge
 from itertools import islice, takewhile
 from typing import NamedTuple
@@ -171,10 +171,10 @@ class Index:
         """Up to ``limit`` failed messages, the newest first."""
         return [self._at(timestamp) for timestamp in islice(reversed(self._failed), limit)]
 
-    def between(self, since: int, before: int | None, *, newest_first: bool) -> Iterator[bytes]:
-        """The bytes of every message younger than ``since`` and, where that is given, older than ``before``."""
-        for at in self._timeline.irange(since, before, inclusive=(False, False), reverse=newest_first):
-            yield self._entries[self._timeline[at]].wire
+    def between(self, since: int, before: int | None, limit: int | None, *, newest_first: bool) -> list[bytes]:
+        """The bytes of up to ``limit`` messages younger than ``since`` and, where that is given, older than ``before``."""
+        times = self._timeline.irange(since, before, inclusive=(False, False), reverse=newest_first)
+        return [self._entries[self._timeline[at]].wire for at in islice(times, limit)]
 
     def changed_after(self, seq: int) -> list[bytes]:
         """The bytes of every message that a commit after ``seq`` has changed, in the order of these changes."""

@@ -9,13 +9,14 @@ A message is a small state machine, and each arrow below is one method:
                 └────────────────────────retry─────────────────────────┘
 
 Every change makes a new ``Message`` and goes through ``_save``: stored, indexed, published, all in the commit of its call.
-Nothing else is kept in memory, so an object rebuilt from storage is the same as the one that was lost.
+Nothing is kept in memory that could not be read again, so an object rebuilt from storage is the same as the one that was lost.
 """
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
-from msgspec import Raw, Struct
+from msgspec import Raw
 from msgspec.structs import replace
 
 from durable_objects import Context, DurableObject, Storage
@@ -26,6 +27,7 @@ from saywhatwant.errors import BacklogFull, NotTheHolder, UnknownMessage, WrongS
 from saywhatwant.index import Index
 from saywhatwant.keys import IdempotencyKeys
 from saywhatwant.message import ID_ALPHABET, ID_LENGTH, MAX_USERNAME, BotParams, Message, NewMessage, Status, decode, encode
+from saywhatwant.pages import Page, Pages
 from saywhatwant.policy import Policy
 
 MAX_DUE_PER_CALL = 100
@@ -35,13 +37,6 @@ MAX_PRUNED_AT_ONCE = 3
 than a call may."""
 MAX_STATS_ENTITIES = 50
 """Entities that the figures name; anybody may invent entities, so their number is bounded here."""
-
-
-class Page(Struct, frozen=True):
-    """Messages as they are on the wire, and the commit they were read at."""
-
-    seq: int
-    messages: list[Raw]
 
 
 def _stored(storage: Storage) -> Iterator[tuple[Message, bytes]]:
@@ -86,6 +81,7 @@ class MessageQueue(DurableObject):
         super().__init__(ctx)
         self._policy = policy or Policy()
         self._index = Index()
+        self._pages = Pages()
         self._keys = IdempotencyKeys(ctx.storage)
         self._circuits = Circuits(ctx.storage)
         for message, wire in sorted(_stored(ctx.storage), key=lambda stored: stored[0].seq):
@@ -117,12 +113,8 @@ class MessageQueue(DurableObject):
         """The messages younger than ``since``, older than ``before``; with ``limit`` the first in the order asked for (P5)."""
         if since >= self._index.last_timestamp:
             return Page(self.ctx.seq, [])
-        messages: list[Raw] = []
-        for wire in self._index.between(since, before, newest_first=newest_first):
-            if len(messages) == limit:
-                break
-            messages.append(Raw(wire))
-        return Page(self.ctx.seq, messages)
+        read = partial(self._index.between, since, before, limit, newest_first=newest_first)
+        return self._pages.get((since, before, limit, newest_first), self.ctx.seq, read)
 
     def changes(self, since: int) -> Page:
         """The messages as they stand that commits after ``since`` have changed, the last change last.
@@ -130,7 +122,7 @@ class MessageQueue(DurableObject):
         A ``since`` that is yet to come is from other data, and all of this is news to whoever has it.
         """
         since = since if since <= self.ctx.seq else 0
-        return Page(self.ctx.seq, [Raw(wire) for wire in self._index.changed_after(since)])
+        return Page(self.ctx.seq, self._index.changed_after(since))
 
     # -- The work
 

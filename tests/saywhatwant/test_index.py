@@ -73,8 +73,8 @@ def check(index: Index, naive: Naive, limit: int, now: int, entities: list[str |
     later = [
         encode(message) for message in naive.having("pending", "processing", "complete", "failed") if message.timestamp > now
     ]
-    assert list(index.between(now, None, newest_first=False)) == later
-    assert list(index.between(now, None, newest_first=True)) == later[::-1]
+    assert list(index.between(now, None, None, newest_first=False)) == later
+    assert list(index.between(now, None, limit, newest_first=True)) == later[::-1][:limit]
     names = {message.bot_params.entity or "" for message in naive.all.values()}
     assert index.depths(100) == {
         entity: Counter(m.bot_params.status for m in naive.all.values() if (m.bot_params.entity or "") == entity)

@@ -14,8 +14,9 @@ from durable_objects import CommitFailed, Refusal, SimulatedRuntime
 from durable_objects.simulated import Crashed, Task
 from saywhatwant.calls import Reply
 from saywhatwant.message import Message, NewMessage, decode
+from saywhatwant.pages import Page
 from saywhatwant.policy import Policy
-from saywhatwant.queue import MessageQueue, Page
+from saywhatwant.queue import MessageQueue
 
 Judge = Callable[[Moment, Any], None]
 

@@ -21,9 +21,9 @@ def finish(wall: Wall, count: int) -> list[str]:
 
 def everything(wall: Wall) -> dict[str, Any]:
     return {
-        "newest first": wall.call(MessageQueue.read),
-        "oldest first": wall.call(MessageQueue.read, newest_first=False),
-        "page": wall.call(MessageQueue.read, wall.messages()[-2].timestamp, 10, newest_first=False),
+        "newest first": wall.call(MessageQueue.read).body,
+        "oldest first": wall.call(MessageQueue.read, newest_first=False).body,
+        "page": wall.call(MessageQueue.read, wall.messages()[-2].timestamp, 10, newest_first=False).body,
         "pending": wall.call(MessageQueue.pending, 10_000),
         "to joy": wall.call(MessageQueue.pending, 10_000, "joy"),
         "held": wall.call(MessageQueue.held, 10_000),

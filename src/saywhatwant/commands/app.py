@@ -9,7 +9,7 @@ import typer
 
 from durable_objects import DurableObjectError
 from saywhatwant.client import ServerRefused, ServerUnavailable
-from saywhatwant.commands import bot, post, queue, serve, stress, tail, up
+from saywhatwant.commands import bench, bot, post, queue, serve, stress, tail, up
 from saywhatwant.entities import WrongEntities
 from saywhatwant.models.local import LocalModelFailed, LocalModelMissing
 from saywhatwant.settings import WrongSettings
@@ -33,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (up.up, serve.serve, bot.bot, post.post, tail.tail, queue.queue, stress.stress):
+for command in (up.up, serve.serve, bot.bot, post.post, tail.tail, queue.queue, stress.stress, bench.bench):
     app.command()(command)
 
 

@@ -178,7 +178,7 @@ class LiveWall:
         for start in range(0, max(len(page.messages), 1), MAX_MISSED):
             end = start + MAX_MISSED
             more = end < len(page.messages)
-            missed = [(None, events.changed(bytes(wire))) for wire in page.messages[start:end]]
+            missed = [(None, events.changed(wire)) for wire in page.messages[start:end]]
             await socket.send_text(Frame(since if more else page.seq, missed, more=more).text)
         return page.seq
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from msgspec import Raw
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -93,7 +94,7 @@ class Api:
         # A client or proxy may send a list of ETags and mark them as weak; ours are digits in quotes.
         if b'"%d"' % page.seq in (header(request, b"if-none-match") or b""):
             return Response(status_code=304, headers={"etag": f'"{page.seq}"'})
-        return JSON(page.messages, etag=page.seq)
+        return JSON(Raw(page.body), etag=page.seq)
 
     async def live(self, _: Request) -> Response:
         """GET /api/ws without a handshake; with one it is ``live.LiveWall``'s."""

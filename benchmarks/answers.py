@@ -1,0 +1,62 @@
+"""How long a visitor waits: from the post until the reply is seen on a WebSocket, with a model that takes no time."""
+
+import asyncio
+import json
+import statistics
+import time
+from typing import NamedTuple
+
+import httpx
+from websockets.asyncio.client import ClientConnection, connect
+
+from benchmarks.running import Running
+
+WARM_UP = 20
+
+
+class Wait(NamedTuple):
+    """Milliseconds."""
+
+    p50: float
+    p99: float
+
+
+def post_to_reply(server: Running, messages: int) -> Wait:
+    """Ask one question after another, with one bot and one reader."""
+    return asyncio.run(_ask(server, messages))
+
+
+async def _ask(server: Running, messages: int) -> Wait:
+    async with (
+        httpx.AsyncClient(base_url=server.url, timeout=90) as http,
+        connect(server.url.replace("http", "ws") + "/api/ws", proxy=None, compression=None) as socket,
+    ):
+        bot = asyncio.create_task(_answer(server.url))
+        waits = [await _one(http, socket) for _ in range(messages + WARM_UP)][WARM_UP:]
+        bot.cancel()
+    percentiles = statistics.quantiles(waits, n=100)
+    return Wait(percentiles[49], percentiles[98])
+
+
+async def _one(http: httpx.AsyncClient, socket: ClientConnection) -> float:
+    began = time.perf_counter()
+    body = {"text": "Why is space black?", "username": "Bench", "color": "169080199"}
+    posted = (await http.post("/api/comments", json=body)).raise_for_status().json()["id"]
+    while True:
+        for event in json.loads(await socket.recv())["events"]:
+            if event["type"] == "message" and event["message"]["replyTo"] == posted:
+                return (time.perf_counter() - began) * 1_000
+
+
+async def _answer(url: str) -> None:
+    async with httpx.AsyncClient(base_url=url, timeout=90) as http:
+        while True:
+            claim = {"workerId": "bench", "wait": 60}
+            for message in (await http.post("/api/queue/claim", json=claim)).raise_for_status().json()["messages"]:
+                complete = {
+                    "messageId": message["id"],
+                    "workerId": "bench",
+                    "attempt": message["botParams"]["attempt"],
+                    "reply": {"text": "Because.", "username": "Bench"},
+                }
+                (await http.post("/api/queue/complete", json=complete)).raise_for_status()
