@@ -28,6 +28,12 @@ def until(look: Callable[[], T | None], what: str, *, within: float = DEADLINE_S
     return found
 
 
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def environment(**settings: object) -> dict[str, str]:
     """The caller's environment, with these settings and no others: ``lease_seconds=1`` is ``SWW_LEASE_SECONDS=1``."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("SWW_")}

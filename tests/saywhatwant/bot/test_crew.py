@@ -16,7 +16,7 @@ import pytest
 from provider import Provider
 
 from conftest import StartServer
-from servers import SWW, Server, environment, until
+from servers import SWW, Server, cpu_seconds, environment, until
 
 MESSAGES = 500
 
@@ -112,9 +112,9 @@ def test_an_idle_bot_asks_at_most_once_in_a_long_poll_and_takes_next_to_no_time(
     server = start_server()
     with bot(server, tmp_path, "idle") as process:
         until(lambda: "sww_waiting_claims 1.0" in server.http.get("/metrics").text, "the waiting bot")
-        before = _cpu_seconds(process.pid)
+        before = cpu_seconds(process.pid)
         time.sleep(3)
-        assert _cpu_seconds(process.pid) - before < 0.05
+        assert cpu_seconds(process.pid) - before < 0.05
         claims = 'sww_http_requests_total{method="POST",route="/api/queue/claim"'
         assert claims not in server.http.get("/metrics").text, "no claim has returned, so no second one was made"
 
@@ -141,8 +141,3 @@ def _deaf_provider() -> Iterator[str]:
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
-
-
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100
