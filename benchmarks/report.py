@@ -34,7 +34,9 @@ def _median(figures: Sequence[Figure]) -> Figure:
 
 def show(console: Console, figures: dict[str, dict[str, Figure]], ours: str) -> None:
     """A row for each load and contender; the ratio is ours to theirs."""
-    table = Table("load", "contender", "per second", "ours is", "p50 ms", "p99 ms", box=None)
+    table = Table(box=None)
+    for heading in ("load", "contender", "per second", "ours is", "p50 ms", "p99 ms"):
+        table.add_column(heading, no_wrap=True, justify="left" if heading in {"load", "contender"} else "right")
     for load, of_load in figures.items():
         mine = of_load.get(ours)
         for contender, figure in of_load.items():

@@ -7,6 +7,7 @@ back from a busy event loop can cost a whole switch interval each time; so all c
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -44,17 +45,17 @@ _LIST_AFTER = "SELECT key, value FROM entries WHERE object = ? AND key > ? ORDER
 
 _MAX_ROWS = 4_096
 """Rows of one statement; SQLite takes 32,766 parameters at most, and a row has four."""
+_MAX_EXACT_ROWS = 64
+"""Up to so many there is a statement for each number of rows; beyond, for powers of two, so that few need be prepared."""
 
 _Row = tuple[str | None, str | None, bytes | int | None, int | None]
 _Rows = list[_Row]
 _NO_ROW: _Row = (None, None, None, None)
 
 
+@cache
 def _insert(rows: int) -> str:
     return "INSERT INTO changes VALUES " + ",".join(["(?,?,?,?)"] * rows)  # noqa: S608 - parameters only
-
-
-_INSERTS = {1 << n: _insert(1 << n) for n in range(_MAX_ROWS.bit_length())}
 
 
 def _rows(changes: Iterable[Change]) -> list[_Row]:
@@ -144,10 +145,9 @@ class Store:
             raise
 
     def _insert(self, rows: _Rows) -> None:
-        # Sizes are powers of two, filled up with rows that no trigger takes, so that few statements need be prepared.
-        size = 1 << (len(rows) - 1).bit_length()
-        rows += [_NO_ROW] * (size - len(rows))
-        self._writer.execute(_INSERTS[size], tuple(chain.from_iterable(rows)))
+        if len(rows) > _MAX_EXACT_ROWS:
+            rows += [_NO_ROW] * ((1 << (len(rows) - 1).bit_length()) - len(rows))  # no trigger takes these
+        self._writer.execute(_insert(len(rows)), tuple(chain.from_iterable(rows)))
 
     def _connect(self) -> sqlite3.Connection:
         try:

@@ -76,12 +76,21 @@ def create_worker(
             metrics.lease_expiries.inc()
 
     queue.subscribe(count_expiries)
-    router = Router(
-        [WebSocketRoute("/api/ws", live), *_routes(api, metrics), *openapi.routes(), *page.routes()],
-        redirect_slashes=False,
-        default=_nowhere,
-    )
+    router = Paths([WebSocketRoute("/api/ws", live), *_routes(api, metrics), *openapi.routes(), *page.routes()])
     return Worker(_with_cors(router, settings.cors_origins), room)
+
+
+class Paths(Router):
+    """Starlette's router tries one route after the other; here a path without parameters is found at once."""
+
+    def __init__(self, routes: list[BaseRoute]) -> None:
+        super().__init__(routes, redirect_slashes=False, default=_nowhere)
+        self._apps = {route.path: route.app for route in routes if isinstance(route, Route)}
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand over to what stands at the path."""
+        app = self._apps.get(scope["path"]) if scope["type"] == "http" else None
+        await (app or super().app)(scope, receive, send)
 
 
 def _routes(api: Api, metrics: Metrics) -> Iterator[BaseRoute]:

@@ -1,0 +1,53 @@
+"""This product behind Granian instead of uvicorn; run as a program, it is that server."""
+
+import asyncio
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import uvloop
+
+from benchmarks.contenders.product import SETTINGS
+from benchmarks.running import Running, running
+from durable_objects import EmbeddedRuntime
+from saywhatwant.settings import load
+from saywhatwant.worker import create_worker
+from saywhatwant.worker.server import SWITCH_INTERVAL_SECONDS
+
+READY_SECONDS = 0.5
+
+
+class BehindGranian:
+    """The same app and runtime in Granian's embedded server."""
+
+    name = "Say What Want, behind Granian"
+
+    @contextmanager
+    def start(self, directory: Path) -> Iterator[Running]:
+        """See ``contract.Contender``."""
+        with running(sys.executable, "-m", __name__, SWW_DATA=str(directory), **SETTINGS) as server:
+            yield server
+
+
+async def _serve() -> None:
+    from granian.constants import Interfaces  # noqa: PLC0415 - only the server needs them
+    from granian.server.embed import Server  # noqa: PLC0415
+
+    settings = load()
+    runtime = EmbeddedRuntime(settings.data)
+    app = create_worker(runtime, settings, meter=runtime.meter).app
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+    async with runtime:
+        granian = Server(app, port=port, interface=Interfaces.ASGINL, log_enabled=False, backlog=1_024)
+        say_ready = partial(print, f"ready on http://127.0.0.1:{port}", file=sys.stderr, flush=True)
+        asyncio.get_running_loop().call_later(READY_SECONDS, say_ready)
+        await granian.serve()
+
+
+if __name__ == "__main__":
+    uvloop.run(_serve())

@@ -1,0 +1,77 @@
+"""FastAPI on Redis, which syncs every write: what a team would write that knows both."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.contenders.contract import Missing
+from benchmarks.running import START_SECONDS, Running, running
+
+UVICORN = ("-m", "uvicorn", "--loop", "uvloop", "--http", "httptools", "--port", "0", "--no-access-log")
+READY = r"Uvicorn running on (\S+)"
+
+
+class Redis:
+    """One process of uvicorn, one of redis-server."""
+
+    name = "FastAPI + Redis"
+
+    @contextmanager
+    def start(self, directory: Path) -> Iterator[Running]:
+        """See ``contract.Contender``."""
+        if not shutil.which("redis-server"):
+            raise Missing("redis-server is missing: apt-get install redis-server")
+        if not all(map(find_spec, ("fastapi", "redis", "hiredis"))):
+            raise Missing("Python packages are missing: pip install fastapi redis[hiredis]")
+        with TemporaryDirectory() as sockets:  # their paths may have no more than 107 characters
+            address = str(Path(sockets) / "redis")
+            app = (sys.executable, *UVICORN, "benchmarks.contenders.redis_app:app")
+            with _redis(directory, address) as pid, running(*app, ready=READY, REDIS_URL=f"unix://{address}") as server:
+                yield Running(server.url, (*server.pids, pid))
+
+
+@contextmanager
+def _redis(directory: Path, address: str) -> Iterator[int]:
+    settings = {
+        "dir": str(directory.resolve()),
+        "logfile": "redis.log",
+        "port": "0",
+        "unixsocket": address,
+        "appendonly": "yes",
+        "appendfsync": "always",
+        "save": "",  # the log is enough; snapshots beside it would only cost
+    }
+    command = ["redis-server", *(word for name, value in settings.items() for word in (f"--{name}", value))]
+    process = subprocess.Popen(command)
+    try:
+        _wait_for(address, process)
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait(START_SECONDS)
+
+
+def _wait_for(address: str, process: "subprocess.Popen[bytes]") -> None:
+    until = time.monotonic() + START_SECONDS
+    while not _answers(address):
+        if process.poll() is not None or time.monotonic() > until:
+            raise RuntimeError(f"{process.args!r} did not start; its log says why")
+        time.sleep(0.02)
+
+
+def _answers(address: str) -> bool:
+    """Whether it has read its log; until then it answers with an error."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(address)
+        except OSError:
+            return False
+        connection.sendall(b"PING\r\n")
+        return connection.recv(64).startswith(b"+PONG")
