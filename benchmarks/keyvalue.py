@@ -23,7 +23,7 @@ from rich.table import Table
 
 from durable_objects import SimulatedRuntime
 from saywhatwant.calls import MAX_CLAIM
-from saywhatwant.message import NewMessage, decode
+from saywhatwant.message import NewMessage, decode, decode_list
 from saywhatwant.queue import MessageQueue
 
 CACHED_SECONDS = 60.0
@@ -327,7 +327,7 @@ class DurableWall:
         yield self._scene.first_poll(f"reader {number}")
         while True:
             page = self._run(self._queue.call(MessageQueue.read, since))
-            news = [decode(wire) for wire in page.messages]
+            news = decode_list(page.body)
             self.outcome.seen.update(message.id for message in news)
             since = max([since, *(message.timestamp for message in news)])
             yield POLL_SECONDS

@@ -25,6 +25,10 @@ MAX_PAGE = 1_000
 """The largest ``limit`` of a list."""
 MAX_PROVIDER = 200
 """Characters of a provider's address."""
+MAX_CIRCUIT_ENTITIES = 16
+"""Entities that a report of a circuit names."""
+MAX_CIRCUIT_REASON = 200
+"""Characters of a report's reason."""
 MAX_CIRCUIT_SECONDS = 3_600
 """The longest time for which a provider is reported to be left alone."""
 MAX_ERROR = 1_000
@@ -167,9 +171,9 @@ class CircuitReport(Struct, frozen=True, rename="camel"):
 
     worker_id: WorkerId
     provider: Annotated[str, Meta(min_length=1, max_length=MAX_PROVIDER, description="1 to 200 characters")]
-    entities: Annotated[list[Entity], Meta(max_length=MAX_ENTITIES, description="up to 64 entities")]
+    entities: Annotated[list[Entity], Meta(max_length=MAX_CIRCUIT_ENTITIES, description="up to 16 entities")]
     seconds: Annotated[float, Meta(ge=0, le=MAX_CIRCUIT_SECONDS, description="0 to 3600 seconds; 0 when it works again")]
-    reason: Annotated[str, Meta(max_length=MAX_ERROR, description="up to 1,000 characters")]
+    reason: Annotated[str, Meta(max_length=MAX_CIRCUIT_REASON, description="up to 200 characters")]
 
 
 class OpenCircuit(Struct, frozen=True, rename="camel"):

@@ -53,6 +53,7 @@ class Entities:
         self._path = path or Path(str(files("saywhatwant") / "entities.toml"))
         self._instead = {key: value for key, value in (("model", model), ("base_url", base_url)) if value is not None}
         self._stamp: object = None
+        self._told = ""
         self.current: dict[str, Entity] = {}
         self._load()
 
@@ -61,7 +62,9 @@ class Entities:
         try:
             self._load()
         except WrongEntities as error:
-            log.error("the entities stay as they were: %s", error)  # noqa: TRY400 - the sentence says it all
+            if str(error) != self._told:
+                log.error("the entities stay as they were: %s", error)  # noqa: TRY400 - the sentence says it all
+            self._told = str(error)
 
     def _load(self) -> None:
         try:

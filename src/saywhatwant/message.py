@@ -94,6 +94,7 @@ class NewMessage(Struct, frozen=True, kw_only=True, gc=False):
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Message).decode
+decode_list = msgspec.json.Decoder(list[Message]).decode
 
 # Tab and line breaks are text; other control characters could steer a reader's terminal and never are.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")

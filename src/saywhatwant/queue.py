@@ -27,7 +27,7 @@ from saywhatwant.errors import BacklogFull, NotTheHolder, UnknownMessage, WrongS
 from saywhatwant.index import Index
 from saywhatwant.keys import IdempotencyKeys
 from saywhatwant.message import ID_ALPHABET, ID_LENGTH, MAX_USERNAME, BotParams, Message, NewMessage, Status, decode, encode
-from saywhatwant.pages import Page, Pages
+from saywhatwant.pages import Changes, Page, Pages, page_of
 from saywhatwant.policy import Policy
 
 MAX_DUE_PER_CALL = 100
@@ -112,17 +112,17 @@ class MessageQueue(DurableObject):
     def read(self, since: int = 0, limit: int | None = None, *, newest_first: bool = True, before: int | None = None) -> Page:
         """The messages younger than ``since``, older than ``before``; with ``limit`` the first in the order asked for (P5)."""
         if since >= self._index.last_timestamp:
-            return Page(self.ctx.seq, [])
+            return page_of(self.ctx.seq, ())
         read = partial(self._index.between, since, before, limit, newest_first=newest_first)
         return self._pages.get((since, before, limit, newest_first), self.ctx.seq, read)
 
-    def changes(self, since: int) -> Page:
+    def changes(self, since: int) -> Changes:
         """The messages as they stand that commits after ``since`` have changed, the last change last.
 
         A ``since`` that is yet to come is from other data, and all of this is news to whoever has it.
         """
         since = since if since <= self.ctx.seq else 0
-        return Page(self.ctx.seq, self._index.changed_after(since))
+        return Changes(self.ctx.seq, [Raw(wire) for wire in self._index.changed_after(since)])
 
     # -- The work
 

@@ -15,7 +15,7 @@ from durable_objects import Refusal, SimulatedRuntime
 from durable_objects.alarms import Alarms
 from saywhatwant.calls import Completed, Extended, Failed, Posted
 from saywhatwant.errors import BacklogFull, KeyReused, UnknownMessage
-from saywhatwant.message import BotParams, Message, NewMessage, Status, decode
+from saywhatwant.message import BotParams, Message, NewMessage, Status, decode, decode_list
 from saywhatwant.policy import Policy
 from saywhatwant.queue import MessageQueue
 
@@ -390,7 +390,7 @@ class Wall:
         return [decode(wire) for wire in self.call(MessageQueue.claim_next, worker, entities, limit)]
 
     def messages(self) -> list[Message]:
-        return [decode(wire) for wire in self.call(MessageQueue.read, newest_first=False).messages]
+        return decode_list(self.call(MessageQueue.read, newest_first=False).body)
 
     def message(self, message_id: str) -> Message:
         return next(message for message in self.messages() if message.id == message_id)

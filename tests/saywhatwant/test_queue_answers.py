@@ -7,7 +7,7 @@ from queue_model import Wall, answer_to
 
 from saywhatwant.calls import Reply
 from saywhatwant.errors import BacklogFull, KeyReused, NotTheHolder, UnknownMessage, WrongState
-from saywhatwant.message import NewMessage
+from saywhatwant.message import NewMessage, encode
 from saywhatwant.queue import MessageQueue
 
 QUESTION = NewMessage(text="Why?", username="Human", color="169080199", entity="fear")
@@ -117,7 +117,7 @@ def test_p4_a_reply_that_retention_removes_with_its_question_leaves_nothing_behi
     reply = wall.answer(question)
     assert [message.id for message in wall.messages()] == [reply.id]
     assert wall.runtime.disk.list("Queue/wall", "message/", "", 10) == [
-        (f"message/{reply.timestamp:015d}", bytes(wall.call(MessageQueue.read).messages[0]))
+        (f"message/{reply.timestamp:015d}", encode(wall.messages()[0]))
     ]
 
 

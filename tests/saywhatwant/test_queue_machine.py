@@ -13,7 +13,7 @@ from queue_model import Moment, Promises, Ticket
 from durable_objects import CommitFailed, Refusal, SimulatedRuntime
 from durable_objects.simulated import Crashed, Task
 from saywhatwant.calls import Reply
-from saywhatwant.message import Message, NewMessage, decode
+from saywhatwant.message import Message, NewMessage, decode, decode_list
 from saywhatwant.pages import Page
 from saywhatwant.policy import Policy
 from saywhatwant.queue import MessageQueue
@@ -167,12 +167,15 @@ class QueueMachine(RuleBasedStateMachine):
         self.turning = False
         self.page_seqs.append(page.seq)
         assert page.seq <= self.runtime.disk.head(WALL).seq, "P2: a reader saw what a crash could take back"
-        self.paged += [decode(wire) for wire in page.messages]
+        self.paged += decode_list(page.body)
 
     @rule()
     def someone_looks_at_every_list(self) -> None:
         seen: list[Any] = []
-        self.start(self.queue.call(MessageQueue.read, newest_first=False), lambda _, page: seen.append(page.messages))
+        self.start(
+            self.queue.call(MessageQueue.read, newest_first=False),
+            lambda _, page: seen.append(json.decode(page.body, type=list[Raw])),
+        )
         for method in (MessageQueue.pending, MessageQueue.held, MessageQueue.waiting, MessageQueue.failed):
             self.start(self.queue.call(method, 100), lambda _, wires: seen.append(wires))
         self.start(self.queue.call(MessageQueue.stats), lambda _, stats: self.judge_lists(seen, stats))

@@ -11,6 +11,7 @@ from queue_model import Wall
 from durable_objects.limits import MAX_LIST_PAGE
 from saywhatwant.calls import Reply
 from saywhatwant.errors import BacklogFull
+from saywhatwant.message import decode_list
 from saywhatwant.policy import Policy
 from saywhatwant.queue import MAX_PRUNED_AT_ONCE, MessageQueue
 
@@ -107,18 +108,19 @@ def test_p5_paging_skips_nothing_though_the_clock_stands_still_or_steps_back(
         if n == crash_at:
             wall.runtime.crash()
         if n % 3 == 0:
-            page = wall.call(MessageQueue.read, since, limit, newest_first=False).messages
-            seen += [json.decode(wire)["id"] for wire in page]
-            since = json.decode(page[-1])["timestamp"]
-    while (page := wall.call(MessageQueue.read, since, limit, newest_first=False).messages) and len(seen) < len(posted):
-        assert len(page) <= limit
-        seen += [json.decode(wire)["id"] for wire in page]
-        since = json.decode(page[-1])["timestamp"]
+            page = decode_list(wall.call(MessageQueue.read, since, limit, newest_first=False).body)
+            seen += [message.id for message in page]
+            since = page[-1].timestamp
+    while len(seen) < len(posted):
+        page = decode_list(wall.call(MessageQueue.read, since, limit, newest_first=False).body)
+        assert 1 <= len(page) <= limit
+        seen += [message.id for message in page]
+        since = page[-1].timestamp
     assert seen == posted
     stamps = [message.timestamp for message in wall.messages()]
     assert stamps == sorted(set(stamps))
-    newest = wall.call(MessageQueue.read, 0, limit).messages
-    assert [json.decode(wire)["id"] for wire in newest] == posted[::-1][:limit]
+    newest = decode_list(wall.call(MessageQueue.read, 0, limit).body)
+    assert [message.id for message in newest] == posted[::-1][:limit]
 
 
 def test_p5_every_commit_of_the_object_has_a_number_one_more_than_the_last() -> None:
@@ -128,7 +130,7 @@ def test_p5_every_commit_of_the_object_has_a_number_one_more_than_the_last() -> 
         change()
         page = wall.call(MessageQueue.read)
         seqs.append(page.seq)
-        assert max(json.decode(wire)["seq"] for wire in page.messages) == page.seq
+        assert max(message.seq for message in decode_list(page.body)) == page.seq
     wall.runtime.crash()
     assert [*seqs, wall.call(MessageQueue.read).seq] == [0, 1, 2, 3, 4, 4]
 

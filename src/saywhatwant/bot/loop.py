@@ -10,6 +10,8 @@ import structlog
 
 from saywhatwant.bot.writing import Writing
 from saywhatwant.calls import (
+    MAX_CIRCUIT_ENTITIES,
+    MAX_CIRCUIT_REASON,
     MAX_ENTITIES,
     MAX_PAGE,
     MAX_PROVIDER,
@@ -78,10 +80,12 @@ class Bot:
 
     async def once(self) -> bool:
         """Answer one message, if there is one; whether there was."""
-        messages = await self._claim(self._free(), 0)
-        for message in messages:
-            await self._answer(message, self._entity_of(message))
-        return bool(messages)
+        names = self._free()
+        for start in range(0, len(names), MAX_ENTITIES):
+            for message in await self._claim(names[start : start + MAX_ENTITIES], 0):
+                await self._answer(message, self._entity_of(message))
+                return True
+        return False
 
     async def rehearse(self) -> str | None:
         """What would be answered to the most urgent message; nothing is claimed and nothing posted."""
@@ -105,18 +109,12 @@ class Bot:
                 await asyncio.sleep(min(self._next_look() or MAX_PAUSE_SECONDS, MAX_PAUSE_SECONDS))
                 continue
             await asyncio.wait({*self._claims, *self._tasks}, timeout=self._next_look(), return_when=asyncio.FIRST_COMPLETED)
-            for claim in [claim for claim in self._claims if claim.done()]:
-                del self._claims[claim]
-                try:
-                    messages = claim.result()
-                except ServerUnavailable as error:
-                    pause = min(2 * pause + 0.1, MAX_PAUSE_SECONDS)
-                    self._log.warning("waiting for the server", error=str(error), pause=round(pause, 1))
-                    await asyncio.sleep(pause)
-                    continue
+            if trouble := self._take_claimed():
+                pause = min(2 * pause + 0.1, MAX_PAUSE_SECONDS)
+                self._log.warning("waiting for the server", error=str(trouble), pause=round(pause, 1))
+                await asyncio.sleep(pause)
+            else:
                 pause = 0.0
-                for message in messages:
-                    self._begin(message)
 
     def _ask_for_more(self) -> None:
         """Have a claim under way for every entity that has a hand free, and one claim for all when nothing happens.
@@ -125,12 +123,27 @@ class Bot:
         made beside it, and lasts only as long.
         """
         asked = {name for names in self._claims.values() for name in names}
-        if names := [name for name in self._free() if name not in asked]:
+        names = [name for name in self._free() if name not in asked]
+        for start in range(0, len(names), MAX_ENTITIES):
             now = time.monotonic()
-            if not self._claims:
+            if not self._claims or self._lapse_at <= now:
                 self._lapse_at = now + MAX_WAIT_SECONDS
-            claim = asyncio.create_task(self._claim(names, max(self._lapse_at - now, 0)))
-            self._claims[claim] = names
+            some = names[start : start + MAX_ENTITIES]
+            self._claims[asyncio.create_task(self._claim(some, self._lapse_at - now))] = some
+
+    def _take_claimed(self) -> ServerUnavailable | None:
+        """Begin what has been claimed; what kept a claim from being answered, if anything did."""
+        trouble = None
+        for claim in [claim for claim in self._claims if claim.done()]:
+            del self._claims[claim]
+            try:
+                messages = claim.result()
+            except ServerUnavailable as error:
+                trouble = error
+                continue
+            for message in messages:
+                self._begin(message)
+        return trouble
 
     def _begin(self, message: Message) -> None:
         name = self._entity_of(message)
@@ -185,7 +198,7 @@ class Bot:
                     reply=reply,
                 )
                 done = await self._client.complete(complete)
-            log.info("answered", reply=done.id, seconds=writing.seconds, pieces=writing.pieces)
+            log.info("answered", reply=done.id, waited=_waited(message), seconds=writing.seconds, tokens=writing.pieces)
         except (ModelFailed, ServerRefused) as error:
             if isinstance(error, ServerRefused) and error.status in GONE:
                 log.warning("dropped: its lease has passed on", error=str(error))
@@ -235,9 +248,9 @@ class Bot:
         report = CircuitReport(
             worker_id=self._worker_id,
             provider=circuit.provider[:MAX_PROVIDER],
-            entities=names[:MAX_ENTITIES],
+            entities=names[:MAX_CIRCUIT_ENTITIES],
             seconds=circuit.seconds,
-            reason=circuit.reason,
+            reason=circuit.reason[:MAX_CIRCUIT_REASON],
         )
         with suppress(ServerRefused, ServerUnavailable):
             await self._client.report_circuit(report)
@@ -261,3 +274,8 @@ class Bot:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+
+
+def _waited(message: Message) -> float:
+    """Seconds between its post and its claim."""
+    return round(((message.bot_params.claimed_at or 0) - message.timestamp) / 1_000, 2)

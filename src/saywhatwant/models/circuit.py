@@ -49,3 +49,4 @@ class Circuit:
     def worked(self) -> None:
         """An answer came."""
         self._failures = 0
+        self._open_until = 0.0

@@ -37,7 +37,8 @@ START_SECONDS = 60.0
 """It takes half a second on a machine with nothing else to do."""
 STOP_SECONDS = 5.0
 RESTART_SECONDS = 0.5
-"""Pause before one that died is started again."""
+"""Pause before one that died is started again; doubles with each try in vain."""
+MAX_RESTART_SECONDS = 30.0
 
 
 class LocalModelMissing(Exception):
@@ -77,7 +78,7 @@ class LocalServer:
     ) -> None:
         self._leaving.set()
         _stop(self._process)
-        self._keeper.join()
+        self._keeper.join(STOP_SECONDS)
         self._address = None
 
     @property
@@ -88,20 +89,30 @@ class LocalServer:
         return f"{self._address.geturl()}/v1"
 
     def _keep(self) -> None:
-        assert self._address is not None  # noqa: S101 - it has been started
         while True:
             status = self._process.wait()
-            if self._leaving.wait(RESTART_SECONDS):
+            if self._leaving.is_set():
                 return
-            _stop(self._process)  # only its pipes are left of it
             log.warning("the local model has ended with status %d and is started again", status)
+            _stop(self._process)  # only its pipes are left of it
+            if not self._started_again():
+                return
+
+    def _started_again(self) -> bool:
+        """Try until it runs; False when there is no need any more."""
+        assert self._address is not None  # noqa: S101 - it has been started
+        pause = RESTART_SECONDS
+        while not self._leaving.wait(pause):
             try:
                 self._process, _ = _start(self._address.port or 0)
-            except LocalModelFailed as error:
-                log.error("%s", error)  # noqa: TRY400 - the sentence says it all
+            except (LocalModelFailed, LocalModelMissing, OSError) as error:
+                pause = min(2 * pause, MAX_RESTART_SECONDS)
+                log.error("%s; next try in %.0f s", error, pause)  # noqa: TRY400 - the sentence says it all
                 continue
             if self._leaving.is_set():
                 _stop(self._process)
+            return True
+        return False
 
 
 def _start(port: int) -> tuple[Popen[bytes], SplitResult]:

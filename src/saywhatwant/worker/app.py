@@ -76,7 +76,7 @@ def create_worker(
             metrics.lease_expiries.inc()
 
     queue.subscribe(count_expiries)
-    router = Paths([WebSocketRoute("/api/ws", live), *_routes(api, metrics), *openapi.routes(), *page.routes()])
+    router = Paths([WebSocketRoute("/api/ws", live), *_routes(api, metrics), openapi.assets()])
     return Worker(_with_cors(router, settings.cors_origins), room)
 
 
@@ -100,6 +100,10 @@ def _routes(api: Api, metrics: Metrics) -> Iterator[BaseRoute]:
             for operation in operations
         }
         yield Route(path, Endpoint(handlers))
+    for label, files in (("/page", page.handlers()), ("/api/docs", openapi.handlers())):
+        figures = metrics.requests.route(label, "GET")
+        for path, handler in files.items():
+            yield Route(path, Endpoint({"GET": (handler, figures)}))
 
 
 def policy_of(settings: Settings, entities: tuple[str, ...]) -> Policy:

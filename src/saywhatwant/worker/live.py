@@ -1,7 +1,7 @@
 """The wall as it happens, over WebSocket: what a reader missed, then every change after its commit (P2, P5).
 
-A frame is ``{"seq": 7, "events": [...]}``: the events of one or more commits, encoded once for all readers. Its ``seq`` is the
-token to come back with. The first frames carry what was missed, all but the last of them with ``"more": true``.
+A frame is ``{"seq": 7, "events": [...]}``: the events of one or more commits, put together once for all readers. Its ``seq``
+is the token to come back with. The first frames carry what was missed, all but the last of them with ``"more": true``.
 """
 
 import asyncio
@@ -152,7 +152,9 @@ class LiveWall:
             yield reader
         finally:
             del self._readers[reader]
-            self._addresses -= Counter([address])
+            self._addresses[address] -= 1
+            if not self._addresses[address]:
+                del self._addresses[address]
             self.too_slow += reader.close_code == TOO_SLOW
             if not self._readers:
                 self._leave()
@@ -178,7 +180,7 @@ class LiveWall:
         for start in range(0, max(len(page.messages), 1), MAX_MISSED):
             end = start + MAX_MISSED
             more = end < len(page.messages)
-            missed = [(None, events.changed(wire)) for wire in page.messages[start:end]]
+            missed = [(None, events.changed(bytes(wire))) for wire in page.messages[start:end]]
             await socket.send_text(Frame(since if more else page.seq, missed, more=more).text)
         return page.seq
 

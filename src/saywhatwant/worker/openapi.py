@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from saywhatwant.message import Message
+from saywhatwant.worker.endpoint import Handler
 from saywhatwant.worker.operations import OPERATIONS, Operation
 from saywhatwant.worker.problems import Problem
 
@@ -89,8 +90,8 @@ def _operation(operation: Operation, schema_of: dict[str, Any], components: dict
     return described
 
 
-def routes() -> list[BaseRoute]:
-    """The document, and the page with its assets."""
+def handlers() -> dict[str, Handler]:
+    """The document, and the page that shows it."""
     encoded = msgspec.json.encode(document())
     docs = files("saywhatwant.worker") / "docs"
     page, script = (docs / "index.html").read_bytes(), (docs / "docs.js").read_bytes()
@@ -104,12 +105,12 @@ def routes() -> list[BaseRoute]:
     async def serve_script(_: Request) -> Response:
         return Response(script, media_type="text/javascript")
 
-    return [
-        Route("/api/openapi.json", serve_document),
-        Route("/api/docs", serve_page),
-        Route("/api/docs/docs.js", serve_script),
-        Mount("/api/docs/assets", StaticFiles(directory=_assets())),
-    ]
+    return {"/api/openapi.json": serve_document, "/api/docs": serve_page, "/api/docs/docs.js": serve_script}
+
+
+def assets() -> Mount:
+    """What the page is made of."""
+    return Mount("/api/docs/assets", StaticFiles(directory=_assets()))
 
 
 def _assets() -> Path:

@@ -19,22 +19,29 @@ _WORK = (400, 404, 409, 413, 422, 503)
 
 Since = Annotated[int, Meta(ge=0, le=MAX_SINCE, description="milliseconds since 1970: only messages younger than this")]
 Before = Annotated[int, Meta(ge=0, le=MAX_SINCE, description="milliseconds since 1970: only messages older than this")]
+Seq = Annotated[
+    int, Meta(ge=0, le=MAX_SINCE, description="the seq of the last frame or ETag seen: only messages changed since")
+]
 Limit = Annotated[int, Meta(ge=1, le=calls.MAX_PAGE, description="1 to 1,000 messages")]
 
 
-class Read(Struct, frozen=True):
-    """Query of GET /api/comments. Without ``limit`` it gives everything younger than ``since``."""
+class Read(Struct, frozen=True, rename="camel"):
+    """Query of GET /api/comments. Without ``limit`` it gives everything younger than ``since``.
+
+    With ``changedAfter``, which goes alone, it gives what ``GET /api/ws`` would begin with.
+    """
 
     since: Since = 0
     before: Before | None = None
     limit: Limit | None = None
     order: Literal["asc", "desc"] = "desc"
+    changed_after: Seq | None = None
 
 
 class Live(Struct, frozen=True):
     """Query of GET /api/ws."""
 
-    since: Annotated[int, Meta(ge=0, le=MAX_SINCE, description="the seq of the last frame seen; 0 is everything retained")] = 0
+    since: Seq = 0
 
 
 class LiveEvent(Struct, frozen=True, rename="camel", omit_defaults=True):

@@ -8,7 +8,8 @@ from mimetypes import guess_type
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+
+from saywhatwant.worker.endpoint import Handler
 
 PLAIN = b"/page/"
 """Where ``index.html`` says that its assets are; it is served with their hash behind this."""
@@ -27,30 +28,34 @@ class Asset:
         self._plain = content
         self._gzipped = gzip.compress(content, mtime=0)
         kind, _ = guess_type(name)
-        self._headers = {"content-type": f"{kind}; charset=utf-8", "vary": "accept-encoding"} | headers
+        self._etag = f'"{blake2b(content, digest_size=6).hexdigest()}"'
+        self._headers = headers | {
+            "content-type": f"{kind}; charset=utf-8",
+            "x-content-type-options": "nosniff",
+            "vary": "accept-encoding",
+            "etag": self._etag,
+        }
 
     async def serve(self, request: Request) -> Response:
         """The file, compressed for those who take that."""
-        headers = self._headers | {"x-content-type-options": "nosniff"}
+        if self._etag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=self._headers)
         if "gzip" in request.headers.get("accept-encoding", ""):
-            return Response(self._gzipped, headers=headers | {"content-encoding": "gzip"})
-        return Response(self._plain, headers=headers)
+            return Response(self._gzipped, headers=self._headers | {"content-encoding": "gzip"})
+        return Response(self._plain, headers=self._headers)
 
 
-def routes() -> list[BaseRoute]:
+def handlers() -> dict[str, Handler]:
     """The page at ``/``, and its assets under one hash of them all, so that modules find each other by relative names."""
     index, *assets = sorted(_files(), key=lambda file: file.name != "index.html")
     contents = {file.name: file.read_bytes() for file in assets}
     digest = blake2b(repr(contents).encode(), digest_size=6).hexdigest()
     page = index.read_bytes().replace(PLAIN, PLAIN + digest.encode() + b"/")
     page_headers = {"cache-control": "no-cache", "content-security-policy": CONTENT_POLICY, "referrer-policy": "no-referrer"}
-    return [
-        Route("/", Asset(index.name, page, page_headers).serve),
-        *(
-            Route(f"/page/{digest}/{name}", Asset(name, content, {"cache-control": FOREVER}).serve)
-            for name, content in contents.items()
-        ),
-    ]
+    found: dict[str, Handler] = {"/": Asset(index.name, page, page_headers).serve}
+    for name, content in contents.items():
+        found[f"/page/{digest}/{name}"] = Asset(name, content, {"cache-control": FOREVER}).serve
+    return found
 
 
 def _files() -> list[Traversable]:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from msgspec import Raw
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -12,6 +11,7 @@ from saywhatwant import calls
 from saywhatwant.entities import Entities, Entity
 from saywhatwant.errors import InvalidField, NotReady, UpgradeRequired
 from saywhatwant.message import DEFAULT_PRIORITY, NewMessage, clean_text, clean_username
+from saywhatwant.pages import Page, page_of
 from saywhatwant.queue import MessageQueue
 from saywhatwant.worker.access import BotAccess, PostRate
 from saywhatwant.worker.endpoint import JSON, BodyReader, QueryReader, header
@@ -88,13 +88,20 @@ class Api:
     async def read(self, request: Request) -> Response:
         """GET /api/comments."""
         query = self._read.read(request)
-        page = await self._queue.call(
-            MessageQueue.read, query.since, query.limit, newest_first=query.order == "desc", before=query.before
-        )
+        page = await self._page(query)
         # A client or proxy may send a list of ETags and mark them as weak; ours are digits in quotes.
         if b'"%d"' % page.seq in (header(request, b"if-none-match") or b""):
             return Response(status_code=304, headers={"etag": f'"{page.seq}"'})
-        return JSON(Raw(page.body), etag=page.seq)
+        return JSON(page.body, etag=page.seq)
+
+    async def _page(self, query: Read) -> Page:
+        if query.changed_after is not None:
+            changes = await self._queue.call(MessageQueue.changes, query.changed_after)
+            return page_of(changes.seq, map(bytes, changes.messages))
+        newest_first = query.order == "desc"
+        return await self._queue.call(
+            MessageQueue.read, query.since, query.limit, newest_first=newest_first, before=query.before
+        )
 
     async def live(self, _: Request) -> Response:
         """GET /api/ws without a handshake; with one it is ``live.LiveWall``'s."""

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from durable_objects import SimulatedRuntime
 from saywhatwant.bot import Bot
+from saywhatwant.calls import MAX_ENTITIES, Claim
 from saywhatwant.client import WallClient
 from saywhatwant.entities import Entities, Entity
-from saywhatwant.message import BotParams, Color, Message, NewMessage, clean_text, clean_username, decode
+from saywhatwant.message import BotParams, Color, Message, NewMessage, clean_text, clean_username, decode_list
 from saywhatwant.models import MAX_ANSWER, Model, Models, OpenCircuit, Turn
 from saywhatwant.models.chatbot import answer, personality
 from saywhatwant.queue import MessageQueue
@@ -101,13 +102,13 @@ def test_p8_a_bot_for_an_entity_that_is_not_there_is_not_made() -> None:
 class Scene:
     """A bot at work on a simulated wall, in this process. Make it inside a running event loop."""
 
-    def __init__(self, entities: Entities | None = None, model: Model | None = None) -> None:
+    def __init__(self, entities: Entities | None = None, model: Model | None = None, names: Sequence[str] = ("zen",)) -> None:
         self.runtime = SimulatedRuntime()
         worker = create_worker(self.runtime, load(lease_seconds=LEASE_SECONDS))
         self.queue = self.runtime.namespace("MessageQueue", MessageQueue).get("global-queue")
         self.client = WallClient(URL)
         self.client._http = httpx.AsyncClient(transport=httpx.ASGITransport(worker.app), base_url=URL)
-        self.bot = Bot(self.client, "bot", entities or Entities(), model or Models(no_model), names=["zen"])
+        self.bot = Bot(self.client, "bot", entities or Entities(), model or Models(no_model), names=names)
 
     async def post(self, text: str = "Why?", entity: str | None = "zen") -> str:
         message = NewMessage(text=text, username="Human", color="169080199", entity=entity)
@@ -118,7 +119,7 @@ class Scene:
         return found
 
     async def wall(self) -> list[Message]:
-        return [decode(wire) for wire in (await self.queue.call(MessageQueue.read)).messages]
+        return decode_list((await self.queue.call(MessageQueue.read)).body)
 
     async def replies(self, message_id: str) -> list[Message]:
         return [message for message in await self.wall() if message.reply_to == message_id]
@@ -133,11 +134,23 @@ class Scene:
         return await self.until(message_id, lambda params: params.status == "complete")
 
 
-def run(scenario: Callable[[Scene], Awaitable[None]], entities: Entities | None = None, model: Model | None = None) -> None:
+def entities_file(path: Path, *names: str) -> Entities:
+    """A file of entities on a model; written anew, it has changed."""
+    tables = [f'[{name}]\ndisplay_name = "Zen"\ncolor = "070140180"\nmodel = "moody"\n' for name in names]
+    path.write_text("".join(tables) + f"# {time.time_ns()}\n")
+    return Entities(path)
+
+
+def run(
+    scenario: Callable[[Scene], Awaitable[None]],
+    entities: Entities | None = None,
+    model: Model | None = None,
+    names: Sequence[str] = ("zen",),
+) -> None:
     """Run ``scenario`` beside a bot."""
 
     async def bounded() -> None:
-        scene = Scene(entities, model)
+        scene = Scene(entities, model, names)
         at_work = asyncio.create_task(scene.bot.run())
         story = asyncio.ensure_future(scenario(scene))
         try:
@@ -296,20 +309,53 @@ def test_p4_a_bot_whose_file_has_left_it_nobody_to_answer_for_answers_when_it_ha
     monkeypatch.setattr("saywhatwant.bot.loop.MAX_PAUSE_SECONDS", 0.01)
     file = tmp_path / "entities.toml"
 
-    def write(name: str) -> None:
-        file.write_text(f'[{name}]\ndisplay_name = "Zen"\ncolor = "070140180"\nmodel = "moody"\n# {time.time_ns()}\n')
-
     async def scenario(scene: Scene) -> None:
         await scene.until_complete(await scene.post())
-        write("another")
+        entities_file(file, "another")
         lost = await scene.post()
         await scene.until(lost, lambda params: "has no 'zen' any more" in (params.error or ""))
         meanwhile = await scene.post()
         for _ in range(20):
             await asyncio.sleep(0.001)
         assert (await scene.message(meanwhile)).bot_params.attempt == 0
-        write("zen")
+        entities_file(file, "zen")
         await scene.until_complete(meanwhile)
 
-    write("zen")
-    run(scenario, Entities(file), Moody())
+    run(scenario, entities_file(file, "zen"), Moody())
+
+
+def many_entities(directory: Path) -> Entities:
+    """More than one claim may name."""
+    return entities_file(directory / "entities.toml", *(f"entity-{number}" for number in range(MAX_ENTITIES + 1)))
+
+
+def test_p4_a_bot_for_more_entities_than_one_claim_may_name_answers_for_all(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        for name in ("entity-0", f"entity-{MAX_ENTITIES}"):
+            await scene.until_complete(await scene.post(entity=name))
+
+    run(scenario, many_entities(tmp_path), Moody(), names=())
+
+
+def test_a_claim_whose_answer_is_late_does_not_make_the_bot_ask_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other claim, which it has beside that one, is answered in time and made anew."""
+    monkeypatch.setattr("saywhatwant.bot.loop.MAX_WAIT_SECONDS", 0.05)
+    claim_next = WallClient.claim_next
+    waits: list[float] = []
+
+    async def late_once(client: WallClient, claim: Claim) -> list[Message]:
+        waits.append(claim.wait)
+        if len(waits) == 1:
+            await asyncio.sleep(10)
+        return await claim_next(client, claim)
+
+    monkeypatch.setattr(WallClient, "claim_next", late_once)
+
+    async def scenario(_: Scene) -> None:
+        while len(waits) < 5:  # noqa: ASYNC110 - what it waits for has no event
+            await asyncio.sleep(0.01)
+        assert min(waits) > 0
+
+    run(scenario, many_entities(tmp_path), Moody(), names=())

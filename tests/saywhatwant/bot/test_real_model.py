@@ -10,7 +10,7 @@ from durable_objects import EmbeddedRuntime
 from saywhatwant.bot import Bot
 from saywhatwant.client import WallClient
 from saywhatwant.entities import Entities
-from saywhatwant.message import NewMessage, decode
+from saywhatwant.message import NewMessage, decode_list
 from saywhatwant.models.chat import ChatModel
 from saywhatwant.models.local import LocalServer
 from saywhatwant.queue import MessageQueue
@@ -65,7 +65,7 @@ def test_p4_a_real_model_answers_once_and_is_seen_writing(tmp_path: Path) -> Non
                 question = NewMessage(text="Why is space black?", username="Human", color="169080199", entity="zen")
                 posted = await queue.call(MessageQueue.post, question)
                 assert await bot.once()
-            wall = [decode(wire) for wire in (await queue.call(MessageQueue.read)).messages]
+            wall = decode_list((await queue.call(MessageQueue.read)).body)
             (reply,) = [message for message in wall if message.reply_to == posted.id]
             assert len(reply.text) > 10
             assert len(shown) > 1, "it was seen growing"
