@@ -10,6 +10,7 @@ import base64
 import os
 import resource
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -27,6 +28,9 @@ MESSAGES = 20
 IDLE_SECONDS = 30
 SETTLE_SECONDS = 1.0
 PAUSE_SECONDS = 0.1
+MAX_MS = 100
+MAX_MEGABYTES = 60
+MAX_IDLE = 0.02
 BODY = {"text": "x" * 300, "username": "Bench", "color": "169080199"}
 
 
@@ -128,11 +132,15 @@ async def _told(client: httpx.AsyncClient, crowd: Crowd) -> float:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print; exit status 1 when it is beyond what 1,000 readers may cost."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--readers", type=int, nargs="+", default=[100, 1_000])
+    held = True
     for readers in parser.parse_args().readers:
-        Console(highlight=False).print(str(crowd(readers)))
+        told = crowd(readers)
+        Console(highlight=False).print(str(told))
+        held &= told.median_ms <= MAX_MS and told.megabytes <= MAX_MEGABYTES and told.idle_share_of_a_core <= MAX_IDLE
+    sys.exit(not held)
 
 
 if __name__ == "__main__":

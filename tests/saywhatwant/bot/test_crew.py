@@ -113,8 +113,8 @@ def test_an_idle_bot_asks_at_most_once_in_a_long_poll_and_takes_next_to_no_time(
     with bot(server, tmp_path, "idle") as process:
         until(lambda: "sww_waiting_claims 1.0" in server.http.get("/metrics").text, "the waiting bot")
         before = cpu_seconds(process.pid)
-        time.sleep(3)
-        assert cpu_seconds(process.pid) - before < 0.05
+        time.sleep(5)
+        assert cpu_seconds(process.pid) - before < 0.05, "1 % of a core"
         claims = 'sww_http_requests_total{method="POST",route="/api/queue/claim"'
         assert claims not in server.http.get("/metrics").text, "no claim has returned, so no second one was made"
 
