@@ -8,7 +8,8 @@ const LENGTH = 240;
 
 export class Announcer {
   #element;
-  #waiting = [];
+  #messages = [];
+  #sentences = [];
   #timer = 0;
 
   constructor(element) {
@@ -19,30 +20,32 @@ export class Announcer {
     for (const message of messages) {
       const original = nameOfOriginal(message);
       const says = original ? `${message.username} answers ${original}` : `${message.username} says`;
-      this.#waiting.push(`${says}: ${excerpt(message.text, LENGTH)}`);
+      this.#messages.push(`${says}: ${excerpt(message.text, LENGTH)}`);
     }
     this.#soon();
   }
 
   say(sentence) {
-    this.#waiting.push(sentence);
+    this.#sentences.push(sentence);
     this.#soon();
   }
 
   #soon() {
-    if (this.#waiting.length) this.#timer ||= setTimeout(() => this.#speak(), PAUSE_MS);
+    if (this.#messages.length || this.#sentences.length) this.#timer ||= setTimeout(() => this.#speak(), PAUSE_MS);
   }
 
   #speak() {
-    const sentences = this.#waiting.length > MOST ? [`${this.#waiting.length} new messages`] : this.#waiting;
+    const { length } = this.#messages;
+    const messages = length > MOST ? [`${length} new messages`] : this.#messages;
     this.#element.replaceChildren(
-      ...sentences.map((sentence) => {
+      ...[...messages, ...this.#sentences].map((sentence) => {
         const line = document.createElement("p");
         line.textContent = sentence;
         return line;
       }),
     );
-    this.#waiting = [];
+    this.#messages = [];
+    this.#sentences = [];
     this.#timer = 0;
   }
 }

@@ -19,25 +19,23 @@ export const latest = (limit) => list({ limit });
 /** Messages older than `before`, newest first. */
 export const older = (before, limit) => list({ before, limit });
 
-/** Messages younger than `since`, oldest first; `seq` is the commit that the caller knows already. */
-export const newer = (since, limit, seq) => list({ since, limit, order: "asc" }, seq);
+/** Messages as they stand that commits after `token` have changed, the last change last; `seq` is the next token. */
+export const changes = (token) => list({ changedAfter: token }, { "If-None-Match": `"${token}"` });
 
 /** @returns {Promise<{id: string, timestamp: number}>} */
 export async function post({ key, text, username, color, entity }) {
   const body = JSON.stringify({ text, username, color, botParams: { entity: entity || null } });
   const headers = { "Content-Type": "application/json", "Idempotency-Key": key };
-  return (await call("/api/comments", { method: "POST", headers, body })).json();
+  return (await call("/api/comments", { method: "POST", headers, body })).said;
 }
 
 export async function entities() {
-  return (await call("/api/entities")).json();
+  return (await call("/api/entities")).said;
 }
 
-async function list(query, seq = null) {
-  const headers = seq === null ? {} : { "If-None-Match": `"${seq}"` };
-  const response = await call(`/api/comments?${new URLSearchParams(query)}`, { headers, cache: "no-store" });
-  const messages = response.status === 304 ? [] : await response.json();
-  return { messages, seq: sequence(response.headers.get("ETag")) };
+async function list(query, headers = {}) {
+  const { said, etag } = await call(`/api/comments?${new URLSearchParams(query)}`, { headers, cache: "no-store" });
+  return { messages: said ?? [], seq: sequence(etag) };
 }
 
 /** The number in an ETag, which a proxy may have marked as weak. */
@@ -46,24 +44,37 @@ function sequence(etag) {
   return digits && Number(digits[0]);
 }
 
+/** @returns what the wall said, all of it, within the time that it has; nothing where that is known already. */
 async function call(url, options = {}) {
   const giveUp = new AbortController();
   const timer = setTimeout(() => giveUp.abort(), TIMEOUT_MS);
-  let response;
   try {
-    response = await fetch(url, { ...options, signal: giveUp.signal });
-  } catch {
-    throw new CallFailed("the wall can not be reached");
+    return await answer(await fetch(url, { ...options, signal: giveUp.signal }));
+  } catch (error) {
+    throw error instanceof CallFailed ? error : new CallFailed("the wall can not be reached");
   } finally {
     clearTimeout(timer);
   }
-  if (response.ok || response.status === 304) return response;
-  throw await refusal(response);
 }
 
-async function refusal(response) {
-  const { status, headers } = response;
-  const problem = await response.json().catch(() => null);
+async function answer(response) {
+  const { ok, status, headers } = response;
+  const said = parsed(await response.text());
+  if (!ok && status !== 304) throw refusal(response, said);
+  if (ok && said === undefined) throw new CallFailed("something other than the wall answers here");
+  return { said, etag: headers.get("ETag") };
+}
+
+/** Whatever stands between us and the wall may answer with a page of its own. */
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function refusal({ status, headers }, problem) {
   const seconds = Number.parseFloat(headers.get("Retry-After"));
   const retryAfterMs = Number.isFinite(seconds) ? seconds * 1_000 : null;
   return new CallFailed(problem?.detail ?? problem?.title ?? `the wall answered ${status}`, { status, retryAfterMs });

@@ -5,15 +5,16 @@ import { post } from "./api.js";
 import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
 import { Entities } from "./entities.js";
-import { Feed } from "./feed.js";
+import { Feed, KEPT, MOST } from "./feed.js";
 import { Filter } from "./filter.js";
 import { batched } from "./frame.js";
+import { Gesture } from "./gesture.js";
 import { History } from "./history.js";
 import { Identity } from "./identity.js";
 import { List } from "./list.js";
 import { Outbox } from "./outbox.js";
 import { Status } from "./status.js";
-import { concerns, conversation, timeline } from "./timeline.js";
+import { concerns, conversation, failure, timeline } from "./timeline.js";
 import { Unread } from "./unread.js";
 
 const TITLE = document.title;
@@ -26,8 +27,9 @@ const announcer = new Announcer(find("announcer"));
 const draw = batched(show);
 const filter = new Filter(find("filter"), chooseConversation);
 const list = new List(find("wall"), find("rows"), { edit: takeBack, discard }, looked);
+const gesture = new Gesture(find("wall"), looked);
 const history = new History(find("older"), feed, showOlder);
-const outbox = new Outbox({ send: post, changed: outboxChanged, acknowledged, refused });
+const outbox = new Outbox({ send: post, newestKnown, changed: outboxChanged, acknowledged, refused });
 const composer = new Composer(find("composer"), new Identity(find("name"), find("color")), submit);
 const connection = new Connection(feed, feedChanged, connectionChanged);
 const status = new Status(find("connection"), announcer, () => connection.wake());
@@ -36,6 +38,7 @@ let reachable = false;
 
 find("jump").addEventListener("click", jump);
 document.addEventListener("visibilitychange", looked);
+addEventListener("focus", () => outbox.flush());
 outbox.start();
 connection.start();
 entities.load(entitiesKnown);
@@ -51,16 +54,22 @@ function isSeen() {
 
 // -- What happens
 
-function feedChanged(fresh) {
-  if (!loaded) {
-    loaded = true;
-    unread.startWith(feed.rows());
-  }
+function feedChanged({ fresh, failed }) {
+  if (!loaded) firstLoaded();
   const concerning = fresh.filter((message) => concerns(message, filter.entity, feed, entities));
   if (!isSeen()) unread.add(concerning.map((message) => feed.keyOf(message)));
   announcer.messages(concerning, ({ replyTo }) => feed.get(replyTo)?.username);
-  if (isSeen()) feed.trim();
+  for (const { botParams } of failed) announcer.say(`Your message stays without an answer. ${failure(botParams, entities)}`);
+  feed.trim(isSeen() && !filter.entity ? KEPT : MOST);
+  // Nothing is drawn in a hidden tab, but its title counts.
+  if (document.hidden) showUnread();
   draw();
+}
+
+function firstLoaded() {
+  loaded = true;
+  unread.startWith(feed.rows());
+  outbox.flush();
 }
 
 function connectionChanged(state) {
@@ -74,6 +83,10 @@ function entitiesKnown() {
   filter.offer(entities);
   composer.offer(entities, entities.maxText);
   draw();
+}
+
+function newestKnown() {
+  return loaded ? feed.newest() : null;
 }
 
 function outboxChanged() {
@@ -110,6 +123,7 @@ function discard(key) {
 }
 
 function chooseConversation() {
+  gesture.begin();
   composer.address(filter.entity);
   list.toNewest();
   draw();
@@ -129,16 +143,27 @@ function jump() {
 
 function looked() {
   if (loaded && isSeen()) unread.look(feed.newest());
-  if (loaded && list.isNearTop) history.more();
+  if (loaded && list.isNearTop) lookBack();
   history.show();
   showEmpty();
   showUnread();
 }
 
+/** One conversation may be short however much is loaded: there, nothing is loaded that nobody has asked for. */
+function lookBack() {
+  if (!filter.entity) history.more(MOST);
+  else if (gesture.use()) history.more(KEPT);
+}
+
 function showEmpty() {
-  const who = entities.nameOf(filter.entity, "");
   find("empty").hidden = !loaded || !list.isEmpty;
-  find("empty").textContent = who ? `Nobody has spoken with ${who} yet. Begin.` : "The wall is bare. Say the first thing.";
+  find("empty").textContent = emptyWords(entities.nameOf(filter.entity, ""));
+}
+
+function emptyWords(who) {
+  if (!who) return "The wall is bare. Say the first thing.";
+  if (!feed.complete) return `Nobody has spoken with ${who} lately. Scroll up to look further back.`;
+  return `Nobody has spoken with ${who} yet. Begin.`;
 }
 
 function showUnread() {

@@ -2,6 +2,8 @@
 
 const ENOUGH = 4.7;
 const STEP = 0.01;
+/** Colours kept: strangers choose them, and there are 16 million. */
+const MOST = 500;
 const cache = new Map();
 
 /** @returns "#rrggbb" for nine digits. */
@@ -24,15 +26,16 @@ export function randomColor() {
 /** @returns the colour in the same hue, lighter or darker until text in it can be read on `paper` ("#rrggbb"). */
 export function readable(nine, paper) {
   const name = nine + paper;
+  if (cache.size >= MOST && !cache.has(name)) cache.clear();
   if (!cache.has(name)) cache.set(name, corrected(channels(nine), hexChannels(paper)));
   return cache.get(name);
 }
 
 function corrected(ink, paper) {
-  const direction = luminance(paper) > 0.2 ? -STEP : STEP;
+  const [direction, end] = luminance(paper) > 0.2 ? [-STEP, 0] : [STEP, 1];
   const color = toHsl(ink);
   let rgb = ink;
-  while (contrast(rgb, paper) < ENOUGH && color.lightness > 0 && color.lightness < 1) {
+  while (contrast(rgb, paper) < ENOUGH && color.lightness !== end) {
     color.lightness = Math.min(1, Math.max(0, color.lightness + direction));
     rgb = toRgb(color);
   }

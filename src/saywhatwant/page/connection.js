@@ -2,11 +2,11 @@
 
 import * as api from "./api.js";
 import { Backoff, PollSchedule } from "./poll.js";
-import { RENEWED, Socket, TOO_MANY, TOO_SLOW } from "./socket.js";
+import { RENEWED, Socket, TOO_SLOW } from "./socket.js";
 
 const FIRST_PAGE = 50;
-const PAGE = 500;
-const CROWDED_MS = 30_000;
+/** Longer than the pause between two heartbeats. */
+const SUSPICIOUS_MS = 30_000;
 const AT_ONCE = new Set([TOO_SLOW, RENEWED]);
 
 export class Connection {
@@ -15,7 +15,6 @@ export class Connection {
   #showState;
   #socket = null;
   #token = null;
-  #polledSeq = null;
   #live = false;
   #asking = false;
   #askAgain = false;
@@ -24,10 +23,16 @@ export class Connection {
   #schedule = new PollSchedule();
   #askBackoff = new Backoff(1_000, 30_000);
   #socketBackoff = new Backoff(1_000, 60_000);
+  // A quarter less is still half a minute.
+  #refusedBackoff = new Backoff(40_000, 320_000);
+  /** The wall has answered since the last live socket was lost. */
+  #reached = false;
+  /** While the next socket is waited for: the last one was never open, though the wall could be reached. */
+  #refused = false;
   #state = { name: "connecting" };
 
   /**
-   * @param changed called with the messages that are new each time the feed has changed
+   * @param changed called with what `Feed.apply` gives each time the feed has changed
    * @param showState called with `{name, everyMs?, retryAt?}` when the state has changed
    */
   constructor(feed, changed, showState) {
@@ -45,16 +50,22 @@ export class Connection {
 
   /** Somebody looks, or the network is back: do at once what would be done later. */
   wake() {
-    if (this.#live) return;
+    if (this.#live) return this.#doubt();
     this.#schedule.active();
     this.#ask();
-    if (this.#state.name === "polling") this.#openSocket();
+    if (this.#state.name === "polling" && !this.#refused) this.#openSocket();
+  }
+
+  /** Whoever has slept can not tell by their timers whether the socket is alive still. */
+  #doubt() {
+    if (this.#socket.silentMs > SUSPICIOUS_MS) this.#socket.close();
   }
 
   /** The network is another one perhaps, and the socket of before may be dead without knowing. */
   #renew() {
-    if (this.#live) this.#socket.close();
-    else this.wake();
+    if (this.#live) return this.#socket.close();
+    this.#stopSocketTimer();
+    this.wake();
   }
 
   /** Something of ours has happened that the wall will show soon. */
@@ -93,32 +104,30 @@ export class Connection {
   }
 
   async #read() {
-    if (this.#token === null) {
-      const { messages, seq } = await api.latest(FIRST_PAGE);
-      this.#feed.load(messages, messages.length < FIRST_PAGE);
-      this.#token = this.#polledSeq = seq ?? 0;
-      this.#changed([]);
-      return;
-    }
-    let since = this.#feed.pollSince();
-    let page;
-    do {
-      page = await api.newer(since, PAGE, this.#polledSeq);
-      this.#take(page.messages);
-      since = page.messages.at(-1)?.timestamp;
-    } while (page.messages.length === PAGE);
-    this.#polledSeq = page.seq;
+    const token = this.#token;
+    if (token === null) return this.#load();
+    const { messages, seq } = await api.changes(token);
+    this.#take(messages);
+    // A socket may have told of more meanwhile.
+    if (this.#token === token) this.#token = seq ?? token;
+  }
+
+  async #load() {
+    const { messages, seq } = await api.latest(FIRST_PAGE);
+    this.#token = seq ?? 0;
+    this.#changed(this.#feed.load(messages, messages.length < FIRST_PAGE));
   }
 
   #take(messages) {
-    const { fresh, changed } = this.#feed.merge(messages);
-    if (!changed) return;
+    const taken = this.#feed.merge(messages);
+    if (!taken.changed) return;
     this.#schedule.active();
-    this.#changed(fresh);
+    this.#changed(taken);
   }
 
   #asked() {
     this.#askBackoff.reset();
+    this.#reached = true;
     if (this.#live) return;
     const reachedAgain = this.#state.name !== "polling";
     if (this.#state.name === "connecting" && !this.#socket && !this.#socketTimer) return this.#openSocket();
@@ -139,6 +148,7 @@ export class Connection {
 
   #unanswered(error) {
     if (this.#live) return;
+    this.#reached = false;
     this.#stopSocketTimer();
     const waitMs = Math.max(this.#askBackoff.next(), error.retryAfterMs ?? 0);
     this.#become({ name: "offline", retryAt: Date.now() + waitMs });
@@ -151,46 +161,47 @@ export class Connection {
   #openSocket() {
     if (this.#socket || this.#token === null) return;
     this.#stopSocketTimer();
-    this.#socket = new Socket(this.#token, (frame) => this.#receive(frame), (code) => this.#lostSocket(code));
+    const lost = (code, wasOpen) => this.#lostSocket(code, wasOpen);
+    this.#socket = new Socket(this.#token, (frame) => this.#receive(frame), lost);
   }
 
   #receive({ seq, events, more }) {
-    const { fresh } = this.#feed.apply(events);
-    if (events.length) this.#changed(fresh);
+    const taken = this.#feed.apply(events);
+    if (events.length) this.#changed(taken);
     if (more) return;
     this.#token = seq;
     if (this.#live) return;
     this.#live = true;
+    this.#reached = false;
     clearTimeout(this.#askTimer);
     this.#socketBackoff.reset();
+    this.#refusedBackoff.reset();
     this.#become({ name: "live" });
   }
 
-  #lostSocket(code) {
+  #lostSocket(code, wasOpen) {
     this.#socket = null;
     const wasLive = this.#live;
     this.#live = false;
     if (wasLive || this.#state.name === "connecting") {
       this.#become({ name: "connecting" });
-      this.#polledSeq = null;
       this.#schedule.active();
     }
     if (wasLive && AT_ONCE.has(code)) return this.#openSocket();
-    if (this.#state.name !== "offline") this.#retrySocket(code);
+    if (this.#state.name !== "offline") this.#retrySocket(wasOpen);
     if (this.#state.name === "connecting") this.#ask();
   }
 
-  #retrySocket(code) {
-    const waitMs = Math.max(this.#socketBackoff.next(), code === TOO_MANY ? CROWDED_MS : 0);
+  #retrySocket(wasOpen) {
     this.#stopSocketTimer();
-    this.#socketTimer = setTimeout(() => {
-      this.#socketTimer = 0;
-      this.#openSocket();
-    }, waitMs);
+    this.#refused = !wasOpen && this.#reached;
+    const backoff = this.#refused ? this.#refusedBackoff : this.#socketBackoff;
+    this.#socketTimer = setTimeout(() => this.#openSocket(), backoff.next());
   }
 
   #stopSocketTimer() {
     clearTimeout(this.#socketTimer);
     this.#socketTimer = 0;
+    this.#refused = false;
   }
 }

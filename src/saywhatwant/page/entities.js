@@ -15,11 +15,12 @@ export class Entities {
     for (;;) {
       try {
         this.#take(await entities());
-        return known();
+        break;
       } catch {
         await new Promise((resolve) => setTimeout(resolve, backoff.next()));
       }
     }
+    known();
   }
 
   [Symbol.iterator]() {

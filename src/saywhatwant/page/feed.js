@@ -3,10 +3,12 @@
  * have posted ourselves, merged by id into one ordered list.
  */
 
-const KEPT = 2_000;
-const TRIMMED_TO = 1_500;
-const WATCHED = 100;
-const CLOCKS_APART_MS = 5_000;
+/** Messages to keep while nobody reads back. */
+export const KEPT = 2_000;
+/** Messages to keep at all. */
+export const MOST = 4_000;
+/** The part that is left when there were more. */
+const LEFT = 0.75;
 
 export class Feed {
   /** True when there is nothing older on the server. */
@@ -21,15 +23,13 @@ export class Feed {
 
   // -- What comes in
 
-  /** The first page, newest first. */
+  /** The first page, newest first; what comes back is that of `apply`, with nothing in it that calls for attention. */
   load(messages, complete) {
     this.complete = complete;
-    for (const message of messages) {
-      this.#recognize(message, message.timestamp + CLOCKS_APART_MS);
-      this.#put(message);
-    }
+    for (const message of messages) if (this.#put(message)) this.#recognize(message);
     this.#sort();
     if (!complete) this.#horizon = this.oldest();
+    return { fresh: [], failed: [], changed: true };
   }
 
   /** A page of older messages. */
@@ -48,10 +48,10 @@ export class Feed {
 
   /**
    * The events of one pushed frame, in their order.
-   * @returns which messages were not known (ours excepted), and whether any message is different
+   * @returns which messages were not known (ours excepted), which of ours have failed, and whether any message is different
    */
   apply(events) {
-    const taken = { fresh: [], changed: false };
+    const taken = { fresh: [], failed: [], changed: false };
     for (const event of events) {
       if (event.type === "message") this.#take(event.message, taken);
       else if (event.type === "progress") this.#grow(event);
@@ -64,11 +64,13 @@ export class Feed {
   /** @param entries what waits to be posted, in order */
   setOutbox(entries) {
     this.#outbox = entries;
+    // It was not that message after all, or its author is to know that it may be.
+    for (const { key, state } of entries) if (state === "refused") this.#disown(key);
   }
 
   /** Our post is on the wall: it stands in the list at once, until the server tells of it. */
   acknowledge(entry, { id, timestamp }) {
-    for (const [other, key] of this.#ownKeys) if (key === entry.key) this.#ownKeys.delete(other);
+    this.#disown(entry.key);
     this.#ownKeys.set(id, entry.key);
     const { text, username, color, entity } = entry;
     const botParams = { status: "pending", entity: entity || null, attempt: 0, retryAt: null, error: null };
@@ -85,19 +87,16 @@ export class Feed {
     return this.#ownKeys.has(id);
   }
 
+  get size() {
+    return this.#sorted.length;
+  }
+
   oldest() {
     return this.#sorted[0]?.timestamp ?? Infinity;
   }
 
   newest() {
     return this.#sorted.at(-1)?.timestamp ?? 0;
-  }
-
-  /** The `since` of a poll that misses neither new messages nor changes of unfinished ones. */
-  pollSince() {
-    const told = this.#sorted.filter(({ seq }) => seq > 0);
-    const unfinished = told.slice(-WATCHED).find(isUnfinished);
-    return unfinished ? unfinished.timestamp - 1 : (told.at(-1)?.timestamp ?? 0);
   }
 
   /** The AI message that answers the message `id`. */
@@ -123,10 +122,10 @@ export class Feed {
     return this.#ownKeys.get(id) ?? id;
   }
 
-  /** Lets go of the oldest messages when there are very many. */
-  trim() {
-    if (this.#sorted.length <= KEPT) return;
-    for (const { id, replyTo } of this.#sorted.splice(0, this.#sorted.length - TRIMMED_TO)) {
+  /** Lets go of the oldest messages when there are more than `most`. */
+  trim(most) {
+    if (this.size <= most) return;
+    for (const { id, replyTo } of this.#sorted.splice(0, this.size - most * LEFT)) {
       this.#messages.delete(id);
       this.#ownKeys.delete(id);
       this.#growing.delete(id);
@@ -139,11 +138,12 @@ export class Feed {
   // -- Inside
 
   #take(message, taken) {
-    const isNew = !this.#messages.has(message.id);
-    if (isNew) this.#recognize(message, Infinity);
+    const known = this.#messages.get(message.id);
     if (!this.#put(message)) return;
     taken.changed = true;
-    if (isNew && !this.isOwn(message.id)) taken.fresh.push(message);
+    if (!known) this.#recognize(message);
+    if (!known && !this.isOwn(message.id)) taken.fresh.push(message);
+    if (hasFailed(message) && !(known && hasFailed(known)) && this.isOwn(message.id)) taken.failed.push(message);
   }
 
   /** @returns whether `message` is news. What lies before the horizon is not: it would leave a gap behind it. */
@@ -180,13 +180,15 @@ export class Feed {
   }
 
   /** A push may overtake the answer to our post: a message that is just like one we are sending is that one. */
-  #recognize(message, latestCreation) {
-    if (message.messageType !== "human" || this.#ownKeys.has(message.id)) return;
+  #recognize(message) {
+    if (message.messageType !== "human" || this.isOwn(message.id)) return;
     const landed = new Set(this.#ownKeys.values());
-    const twin = this.#outbox.find(
-      (entry) => entry.attempt > 0 && entry.createdAt <= latestCreation && !landed.has(entry.key) && isTwin(entry, message),
-    );
+    const twin = this.#outbox.find((entry) => mayHaveLanded(entry) && !landed.has(entry.key) && isTwin(entry, message));
     if (twin) this.#ownKeys.set(message.id, twin.key);
+  }
+
+  #disown(key) {
+    for (const [id, own] of this.#ownKeys) if (own === key) this.#ownKeys.delete(id);
   }
 }
 
@@ -195,10 +197,17 @@ function isLater({ seq, botParams }, known) {
   return seq > known.seq || (seq === known.seq && botParams.status !== known.botParams.status);
 }
 
-function isUnfinished({ messageType, botParams }) {
-  return messageType === "human" && (botParams.status === "pending" || botParams.status === "processing");
+function hasFailed({ botParams }) {
+  return botParams.status === "failed";
 }
 
-function isTwin(entry, { text, username, color, botParams }) {
-  return entry.text === text && entry.username === username && entry.color === color && (entry.entity || null) === botParams.entity;
+function mayHaveLanded({ attempt, state }) {
+  return attempt > 0 && state !== "refused";
+}
+
+/** Timestamps only ever rise: what is no younger than all we knew when we first sent `entry` was there before it. */
+function isTwin(entry, { timestamp, text, username, color, botParams }) {
+  const isYounger = timestamp > (entry.sentAfter ?? 0);
+  const isSame = entry.text === text && entry.username === username && entry.color === color;
+  return isYounger && isSame && (entry.entity || null) === botParams.entity;
 }

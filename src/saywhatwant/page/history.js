@@ -19,23 +19,25 @@ export class History {
     this.#loaded = loaded;
   }
 
-  /** Loads one page more, unless there is none, or one is on its way. */
-  async more() {
-    if (this.#loading || this.#feed.complete || Date.now() < this.#notBefore) return;
+  /** Loads one page more, unless there is none, or one is on its way, or there would be more than `most` messages. */
+  async more(most) {
+    if (this.#loading || this.#feed.complete || this.#feed.size + PAGE > most || Date.now() < this.#notBefore) return;
     this.#loading = true;
     this.show();
     const before = this.#feed.oldest();
-    try {
-      const { messages } = await older(before, PAGE);
-      const page = messages.filter(({ timestamp }) => timestamp < before);
-      this.#feed.prepend(page, page.length < PAGE);
-      this.#loading = false;
-      this.#loaded();
-    } catch {
-      this.#notBefore = Date.now() + AFTER_TROUBLE_MS;
-      this.#loading = false;
-    }
+    const found = await older(before, PAGE).catch(() => null);
+    this.#loading = false;
+    if (found) this.#take(found.messages, before);
+    else this.#notBefore = Date.now() + AFTER_TROUBLE_MS;
     this.show();
+  }
+
+  #take(messages, before) {
+    // Some were let go meanwhile: what has come would leave a gap.
+    if (this.#feed.oldest() !== before) return;
+    const page = messages.filter(({ timestamp }) => timestamp < before);
+    this.#feed.prepend(page, page.length < PAGE);
+    this.#loaded();
   }
 
   show() {

@@ -53,8 +53,9 @@ export class Row {
     const text = make("div", "text");
     text.dir = "auto";
     const more = button("more", "Show all");
-    const note = make("p", "note");
-    this.#parts = { name, to, addressed, state, time, quote, quotedName, quotedText, text, more, note };
+    const noteWords = make("span");
+    const note = make("p", "note", noteWords);
+    this.#parts = { name, to, addressed, state, time, quote, quotedName, quotedText, text, more, note, noteWords };
     this.element.append(make("header", "", name, addressed, quote, make("span", "when", state, time)), text, more, note);
     this.#listen(quote, more);
   }
@@ -126,19 +127,23 @@ export class Row {
   }
 
   #fillNote() {
-    const { note } = this.#parts;
-    const { key, note: words = "", tone = "", editable } = this.model;
+    const { note, noteWords } = this.#parts;
+    const { note: words = "", tone = "", editable = false } = this.model;
     note.hidden = !words;
     note.dataset.tone = tone;
-    note.replaceChildren(make("span", "", words));
-    if (!editable) return;
-    note.append(this.#actionButton("Edit", () => this.#actions.edit(key)));
-    note.append(this.#actionButton("Discard", () => this.#actions.discard(key)));
+    noteWords.textContent = words;
+    // Buttons stay the same while there are some: one of them may have the focus.
+    const isEditable = note.children.length > 1;
+    if (editable !== isEditable) note.replaceChildren(noteWords, ...(editable ? this.#noteButtons() : []));
+  }
+
+  #noteButtons() {
+    return [this.#actionButton("Edit", "edit"), this.#actionButton("Discard", "discard")];
   }
 
   #actionButton(label, action) {
     const element = button("", label);
-    element.addEventListener("click", action);
+    element.addEventListener("click", () => this.#actions[action](this.model.key));
     return element;
   }
 }

@@ -11,11 +11,13 @@ export function recall(name, fallback = null) {
   }
 }
 
+/** @returns whether it can be recalled now. The page works without; it only forgets when it is closed. */
 export function remember(name, value) {
   try {
     localStorage.setItem(PREFIX + name, JSON.stringify(value));
+    return recall(name) !== null;
   } catch {
-    // The page works without; it only forgets when it is closed.
+    return false;
   }
 }
 

@@ -20,6 +20,11 @@ export function concerns(message, entity, feed, entities) {
   return original?.botParams?.entity === entity || said?.username === entities.nameOf(entity);
 }
 
+/** Why there is no answer, in words. */
+export function failure({ entity, error }, entities) {
+  return `${entities.nameOf(entity, "Nobody")} could not answer: ${error || "no reason was given"}`;
+}
+
 /** Flat models for the list, with a line before each new day and before the first unread row. */
 export function timeline(rows, feed, entities, unreadKey) {
   const models = [];
@@ -115,8 +120,7 @@ function sendingNote(state, attempt, reason) {
 
 function noteOf({ id, botParams }, feed, entities) {
   const { status, entity, retryAt, error } = botParams;
-  const who = entities.nameOf(entity, "Nobody");
-  if (status === "failed") return { note: `${who} could not answer: ${error || "no reason was given"}`, tone: "bad" };
+  if (status === "failed") return { note: failure(botParams, entities), tone: "bad" };
   if (status !== "pending" || feed.answerTo(id)) return {};
   if (retryAt || error) return { note: `${entities.nameOf(entity, "Somebody")} stumbled and will try again${because(error)}`, tone: "calm" };
   return { state: "waiting" };

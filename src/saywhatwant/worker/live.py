@@ -147,7 +147,7 @@ class LiveWall:
         self._readers[reader] = None
         if self._unsubscribe is None:
             self._unsubscribe = self._queue.subscribe(self._on_event)
-            self._beat()
+            self._beat_later()
         try:
             yield reader
         finally:
@@ -199,10 +199,13 @@ class LiveWall:
             reader.offer(frame)
 
     def _beat(self) -> None:
-        if self._seq and not self._changes:
+        if not self._changes:
             frame = Frame(self._seq, [])
             for reader in self._readers:
                 reader.offer(frame)
+        self._beat_later()
+
+    def _beat_later(self) -> None:
         self._heartbeat = asyncio.get_running_loop().call_later(HEARTBEAT_SECONDS, self._beat)
 
     def _leave(self) -> None:

@@ -1,0 +1,204 @@
+"""A browser that visits the wall, and minds everything that a page must never do."""
+
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Protocol
+
+import httpx
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Playwright, Request, WebError, WebSocket, expect
+
+from servers import Server, until
+
+Json = dict[str, Any]
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--renderer-process-limit=2",
+)
+PATIENCE_MS = 10_000
+LOST_NETWORK = ("Failed to load resource: net::", "WebSocket connection to ")
+"""How the browser's console begins to tell of a server that is gone."""
+REFUSED = ("Failed to load resource: the server responded with a status of 4",)
+"""How it tells of a call that was refused."""
+TELL_OF_VIOLATIONS = "addEventListener('securitypolicyviolation', ({ blockedURI }) => console.error('violation', blockedURI));"
+
+MESSAGES = "article.message:is([data-kind=human], [data-kind=AI])"
+PROVISIONAL = "article.message[data-kind=provisional]"
+OUTBOX = "article.message[data-kind=outbox]"
+
+
+def launched(playwright: Playwright) -> Browser:
+    """Debian's Chromium, without a window."""
+    found = shutil.which("chromium")
+    assert found, "these tests drive Chromium: apt install chromium"
+    expect.set_options(timeout=PATIENCE_MS)
+    return playwright.chromium.launch(executable_path=found, args=FLAGS)
+
+
+class Visitor:
+    """Somebody with a browser: tabs that share one storage. To ``leave`` fails when a page has done what none may do."""
+
+    def __init__(self, browser: Browser, server: Server, **options: Any) -> None:
+        self.server = server
+        self.posts: list[Request] = []
+        """The posts that were tried, in order."""
+        self._troubles: list[str] = []
+        self._forgiven: tuple[str, ...] = ()
+        self._homes = (f"{server.url}/", f"{server.url.replace('http', 'ws', 1)}/")
+        self.context = browser.new_context(base_url=server.url, **options)
+        self.context.set_default_timeout(PATIENCE_MS)
+        self.context.add_init_script(TELL_OF_VIOLATIONS)
+        self.context.on("console", self._on_console)
+        self.context.on("weberror", self._on_error)
+        self.context.on("dialog", self._on_dialog)
+        self.context.on("request", self._on_request)
+        self.context.on("page", self._on_page)
+
+    def tab(self) -> Page:
+        """A new tab, with nothing in it."""
+        return self.context.new_page()
+
+    def open(self, *, state: str = "live") -> Page:
+        """A new tab with the wall, connected."""
+        page = self.tab()
+        page.goto("/")
+        expect_state(page, state)
+        return page
+
+    def forgive(self, *beginnings: str) -> None:
+        """The test provokes errors that the console reports with these first words."""
+        self._forgiven += beginnings
+
+    def keys(self) -> list[str]:
+        """The Idempotency-Keys of the posts that were tried, in order."""
+        return [post.headers["idempotency-key"] for post in self.posts]
+
+    def texts(self) -> list[str]:
+        """What was tried to be posted, in order."""
+        return [str((post.post_data_json or {}).get("text")) for post in self.posts]
+
+    def check(self) -> None:
+        """Fail when a page has done what none may do."""
+        assert not [trouble for trouble in self._troubles if not trouble.startswith(self._forgiven)]
+
+    def leave(self) -> None:
+        """Close all tabs, and ``check``."""
+        self.context.close()
+        self.check()
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self._troubles.append(message.text)
+
+    def _on_error(self, error: WebError) -> None:
+        self._troubles.append(f"uncaught: {error.error}")
+
+    def _on_dialog(self, dialog: Dialog) -> None:
+        self._troubles.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def _on_request(self, request: Request) -> None:
+        if not request.url.startswith(self._homes):
+            self._troubles.append(f"request elsewhere: {request.url}")
+        if request.method == "POST":
+            self.posts.append(request)
+
+    def _on_page(self, page: Page) -> None:
+        page.on("websocket", self._on_socket)
+
+    def _on_socket(self, socket: WebSocket) -> None:
+        if not socket.url.startswith(self._homes):
+            self._troubles.append(f"socket elsewhere: {socket.url}")
+
+
+class Visit(Protocol):
+    """Visits a server's wall; options are those of Playwright's contexts."""
+
+    def __call__(self, server: Server, **options: Any) -> Visitor: ...
+
+
+def expect_state(page: Page, state: str) -> None:
+    """Wait until the page is connected like this."""
+    expect(page.locator("#connection")).to_have_attribute("data-state", state)
+
+
+def wake(page: Page) -> None:
+    """Have the page look at once, as when somebody comes back to it."""
+    page.evaluate("dispatchEvent(new Event('focus'))")
+
+
+def write(page: Page, text: str) -> None:
+    """Post ``text`` as somebody at a keyboard does."""
+    page.locator("#text").fill(text)
+    page.locator("#text").press("Enter")
+
+
+def row(page: Page, message_id: str) -> Any:
+    """The row of one message."""
+    return page.locator(f"article.message[data-id='{message_id}']")
+
+
+def shown(page: Page) -> list[list[str]]:
+    """The ids and texts of the messages in the list, from the top."""
+    found: list[list[str]] = page.locator(MESSAGES).evaluate_all(
+        "rows => rows.map((row) => [row.dataset.id, row.querySelector('.text').textContent])"
+    )
+    return found
+
+
+def on_wall(server: Server) -> list[list[str]]:
+    """The ids and texts of the messages that the server has, oldest first."""
+    messages = server.http.get("/api/comments", params={"order": "asc"}).raise_for_status().json()
+    return [[message["id"], message["text"]] for message in messages]
+
+
+def expect_same_wall(page: Page, server: Server) -> None:
+    """Wait until the page shows exactly what the server has."""
+    with suppress(AssertionError):
+        until(lambda: shown(page) == on_wall(server), "the same list", every=0.03)
+    assert shown(page) == on_wall(server)
+
+
+def until_seen(page: Page, look: Callable[[], object], what: str) -> None:
+    """Wait for something that Playwright's events tell of."""
+    until(lambda: page.evaluate("true") and look(), what, every=0.03)
+
+
+def post(server: Server, text: str, **more: object) -> str:
+    """A message of somebody else's; its id."""
+    body = {"text": text, "username": "Somebody", "color": "169080199"} | more
+    return str(_said(server.http.post("/api/comments", json=body))["id"])
+
+
+def post_to(server: Server, entity: str, text: str = "Are you there?") -> str:
+    """A message for ``entity``; its id."""
+    return post(server, text, botParams={"entity": entity})
+
+
+def queue(server: Server, call: str, message_id: str, **more: object) -> Json:
+    """A bot's call for one message."""
+    return _said(server.http.post(f"/api/queue/{call}", json={"messageId": message_id, "workerId": "worker-1"} | more))
+
+
+def claim(server: Server, message_id: str) -> int:
+    """Hold one message; the number of the attempt."""
+    return int(queue(server, "claim", message_id)["message"]["botParams"]["attempt"])
+
+
+def answer(server: Server, message_id: str, text: str, username: str = "Zen") -> str:
+    """Hold and answer one message; the id of the answer."""
+    attempt = claim(server, message_id)
+    return str(queue(server, "complete", message_id, attempt=attempt, reply={"text": text, "username": username})["id"])
+
+
+def _said(response: httpx.Response) -> Json:
+    assert response.is_success, response.text
+    said: Json = response.json()
+    return said

@@ -1,0 +1,156 @@
+"""Posts on their way: kept while the server is away, and on the wall exactly once."""
+
+import pytest
+from page_browser import (
+    LOST_NETWORK,
+    MESSAGES,
+    OUTBOX,
+    Visit,
+    Visitor,
+    expect_same_wall,
+    expect_state,
+    on_wall,
+    post,
+    until_seen,
+    wake,
+    write,
+)
+from playwright.sync_api import APIResponse, Page, Route, expect
+
+from conftest import StartServer
+
+pytest_plugins = ["page_visits"]
+
+
+def test_p7_a_post_written_while_the_server_is_down_waits_and_is_sent_once_it_is_back(
+    start_server: StartServer, visit: Visit
+) -> None:
+    server = start_server()
+    visitor = visit(server)
+    page = open_forgiving(visitor)
+    server.kill()
+
+    write(page, "Is anybody there?")
+    write(page, "Me again.")
+
+    expect(page.locator(OUTBOX)).to_have_count(2)
+    expect(page.locator(f"{OUTBOX}[data-status=waiting]").first).to_contain_text("Is anybody there?")
+    expect_state(page, "offline")
+    server.start()
+    wake(page)
+    expect(page.locator(OUTBOX)).to_have_count(0)
+    expect_same_wall(page, server)
+    assert [text for _, text in on_wall(server)] == ["Is anybody there?", "Me again."]
+    assert len(set(visitor.keys())) == 2
+    assert len(visitor.keys()) > 2
+
+
+def test_p7_a_waiting_post_outlives_its_tab_and_two_later_tabs_post_it_once(start_server: StartServer, visit: Visit) -> None:
+    server = start_server()
+    visitor = visit(server)
+    page = open_forgiving(visitor)
+    server.kill()
+    write(page, "Kept in a drawer")
+    expect(page.locator(f"{OUTBOX}[data-status=waiting]")).to_have_count(1)
+    page.close()
+
+    server.start()
+    tabs = [visitor.tab(), visitor.tab()]
+    for tab in tabs:
+        tab.goto("/", wait_until="commit")
+
+    for tab in tabs:
+        expect(tab.locator(MESSAGES)).to_have_count(1)
+        expect(tab.locator(OUTBOX)).to_have_count(0)
+        expect_same_wall(tab, server)
+    assert [text for _, text in on_wall(server)] == ["Kept in a drawer"]
+    assert len(set(visitor.keys())) == 1
+
+
+@pytest.mark.parametrize("with_server", [False, True], ids=["the line is cut", "the server is killed"])
+def test_p7_a_post_whose_answer_is_lost_is_sent_again_under_its_key_and_is_on_the_wall_once(
+    with_server: bool,  # noqa: FBT001 - it is the parameter
+    start_server: StartServer,
+    visit: Visit,
+) -> None:
+    server = start_server()
+    visitor = visit(server)
+    page = open_forgiving(visitor)
+    lost: list[int] = []
+
+    def lose_first_answer(route: Route) -> None:
+        if route.request.method != "POST" or lost:
+            route.continue_()
+            return
+        lost.append(route.fetch().status)
+        if with_server:
+            server.kill()
+        route.abort()
+        if with_server:
+            server.start()
+
+    page.route("**/api/comments*", lose_first_answer)
+
+    write(page, "Once only")
+
+    expect(page.locator(OUTBOX)).to_have_count(0)
+    expect_state(page, "live")
+    expect_same_wall(page, server)
+    assert lost == [200]
+    assert [text for _, text in on_wall(server)] == ["Once only"]
+    until_seen(page, lambda: len(visitor.keys()) == 2, "the repetition")
+    assert len(set(visitor.keys())) == 1
+    expect_same_wall(page, server)
+
+
+def test_ones_own_post_that_is_pushed_before_it_is_answered_stands_there_once_and_is_not_announced(
+    start_server: StartServer, visit: Visit
+) -> None:
+    server = start_server()
+    visitor = visit(server)
+    page = visitor.open()
+    held: list[Route] = []
+    answers: list[APIResponse] = []
+
+    def hold_answer(route: Route) -> None:
+        answers.append(route.fetch())
+        held.append(route)
+
+    page.route("**/api/comments", hold_answer, times=1)
+
+    write(page, "Mine")
+    expect(page.locator(MESSAGES)).to_have_count(1)
+    expect(page.locator("article.message")).to_have_count(1)
+    expect(page.locator(MESSAGES)).to_have_attribute("data-id", answers[0].json()["id"])
+    page.locator(MESSAGES).evaluate("row => row.marked = true")
+    held[0].fulfill(response=answers[0])
+    post(server, "Somebody else's")
+
+    expect(page.locator("#announcer")).to_have_text("Somebody says: Somebody else's")
+    expect(page.locator("article.message")).to_have_count(2)
+    assert page.locator(MESSAGES).first.evaluate("row => row.marked")
+    assert visitor.texts() == ["Mine"]
+
+
+def test_the_same_words_said_twice_are_two_posts(start_server: StartServer, visit: Visit) -> None:
+    server = start_server()
+    visitor = visit(server)
+    page = open_forgiving(visitor)
+    server.kill()
+    write(page, "Hello?")
+    write(page, "Hello?")
+    expect(page.locator(OUTBOX)).to_have_count(2)
+
+    server.start()
+    wake(page)
+
+    expect(page.locator(MESSAGES)).to_have_count(2)
+    expect(page.locator(OUTBOX)).to_have_count(0)
+    expect_same_wall(page, server)
+    assert len(set(visitor.keys())) == 2
+
+
+def open_forgiving(visitor: Visitor) -> Page:
+    """A tab that is about to lose its server."""
+    visitor.forgive(*LOST_NETWORK)
+    return visitor.open()

@@ -1,0 +1,136 @@
+"""A reply as it is being written: one row, from the first thought to the finished message."""
+
+from page_browser import MESSAGES, PROVISIONAL, Visit, claim, expect_same_wall, expect_state, post, post_to, queue, row, shown
+from playwright.sync_api import expect
+
+from conftest import StartServer
+from servers import Server
+
+pytest_plugins = ["page_visits"]
+
+
+def test_p4_a_reply_grows_in_its_row_which_becomes_the_message(start_server: StartServer, visit: Visit) -> None:
+    server = start_server()
+    page = visit(server).open()
+    asked = post_to(server, "zen")
+    expect(row(page, asked)).to_have_attribute("data-status", "pending")
+
+    attempt = claim(server, asked)
+    provisional = page.locator(PROVISIONAL)
+    expect(row(page, asked)).to_have_attribute("data-status", "processing")
+    expect(provisional).to_contain_text("is thinking")
+    expect(provisional.locator("header > .name")).to_have_text("Zen")
+    provisional.evaluate("row => row.marked = true")
+
+    for words in ("Space", "Space is <b>not", "Space is <b>not</b> black."):
+        queue(server, "progress", asked, attempt=attempt, text=words)
+        expect(provisional.locator(".text")).to_have_text(words)
+
+    reply = queue(server, "complete", asked, attempt=attempt, reply={"text": "It glows.", "username": "Zen"})["id"]
+    expect(row(page, reply).locator(".text")).to_have_text("It glows.")
+    expect(row(page, asked)).to_have_attribute("data-status", "complete")
+    expect(provisional).to_have_count(0)
+    expect(page.locator("article.message")).to_have_count(2)
+    assert row(page, reply).evaluate("row => row.marked")
+    expect_same_wall(page, server)
+
+
+def test_p3_what_an_attempt_that_was_overtaken_has_written_is_not_shown(start_server: StartServer, visit: Visit) -> None:
+    server = start_server(backoff_seconds=0.001)
+    page = visit(server).open()
+    asked = post_to(server, "zen")
+    first = claim(server, asked)
+    queue(server, "progress", asked, attempt=first, text="What the first one wrote, and it is long")
+    expect(page.locator(PROVISIONAL)).to_contain_text("What the first one wrote")
+
+    queue(server, "fail", asked, attempt=first, error="out of breath")
+    expect(page.locator(PROVISIONAL)).to_have_count(0)
+    second = claim_again(server, asked)
+    expect(page.locator(PROVISIONAL)).to_contain_text("is thinking")
+    assert server.http.post("/api/queue/progress", json=progress(asked, first, "Too late, said the first")).status_code == 409
+    queue(server, "progress", asked, attempt=second, workerId="worker-2", text="Second")
+
+    expect(page.locator(PROVISIONAL).locator(".text")).to_have_text("Second")
+    expect(page.locator(PROVISIONAL)).to_have_count(1)
+
+
+def test_p4_a_lease_that_runs_out_takes_the_unfinished_reply_away(start_server: StartServer, visit: Visit) -> None:
+    server = start_server(lease_seconds=1)
+    page = visit(server).open()
+    asked = post_to(server, "zen")
+    queue(server, "progress", asked, attempt=claim(server, asked), text="I was about to")
+    expect(page.locator(PROVISIONAL)).to_contain_text("I was about to")
+
+    expect(page.locator(PROVISIONAL)).to_have_count(0)
+
+    expect(row(page, asked)).to_have_attribute("data-status", "pending")
+    assert shown(page) == [[asked, "Are you there?"]]
+
+
+def test_p4_a_message_that_failed_shows_why(server: Server, visit: Visit) -> None:
+    page = visit(server).open()
+    asked = post_to(server, "rude")
+
+    queue(server, "fail", asked, attempt=claim(server, asked), error="<b>no</b> model & no hope", retry=False)
+
+    expect(row(page, asked)).to_have_attribute("data-status", "failed")
+    expect(row(page, asked).locator(".note")).to_have_text(
+        "Rude could not answer: <b>no</b> model & no hope", use_inner_text=True
+    )
+    expect(page.locator(PROVISIONAL)).to_have_count(0)
+
+    queue(server, "retry", asked)
+    expect(row(page, asked)).to_have_attribute("data-status", "pending")
+    expect(row(page, asked).locator(".note")).not_to_contain_text("could not answer")
+
+
+def test_a_message_that_will_be_tried_again_says_so(start_server: StartServer, visit: Visit) -> None:
+    server = start_server(backoff_seconds=300)
+    page = visit(server).open()
+    asked = post_to(server, "zen")
+
+    queue(server, "fail", asked, attempt=claim(server, asked), error="busy")
+
+    expect(row(page, asked).locator(".note")).to_contain_text("will try again")
+    expect(row(page, asked).locator(".note")).to_contain_text("busy")
+
+
+def test_who_comes_while_a_reply_is_being_written_sees_it_from_the_next_words_on(server: Server, visit: Visit) -> None:
+    asked = post_to(server, "zen", "Slowly, please")
+    attempt = claim(server, asked)
+    queue(server, "progress", asked, attempt=attempt, text="One")
+    page = visit(server).open()
+    expect(page.locator(PROVISIONAL)).to_contain_text("is thinking")
+
+    queue(server, "progress", asked, attempt=attempt, text="One, two")
+
+    expect(page.locator(PROVISIONAL).locator(".text")).to_have_text("One, two")
+    queue(server, "complete", asked, attempt=attempt, reply={"text": "One, two, three", "username": "Zen"})
+    expect(page.locator(PROVISIONAL)).to_have_count(0)
+
+
+def test_a_reply_that_was_not_the_next_message_still_stands_linked_to_its_question(server: Server, visit: Visit) -> None:
+    page = visit(server).open()
+    asked = post_to(server, "zen", "The first question")
+    post(server, "Something in between")
+    reply = queue(server, "complete", asked, attempt=claim(server, asked), reply={"text": "Late", "username": "Zen"})["id"]
+
+    expect(row(page, reply).locator(".quote")).to_contain_text("The first question")
+    row(page, reply).locator(".quote").click()
+
+    expect(row(page, asked)).to_be_focused()
+    expect_state(page, "live")
+    expect(page.locator(MESSAGES).last).to_have_attribute("data-id", reply)
+
+
+def claim_again(server: Server, message_id: str) -> int:
+    """Hold a message that has just backed off."""
+    body = {"workerId": "worker-2", "wait": 10}
+    (message,) = server.http.post("/api/queue/claim", json=body).raise_for_status().json()["messages"]
+    assert message["id"] == message_id
+    return int(message["botParams"]["attempt"])
+
+
+def progress(message_id: str, attempt: int, text: str) -> dict[str, object]:
+    """The body of a call that may be refused."""
+    return {"messageId": message_id, "workerId": "worker-1", "attempt": attempt, "text": text}
