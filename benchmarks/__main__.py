@@ -35,6 +35,8 @@ CONTENDERS: dict[str, Callable[[], Contender]] = {
 USUAL = [name for name in CONTENDERS if name != "granian"]
 OURS = Product().name
 RESULTS = Path("docs/benchmarks")
+WIDTH = 120
+"""Of what is printed, where that is not a terminal."""
 
 
 def main() -> None:
@@ -49,7 +51,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS, help="directory of the results")
     arguments = parser.parse_args()
     rounds, seconds = (1, 2.0) if arguments.quick else (arguments.rounds, arguments.seconds)
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     contenders = [CONTENDERS[name]() for name in arguments.only]
     try:
         results = _compared(contenders, rounds, seconds, console)

@@ -3,9 +3,11 @@
 import os
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import NamedTuple
 
 START_SECONDS = 20.0
@@ -47,19 +49,19 @@ def running(*command: str, ready: str = r"ready on (\S+)", **variables: str) -> 
     It says on standard error that it is ready; ``ready`` is the pattern of that line, with its URL as the first group.
     """
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path.cwd()), **variables}
-    process = subprocess.Popen([*command], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    try:
-        yield Running(_url(process, ready), (process.pid,))
-    finally:
-        process.terminate()
-        process.wait(START_SECONDS)
+    with NamedTemporaryFile() as said:
+        process = subprocess.Popen([*command], env=environment, stdout=subprocess.DEVNULL, stderr=said)
+        try:
+            yield Running(_url(process, Path(said.name), ready), (process.pid,))
+        finally:
+            process.terminate()
+            process.wait(START_SECONDS)
 
 
-def _url(process: "subprocess.Popen[str]", ready: str) -> str:
-    assert process.stderr
-    said = []
-    for line in process.stderr:
-        said.append(line)
-        if found := re.search(ready, line):
-            return found[1]
-    raise RuntimeError(f"{process.args!r} did not start: {''.join(said)}")
+def _url(process: "subprocess.Popen[bytes]", said: Path, ready: str) -> str:
+    until = time.monotonic() + START_SECONDS
+    while not (found := re.search(ready + r".*\n", said.read_text())):
+        if process.poll() is not None or time.monotonic() > until:
+            raise RuntimeError(f"{process.args!r} did not start: {said.read_text()}")
+        time.sleep(0.005)
+    return found[1]

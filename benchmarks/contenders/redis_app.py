@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, cast
 from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 
 from benchmarks.contenders.contract import RETENTION
 
@@ -129,7 +129,8 @@ class Stats(Model):
     pending: int
 
 
-redis = Redis.from_url(os.environ["REDIS_URL"], decode_responses=True)
+# It waits for a free connection; the default pool would refuse the 101st caller.
+redis = Redis.from_pool(BlockingConnectionPool.from_url(os.environ["REDIS_URL"], max_connections=64, decode_responses=True))
 
 
 @asynccontextmanager
