@@ -9,6 +9,8 @@ from typing import NamedTuple
 from benchmarks.contenders.contract import Missing
 
 SCRIPTS = Path(__file__).with_name("wrk")
+MAX_REFUSED = 0.001
+"""Of all answers. Contenders remove the oldest of more than so many messages, though a bot may be at work on it."""
 MILLISECONDS = {"us": 0.001, "ms": 1.0, "s": 1_000.0}
 
 
@@ -30,13 +32,14 @@ class Figure(NamedTuple):
 
 
 def wrk(url: str, load: Load, seconds: float) -> tuple[Figure, str]:
-    """Run one load; every answer must be a success. What wrk and its script printed comes with the figure."""
+    """Run one load; nearly every answer must be a success. What wrk and its script printed comes with the figure."""
     if not shutil.which("wrk"):
         raise Missing("wrk is missing: sudo apt-get install wrk")
     script = () if load.script is None else ("-s", str(SCRIPTS / load.script))
     command = ["wrk", "-t1", f"-c{load.connections}", f"-d{seconds:.0f}s", "--latency", *script, url + load.path]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    if "Non-2xx" in said or "Socket errors" in said:
+    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
+    if "Socket errors" in said or (refused and int(refused[1]) > MAX_REFUSED * _answers(said)):
         raise RuntimeError(said)
     return Figure(_rate(said), _percentile(said, 50), _percentile(said, 99), _answers(said)), said
 
@@ -44,10 +47,8 @@ def wrk(url: str, load: Load, seconds: float) -> tuple[Figure, str]:
 def round_trips(url: str, seconds: float) -> Figure:
     """Posts, claims and completions from 32 connections. The figure counts completions; its latencies are of all requests."""
     figure, said = wrk(url, Load("/", 32, "round_trip.lua"), seconds)
-    done = _found(r"round trips: (\d+) refused: (\d+)", said)
-    assert done[2] == "0", said
-    share = int(done[1]) / figure.answers
-    return figure._replace(per_second=figure.per_second * share, answers=int(done[1]))
+    done = int(_found(r"round trips: (\d+)", said)[1])
+    return figure._replace(per_second=figure.per_second * done / figure.answers, answers=done)
 
 
 def _rate(said: str) -> float:
