@@ -71,7 +71,7 @@ def draw(path: Path, figures: dict[str, dict[str, Figure]], ours: str) -> None:
         values = [figures[load][name].per_second for name in names]
         bars = plot.barh(names, values, color=[OURS if name == ours else THEIRS for name in names])
         plot.bar_label(bars, labels=[f"{value:,.0f}" for value in values], padding=4, color="#6b6459")
-        plot.set_title(f"{load}, per second", loc="left", fontsize=11, color="#6b6459")
+        plot.set_title(load, loc="left", fontsize=10, color="#6b6459")
         plot.set_xlim(0, max(values) * 1.2)
         plot.xaxis.set_visible(False)
         plot.tick_params(length=0, colors="#6b6459")
