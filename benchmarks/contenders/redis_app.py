@@ -6,127 +6,18 @@ import string
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Any, cast
 
 from fastapi import FastAPI, HTTPException
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
-from pydantic.alias_generators import to_camel
 from redis.asyncio import BlockingConnectionPool, Redis
 
 from benchmarks.contenders.contract import RETENTION
+from benchmarks.contenders.fastapi_models import BotParams, Claim, Claimed, Complete, Completed, Message, Post, Posted, Stats
 
 LEASE_MS = 60_000
 ID_ALPHABET = string.ascii_lowercase + string.digits
 KEYS = ("wall", "messages", "timeline", "pending", "leases")
 FUNCTIONS = Path(__file__).with_name("redis_functions.lua")
-
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=5_000)]
-Username = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=32)]
-Color = Annotated[str, StringConstraints(pattern=r"^([01][0-9][0-9]|2[0-4][0-9]|25[0-5]){3}$")]
-Entity = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,64}$")]
-WorkerId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
-
-
-class Model(BaseModel):
-    """Names in JSON are camelCase."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
-
-
-class PostParams(Model):
-    """What a post may say about its work."""
-
-    entity: Entity | None = None
-    priority: Annotated[int, Field(ge=0, le=99)] = 50
-
-
-class Post(Model):
-    """Body of a post."""
-
-    text: Text
-    username: Username
-    color: Color
-    bot_params: PostParams = PostParams()
-
-
-class Posted(Model):
-    """Answer to a post."""
-
-    id: str
-    timestamp: int
-    status: Literal["success"] = "success"
-
-
-class BotParams(Model):
-    """A message as work."""
-
-    status: Literal["pending", "processing", "complete"]
-    priority: int = 50
-    entity: str | None = None
-    claimed_by: str | None = None
-    claimed_at: int | None = None
-    completed_at: int | None = None
-    attempt: int = 0
-
-
-class Message(Model):
-    """A message on the wall."""
-
-    id: str
-    timestamp: int = 0
-    text: str
-    username: str
-    color: str
-    message_type: Literal["human", "AI"] = "human"
-    reply_to: str | None = None
-    bot_params: BotParams
-
-
-class Claim(Model):
-    """Body of a claim."""
-
-    worker_id: WorkerId
-    limit: Annotated[int, Field(ge=1, le=100)] = 1
-
-
-class Claimed(Model):
-    """Answer to a claim."""
-
-    success: Literal[True] = True
-    messages: list[Message]
-
-
-class Reply(Model):
-    """A bot's answer."""
-
-    text: Text
-    username: Username
-    color: Color = "128128128"
-
-
-class Complete(Model):
-    """Body of a completion."""
-
-    message_id: str
-    worker_id: WorkerId
-    attempt: int
-    reply: Reply
-
-
-class Completed(Model):
-    """Answer to a completion."""
-
-    success: Literal[True] = True
-    id: str
-    timestamp: int
-
-
-class Stats(Model):
-    """Figures."""
-
-    seq: int
-    messages: int
-    pending: int
 
 
 # It waits for a free connection; the default pool would refuse the 101st caller.

@@ -176,7 +176,7 @@ class CircuitReport(Struct, frozen=True, rename="camel"):
     reason: Annotated[str, Meta(max_length=MAX_CIRCUIT_REASON, description="up to 200 characters")]
 
 
-class OpenCircuit(Struct, frozen=True, rename="camel"):
+class ReportedCircuit(Struct, frozen=True, rename="camel"):
     """A provider that a worker leaves alone until ``openUntil``, since it failed again and again."""
 
     worker_id: str
@@ -212,4 +212,4 @@ class Stats(Struct, frozen=True, rename="camel"):
     backing_off: int
     depth: Depth
     entities: dict[str, Depth]
-    circuits: list[OpenCircuit]
+    circuits: list[ReportedCircuit]

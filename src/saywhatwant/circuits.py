@@ -3,7 +3,7 @@
 import msgspec
 
 from durable_objects import Storage
-from saywhatwant.calls import CircuitReport, OpenCircuit
+from saywhatwant.calls import CircuitReport, ReportedCircuit
 
 MAX_CIRCUITS = 20
 """Reports kept; the one that ends first makes way."""
@@ -11,7 +11,7 @@ MAX_CIRCUITS = 20
 _KEY = "circuits"
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(list[OpenCircuit]).decode
+_decode = msgspec.json.Decoder(list[ReportedCircuit]).decode
 
 
 class Circuits:
@@ -23,12 +23,12 @@ class Circuits:
     def report(self, report: CircuitReport, now: int) -> None:
         """Keep a report instead of an earlier one of the same bot and provider."""
         until = now + round(report.seconds * 1_000)
-        circuit = OpenCircuit(report.worker_id, report.provider, report.entities, until, report.reason)
+        circuit = ReportedCircuit(report.worker_id, report.provider, report.entities, until, report.reason)
         circuits = {(known.worker_id, known.provider): known for known in self.open(now)}
         circuits[circuit.worker_id, circuit.provider] = circuit
         kept = sorted(circuits.values(), key=lambda known: known.open_until)
         self._storage.put(_KEY, _encode(kept[-MAX_CIRCUITS:]))
 
-    def open(self, now: int) -> list[OpenCircuit]:
+    def open(self, now: int) -> list[ReportedCircuit]:
         """Those whose time is not over, the one that ends first in front."""
         return [circuit for circuit in _decode(self._storage.get(_KEY) or b"[]") if circuit.open_until > now]

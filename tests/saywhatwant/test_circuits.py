@@ -1,7 +1,7 @@
 """What bots report of their providers: shown while it lasts, bounded, and as durable as the rest."""
 
 from durable_objects import SimulatedRuntime
-from saywhatwant.calls import CircuitReport, OpenCircuit
+from saywhatwant.calls import CircuitReport, ReportedCircuit
 from saywhatwant.circuits import MAX_CIRCUITS
 from saywhatwant.queue import MessageQueue
 
@@ -20,7 +20,7 @@ class Wall:
         self.runtime.run(self.queue.call(MessageQueue.report_circuit, report))
 
     @property
-    def open(self) -> list[OpenCircuit]:
+    def open(self) -> list[ReportedCircuit]:
         return self.runtime.run(self.queue.call(MessageQueue.stats)).circuits
 
 
