@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterable
 from heapq import merge
 from itertools import islice, takewhile
-from typing import NamedTuple
 
+from msgspec import Struct
 from sortedcontainers import SortedDict, SortedList
 
 from saywhatwant.message import BotParams, Message, Status
@@ -21,7 +21,7 @@ Urgency = tuple[int, int]
 """Priority, then timestamp: the order of work. Timestamps are unique in an object, so this is too."""
 
 
-class Entry(NamedTuple):
+class Entry(Struct, frozen=True, gc=False):
     """A message, and its bytes: encoded once, stored, read and published as they are."""
 
     message: Message
@@ -136,7 +136,8 @@ class Index:
     @property
     def next_deadline(self) -> int | None:
         """When the next lease or backoff ends."""
-        return min((deadlines[0][0] for deadlines in (self._leases, self._backoffs) if deadlines), default=None)
+        firsts = [deadlines[0][0] for deadlines in (self._leases, self._backoffs) if deadlines]
+        return min(firsts) if firsts else None
 
     def due(self, now: int, limit: int) -> list[Message]:
         """Up to ``limit`` messages whose lease or backoff has ended, the longest overdue first."""

@@ -26,7 +26,7 @@ from saywhatwant.circuits import Circuits
 from saywhatwant.errors import BacklogFull, NotTheHolder, UnknownMessage, WrongState
 from saywhatwant.index import Index
 from saywhatwant.keys import IdempotencyKeys
-from saywhatwant.message import ID_ALPHABET, ID_LENGTH, MAX_USERNAME, BotParams, Message, NewMessage, Status, decode, encode
+from saywhatwant.message import MAX_USERNAME, BotParams, Message, NewMessage, Status, decode, encode, random_id
 from saywhatwant.pages import Changes, Page, Pages, page_of
 from saywhatwant.policy import Policy
 
@@ -309,7 +309,7 @@ class MessageQueue(DurableObject):
         return Posted(message.id, timestamp)
 
     def _new_id(self) -> str:
-        while (message_id := "".join(self.ctx.random.choices(ID_ALPHABET, k=ID_LENGTH))) in self._index:
+        while (message_id := random_id(self.ctx.random)) in self._index:
             pass
         return message_id
 

@@ -158,11 +158,11 @@ def work_at(backlog: int) -> dict[str, tuple[int, int]]:
         spend("claim_next", lambda: wall.claim_next(worker="of any"))
         question = wall.claim_next(entities=("joy",))[0]
         spend("claim_next of some", lambda: wall.claim_next(entities=("fear", "joy")))
-        spend("extend", lambda q=question: wall.call(MessageQueue.extend, q.id, "bot", 1))  # type: ignore[misc]
+        spend("extend", lambda q=question: wall.call(MessageQueue.extend, q.id, "bot", q.bot_params.attempt))  # type: ignore[misc]
         if n % 2:
-            spend("complete", lambda q=question: wall.call(MessageQueue.complete, q.id, "bot", 1))  # type: ignore[misc]
+            spend("complete", lambda q=question: wall.call(MessageQueue.complete, q.id, "bot", q.bot_params.attempt))  # type: ignore[misc]
         else:
-            spend("fail", lambda q=question: wall.call(MessageQueue.fail, q.id, "bot", 1, "no"))  # type: ignore[misc]
+            spend("fail", lambda q=question: wall.call(MessageQueue.fail, q.id, "bot", q.bot_params.attempt, "no"))  # type: ignore[misc]
         spend("answer", lambda: wall.answer(None))
         spend("pending", lambda: wall.call(MessageQueue.pending, 10))
         spend("read", lambda: wall.call(MessageQueue.read, 0, 10))

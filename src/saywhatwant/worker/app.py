@@ -87,10 +87,10 @@ class Paths(Router):
         super().__init__(routes, redirect_slashes=False, default=_nowhere)
         self._apps = {route.path: route.app for route in routes if isinstance(route, Route)}
 
-    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand over to what stands at the path."""
         app = self._apps.get(scope["path"]) if scope["type"] == "http" else None
-        await (app or super().app)(scope, receive, send)
+        await (app or super().__call__)(scope, receive, send)
 
 
 def _routes(api: Api, metrics: Metrics) -> Iterator[BaseRoute]:

@@ -3,10 +3,10 @@
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
+from saywhatwant.worker.exchange import ExchangeProtocol
 from saywhatwant.worker.problems import Kind, problem_response
 
 MAX_HEADER_BYTES = 64 * 1024
@@ -17,33 +17,6 @@ MAX_REQUEST_SECONDS = 30.0
 _TOO_MANY = Kind(503, "too-many-connections", "Too many connections")
 _HEADER_TOO_LARGE = Kind(431, "header-too-large", "The header is too large")
 _MALFORMED = Kind(400, "malformed-request", "This is not HTTP")
-
-
-class OnePiece:
-    """A transport that sends an answer's header together with its body: one packet and one system call instead of two."""
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self.bare = transport
-        self._header = b""
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a transport has
-        return getattr(self.bare, name)
-
-    def write(self, data: bytes) -> None:
-        if not self._header and data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 100"):
-            self._header = data
-        else:
-            self.bare.write(self._header + data)
-            self._header = b""
-
-    def flush(self) -> None:
-        if self._header:
-            self.bare.write(self._header)
-            self._header = b""
-
-    def close(self) -> None:
-        self.flush()
-        self.bare.close()
 
 
 ABORT = "saywhatwant.abort"
@@ -63,7 +36,7 @@ class AbortableWebSocket(WebSocketsSansIOProtocol):
         self.transport.abort()
 
 
-class BoundedProtocol(HttpToolsProtocol):
+class BoundedProtocol(ExchangeProtocol):
     """Refuses connections beyond a number, and closes those that send too much header or too slowly."""
 
     def __init__(self, *args: Any, max_connections: int, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own
@@ -74,7 +47,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._slow: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(OnePiece(transport))  # type: ignore[arg-type]
+        super().connection_made(transport)
         self._slow = self.loop.call_later(MAX_REQUEST_SECONDS, transport.close)
         if len(self.connections) > self._max_connections:
             self._refuse(_TOO_MANY, f"{self._max_connections} connections are open already")
@@ -106,19 +79,13 @@ class BoundedProtocol(HttpToolsProtocol):
         self._not_slow()
         super().on_message_complete()
 
-    def on_response_complete(self) -> None:
-        # An answer without a body (304, HEAD) has nothing to wait for.
-        self.transport.flush()  # type: ignore[attr-defined]
-        super().on_response_complete()
-
     def send_400_response(self, msg: str) -> None:
         self._refuse(_MALFORMED, msg)
 
     def handle_websocket_upgrade(self) -> None:
         self._not_slow()
+        self._not_idle()
         self._in_message = False
-        assert isinstance(self.transport, OnePiece)  # noqa: S101 - made in connection_made
-        self.transport = self.transport.bare
         super().handle_websocket_upgrade()
 
     def _not_slow(self) -> None:
