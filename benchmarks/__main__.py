@@ -15,6 +15,7 @@ from rich.console import Console
 from benchmarks import report
 from benchmarks.answers import post_to_reply
 from benchmarks.comparison import Result, compare
+from benchmarks.contenders.ceiling import Ceiling
 from benchmarks.contenders.contract import Contender, Missing
 from benchmarks.contenders.granian import BehindGranian
 from benchmarks.contenders.postgres import Postgres
@@ -30,6 +31,7 @@ CONTENDERS: dict[str, Callable[[], Contender]] = {
     "rows": WorkerdRows,
     "redis": Redis,
     "postgres": Postgres,
+    "ceiling": Ceiling,
     "granian": BehindGranian,
 }
 USUAL = [name for name in CONTENDERS if name != "granian"]

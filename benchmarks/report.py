@@ -11,10 +11,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.comparison import LOADS, ROUND_TRIP, Result
+from benchmarks.comparison import LOADS, POSTS_AT_32, ROUND_TRIP, Result
+from benchmarks.contenders.ceiling import Ceiling
 from benchmarks.load import Figure
 
-CHARTED = ("post, 32 connections", ROUND_TRIP)
+CHARTED = (POSTS_AT_32, ROUND_TRIP)
 OURS = "#ae3416"
 THEIRS = "#b9b0a2"
 
@@ -67,7 +68,7 @@ def draw(path: Path, figures: dict[str, dict[str, Figure]], ours: str) -> None:
     mpl.rcParams |= {"svg.fonttype": "none", "font.family": "sans-serif", "svg.hashsalt": "speed"}
     drawing, axes = plt.subplots(1, len(charted), figsize=(10, 2.8), squeeze=False, layout="constrained")
     for plot, load in zip(axes[0], charted, strict=True):
-        names = list(reversed(figures[load]))
+        names = [name for name in reversed(figures[load]) if name != Ceiling.name]
         values = [figures[load][name].per_second for name in names]
         bars = plot.barh(names, values, color=[OURS if name == ours else THEIRS for name in names])
         plot.bar_label(bars, labels=[f"{value:,.0f}" for value in values], padding=4, color="#6b6459")

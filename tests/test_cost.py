@@ -47,7 +47,7 @@ class Wall:
         scope = {"type": "http", "method": method, "path": path, "query_string": query.encode(), "headers": headers}
         await self._app(scope, receive, send)
         assert answer[0]["status"] == 200, answer
-        return json.loads(answer[1]["body"])
+        return json.loads(bytes(answer[1]["body"]))
 
 
 async def posts(wall: Wall) -> None:

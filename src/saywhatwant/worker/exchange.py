@@ -1,6 +1,8 @@
 """Requests and answers on one connection: uvicorn's, with a short way for an answer that is there in one piece."""
 
 import asyncio
+from collections.abc import Coroutine, Generator
+from types import coroutine
 from typing import Any
 from urllib.parse import unquote
 
@@ -37,20 +39,24 @@ class Exchange(RequestResponseCycle):
 
 
 class ExchangeProtocol(HttpToolsProtocol):
-    """A connection whose requests become exchanges, with one timer for all its pauses instead of one for each."""
+    """A connection whose requests become exchanges.
+
+    A read begins as a plain call and becomes a task only if it has to wait, as eager tasks do from Python 3.12 on; until then
+    it has no current task. A write always has to wait. All pauses of a connection share one timer.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(*args, **kwargs)
-        self._idle_since: float | None = None
+        self._active_at = 0.0
         self._idle_timer: asyncio.TimerHandle | None = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._not_idle()
         super().connection_lost(exc)
 
-    def on_message_begin(self) -> None:
-        self._idle_since = None
-        super().on_message_begin()
+    def data_received(self, data: bytes) -> None:
+        self._active_at = self.loop.time()
+        super().data_received(data)
 
     def on_headers_complete(self) -> None:
         if self.parser.should_upgrade():
@@ -59,7 +65,7 @@ class ExchangeProtocol(HttpToolsProtocol):
         before: RequestResponseCycle | None = self.cycle
         self.cycle = self._exchange()
         if before is None or before.response_complete:
-            self._start_asgi_task(self.cycle, self.app)
+            self._start(self.cycle)
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
@@ -88,23 +94,39 @@ class ExchangeProtocol(HttpToolsProtocol):
             on_response=self.on_response_complete,
         )
 
+    def _start(self, exchange: RequestResponseCycle) -> None:
+        if exchange.scope["method"] == "GET":
+            self.loop.call_soon(self._begin, exchange)
+        else:
+            self._start_asgi_task(exchange, self.app)
+
+    def _begin(self, exchange: RequestResponseCycle) -> None:
+        run = exchange.run_asgi(self.app)
+        try:
+            awaited = run.send(None)
+        except StopIteration:
+            return
+        task = self.loop.create_task(_go_on(run, awaited))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
         if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+            self._start(self.pipeline.pop()[0])
             return
-        self._idle_since = self.loop.time()
+        self._active_at = self.loop.time()
         if self._idle_timer is None:
             self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._look_if_idle)
 
     def _look_if_idle(self) -> None:
         self._idle_timer = None
-        if self._idle_since is None:
-            return  # the next answer sets the timer again
-        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if not self.cycle.response_complete:
+            return  # its answer sets the timer again
+        left = self._active_at + self.timeout_keep_alive - self.loop.time()
         if left <= 0:
             self.transport.close()
         else:
@@ -114,3 +136,17 @@ class ExchangeProtocol(HttpToolsProtocol):
         if self._idle_timer is not None:
             self._idle_timer.cancel()
             self._idle_timer = None
+
+
+@coroutine
+def _go_on(run: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:  # noqa: ANN401 - whatever it waits for
+    """Go on with what has begun and now waits for ``awaited``."""
+    while True:
+        try:
+            step, value = run.send, (yield awaited)
+        except BaseException as error:  # noqa: BLE001 - it is for what has begun to decide
+            step, value = run.throw, error
+        try:
+            awaited = step(value)
+        except StopIteration:
+            return

@@ -1,5 +1,6 @@
 """The OpenAPI 3.1 document, generated from the structs, and the page that shows it without a network."""
 
+from asyncio import create_task
 from importlib import metadata
 from importlib.resources import files
 from importlib.util import find_spec
@@ -11,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 
 from saywhatwant.message import Message
 from saywhatwant.worker.endpoint import Handler
@@ -110,7 +112,13 @@ def handlers() -> dict[str, Handler]:
 
 def assets() -> Mount:
     """What the page is made of."""
-    return Mount("/api/docs/assets", StaticFiles(directory=_assets()))
+    served = StaticFiles(directory=_assets())
+
+    async def in_a_task(scope: Scope, receive: Receive, send: Send) -> None:
+        # They are read in threads, by a library that asks for the current task; ``exchange`` begins without one.
+        await create_task(served(scope, receive, send))
+
+    return Mount("/api/docs/assets", in_a_task)
 
 
 def _assets() -> Path:

@@ -11,7 +11,7 @@ from saywhatwant import calls
 from saywhatwant.entities import Entities, Entity
 from saywhatwant.errors import InvalidField, NotReady, UpgradeRequired
 from saywhatwant.message import DEFAULT_PRIORITY, NewMessage, clean_text, clean_username
-from saywhatwant.pages import Page, page_of
+from saywhatwant.pages import page_of
 from saywhatwant.queue import MessageQueue
 from saywhatwant.worker.access import BotAccess, PostRate
 from saywhatwant.worker.endpoint import JSON, BodyReader, QueryReader, header
@@ -88,20 +88,19 @@ class Api:
     async def read(self, request: Request) -> Response:
         """GET /api/comments."""
         query = self._read.read(request)
-        page = await self._page(query)
+        if query.changed_after is None:
+            newest_first = query.order == "desc"
+            page = await self._queue.call(
+                MessageQueue.read, query.since, query.limit, newest_first=newest_first, before=query.before
+            )
+        else:
+            changes = await self._queue.call(MessageQueue.changes, query.changed_after)
+            page = page_of(changes.seq, map(bytes, changes.messages))
+        known = header(request, b"if-none-match")
         # A client or proxy may send a list of ETags and mark them as weak; ours are digits in quotes.
-        if b'"%d"' % page.seq in (header(request, b"if-none-match") or b""):
+        if known is not None and b'"%d"' % page.seq in known:
             return Response(status_code=304, headers={"etag": f'"{page.seq}"'})
         return JSON(page.body, etag=page.seq)
-
-    async def _page(self, query: Read) -> Page:
-        if query.changed_after is not None:
-            changes = await self._queue.call(MessageQueue.changes, query.changed_after)
-            return page_of(changes.seq, map(bytes, changes.messages))
-        newest_first = query.order == "desc"
-        return await self._queue.call(
-            MessageQueue.read, query.since, query.limit, newest_first=newest_first, before=query.before
-        )
 
     async def live(self, _: Request) -> Response:
         """GET /api/ws without a handshake; with one it is ``live.LiveWall``'s."""
