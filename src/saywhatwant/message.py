@@ -108,7 +108,7 @@ _UNFAIR_BYTES = bytes(range(256 - 256 % len(ID_ALPHABET), 256))
 
 
 def random_id(random: Random) -> str:
-    """An id; a fifth of what ``random.choices`` takes for it."""
+    """An id, each as likely as any other."""
     drawn = b""
     while len(drawn) < ID_LENGTH:
         drawn = random.randbytes(2 * ID_LENGTH).translate(_ID_CHARACTERS, _UNFAIR_BYTES)

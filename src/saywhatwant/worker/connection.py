@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
@@ -12,7 +13,7 @@ from saywhatwant.worker.problems import Kind, problem_response
 MAX_HEADER_BYTES = 64 * 1024
 """Request line and headers together, checked whenever a connection has sent some (at most 256 KiB at a time)."""
 MAX_REQUEST_SECONDS = 30.0
-"""For a connection's first request, and for each one that does not arrive in one piece."""
+"""For a connection's first request, and for each one that does not arrive in one piece; less than connections may be idle."""
 
 _TOO_MANY = Kind(503, "too-many-connections", "Too many connections")
 _HEADER_TOO_LARGE = Kind(431, "header-too-large", "The header is too large")
@@ -81,7 +82,13 @@ class BoundedProtocol(ExchangeProtocol):
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(_MALFORMED, msg)
+        good: RequestResponseCycle | None = self.cycle
+        if good is None or good.response_complete or good.more_body:
+            self._refuse(_MALFORMED, msg)
+        else:
+            # What came before is being answered, and a refusal would be taken for that answer: end after it.
+            good.keep_alive = False
+            self.flow.pause_reading()
 
     def handle_websocket_upgrade(self) -> None:
         self._not_slow()

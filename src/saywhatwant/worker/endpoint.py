@@ -63,7 +63,10 @@ def header(request: Request, name: bytes) -> bytes | None:
 
 
 class JSON(Response):
-    """A struct as JSON, with as little ado as a response can be made. What is JSON already (``msgspec.Raw``) is not copied."""
+    """A struct as JSON, with as little ado as a response can be made; its headers can not be changed.
+
+    What is JSON already (``msgspec.Raw``) is not copied.
+    """
 
     media_type = "application/json"
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Generator
+from contextvars import Context, copy_context
 from types import coroutine
 from typing import Any
 from urllib.parse import unquote
@@ -24,9 +25,12 @@ class Exchange(RequestResponseCycle):
 
         ``head`` is the answer's own headers, ``Content-Length`` among them; nothing looks at them any more.
         """
+        if self.transport.is_closing():
+            self.disconnected = True
         if not self.keep_alive or self.disconnected or self.flow.write_paused or self.scope["method"] == "HEAD":
             return False
         self.response_started = self.response_complete = True
+        self.waiting_for_100_continue = False
         usual = [b"%b: %b\r\n" % header for header in self.default_headers]
         whole = (STATUS_LINE[status], *usual, head, b"\r\n", body)
         if len(body) < LARGE_BYTES:
@@ -41,8 +45,10 @@ class Exchange(RequestResponseCycle):
 class ExchangeProtocol(HttpToolsProtocol):
     """A connection whose requests become exchanges.
 
-    A read begins as a plain call and becomes a task only if it has to wait, as eager tasks do from Python 3.12 on; until then
-    it has no current task. A write always has to wait. All pauses of a connection share one timer.
+    A read begins as a plain call and becomes a task only if it has to wait, as eager tasks do from Python 3.12 on. Until then
+    there is no current task: no ``asyncio.timeout``, no anyio. A write that is taken has to wait, so it is a task at once. All
+    pauses of a connection share one timer. Of uvicorn's settings, those that are off here (root path, concurrency limit, access
+    log) are not looked at.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own
@@ -96,23 +102,25 @@ class ExchangeProtocol(HttpToolsProtocol):
 
     def _start(self, exchange: RequestResponseCycle) -> None:
         if exchange.scope["method"] == "GET":
-            self.loop.call_soon(self._begin, exchange)
+            context = copy_context()
+            self.loop.call_soon(self._begin, exchange, context, context=context)
         else:
             self._start_asgi_task(exchange, self.app)
 
-    def _begin(self, exchange: RequestResponseCycle) -> None:
+    def _begin(self, exchange: RequestResponseCycle, context: Context) -> None:
         run = exchange.run_asgi(self.app)
         try:
             awaited = run.send(None)
         except StopIteration:
             return
-        task = self.loop.create_task(_go_on(run, awaited))
+        _set_awaited(awaited, to=False)
+        task = self.loop.create_task(_go_on(run, awaited), context=context)
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self not in self.connections:  # but a WebSocket's by now
             return
         self.flow.resume_reading()
         if self.pipeline:
@@ -141,6 +149,7 @@ class ExchangeProtocol(HttpToolsProtocol):
 @coroutine
 def _go_on(run: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:  # noqa: ANN401 - whatever it waits for
     """Go on with what has begun and now waits for ``awaited``."""
+    _set_awaited(awaited, to=True)
     while True:
         try:
             step, value = run.send, (yield awaited)
@@ -150,3 +159,9 @@ def _go_on(run: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, 
             awaited = step(value)
         except StopIteration:
             return
+
+
+def _set_awaited(awaited: Any, *, to: bool) -> None:  # noqa: ANN401 - a future, or None from a bare yield
+    """Mark a future as handed to a task, or not yet: whoever else awaits it in between must not find it marked."""
+    if awaited is not None:
+        awaited._asyncio_future_blocking = to  # noqa: SLF001 - asyncio's protocol between futures and whatever drives coroutines

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount
@@ -17,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 from saywhatwant.message import Message
 from saywhatwant.worker.endpoint import Handler
 from saywhatwant.worker.operations import OPERATIONS, Operation
-from saywhatwant.worker.problems import Problem
+from saywhatwant.worker.problems import Problem, problem
 
 _MEANINGS = {
     101: "The WebSocket is open; each of its text frames is",
@@ -116,7 +117,10 @@ def assets() -> Mount:
 
     async def in_a_task(scope: Scope, receive: Receive, send: Send) -> None:
         # They are read in threads, by a library that asks for the current task; ``exchange`` begins without one.
-        await create_task(served(scope, receive, send))
+        try:
+            await create_task(served(scope, receive, send))
+        except HTTPException as error:
+            await problem(error)(scope, receive, send)
 
     return Mount("/api/docs/assets", in_a_task)
 
