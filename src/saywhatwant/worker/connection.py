@@ -3,7 +3,6 @@
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
@@ -82,18 +81,14 @@ class BoundedProtocol(ExchangeProtocol):
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        good: RequestResponseCycle | None = self.cycle
-        if good is None or good.response_complete or good.more_body:
-            self._refuse(_MALFORMED, msg)
-        else:
-            # What came before is being answered, and a refusal would be taken for that answer: end after it.
-            good.keep_alive = False
-            self.flow.pause_reading()
+        self._refuse(_MALFORMED, msg)
 
     def handle_websocket_upgrade(self) -> None:
         self._not_slow()
         self._not_idle()
         self._in_message = False
+        if self.end_after_answers():
+            return
         super().handle_websocket_upgrade()
 
     def _not_slow(self) -> None:
@@ -102,6 +97,8 @@ class BoundedProtocol(ExchangeProtocol):
             self._slow = None
 
     def _refuse(self, kind: Kind, detail: str) -> None:
+        if self.end_after_answers():
+            return
         response = problem_response(kind, detail)
         head = b"".join(b"%b: %b\r\n" % header for header in response.raw_headers)
         self.transport.write(b"HTTP/1.1 %d \r\n%bconnection: close\r\n\r\n" % (kind.status, head) + response.body)

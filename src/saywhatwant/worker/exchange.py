@@ -1,17 +1,20 @@
 """Requests and answers on one connection: uvicorn's, with a short way for an answer that is there in one piece."""
 
 import asyncio
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine, Generator, Sized
 from contextvars import Context, copy_context
 from types import coroutine
 from typing import Any
 from urllib.parse import unquote
 
 import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 LARGE_BYTES = 64 * 1024
 """A body from this size on is handed to the system as it is, instead of being copied behind its head."""
+MAX_PIPELINED = 16
+"""Requests that may wait behind one under way before the connection is not read any more (it is read in pieces of 256 KiB)."""
 
 
 class Exchange(RequestResponseCycle):
@@ -42,6 +45,18 @@ class Exchange(RequestResponseCycle):
         return True
 
 
+class Flow(FlowControl):
+    """uvicorn's, which reads on after every answer and whenever an app asks for a body; here only while few requests wait."""
+
+    def __init__(self, transport: asyncio.Transport, pipeline: Sized) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
+
+    def resume_reading(self) -> None:
+        if len(self._pipeline) < MAX_PIPELINED:
+            super().resume_reading()
+
+
 class ExchangeProtocol(HttpToolsProtocol):
     """A connection whose requests become exchanges.
 
@@ -53,11 +68,20 @@ class ExchangeProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(*args, **kwargs)
+        self._under_way: RequestResponseCycle | None = None
         self._active_at = 0.0
         self._idle_timer: asyncio.TimerHandle | None = None
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.flow = Flow(transport, self.pipeline)
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._not_idle()
+        if self._under_way is not None and not self._under_way.response_complete:
+            self._under_way.disconnected = True
+            self._under_way.message_event.set()
+        self.pipeline.clear()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -68,13 +92,31 @@ class ExchangeProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             super().on_headers_complete()
             return
-        before: RequestResponseCycle | None = self.cycle
         self.cycle = self._exchange()
-        if before is None or before.response_complete:
-            self._start(self.cycle)
-        else:
-            self.flow.pause_reading()
+        if self._busy:
             self.pipeline.appendleft((self.cycle, self.app))
+            if len(self.pipeline) >= MAX_PIPELINED:
+                self.flow.pause_reading()
+        else:
+            self._start(self.cycle)
+
+    def end_after_answers(self) -> bool:
+        """Answer what has come whole, then close; False when nothing of that kind is under way.
+
+        For when something is wrong behind it: a refusal would be taken for its answer.
+        """
+        while self.pipeline and self.pipeline[0][0].more_body:
+            self.pipeline.popleft()
+        last = self.pipeline[0][0] if self.pipeline else self._under_way
+        if last is None or last.response_complete or last.more_body:
+            return False
+        last.keep_alive = False
+        self.flow.pause_reading()
+        return True
+
+    @property
+    def _busy(self) -> bool:
+        return self._under_way is not None and not self._under_way.response_complete
 
     def _exchange(self) -> Exchange:
         url = httptools.parse_url(self.url)
@@ -101,6 +143,7 @@ class ExchangeProtocol(HttpToolsProtocol):
         )
 
     def _start(self, exchange: RequestResponseCycle) -> None:
+        self._under_way = exchange
         if exchange.scope["method"] == "GET":
             context = copy_context()
             self.loop.call_soon(self._begin, exchange, context, context=context)
@@ -122,17 +165,18 @@ class ExchangeProtocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing() or self not in self.connections:  # but a WebSocket's by now
             return
-        self.flow.resume_reading()
         if self.pipeline:
             self._start(self.pipeline.pop()[0])
+            self.flow.resume_reading()
             return
+        self.flow.resume_reading()
         self._active_at = self.loop.time()
         if self._idle_timer is None:
             self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._look_if_idle)
 
     def _look_if_idle(self) -> None:
         self._idle_timer = None
-        if not self.cycle.response_complete:
+        if self._busy:
             return  # its answer sets the timer again
         left = self._active_at + self.timeout_keep_alive - self.loop.time()
         if left <= 0:
