@@ -81,7 +81,6 @@ class ExchangeProtocol(HttpToolsProtocol):
         if self._under_way is not None and not self._under_way.response_complete:
             self._under_way.disconnected = True
             self._under_way.message_event.set()
-        self.pipeline.clear()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -165,11 +164,11 @@ class ExchangeProtocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing() or self not in self.connections:  # but a WebSocket's by now
             return
-        if self.pipeline:
-            self._start(self.pipeline.pop()[0])
-            self.flow.resume_reading()
-            return
+        following = self.pipeline.pop()[0] if self.pipeline else None
         self.flow.resume_reading()
+        if following is not None:
+            self._start(following)
+            return
         self._active_at = self.loop.time()
         if self._idle_timer is None:
             self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._look_if_idle)
