@@ -78,6 +78,10 @@ class JSON(Response):
         if etag is not None:
             self._head += b'etag: "%d"\r\n' % etag
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.body = bytes(self.body)  # as ASGI has it; some servers take other buffers byte by byte
+        await super().__call__(scope, receive, send)
+
     @property
     def raw_headers(self) -> list[tuple[bytes, bytes]]:  # type: ignore[override]
         """The same, for ASGI."""
