@@ -78,7 +78,7 @@ class ExchangeProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._not_idle()
-        if self._under_way is not None and not self._under_way.response_complete:
+        if self._under_way is not None:
             self._under_way.disconnected = True
             self._under_way.message_event.set()
         super().connection_lost(exc)
@@ -88,8 +88,8 @@ class ExchangeProtocol(HttpToolsProtocol):
         super().data_received(data)
 
     def on_headers_complete(self) -> None:
-        if self.parser.should_upgrade():
-            super().on_headers_complete()
+        if self.parser.should_upgrade() and self._should_upgrade():
+            super().on_headers_complete()  # which leaves all to handle_websocket_upgrade
             return
         self.cycle = self._exchange()
         if self._busy:
