@@ -177,10 +177,16 @@ class Index:
         times = self._timeline.irange(since, before, inclusive=(False, False), reverse=newest_first)
         return [self._entries[self._timeline[at]].wire for at in islice(times, limit)]
 
-    def changed_after(self, seq: int) -> list[bytes]:
-        """The bytes of every message that a commit after ``seq`` has changed, in the order of these changes."""
-        changed = takewhile(lambda entry: entry.message.seq > seq, reversed(self._entries.values()))
-        return [entry.wire for entry in changed][::-1]
+    def changed_after(self, seq: int, limit: int | None = None) -> list[Entry]:
+        """The messages that commits after ``seq`` have changed, in the order of these changes.
+
+        All of them, or those of the first commits that make ``limit`` together: a commit is never divided.
+        """
+        changed = list(takewhile(lambda entry: entry.message.seq > seq, reversed(self._entries.values())))[::-1]
+        if limit is None or len(changed) <= limit:
+            return changed
+        last = changed[limit - 1].message.seq
+        return list(takewhile(lambda entry: entry.message.seq <= last, changed))
 
     def depths(self, limit: int, first: Iterable[str] = ()) -> dict[str, Counter[Status]]:
         """How many messages there are of each status: for the entities ``first``, then others by name, up to ``limit``.

@@ -116,13 +116,14 @@ class MessageQueue(DurableObject):
         read = partial(self._index.between, since, before, limit, newest_first=newest_first)
         return self._pages.get((since, before, limit, newest_first), self.ctx.seq, read)
 
-    def changes(self, since: int) -> Changes:
-        """The messages as they stand that commits after ``since`` have changed, the last change last.
+    def changes(self, since: int, limit: int | None = None) -> Changes:
+        """The messages as they stand that commits after ``since`` have changed, the last change last; up to about ``limit``.
 
         A ``since`` that is yet to come is from other data, and all of this is news to whoever has it.
         """
-        since = since if since <= self.ctx.seq else 0
-        return Changes(self.ctx.seq, [Raw(wire) for wire in self._index.changed_after(since)])
+        changed = self._index.changed_after(since if since <= self.ctx.seq else 0, limit)
+        all_told = limit is None or len(changed) < limit
+        return Changes(self.ctx.seq if all_told else changed[-1].message.seq, [Raw(entry.wire) for entry in changed])
 
     # -- The work
 

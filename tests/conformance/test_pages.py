@@ -55,6 +55,15 @@ def test_p5_a_poll_by_seq_tells_of_new_messages_and_of_those_that_changed(server
     assert [changed["id"] for changed in read(server, changedAfter=seq + 2)] == [old]
 
 
+def test_p5_a_poll_by_seq_with_a_limit_goes_on_from_its_etag(server: Server) -> None:
+    seq = etag(server)
+    new = [post(server, text)["id"] for text in ("first", "second", "third")]
+    answer = server.http.get(f"/api/comments?changedAfter={seq}&limit=2")
+    assert [changed["id"] for changed in said(answer)] == new[:2]
+    assert answer.headers["etag"] == f'"{seq + 2}"'
+    assert [changed["id"] for changed in read(server, changedAfter=seq + 2, limit=2)] == new[2:]
+
+
 @pytest.mark.parametrize(("query", "field"), [("before=soon", "before"), ("changedAfter=-1", "changedAfter")])
 def test_p8_a_query_that_is_no_number_is_refused(server: Server, query: str, field: str) -> None:
     refused = server.http.get(f"/api/comments?{query}")

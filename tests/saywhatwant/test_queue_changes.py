@@ -54,7 +54,7 @@ def test_p5_an_index_knows_what_changed_after_any_commit(steps: list[tuple[int, 
         present[at] = message
         index.put(message, encode(message))
     expected = sorted((message for message in present.values() if message.seq > since), key=lambda message: message.seq)
-    assert index.changed_after(since) == [encode(message) for message in expected]
+    assert [entry.wire for entry in index.changed_after(since)] == [encode(message) for message in expected]
 
 
 def step(wall: Wall, call: str, pick: int) -> None:
@@ -114,6 +114,35 @@ def test_p5_changes_are_the_messages_that_later_commits_changed_whatever_was_cal
         assert [message.seq for message in told] == sorted(message.seq for message in told), "the last change last"
         assert sorted((message.seq, message.id) for message in told) == naive(wall.messages(), since)
         assert {message.id: message for message in told}.items() <= {message.id: message for message in wall.messages()}.items()
+
+
+@settings(deadline=None, database=None, max_examples=100)
+@given(
+    steps=st.lists(st.tuples(st.sampled_from(CALLS), st.integers(0, 9)), max_size=30),
+    since=st.integers(0, 30),
+    limit=st.integers(1, 5),
+)
+def test_p5_changes_told_a_few_at_a_time_are_all_of_them_and_no_commit_is_divided(
+    steps: list[tuple[str, int]], since: int, limit: int
+) -> None:
+    wall = Wall(lease_ms=2_000, backoff_ms=500, max_attempts=2, retention=3)
+    for call, pick in steps:
+        step(wall, call, pick)
+    since = min(since, wall.call(MessageQueue.stats).seq)
+    everything = wall.call(MessageQueue.changes, since)
+    told: list[Message] = []
+    token, more = since, True
+    while more:
+        page = wall.call(MessageQueue.changes, token, limit)
+        few = [decode(wire) for wire in page.messages]
+        more = len(few) >= limit
+        assert page.seq > token or not few
+        assert {message.seq for message in few}.isdisjoint(message.seq for message in told)
+        assert sum(message.seq < few[-1].seq for message in few) < limit
+        told += few
+        token = page.seq
+    assert token == everything.seq
+    assert told == [decode(wire) for wire in everything.messages]
 
 
 def test_p5_changes_come_in_the_order_of_the_last_change_not_of_the_messages() -> None:

@@ -19,8 +19,11 @@ export const latest = (limit) => list({ limit });
 /** Messages older than `before`, newest first. */
 export const older = (before, limit) => list({ before, limit });
 
-/** Messages as they stand that commits after `token` have changed, the last change last; `seq` is the next token. */
-export const changes = (token) => list({ changedAfter: token }, { "If-None-Match": `"${token}"` });
+/**
+ * Messages as they stand that commits after `token` have changed, the last change last; `seq` is the next token.
+ * There may be more behind that when they are `limit` or more.
+ */
+export const changes = (token, limit) => list({ changedAfter: token, limit }, { "If-None-Match": `"${token}"` });
 
 /** @returns {Promise<{id: string, timestamp: number}>} */
 export async function post({ key, text, username, color, entity }) {

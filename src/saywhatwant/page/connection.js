@@ -5,6 +5,7 @@ import { Backoff, PollSchedule } from "./poll.js";
 import { RENEWED, Socket, TOO_SLOW } from "./socket.js";
 
 const FIRST_PAGE = 50;
+const MISSED_PAGE = 200;
 /** Longer than the pause between two heartbeats. */
 const SUSPICIOUS_MS = 30_000;
 const AT_ONCE = new Set([TOO_SLOW, RENEWED]);
@@ -106,10 +107,11 @@ export class Connection {
   async #read() {
     const token = this.#token;
     if (token === null) return this.#load();
-    const { messages, seq } = await api.changes(token);
+    const { messages, seq } = await api.changes(token, MISSED_PAGE);
     this.#take(messages);
     // A socket may have told of more meanwhile.
     if (this.#token === token) this.#token = seq ?? token;
+    if (messages.length >= MISSED_PAGE) this.#askAgain = true;
   }
 
   async #load() {

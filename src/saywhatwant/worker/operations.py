@@ -28,7 +28,8 @@ Limit = Annotated[int, Meta(ge=1, le=calls.MAX_PAGE, description="1 to 1,000 mes
 class Read(Struct, frozen=True, rename="camel"):
     """Query of GET /api/comments. Without ``limit`` it gives everything younger than ``since``.
 
-    With ``changedAfter``, which goes alone, it gives what ``GET /api/ws`` would begin with.
+    With ``changedAfter``, and of the others at most ``limit``, it gives what ``GET /api/ws`` would begin with, up to the commit
+    that the ``ETag`` names: go on from there.
     """
 
     since: Since = 0

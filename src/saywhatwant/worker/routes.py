@@ -94,7 +94,7 @@ class Api:
                 MessageQueue.read, query.since, query.limit, newest_first=newest_first, before=query.before
             )
         else:
-            changes = await self._queue.call(MessageQueue.changes, query.changed_after)
+            changes = await self._queue.call(MessageQueue.changes, query.changed_after, query.limit)
             page = page_of(changes.seq, map(bytes, changes.messages))
         known = header(request, b"if-none-match")
         # A client or proxy may send a list of ETags and mark them as weak; ours are digits in quotes.

@@ -195,6 +195,21 @@ def test_p5_a_page_of_polls_carries_on_where_it_was_however_much_has_come(start_
     expect_same_wall(poller.page, server)
 
 
+def test_p5_a_page_that_missed_very_much_asks_for_it_piece_by_piece_without_a_pause(
+    start_server: StartServer, visit: Visit
+) -> None:
+    server = start_server(retention=1_000)
+    poller = Poller(visit(server))
+    before = len(poller.polls)
+    for number in range(250):
+        post(server, f"Message {number}")
+
+    poller.until_poll(before + 2)
+
+    assert poller.polls[before + 1] - poller.polls[before] < STEP_MS
+    expect_same_wall(poller.page, server)
+
+
 def test_when_a_socket_can_be_had_again_the_page_goes_live_and_polls_no_more(server: Server, visit: Visit) -> None:
     poller = Poller(visit(server))
     poller.gap()
