@@ -14,7 +14,7 @@ from rich.console import Console
 
 from benchmarks import report
 from benchmarks.answers import post_to_reply
-from benchmarks.comparison import Result, compare
+from benchmarks.comparison import LOADS, POSTS_AT_32, Result, compare
 from benchmarks.contenders.ceiling import Ceiling
 from benchmarks.contenders.contract import Contender, Missing
 from benchmarks.contenders.granian import BehindGranian
@@ -23,6 +23,7 @@ from benchmarks.contenders.product import Product
 from benchmarks.contenders.redis import Redis
 from benchmarks.contenders.workerd import WorkerdArray, WorkerdRows
 from benchmarks.growth import fresh, objects, retained
+from benchmarks.load import work, wrk
 from benchmarks.readers import crowd
 
 CONTENDERS: dict[str, Callable[[], Contender]] = {
@@ -77,6 +78,10 @@ def _own(seconds: float, console: Console) -> dict[str, Any]:
     with fresh() as server:
         wait = post_to_reply(server, 500)
     console.print(f"post to reply seen: p50 {wait.p50:.1f} ms, p99 {wait.p99:.1f} ms")
+    with fresh() as server:
+        wrk(server.url, LOADS[POSTS_AT_32], seconds)
+        worked = work(server.url, seconds)
+    console.print(f"claim and complete, of a backlog: {worked.per_second:,.0f}/s, p99 {worked.p99_ms:.1f} ms")
     walls = []
     for number in (200, 10_000, 100_000):
         wall = retained(number, seconds)
@@ -92,6 +97,7 @@ def _own(seconds: float, console: Console) -> dict[str, Any]:
         console.print(str(told))
     return {
         "post_to_reply_ms": wait._asdict(),
+        "claim_and_complete": worked._asdict(),
         "retained": walls,
         "objects": many,
         "readers": [told._asdict() for told in crowds],

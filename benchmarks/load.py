@@ -31,12 +31,25 @@ class Figure(NamedTuple):
     answers: int
 
 
-def wrk(url: str, load: Load, seconds: float) -> tuple[Figure, str]:
-    """Run one load; nearly every answer must be a success. What wrk and its script printed comes with the figure."""
+def wrk(url: str, load: Load, seconds: float, *arguments: str) -> tuple[Figure, str]:
+    """Run one load; nearly every answer must be a success. What wrk and its script printed comes with the figure.
+
+    ``arguments`` are the script's.
+    """
     if not shutil.which("wrk"):
         raise Missing("wrk is missing: sudo apt-get install wrk")
     script = () if load.script is None else ("-s", str(SCRIPTS / load.script))
-    command = ["wrk", "-t1", f"-c{load.connections}", f"-d{seconds:.0f}s", "--latency", *script, url + load.path]
+    command = [
+        "wrk",
+        "-t1",
+        f"-c{load.connections}",
+        f"-d{seconds:.0f}s",
+        "--latency",
+        *script,
+        url + load.path,
+        "--",
+        *arguments,
+    ]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
     if "Socket errors" in said or (refused and int(refused[1]) > MAX_REFUSED * _answers(said)):
@@ -46,7 +59,16 @@ def wrk(url: str, load: Load, seconds: float) -> tuple[Figure, str]:
 
 def round_trips(url: str, seconds: float) -> Figure:
     """Posts, claims and completions from 32 connections. The figure counts completions; its latencies are of all requests."""
-    figure, said = wrk(url, Load("/", 32, "round_trip.lua"), seconds)
+    return _completions(url, seconds)
+
+
+def work(url: str, seconds: float) -> Figure:
+    """Claims (of 20) and completions alone, of what is pending already; counted like ``round_trips``."""
+    return _completions(url, seconds, "work")
+
+
+def _completions(url: str, seconds: float, *arguments: str) -> Figure:
+    figure, said = wrk(url, Load("/", 32, "round_trip.lua"), seconds, *arguments)
     done = int(_found(r"round trips: (\d+)", said)[1])
     return figure._replace(per_second=figure.per_second * done / figure.answers, answers=done)
 

@@ -1,12 +1,15 @@
 -- Visitors and bots in one: a post, a claim of what is pending, a completion with a reply, over and over.
 -- Each claimed message is completed once; a round trip is done when its completion is acknowledged.
+-- With the argument "work" there are only bots, for what is pending already.
 
 local BATCH = 20
 local json = { ["Content-Type"] = "application/json" }
 local text = string.rep("x", 300)
 local post, claim
+local only_work = false
 
 function init(args)
+  only_work = args[1] == "work"
   -- Only here does wrk know the Host.
   post = wrk.format("POST", "/api/comments", json,
     '{"text":"' .. text .. '","username":"Bench","color":"169080199","botParams":{"entity":"bench"}}')
@@ -30,6 +33,9 @@ function request()
     return wrk.format("POST", "/api/queue/complete", json, string.format(
       '{"messageId":"%s","workerId":"bench","attempt":%s,"reply":{"text":"%s","username":"Bench"}}',
       message.id, message.attempt, text))
+  end
+  if only_work then
+    return claim
   end
   if posted >= BATCH then
     posted = posted - BATCH
