@@ -111,7 +111,7 @@ export class Connection {
     this.#take(messages);
     // A socket may have told of more meanwhile.
     if (this.#token === token) this.#token = seq ?? token;
-    if (messages.length >= MISSED_PAGE) this.#askAgain = true;
+    if (messages.length >= MISSED_PAGE && seq > token) this.#askAgain = true;
   }
 
   async #load() {

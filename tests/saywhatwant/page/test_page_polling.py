@@ -17,7 +17,7 @@ from page_browser import (
     shown,
     write,
 )
-from playwright.sync_api import Page, WebSocketRoute, expect
+from playwright.sync_api import Page, Route, WebSocketRoute, expect
 
 from conftest import StartServer
 from servers import Server, until
@@ -208,6 +208,22 @@ def test_p5_a_page_that_missed_very_much_asks_for_it_piece_by_piece_without_a_pa
 
     assert poller.polls[before + 1] - poller.polls[before] < STEP_MS
     expect_same_wall(poller.page, server)
+
+
+def test_a_page_whose_etags_get_lost_on_the_way_does_not_ask_without_a_pause(start_server: StartServer, visit: Visit) -> None:
+    server = start_server(retention=1_000)
+    poller = Poller(visit(server))
+
+    def without_etag(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, headers={name: value for name, value in answer.headers.items() if name != "etag"})
+
+    poller.page.route("**/api/comments?changedAfter*", without_etag)
+    for number in range(250):
+        post(server, f"Message {number}")
+
+    assert poller.gap() > STEP_MS
+    assert poller.gap() == pytest.approx(5_000, abs=ABOUT_MS)
 
 
 def test_when_a_socket_can_be_had_again_the_page_goes_live_and_polls_no_more(server: Server, visit: Visit) -> None:
