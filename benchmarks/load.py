@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
+import httpx
+
 from benchmarks.contenders.contract import Missing
 
 SCRIPTS = Path(__file__).with_name("wrk")
@@ -64,7 +66,10 @@ def round_trips(url: str, seconds: float) -> Figure:
 
 def work(url: str, seconds: float) -> Figure:
     """Claims (of 20) and completions alone, of what is pending already; counted like ``round_trips``."""
-    return _completions(url, seconds, "work")
+    figure = _completions(url, seconds, "work")
+    if not httpx.get(f"{url}/api/stats", timeout=30).raise_for_status().json()["depth"]["pending"]:
+        raise RuntimeError("the backlog did not last for all the time that was measured")
+    return figure
 
 
 def _completions(url: str, seconds: float, *arguments: str) -> Figure:

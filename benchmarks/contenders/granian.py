@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import uvloop
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from benchmarks.contenders.product import SETTINGS
 from benchmarks.running import Running, running
@@ -32,6 +33,18 @@ class BehindGranian:
             yield server
 
 
+def _in_bytes(app: ASGIApp) -> ASGIApp:
+    """Granian takes any other buffer byte by byte."""
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_bytes(message: Message) -> None:
+            await send({**message, "body": bytes(message["body"])} if "body" in message else message)
+
+        await app(scope, receive, send_bytes)
+
+    return wrapped
+
+
 async def _serve() -> None:
     from granian.constants import Interfaces  # noqa: PLC0415 - only the server needs them
     from granian.server.embed import Server  # noqa: PLC0415
@@ -43,7 +56,7 @@ async def _serve() -> None:
         port = free.getsockname()[1]
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     async with runtime:
-        granian = Server(app, port=port, interface=Interfaces.ASGINL, log_enabled=False, backlog=1_024)
+        granian = Server(_in_bytes(app), port=port, interface=Interfaces.ASGINL, log_enabled=False, backlog=1_024)
         say_ready = partial(print, f"ready on http://127.0.0.1:{port}", file=sys.stderr, flush=True)
         asyncio.get_running_loop().call_later(READY_SECONDS, say_ready)
         await granian.serve()

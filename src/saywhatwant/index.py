@@ -1,7 +1,7 @@
 """The queue's memory: every message where it can be found without a search.
 
 No operation here grows with the backlog beyond the logarithm of sorted lists
-(<https://grantjenks.com/docs/sortedcontainers/performance-at-scale.html>).
+(<https://grantjenks.com/docs/sortedcontainers/performance-at-scale.html>), but ``changed_after`` with what has changed.
 """
 
 from collections import Counter

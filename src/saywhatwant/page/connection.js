@@ -109,9 +109,11 @@ export class Connection {
     if (token === null) return this.#load();
     const { messages, seq } = await api.changes(token, MISSED_PAGE);
     this.#take(messages);
+    // An ETag may get lost on the way; the last message tells nearly as much.
+    const next = seq ?? messages.at(-1)?.seq ?? token;
     // A socket may have told of more meanwhile.
-    if (this.#token === token) this.#token = seq ?? token;
-    if (messages.length >= MISSED_PAGE && seq > token) this.#askAgain = true;
+    if (this.#token === token) this.#token = next;
+    if (messages.length >= MISSED_PAGE && next > token) this.#askAgain = true;
   }
 
   async #load() {

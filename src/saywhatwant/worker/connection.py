@@ -48,7 +48,7 @@ class BoundedProtocol(ExchangeProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._slow = self.loop.call_later(MAX_REQUEST_SECONDS, transport.close)
+        self._slow_soon()
         if len(self.connections) > self._max_connections:
             self._refuse(_TOO_MANY, f"{self._max_connections} connections are open already")
 
@@ -59,12 +59,12 @@ class BoundedProtocol(ExchangeProtocol):
     def data_received(self, data: bytes) -> None:
         self._header_bytes += len(data)
         super().data_received(data)
-        if not self._in_message:
+        if self._ending or not self._in_message:
             return
         if not self._in_body and self._header_bytes > MAX_HEADER_BYTES:
             self._refuse(_HEADER_TOO_LARGE, f"request line and headers have more than {MAX_HEADER_BYTES} bytes")
         elif self._slow is None:
-            self._slow = self.loop.call_later(MAX_REQUEST_SECONDS, self.transport.close)
+            self._slow_soon()
 
     def on_message_begin(self) -> None:
         self._in_message, self._in_body = True, False
@@ -81,7 +81,10 @@ class BoundedProtocol(ExchangeProtocol):
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(_MALFORMED, msg)
+        if self._under_way is not None and self._under_way.response_complete and self._under_way.more_body:
+            self.transport.close()  # it is the rest of a request that has its answer already
+        else:
+            self._refuse(_MALFORMED, msg)
 
     def handle_websocket_upgrade(self) -> None:
         self._not_slow()
@@ -91,6 +94,15 @@ class BoundedProtocol(ExchangeProtocol):
             return
         super().handle_websocket_upgrade()
 
+    def _slow_soon(self) -> None:
+        self._slow = self.loop.call_later(MAX_REQUEST_SECONDS, self._too_slow)
+
+    def _too_slow(self) -> None:
+        if self.flow.read_paused:
+            self._slow_soon()  # it is we who do not read
+        else:
+            self.transport.close()
+
     def _not_slow(self) -> None:
         if self._slow is not None:
             self._slow.cancel()
@@ -98,6 +110,7 @@ class BoundedProtocol(ExchangeProtocol):
 
     def _refuse(self, kind: Kind, detail: str) -> None:
         if self.end_after_answers():
+            self._not_slow()
             return
         response = problem_response(kind, detail)
         head = b"".join(b"%b: %b\r\n" % header for header in response.raw_headers)

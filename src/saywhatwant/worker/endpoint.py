@@ -78,10 +78,6 @@ class JSON(Response):
         if etag is not None:
             self._head += b'etag: "%d"\r\n' % etag
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.body = bytes(self.body)  # as ASGI has it; some servers take other buffers byte by byte
-        await super().__call__(scope, receive, send)
-
     @property
     def raw_headers(self) -> list[tuple[bytes, bytes]]:  # type: ignore[override]
         """The same, for ASGI."""
@@ -118,6 +114,8 @@ class BodyReader(Generic[T]):
             raise MalformedBody("the client went away before its body was complete")
         if len(body) > self._max_bytes:
             raise BodyTooLarge(f"the body has more than {self._max_bytes} bytes")
+        if not body and header(request, b"upgrade") is not None:
+            raise MalformedBody("the body of a request with the header Upgrade is not read; send it without that header")
         try:
             return self._decode(body)
         except msgspec.ValidationError as error:

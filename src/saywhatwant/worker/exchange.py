@@ -13,8 +13,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 LARGE_BYTES = 64 * 1024
 """A body from this size on is handed to the system as it is, instead of being copied behind its head."""
-MAX_PIPELINED = 16
-"""Requests that may wait behind one under way before the connection is not read any more (it is read in pieces of 256 KiB)."""
+PAUSE_AT_PIPELINED = 16
+"""With so many requests behind the one under way, a connection is not read any more (it is read in pieces of 256 KiB); so the
+one under way does not hear either that its client has gone."""
 
 
 class Exchange(RequestResponseCycle):
@@ -53,7 +54,7 @@ class Flow(FlowControl):
         self._pipeline = pipeline
 
     def resume_reading(self) -> None:
-        if len(self._pipeline) < MAX_PIPELINED:
+        if len(self._pipeline) < PAUSE_AT_PIPELINED:
             super().resume_reading()
 
 
@@ -69,6 +70,7 @@ class ExchangeProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(*args, **kwargs)
         self._under_way: RequestResponseCycle | None = None
+        self._ending = False
         self._active_at = 0.0
         self._idle_timer: asyncio.TimerHandle | None = None
 
@@ -92,9 +94,12 @@ class ExchangeProtocol(HttpToolsProtocol):
             super().on_headers_complete()  # which leaves all to handle_websocket_upgrade
             return
         self.cycle = self._exchange()
+        if self.parser.should_upgrade():
+            # To something else, which nobody here speaks; and the parser would take the body for the next request.
+            self.cycle.keep_alive = False
         if self._busy:
             self.pipeline.appendleft((self.cycle, self.app))
-            if len(self.pipeline) >= MAX_PIPELINED:
+            if len(self.pipeline) >= PAUSE_AT_PIPELINED:
                 self.flow.pause_reading()
         else:
             self._start(self.cycle)
@@ -110,7 +115,7 @@ class ExchangeProtocol(HttpToolsProtocol):
         if last is None or last.response_complete or last.more_body:
             return False
         last.keep_alive = False
-        self.flow.pause_reading()
+        self._ending = True
         return True
 
     @property

@@ -29,7 +29,8 @@ class Read(Struct, frozen=True, rename="camel"):
     """Query of GET /api/comments. Without ``limit`` it gives everything younger than ``since``.
 
     With ``changedAfter``, and of the others at most ``limit``, it gives what ``GET /api/ws`` would begin with, up to the commit
-    that the ``ETag`` names: go on from there.
+    that the ``ETag`` names. With ``limit`` or more messages there may be more to come: go on from there. There are more than
+    ``limit`` where one commit has changed more.
     """
 
     since: Since = 0

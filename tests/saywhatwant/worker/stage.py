@@ -167,7 +167,7 @@ class Clock:
 
     def call_later(self, delay: float, ring: Callable[[], None]) -> Timer:
         timer = Timer(self._now + delay, ring)
-        timer.cancel = lambda: self.timers.remove(timer)
+        timer.cancel = lambda: self.timers.remove(timer) if timer in self.timers else None
         self.timers.append(timer)
         return timer
 

@@ -14,8 +14,8 @@ from starlette.responses import Response
 
 from saywhatwant.calls import Stats
 from saywhatwant.queue import MessageQueue
-from saywhatwant.worker.connection import MAX_HEADER_BYTES
-from saywhatwant.worker.exchange import MAX_PIPELINED, _go_on
+from saywhatwant.worker.connection import MAX_HEADER_BYTES, MAX_REQUEST_SECONDS
+from saywhatwant.worker.exchange import PAUSE_AT_PIPELINED, _go_on
 from saywhatwant.worker.openapi import _assets
 from saywhatwant.worker.routes import Api
 
@@ -83,6 +83,7 @@ def test_p8_nothing_is_done_for_what_comes_behind_a_last_request(play: Play, las
     play(scenario)
 
 
+@pytest.mark.parametrize("before", [[post("new")], [post("new"), request(), post("newer"), request()]], ids=["one", "pipeline"])
 @pytest.mark.parametrize(
     "behind",
     [
@@ -91,19 +92,20 @@ def test_p8_nothing_is_done_for_what_comes_behind_a_last_request(play: Play, las
         pytest.param(CHUNKED[:-2] + b"X-Long: " + b"x" * MAX_HEADER_BYTES, id="a long header"),
     ],
 )
-def test_p8_a_post_with_something_wrong_behind_it_is_not_both_refused_and_taken(play: Play, behind: bytes) -> None:
+def test_p8_what_stands_before_something_wrong_is_answered_and_that_is_the_end(
+    play: Play, before: list[bytes], behind: bytes
+) -> None:
     async def scenario(stage: Stage) -> None:
         stage.commits.hold()
-        client, other = await stage.client(), await stage.client()
+        client = await stage.client()
         protocol: Any = await stage.protocol(client)
-        client.send(post("new"))
+        client.send(*before)
         await stage.under_way(1)
         client.send(behind)
-        await until(lambda: protocol.flow.read_paused or protocol._header_bytes > MAX_HEADER_BYTES)
+        await until(lambda: protocol._ending)
         stage.commits.go_on()
-        answer = await client.answer()
+        assert [(await client.answer()).status for _ in before] == [200] * len(before)
         await client.assert_closed()
-        assert (await other.ask(request())).texts == (["new"] if answer.status == 200 else [])
 
     play(scenario)
 
@@ -128,14 +130,14 @@ def test_no_more_is_read_while_many_requests_wait_behind_one_under_way(play: Pla
         protocol = await stage.protocol(reader)
         writer.send(post("new"))
         await stage.under_way(1)
-        reader.send(request(), *[request("/healthz")] * (MAX_PIPELINED - 1))
-        await until(lambda: len(protocol.pipeline) == MAX_PIPELINED - 1)
+        reader.send(request(), *[request("/healthz")] * (PAUSE_AT_PIPELINED - 1))
+        await until(lambda: len(protocol.pipeline) == PAUSE_AT_PIPELINED - 1)
         assert not protocol.flow.read_paused
         reader.send(request("/healthz"))
         await until(lambda: protocol.flow.read_paused)
         stage.commits.go_on()
         assert (await reader.answer()).texts == ["new"]
-        for _ in range(MAX_PIPELINED):
+        for _ in range(PAUSE_AT_PIPELINED):
             assert (await reader.answer()).body == ALIVE
         assert (await reader.ask(request("/healthz"))).body == ALIVE, "and then it is read again"
 
@@ -294,7 +296,15 @@ def test_a_client_that_goes_away_while_it_waits_troubles_nobody(
     play(scenario)
 
 
-@pytest.mark.parametrize("behind", [pytest.param([], id="alone"), pytest.param([post("more")], id="pipeline")])
+@pytest.mark.parametrize(
+    "behind",
+    [
+        pytest.param([], id="alone"),
+        pytest.param([post("more")], id="pipeline"),
+        pytest.param([request()] * (PAUSE_AT_PIPELINED - 1), id="long pipeline"),
+        pytest.param([b"something else\r\n\r\n"], id="something wrong"),
+    ],
+)
 def test_p3_a_claim_takes_nothing_for_a_client_that_has_gone_away(play: Play, behind: list[bytes]) -> None:
     async def scenario(stage: Stage) -> None:
         going, staying = await stage.client(), await stage.client()
@@ -305,6 +315,33 @@ def test_p3_a_claim_takes_nothing_for_a_client_that_has_gone_away(play: Play, be
         await until(lambda: protocol not in stage.server.server_state.connections)
         assert (await staying.ask(post("work"))).status == 200
         assert (await staying.ask(request("/api/queue/pending"))).texts == ["work"]
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        pytest.param([b"something else\r\n\r\n"], id="something wrong"),
+        pytest.param([CHUNKED[:-2], b"X-Long: " + b"x" * MAX_HEADER_BYTES], id="a long header"),
+        pytest.param([request("/healthz") * PAUSE_AT_PIPELINED + b"GET /he"], id="more than is read"),
+    ],
+)
+def test_a_claim_waits_as_long_as_it_said_whatever_came_behind_it(play: Play, behind: list[bytes]) -> None:
+    async def scenario(stage: Stage) -> None:
+        client, clock = await stage.clocked()
+        other = await stage.client()
+        protocol: Any = await stage.protocol(client)
+        client.send(claim(wait=60))
+        await until(lambda: len(stage.room) == 1)
+        for piece in behind:
+            client.send(piece)
+            await turns()
+        await until(lambda: protocol._ending or protocol.flow.read_paused)
+        clock.advance(MAX_REQUEST_SECONDS + 1)
+        assert (await other.ask(post("work"))).status == 200
+        claimed = await client.answer()
+        assert [message["text"] for message in json.loads(claimed.body)["messages"]] == ["work"]
 
     play(scenario)
 

@@ -5,6 +5,7 @@ import re
 from contextlib import AsyncExitStack
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvloop
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stage import ALIVE, BUFFER_BYTES, CLOSE, DEADLINE_SECONDS, WALL, Play, Stage, claim, post, request, stage, turns, until
 
-from saywhatwant.worker.exchange import LARGE_BYTES
+from saywhatwant.worker.exchange import LARGE_BYTES, Exchange
 from saywhatwant.worker.server import KEEP_ALIVE_SECONDS
 
 pytestmark = pytest.mark.usefixtures("no_settings")
@@ -165,19 +166,72 @@ def test_the_answer_to_a_last_request_says_so_and_is_all_there(play: Play, versi
     play(scenario)
 
 
-def test_an_upgrade_to_what_is_not_spoken_here_is_answered_as_it_would_be_without(play: Play) -> None:
-    """HTTP/2 in clear, which some clients offer with their first request."""
+H2C = ("Connection: Upgrade", "Upgrade: h2c")
+"""HTTP/2 in clear, which some clients offer with their first request."""
 
+
+def test_a_request_with_an_upgrade_to_what_is_not_spoken_here_is_answered_and_is_the_last(play: Play) -> None:
     async def scenario(stage: Stage) -> None:
         client = await stage.client()
-        for _ in range(2):
-            assert (await client.ask(request("/healthz", "Connection: Upgrade", "Upgrade: h2c"))).body == ALIVE
-            assert (await client.ask(request(WALL))).texts == []
+        assert (await client.ask(request(WALL))).texts == []
+        answer = await client.ask(request("/healthz", *H2C), request("/healthz"))
+        assert (answer.body, answer.headers["connection"]) == (ALIVE, "close")
+        await client.assert_closed()
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("in_pieces", [False, True])
+def test_p8_a_body_behind_such_an_upgrade_is_refused_and_never_taken_for_a_request(play: Play, *, in_pieces: bool) -> None:
+    async def scenario(stage: Stage) -> None:
+        client, other = await stage.client(), await stage.client()
+        head = request(WALL, *H2C, f"Content-Length: {len(post('smuggled'))}", method="POST")
+        client.send(head)
+        if in_pieces:
+            await turns()
+        client.send(post("smuggled"))
+        answer = await client.answer()
+        assert (answer.status, b"Upgrade" in answer.body) == (400, True)
+        await client.assert_closed()
+        assert (await other.ask(request())).texts == []
+
+    play(scenario)
+
+
+def test_the_rest_of_a_request_that_has_its_answer_gets_no_other(play: Play) -> None:
+    async def scenario(stage: Stage) -> None:
+        client = await stage.client()
+        client.send(request(WALL, "Transfer-Encoding: chunked", method="DELETE"))
+        assert (await client.answer()).status == 405
+        client.send(b"no chunk\r\n")
+        await client.assert_closed()
 
     play(scenario)
 
 
 # -- Large answers
+
+
+def test_a_list_is_one_and_the_same_for_all_who_have_yet_to_read_it(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.hang(*LONG_TEXTS)
+        sent: list[object] = []
+        monkeypatch.setattr(Exchange, "answer", lambda *_: False)
+        send = Exchange.send
+
+        async def noted(exchange: Exchange, message: Any) -> None:
+            sent.append(message.get("body"))
+            await send(exchange, message)
+
+        monkeypatch.setattr(Exchange, "send", noted)
+        for client in (await stage.client(), await stage.client()):
+            assert (await client.ask(request())).texts == LONG_TEXTS
+        first, second = (body for body in sent if body is not None)
+        assert isinstance(first, memoryview)
+        assert isinstance(second, memoryview)
+        assert first.obj is second.obj
+
+    play(scenario)
 
 
 def test_p5_a_large_answer_is_all_there(play: Play) -> None:
