@@ -87,7 +87,8 @@ class ExchangeProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._active_at = self.loop.time()
-        super().data_received(data)
+        if not self._ending:
+            super().data_received(data)
 
     def on_headers_complete(self) -> None:
         if self.parser.should_upgrade() and self._should_upgrade():
@@ -97,6 +98,7 @@ class ExchangeProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             # To something else, which nobody here speaks; and the parser would take the body for the next request.
             self.cycle.keep_alive = False
+            self._ending = True
         if self._busy:
             self.pipeline.appendleft((self.cycle, self.app))
             if len(self.pipeline) >= PAUSE_AT_PIPELINED:
@@ -105,7 +107,7 @@ class ExchangeProtocol(HttpToolsProtocol):
             self._start(self.cycle)
 
     def end_after_answers(self) -> bool:
-        """Answer what has come whole, then close; False when nothing of that kind is under way.
+        """Answer what has come whole, then close, and take in no more; False when nothing of that kind is under way.
 
         For when something is wrong behind it: a refusal would be taken for its answer.
         """

@@ -226,6 +226,11 @@ class Stage:
         """Return once so many requests wait for something."""
         await until(lambda: len(self.server.server_state.tasks) == tasks)
 
+    async def waiting_claim(self, client: Client) -> None:
+        """Have a client claim what is not there yet; return once it waits."""
+        client.send(claim(wait=60))
+        await until(lambda: len(self.room) == 1)
+
     async def hang(self, *texts: str) -> None:
         """Put messages on the wall, in one commit."""
         new = [NewMessage(text=text, username="Human", color="169080199") for text in texts]

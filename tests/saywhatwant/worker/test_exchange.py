@@ -332,8 +332,7 @@ def test_a_claim_waits_as_long_as_it_said_whatever_came_behind_it(play: Play, be
         client, clock = await stage.clocked()
         other = await stage.client()
         protocol: Any = await stage.protocol(client)
-        client.send(claim(wait=60))
-        await until(lambda: len(stage.room) == 1)
+        await stage.waiting_claim(client)
         for piece in behind:
             client.send(piece)
             await turns()
@@ -342,6 +341,27 @@ def test_a_claim_waits_as_long_as_it_said_whatever_came_behind_it(play: Play, be
         assert (await other.ask(post("work"))).status == 200
         claimed = await client.answer()
         assert [message["text"] for message in json.loads(claimed.body)["messages"]] == ["work"]
+
+    play(scenario)
+
+
+def test_p8_a_connection_that_is_about_to_end_takes_in_no_more_however_much_comes(play: Play) -> None:
+    async def scenario(stage: Stage) -> None:
+        client, other = await stage.client(), await stage.client()
+        protocol: Any = await stage.protocol(client)
+        await stage.waiting_claim(client)
+        client.send(CHUNKED[:-2])
+        await until(lambda: protocol._in_message)
+        client.send(b"X-Long: " + b"x" * MAX_HEADER_BYTES)
+        await until(lambda: protocol._ending)
+        before = protocol._header_bytes
+        client.send(b"\r\n\r\n0\r\n\r\n", request("/healthz"))
+        await until(lambda: protocol._header_bytes > before)
+        await turns()
+        assert len(protocol.pipeline) == 0
+        assert (await other.ask(post("work"))).status == 200
+        assert (await client.answer()).status == 200
+        await client.assert_closed()
 
     play(scenario)
 

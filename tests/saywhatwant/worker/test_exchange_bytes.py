@@ -11,7 +11,7 @@ import pytest
 import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stage import ALIVE, BUFFER_BYTES, CLOSE, DEADLINE_SECONDS, WALL, Play, Stage, claim, post, request, stage, turns, until
+from stage import ALIVE, BUFFER_BYTES, CLOSE, DEADLINE_SECONDS, WALL, Play, Stage, post, request, stage, turns, until
 
 from saywhatwant.worker.exchange import LARGE_BYTES, Exchange
 from saywhatwant.worker.server import KEEP_ALIVE_SECONDS
@@ -198,6 +198,27 @@ def test_p8_a_body_behind_such_an_upgrade_is_refused_and_never_taken_for_a_reque
     play(scenario)
 
 
+def test_p8_nor_while_that_request_has_yet_to_be_answered(play: Play) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.commits.hold()
+        writer, (client, clock) = await stage.client(), await stage.clocked()
+        protocol = await stage.protocol(client)
+        writer.send(post("new"))
+        await stage.under_way(1)
+        client.send(request(WALL, *H2C, f"Content-Length: {len(post('smuggled'))}"))
+        await stage.under_way(2)
+        clock.advance(LITTLE)
+        client.send(post("smuggled"))
+        await until(lambda: protocol._active_at > 0)
+        await turns()
+        assert len(protocol.pipeline) == 0
+        stage.commits.go_on()
+        assert (await client.answer()).texts == ["new"]
+        await client.assert_closed()
+
+    play(scenario)
+
+
 def test_the_rest_of_a_request_that_has_its_answer_gets_no_other(play: Play) -> None:
     async def scenario(stage: Stage) -> None:
         client = await stage.client()
@@ -339,8 +360,7 @@ def test_a_connection_whose_answer_is_under_way_is_not_idle(play: Play) -> None:
         client, clock = await stage.clocked()
         other = await stage.client()
         await client.ask(request("/healthz"))
-        client.send(claim(wait=60))
-        await until(lambda: len(stage.room) == 1)
+        await stage.waiting_claim(client)
         for _ in range(3):
             clock.advance(KEEP_ALIVE_SECONDS + LITTLE)
         await other.ask(post("work"))
@@ -358,8 +378,7 @@ def test_a_connection_is_idle_from_its_last_answer_on_and_not_from_its_last_requ
         client, clock = await stage.clocked()
         other = await stage.client()
         await client.ask(request("/healthz"))
-        client.send(claim(wait=60))
-        await until(lambda: len(stage.room) == 1)
+        await stage.waiting_claim(client)
         clock.advance(KEEP_ALIVE_SECONDS - LITTLE)
         await other.ask(post("work"))
         assert (await client.answer()).status == 200
