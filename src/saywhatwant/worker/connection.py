@@ -76,8 +76,7 @@ class BoundedProtocol(ExchangeProtocol):
 
     def on_message_complete(self) -> None:
         self._in_message, self._header_bytes = False, 0
-        if self._slow is not None:
-            self._not_slow()
+        self._not_slow()
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
