@@ -128,8 +128,10 @@ class Bot:
             now = time.monotonic()
             if not self._claims or self._lapse_at <= now:
                 self._lapse_at = now + MAX_WAIT_SECONDS
+            # Rounded, now + 60 - now may be more than 60, which no server takes.
+            wait = min(self._lapse_at - now, MAX_WAIT_SECONDS)
             some = names[start : start + MAX_ENTITIES]
-            self._claims[asyncio.create_task(self._claim(some, self._lapse_at - now))] = some
+            self._claims[asyncio.create_task(self._claim(some, wait))] = some
 
     def _take_claimed(self) -> ServerUnavailable | None:
         """Begin what has been claimed; what kept a claim from being answered, if anything did."""

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from durable_objects import SimulatedRuntime
 from saywhatwant.bot import Bot
-from saywhatwant.calls import MAX_ENTITIES, Claim
+from saywhatwant.calls import MAX_ENTITIES, MAX_WAIT_SECONDS, Claim
 from saywhatwant.client import WallClient
 from saywhatwant.entities import Entities, Entity
 from saywhatwant.message import BotParams, Color, Message, NewMessage, clean_text, clean_username, decode_list
@@ -191,6 +191,18 @@ def test_p4_a_bot_answers_what_is_asked_of_its_entity_and_of_nobody() -> None:
         stranger = await scene.post(entity="rude")
         await scene.until_complete(await scene.post())
         assert (await scene.message(stranger)).bot_params.status == "pending"
+
+    run(scenario)
+
+
+def test_p4_a_bot_is_not_sent_away_when_the_uptime_is_about_to_be_a_power_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a float loses there made its claims wait for a little more than a server takes."""
+    uptime = 2**15 - 30 + 3 * 2**-38
+    assert uptime + MAX_WAIT_SECONDS - uptime > MAX_WAIT_SECONDS
+    monkeypatch.setattr("saywhatwant.bot.loop.time", SimpleNamespace(monotonic=lambda: uptime))
+
+    async def scenario(scene: Scene) -> None:
+        await scene.until_complete(await scene.post())
 
     run(scenario)
 

@@ -69,6 +69,7 @@ class Scene:
         self._file = directory / "entities.toml"
         self._file.write_text(entities)
         self._log = directory / "bot-stderr"
+        self._bot: subprocess.Popen[bytes] | None = None
 
     @property
     def log(self) -> str:
@@ -90,13 +91,18 @@ class Scene:
                 stderr=log,
             ) as process,
         ):
+            self._bot = process
             try:
                 yield
-                assert process.poll() is None, f"the bot has ended: {self.log}"
+                self.check_that_the_bot_is_there()
                 process.terminate()
                 process.wait(DEADLINE_SECONDS)
             finally:
                 process.kill()
+
+    def check_that_the_bot_is_there(self) -> None:
+        assert self._bot is not None
+        assert self._bot.poll() is None, f"the bot has ended: {self.log}"
 
     def post(self, name: str) -> str:
         body = {"text": "Why is space black?", "username": "Human", "color": "169080199", "botParams": {"entity": name}}
@@ -115,6 +121,7 @@ class Scene:
         """The message's botParams, once it is answered or failed."""
 
         def look() -> dict[str, Any] | None:
+            self.check_that_the_bot_is_there()
             params: dict[str, Any] = self.message(message_id)["botParams"]
             return params if params["status"] in {"complete", "failed"} else None
 
