@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 import httpx
-from calls import Json
+from calls import Json, metric
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import ClientConnection, connect
 
@@ -218,3 +218,12 @@ class DeafReader:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._socket.close()
+
+
+def listening(server: Server) -> float:
+    """How many sockets have a seat."""
+    return metric(server, "sww_live_readers")
+
+
+def by_change(messages: list[Json]) -> list[Json]:
+    return sorted(messages, key=lambda message: message["seq"])

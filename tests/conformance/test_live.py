@@ -1,21 +1,16 @@
-"""The WebSocket feed: what was missed, then everything as it happens, to those who may read and keep up."""
+"""The WebSocket feed: what was missed, then everything as it happens, across all that cuts a reader off."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
-from pathlib import Path
+from contextlib import ExitStack
 
 import pytest
-from calls import Json, a_post, assert_problem, claim, claim_next, metric, post, queue, read, said
+from calls import Json, a_post, assert_problem, claim, post, queue, read, said
 from crowd import Crowd
-from readers import MAX_MISSED, DeafReader, Feed, RestlessReader, shake_hands
-from websockets.exceptions import ConnectionClosed
+from readers import MAX_MISSED, DeafReader, Feed, RestlessReader, by_change, listening
 
 from conftest import StartServer
 from servers import Server, until
-
-FRIEND = "https://friend.example"
-STRANGER = "https://stranger.example"
 
 
 @pytest.fixture
@@ -29,14 +24,6 @@ def feed(server: Server) -> Iterator[Feed]:
 def seq(server: Server) -> int:
     """The last commit."""
     return int(server.http.get("/api/comments", params={"limit": 1}).headers["etag"].strip('"'))
-
-
-def by_change(messages: list[Json]) -> list[Json]:
-    return sorted(messages, key=lambda message: message["seq"])
-
-
-def readers(server: Server) -> float:
-    return metric(server, "sww_live_readers")
 
 
 # -- What was missed
@@ -248,181 +235,6 @@ def test_p5_readers_who_cut_and_come_back_while_many_write_and_the_server_dies_s
             assert told.setdefault(key, message) == message, f"{key} is not the same for all"
 
 
-# -- Who may listen
-
-
-@pytest.mark.parametrize("origin", [STRANGER, "null", "http://127.0.0.1", "http://127.0.0.1:1"])
-def test_p8_pages_of_other_sites_are_refused_at_the_handshake(server: Server, origin: str) -> None:
-    before = readers(server)
-    assert_problem(shake_hands(server, Origin=origin), 403, origin)
-    assert readers(server) == before
-
-
-def test_p8_own_pages_and_programs_are_let_in(server: Server) -> None:
-    for headers in ({}, {"Origin": server.url}, {"Origin": "https://wall.example", "Host": "wall.example"}):
-        assert shake_hands(server, **headers).status_code == 101
-
-
-def test_p8_pages_of_the_sites_that_the_settings_name_are_let_in(start_server: StartServer) -> None:
-    server = start_server(cors_origins=f"{FRIEND},https://another.example")
-    for origin in (FRIEND, "https://another.example", server.url):
-        assert shake_hands(server, Origin=origin).status_code == 101
-    assert_problem(shake_hands(server, Origin=STRANGER), 403, STRANGER)
-
-
-def test_p8_pages_of_all_sites_are_let_in_where_the_settings_say_so(start_server: StartServer) -> None:
-    server = start_server(cors_origins="*")
-    assert shake_hands(server, Origin=STRANGER).status_code == 101
-
-
-def test_p8_the_feed_needs_no_token(start_server: StartServer) -> None:
-    """Anyone may read."""
-    assert shake_hands(start_server(bot_token="x" * 32)).status_code == 101
-
-
-@pytest.mark.parametrize("since", ["now", "", "-1", "1.5", "9" * 400, "%00", "0x10"])
-def test_p8_a_token_that_is_none_is_refused_at_the_handshake(server: Server, since: str) -> None:
-    assert_problem(shake_hands(server, f"?since={since}"), 422, "since")
-
-
-def test_p8_a_get_without_a_handshake_is_told_to_upgrade(server: Server) -> None:
-    response = server.http.get("/api/ws")
-    assert_problem(response, 426, "WebSocket")
-    assert response.headers["upgrade"] == "websocket"
-
-
-def test_p8_sockets_of_one_address_are_bounded_and_one_that_goes_makes_room(start_server: StartServer) -> None:
-    server = start_server(sockets_per_address=2)
-    with Feed(server) as first:
-        with Feed(server):
-            assert readers(server) == 2
-            assert_problem(shake_hands(server), 429, "2 sockets")
-            assert readers(server) == 2
-        until(lambda: readers(server) == 1, "the seat")
-        with Feed(server) as third:
-            assert_problem(shake_hands(server), 429)
-            last = post(server)["id"]
-            first.until_message(last)
-            third.until_message(last)
-    until(lambda: readers(server) == 0, "everybody's leave")
-
-
-def test_p8_refused_handshakes_take_nobodys_seat(start_server: StartServer) -> None:
-    server = start_server(sockets_per_address=1)
-    for _ in range(3):
-        assert_problem(shake_hands(server, Origin=STRANGER), 403)
-        assert_problem(shake_hands(server, "?since=now"), 422)
-    assert shake_hands(server).status_code == 101
-
-
-# -- Readers who do what they should not
-
-
-@pytest.mark.parametrize(
-    ("said_by_reader", "code"),
-    [("hello", 1_008), (b"hello", 1_008), ("x" * 1_024, 1_008), ("x" * 1_025, 1_009)],
-    ids=["text", "bytes", "as much as it may", "more than it may"],
-)
-def test_p8_a_reader_that_says_something_is_shown_the_door(server: Server, said_by_reader: str | bytes, code: int) -> None:
-    with Feed(server) as witness, Feed(server) as feed:
-        witness.missed()
-        feed.missed()
-        feed.socket.send(said_by_reader)
-        assert feed.close_code() == code
-        last = post(server)["id"]
-        witness.until_message(last)
-
-
-def test_p8_a_reader_that_says_very_much_is_gone_before_it_has_said_it(server: Server) -> None:
-    with Feed(server) as witness, Feed(server) as feed:
-        witness.missed()
-        feed.missed()
-        before = readers(server)
-        with suppress(ConnectionClosed):
-            feed.socket.send(b"x" * 2**24)
-        # What it had yet to say may have the kernel take back the frame that says why.
-        assert feed.close_code() in {1_009, None}
-        until(lambda: readers(server) == before - 1, "the seat")
-        witness.until_message(post(server)["id"])
-
-
-def test_p8_a_reader_may_ping(feed: Feed, server: Server) -> None:
-    assert feed.socket.ping().wait(20)
-    feed.until_message(post(server)["id"])
-
-
-def memory(server: Server) -> int:
-    """Bytes that the server has in memory."""
-    (line,) = [line for line in Path(f"/proc/{server.pid}/status").read_text().splitlines() if line.startswith("VmRSS:")]
-    return int(line.split()[1]) * 1_024
-
-
-def test_p6_readers_who_never_read_are_cut_and_cost_neither_memory_nor_anybody_a_message(start_server: StartServer) -> None:
-    server = start_server(retention=3)
-    with Feed(server) as witness, ExitStack() as stack:
-        witness.missed()
-        for _ in range(10):
-            stack.enter_context(DeafReader(server))
-        until(lambda: readers(server) == 11, "all readers")
-        before = memory(server)
-        posted = []
-
-        def cut() -> bool:
-            posted.append(post_and_finish(server, "x" * 5_000))
-            witness.until_message(posted[-1], status="complete")
-            return metric(server, "sww_live_too_slow_total") == 10
-
-        until(cut, "the cut", every=0)
-        assert readers(server) == 1
-        # Each could have had MAX_BEHIND_CHARS waiting; frames are shared by all, so that it is far less than ten times that.
-        assert memory(server) - before < 40 * 1024 * 1024
-        told = [event["message"]["id"] for event in witness.events if event["message"]["botParams"]["status"] == "complete"]
-        assert told == posted
-
-
-def post_and_finish(server: Server, text: str) -> str:
-    posted: str = post(server, text)["id"]
-    claim(server, posted)
-    said(queue(server, "complete", messageId=posted))
-    return posted
-
-
-def test_p6_a_large_wall_is_not_copied_for_each_reader_that_has_missed_it(start_server: StartServer) -> None:
-    server = start_server()
-    with ThreadPoolExecutor(8) as people:
-        list(people.map(lambda _: post(server, "x" * 5_000), range(2_000)))
-    before = memory(server)
-    with ExitStack() as stack:
-        for _ in range(20):
-            stack.enter_context(DeafReader(server))
-        until(lambda: readers(server) == 20, "all readers")
-        with Feed(server) as feed:
-            assert feed.missed() == by_change(read(server))
-        assert memory(server) - before < 100 * 1024 * 1024, "20 times 10 MB would be twice that"
-
-
-def test_p6_a_reader_that_was_cut_catches_up_with_its_token(start_server: StartServer) -> None:
-    server = start_server()
-    with Feed(server) as feed:
-        token = feed.frame()["seq"]
-    with ThreadPoolExecutor(8) as people:
-        list(people.map(lambda _: post(server, '"' * 5_000), range(150)))
-    with Feed(server, token) as feed:
-        assert feed.missed() == by_change(read(server))
-
-
-def test_p6_a_reader_that_keeps_up_is_not_cut_for_a_large_commit(start_server: StartServer) -> None:
-    """A hundred messages of the longest text, each character of two in JSON, claimed in one step by the longest name."""
-    server = start_server()
-    with ThreadPoolExecutor(8) as people:
-        list(people.map(lambda _: post(server, '"' * 5_000), range(100)))
-    with Feed(server) as feed:
-        feed.missed()
-        claimed = claim_next(server, '"' * 128, limit=100)
-        feed.until_message(claimed[-1]["id"], status="processing")
-        assert by_change(list(feed.picture.messages.values())) == by_change(claimed)
-
-
 # -- The end
 
 
@@ -444,7 +256,7 @@ def test_p5_readers_of_a_server_that_stops_are_told_to_come_back_later(start_ser
 def test_p5_a_server_stops_in_order_though_a_reader_never_reads(start_server: StartServer) -> None:
     server = start_server()
     with DeafReader(server):
-        until(lambda: readers(server) == 1, "the reader")
+        until(lambda: listening(server) == 1, "the reader")
         with ThreadPoolExecutor(8) as people:
             list(people.map(lambda _: post(server, "x" * 5_000), range(1_000)))
         assert server.terminate() == 0

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from child import child, heard
-from held import run, until
 from hypothesis import given
 from hypothesis import strategies as st
 from ledger import Ledger
@@ -14,6 +13,7 @@ from ledger import Ledger
 from durable_objects import DurableObject, EmbeddedRuntime, SimulatedRuntime
 from durable_objects.alarms import Alarms
 from durable_objects.local import MAX_RETRY_MS, RETRY_MS
+from scenario import run, until
 
 
 def now_ms() -> int:

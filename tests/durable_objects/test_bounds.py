@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from held import run
 from ledger import Entry, Ledger
 
 from durable_objects import (
@@ -18,6 +17,7 @@ from durable_objects import (
     SimulatedRuntime,
 )
 from durable_objects.limits import MAX_CALL_WRITES, MAX_KEY_BYTES, MAX_LIST_PAGE, MAX_NAME_CHARS, MAX_VALUE_BYTES
+from scenario import run
 
 
 class Shelf(DurableObject):

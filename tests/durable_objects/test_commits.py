@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from held import held_runtime, run, turns, until
 from ledger import Closed, Entry, Ledger
 
 from durable_objects import EmbeddedRuntime, ObjectFailed, Stub
+from held import held_runtime
+from scenario import run, turns, until
 
 
 def answers_about(ledger: Stub[Ledger]) -> dict[str, Coroutine[Any, Any, object]]:
@@ -53,7 +54,7 @@ def test_p2_whatever_could_tell_of_an_uncommitted_write_waits_for_its_commit(
                 assert other.done()
                 assert not write.done()
                 assert not answer.done()
-            held.let_all_through()
+            held.go_on()
             assert await write == Entry(1, "first")
             [heard] = await asyncio.gather(answer, return_exceptions=True)
             match kind:
@@ -84,7 +85,7 @@ def test_p2_an_event_is_published_after_the_commit_of_its_call_and_never_before(
             held.let_one_through()
             await until(lambda: held.begun == 2)
             assert events == [b"1 first"]
-            held.let_all_through()
+            held.go_on()
             await asyncio.gather(*calls, announcement)
             assert events == [b"1 first", b"2 second", b"there are two"]
 
@@ -106,7 +107,7 @@ def test_p2_an_answer_waits_for_the_youngest_write_behind_it_when_an_older_one_h
             await turns()
             assert not second.done()
             assert not read.done()
-            held.let_all_through()
+            held.go_on()
             assert await read == await second == Entry(2, "second")
 
     run(scenario())
@@ -134,7 +135,7 @@ def test_p2_a_read_of_one_object_does_not_wait_for_the_writes_of_another(tmp_pat
             await until(lambda: held.begun == 1)
             assert await ledgers.get("birch").call(Ledger.last) == Entry(0, "")
             assert not write.done()
-            held.let_all_through()
+            held.go_on()
             await write
 
     run(scenario())
@@ -150,7 +151,7 @@ def test_a_hundred_calls_that_wait_together_cost_two_commits(tmp_path: Path) -> 
             await until(lambda: held.begun == 1)
             calls += [asyncio.create_task(ledgers.get(f"tree {n % 7}").call(Ledger.append, str(n))) for n in range(99)]
             await turns()
-            held.let_all_through()
+            held.go_on()
             await asyncio.gather(*calls)
             assert (runtime.meter.commits, runtime.meter.commit_calls) == (2, 100)
             assert runtime.meter.commit_sizes[0] == 1
@@ -168,7 +169,7 @@ def test_p1_a_caller_that_gives_up_waiting_takes_nothing_back(tmp_path: Path) ->
             patient = asyncio.create_task(ledger.call(Ledger.append, "second"))
             await turns()
             impatient.cancel()
-            held.let_all_through()
+            held.go_on()
             assert await patient == Entry(2, "second")
             assert impatient.cancelled()
             assert await ledger.call(Ledger.texts) == ["first", "second"]

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from child import LEDGERS, child, heard
-from held import held_runtime, run, turns, until
 from ledger import Closed, Entry, Ledger
 
 from durable_objects import EmbeddedRuntime, ObjectFailed, Overloaded, RuntimeClosed
+from held import held_runtime
+from scenario import run, turns, until
 
 
 @pytest.mark.parametrize("method", [Ledger.append_and_break, Ledger.append_and_refuse])
@@ -32,7 +33,7 @@ def test_a_call_that_raises_after_a_write_leaves_no_write_no_alarm_no_event_and_
             broken = asyncio.create_task(ledger.call(method, "lost"))
             later = asyncio.create_task(ledger.call(Ledger.append, "later"))
             await turns()
-            held.let_all_through()
+            held.go_on()
             assert [await call for call in earlier] == [Entry(1, "in flight"), Entry(2, "waiting")]
             with pytest.raises((ObjectFailed, Closed), match="lost"):
                 await broken
@@ -149,7 +150,7 @@ def test_p2_an_object_with_uncommitted_writes_is_not_evicted(tmp_path: Path) -> 
             read = asyncio.create_task(ledger.call(Ledger.last))
             await turns()
             assert not read.done()
-            held.let_all_through()
+            held.go_on()
             assert await read == await write == Entry(1, "first")
             assert [runtime.evict_idle() for _ in range(2)] == [0, 1]
             assert await ledger.call(Ledger.last) == Entry(1, "first")
@@ -194,7 +195,7 @@ def test_p6_beyond_the_bound_of_waiting_calls_a_call_is_refused_unbegun_and_all_
                 await ledger.call(Ledger.append, "too many")
             with pytest.raises(Overloaded):
                 await ledger.call(Ledger.last)
-            held.let_all_through()
+            held.go_on()
             await asyncio.gather(*calls)
             assert await ledger.call(Ledger.texts) == [str(n) for n in range(50)]
 

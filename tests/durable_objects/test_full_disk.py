@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 from child import child
-from held import held_runtime, run, turns, until
 from ledger import Entry, Ledger
 
 from durable_objects import CommitFailed, EmbeddedRuntime
 from durable_objects.commits import Change
 from durable_objects.embedded.store import Store
+from held import held_runtime
+from scenario import run, turns, until
 
 BIG = "x" * 100_000
 """More than one page of the file."""
@@ -97,7 +98,7 @@ def test_p2_calls_that_built_on_a_failed_commit_fall_with_it_and_all_others_surv
             assert not independent.done()
             fresh = asyncio.create_task(ash.call(Ledger.append, "fresh"))
             await turns()
-            held.let_all_through()
+            held.go_on()
             assert await independent == Entry(1, "another object's")
             assert await fresh == Entry(1, "fresh")
             assert events == [b"1 another object's", b"1 fresh"]
@@ -120,7 +121,7 @@ def test_p6_calls_that_fell_with_a_failed_commit_no_longer_count_as_waiting(
             calls += [asyncio.create_task(ash.call(Ledger.append, "built on it")) for _ in range(49)]
             await turns()
             fill_up(runtime.store)
-            held.let_all_through()
+            held.go_on()
             for call in calls:
                 with pytest.raises(CommitFailed):
                     await call

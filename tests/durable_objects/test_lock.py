@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from child import child, heard
-from held import run
 from ledger import Entry, Ledger
 
 from durable_objects import DataLocked, EmbeddedRuntime
 from durable_objects.embedded.lock import DirectoryLock
+from scenario import run
 
 
 async def enter(directory: Path) -> None:

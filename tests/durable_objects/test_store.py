@@ -7,13 +7,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from held import run
 from ledger import Entry, Ledger
 
 from durable_objects import DataUnreadable, EmbeddedRuntime
 from durable_objects.commits import Change
 from durable_objects.embedded.store import APPLICATION_ID, VERSION, Store
 from durable_objects.live import Head
+from scenario import run
 
 
 @pytest.fixture

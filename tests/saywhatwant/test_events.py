@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 from msgspec import json
-from queue_model import Wall
+from queue_wall import Wall
 
 from saywhatwant import events
 from saywhatwant.message import BotParams, Message, Status, encode

@@ -8,7 +8,7 @@ from types import FrameType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from queue_model import Wall
+from queue_wall import Wall
 
 from saywhatwant.index import Index
 from saywhatwant.message import BotParams, Message, Status, encode

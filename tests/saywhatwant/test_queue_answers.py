@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from queue_model import Wall, answer_to
+from queue_wall import Wall, answer_to
 
 from saywhatwant.calls import Reply
 from saywhatwant.errors import BacklogFull, KeyReused, NotTheHolder, UnknownMessage, WrongState

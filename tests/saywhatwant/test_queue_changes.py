@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from queue_model import Wall
+from queue_wall import Wall
 
 from durable_objects import Refusal
 from saywhatwant.calls import Reply

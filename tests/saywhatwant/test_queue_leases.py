@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from queue_model import Wall, answer_to
+from queue_wall import Wall, answer_to
 
 from durable_objects.live import Head
 from saywhatwant.errors import NotTheHolder, UnknownMessage, WrongState

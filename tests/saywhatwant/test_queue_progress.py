@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from queue_model import Wall
+from queue_wall import Wall
 
 from saywhatwant.errors import NotTheHolder, WrongState
 from saywhatwant.queue import MessageQueue

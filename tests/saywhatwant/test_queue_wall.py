@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw, Struct, json
-from queue_model import Wall
+from queue_wall import Wall
 
 from durable_objects.limits import MAX_LIST_PAGE
 from saywhatwant.calls import Reply

@@ -77,6 +77,7 @@ def test_p7_a_post_whose_answer_is_lost_is_sent_again_under_its_key_and_is_on_th
     visitor = visit(server)
     page = open_forgiving(visitor)
     lost: list[int] = []
+    over: list[bool] = []
 
     def lose_first_answer(route: Route) -> None:
         if route.request.method != "POST" or lost:
@@ -88,11 +89,13 @@ def test_p7_a_post_whose_answer_is_lost_is_sent_again_under_its_key_and_is_on_th
         route.abort()
         if with_server:
             server.start()
+        over.append(True)
 
     page.route("**/api/comments*", lose_first_answer)
 
     write(page, "Once only")
 
+    until_seen(page, lambda: over, "the loss of the first answer")  # meanwhile the page may have seen it on the wall
     expect(page.locator(OUTBOX)).to_have_count(0)
     expect_state(page, "live")
     expect_same_wall(page, server)

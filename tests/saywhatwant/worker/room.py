@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from msgspec import Raw
 
@@ -10,15 +10,10 @@ from durable_objects import SimulatedRuntime, Stub
 from saywhatwant.message import NewMessage, decode
 from saywhatwant.queue import MessageQueue
 from saywhatwant.worker.waiting import WaitingRoom
+from scenario import turns
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-async def turns() -> None:
-    """Let everything run that could run now."""
-    for _ in range(20):
-        await asyncio.sleep(0)
 
 
 class SlowStub:
@@ -66,13 +61,3 @@ class Scene:
 def ids(claim: asyncio.Task[list[Raw]]) -> list[str]:
     """What a finished claim got."""
     return [decode(wire).id for wire in claim.result()]
-
-
-def run(scenario: Callable[[], Any]) -> None:
-    """Run a scenario that waits for nothing but itself."""
-
-    async def bounded() -> None:
-        async with asyncio.timeout(20):
-            await scenario()
-
-    asyncio.run(bounded())

@@ -9,7 +9,6 @@ import json
 import logging
 import socket
 import struct
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -20,14 +19,15 @@ import pytest
 import uvloop
 
 from durable_objects import EmbeddedRuntime
-from durable_objects.commits import Change
+from held import HeldCommits
 from saywhatwant.message import NewMessage
 from saywhatwant.queue import MessageQueue
 from saywhatwant.settings import load
 from saywhatwant.worker import create_worker
 from saywhatwant.worker.exchange import ExchangeProtocol
-from saywhatwant.worker.server import Server, listen
+from saywhatwant.worker.server import KEEP_ALIVE_SECONDS, Server, listen
 from saywhatwant.worker.waiting import WaitingRoom
+from scenario import until
 
 DEADLINE_SECONDS = 5
 ALIVE = b'{"status":"alive"}'
@@ -35,9 +35,13 @@ ALIVE = b'{"status":"alive"}'
 CLOSE = "Connection: close"
 BUFFER_BYTES = 16 * 1024
 """Of the sockets on both sides where a test is about a slow reader: the system would take megabytes by itself."""
+FULL = OSError("the disk is full")
+LONG_TEXTS = [f"{number:04}{'ä' * 4_996}" for number in range(200)]
+"""About 2 MB."""
 TWO_BYTES_OF_LENGTH = 126
 """What a WebSocket has in place of a length."""
 WALL = "/api/comments"
+LITTLE = KEEP_ALIVE_SECONDS / 100
 
 # -- What is said
 
@@ -52,6 +56,10 @@ def request(path: str = WALL, *headers: str, method: str = "GET", version: str =
 def post(text: str, *headers: str, path: str = WALL, **more: object) -> bytes:
     body = {"text": text, "username": "Human", "color": "169080199"} if path == WALL else {}
     return request(path, *headers, method="POST", body=json.dumps(body | more).encode())
+
+
+CHUNKED = request(WALL, "Transfer-Encoding: chunked", method="POST")
+"""A post up to where its body begins."""
 
 
 def claim(wait: float) -> bytes:
@@ -120,30 +128,6 @@ class Client:
 # -- Where it is said
 
 
-class Commits:
-    """Stands between the committing thread and the disk."""
-
-    def __init__(self, runtime: EmbeddedRuntime) -> None:
-        self._commit = runtime._committer._commit
-        self._may = threading.Event()
-        self.error: OSError | None = None
-        self.go_on()
-        runtime._committer._commit = self
-
-    def __call__(self, changes: list[Change]) -> None:
-        self._may.wait()
-        if self.error is not None:
-            raise self.error
-        self._commit(changes)
-
-    def hold(self) -> None:
-        self._may.clear()
-
-    def go_on(self, error: OSError | None = None) -> None:
-        self.error = error
-        self._may.set()
-
-
 @dataclass
 class Timer:
     when: float
@@ -184,7 +168,7 @@ class Clock:
 @dataclass
 class Stage:
     server: Server
-    commits: Commits
+    commits: HeldCommits
     room: WaitingRoom
     address: tuple[str, int]
     clients: AsyncExitStack
@@ -237,17 +221,6 @@ class Stage:
         await asyncio.gather(*[self.room._queue.call(MessageQueue.post, message) for message in new])
 
 
-async def until(look: Callable[[], bool]) -> None:
-    while not look():  # noqa: ASYNC110 - nobody signals what a test looks for
-        await asyncio.sleep(0.001)
-
-
-async def turns() -> None:
-    """Time for the server to read what was sent, where nothing depends on it."""
-    for _ in range(5):
-        await asyncio.sleep(0)
-
-
 @asynccontextmanager
 async def stage(data: Path, **given: Any) -> AsyncIterator[Stage]:
     """Hold it inside a running event loop."""
@@ -258,7 +231,7 @@ async def stage(data: Path, **given: Any) -> AsyncIterator[Stage]:
     server = Server(worker, settings, on_ready=lambda _: ready.set())
     sock = listen(settings)
     async with runtime, AsyncExitStack() as clients:
-        commits = Commits(runtime)
+        commits = HeldCommits(runtime)
         address = sock.getsockname()
         serving = asyncio.create_task(server.serve([sock]))
         await ready.wait()

@@ -3,11 +3,12 @@
 import asyncio
 
 import pytest
-from room import Scene, ids, run, turns
+from room import Scene, ids
 
 from saywhatwant.errors import TooManyWaiting
 from saywhatwant.message import NewMessage
 from saywhatwant.queue import MessageQueue
+from scenario import run, turns
 
 
 def test_p4_claims_are_woken_in_the_order_in_which_they_came() -> None:
@@ -22,7 +23,7 @@ def test_p4_claims_are_woken_in_the_order_in_which_they_came() -> None:
             assert ids(claim) == [posted]
         assert len(scene.room) == 0
 
-    run(scenario)
+    run(scenario())
 
 
 def test_p4_a_claim_is_woken_for_its_own_entities_and_for_nobodys() -> None:
@@ -39,7 +40,7 @@ def test_p4_a_claim_is_woken_for_its_own_entities_and_for_nobodys() -> None:
         await turns()
         assert ids(rude) == [posted]
 
-    run(scenario)
+    run(scenario())
 
 
 def test_p4_work_that_is_there_already_is_not_waited_for() -> None:
@@ -48,7 +49,7 @@ def test_p4_work_that_is_there_already_is_not_waited_for() -> None:
         posted = await scene.post()
         assert ids(await scene.wait("bot")) == [posted]
 
-    run(scenario)
+    run(scenario())
 
 
 def test_p4_an_offer_is_passed_on_when_the_claimer_leaves() -> None:
@@ -64,7 +65,7 @@ def test_p4_an_offer_is_passed_on_when_the_claimer_leaves() -> None:
         assert leaver.result() == []
         assert ids(next_one) == [posted]
 
-    run(scenario)
+    run(scenario())
 
 
 def test_p4_a_claim_that_takes_something_more_urgent_passes_on_what_it_was_woken_for() -> None:
@@ -80,7 +81,7 @@ def test_p4_a_claim_that_takes_something_more_urgent_passes_on_what_it_was_woken
         assert ids(either) == [first]
         assert ids(zen_only) == [posted]
 
-    run(scenario)
+    run(scenario())
 
 
 def test_p4_an_offer_is_passed_on_when_the_claimer_is_cancelled() -> None:
@@ -94,7 +95,7 @@ def test_p4_an_offer_is_passed_on_when_the_claimer_is_cancelled() -> None:
         assert ids(next_one) == [posted]
         assert len(scene.room) == 0
 
-    run(scenario)
+    run(scenario())
 
 
 def test_p4_an_offer_is_passed_on_when_the_claim_fails(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +115,7 @@ def test_p4_an_offer_is_passed_on_when_the_claim_fails(monkeypatch: pytest.Monke
         assert unlucky.exception() is not None
         assert ids(next_one) == [posted]
 
-    run(scenario)
+    run(scenario())
 
 
 def test_p4_work_that_comes_while_a_woken_claim_finds_nothing_wakes_it_again() -> None:
@@ -132,7 +133,7 @@ def test_p4_work_that_comes_while_a_woken_claim_finds_nothing_wakes_it_again() -
         await turns()
         assert ids(waiting) == [posted]
 
-    run(scenario)
+    run(scenario())
 
 
 def test_p4_a_client_that_has_left_claims_nothing() -> None:
@@ -146,7 +147,7 @@ def test_p4_a_client_that_has_left_claims_nothing() -> None:
         await scene.post()
         assert len(await scene.queue.call(MessageQueue.pending, 10)) == 1
 
-    run(scenario)
+    run(scenario())
 
 
 def test_p6_a_full_room_refuses_and_has_room_again_when_somebody_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +163,7 @@ def test_p6_a_full_room_refuses_and_has_room_again_when_somebody_leaves(monkeypa
         assert not (await scene.wait("third")).done()
         assert len(scene.room) == 2
 
-    run(scenario)
+    run(scenario())
 
 
 def test_p6_closing_the_room_lets_everybody_go_with_nothing() -> None:
@@ -174,4 +175,4 @@ def test_p6_closing_the_room_lets_everybody_go_with_nothing() -> None:
         assert [claim.result() for claim in claims] == [[], [], []]
         assert (await scene.wait("late")).result() == []
 
-    run(scenario)
+    run(scenario())
