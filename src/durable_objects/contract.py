@@ -7,6 +7,7 @@ rebuilds the object from storage; alarms fire at least once, also after a restar
 """
 
 from collections.abc import Callable, Sequence
+from inspect import iscoroutinefunction
 from random import Random
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -58,15 +59,21 @@ class Context(Protocol):
 
 
 class DurableObject:
-    """Subclass it; every public method is a call, runs to its end, and returns what will not change afterwards.
+    """Subclass it; every public method is a call, a plain function that runs to its end.
 
-    Arguments and results may cross processes: bytes, strings, numbers, and structs that msgspec encodes.
+    It returns what will not change afterwards. Arguments and results may cross processes: bytes, strings, numbers, and structs
+    that msgspec encodes.
 
     The constructor loads what it needs from ``ctx.storage`` and may write. Raise a ``Refusal`` to say no.
     """
 
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
+
+    def __init_subclass__(cls) -> None:
+        """Raises ``TypeError`` for a method that is ``async``: it could be held up half way, with other calls in between."""
+        if suspending := [name for name, method in vars(cls).items() if iscoroutinefunction(method)]:
+            raise TypeError(f"{cls.__name__}.{suspending[0]} is async; a call of a durable object runs to its end at once")
 
     def alarm(self) -> None:
         """Called when the alarm is due, at least once; it is cleared by then. Raising has it called again later."""

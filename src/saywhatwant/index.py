@@ -21,6 +21,10 @@ Urgency = tuple[int, int]
 """Priority, then timestamp: the order of work. Timestamps are unique in an object, so this is too."""
 
 
+Finish = tuple[int, int]
+"""The commit that finished a message, or last changed it since, then its timestamp."""
+
+
 class Entry(Struct, frozen=True, gc=False):
     """A message, and its bytes: encoded once, stored, read and published as they are."""
 
@@ -37,7 +41,7 @@ class Index:
         self._timeline: SortedDict[int, str] = SortedDict()
         self._ready: SortedList[Urgency] = SortedList()
         self._ready_by_entity: dict[str | None, SortedList[Urgency]] = {}
-        self._finished: SortedList[int] = SortedList()
+        self._finished: SortedList[Finish] = SortedList()
         self._failed: SortedList[int] = SortedList()
         self._leases: SortedList[Deadline] = SortedList()
         self._backoffs: SortedList[Deadline] = SortedList()
@@ -92,9 +96,9 @@ class Index:
             case "processing":
                 self._leases.add((_lease_end(message), message.timestamp))
             case "complete":
-                self._finished.add(message.timestamp)
+                self._finished.add((message.seq, message.timestamp))
             case "failed":
-                self._finished.add(message.timestamp)
+                self._finished.add((message.seq, message.timestamp))
                 self._failed.add(message.timestamp)
 
     def _displace(self, message: Message) -> None:
@@ -113,9 +117,9 @@ class Index:
             case "processing":
                 self._leases.remove((_lease_end(message), message.timestamp))
             case "complete":
-                self._finished.remove(message.timestamp)
+                self._finished.remove((message.seq, message.timestamp))
             case "failed":
-                self._finished.remove(message.timestamp)
+                self._finished.remove((message.seq, message.timestamp))
                 self._failed.remove(message.timestamp)
 
     @property
@@ -144,12 +148,17 @@ class Index:
         deadlines = takewhile(lambda deadline: deadline[0] <= now, merge(self._leases, self._backoffs))
         return [self._at(timestamp) for _, timestamp in islice(deadlines, limit)]
 
-    def oldest_finished(self, keep: int, limit: int) -> list[Message]:
-        """Up to ``limit`` finished messages, oldest first, of those beyond the newest ``keep``."""
+    def first_finished(self, keep: int, limit: int) -> list[Message]:
+        """Up to ``limit`` finished messages, those that finished first, of those beyond ``keep``.
+
+        Never the newest message of all: timestamps go on from it.
+        """
         surplus = len(self._finished) - keep
         if surplus <= 0:
             return []
-        return [self._at(timestamp) for timestamp in islice(self._finished, min(surplus, limit))]
+        newest = self.last_timestamp
+        others = (timestamp for _, timestamp in self._finished if timestamp != newest)
+        return [self._at(timestamp) for timestamp in islice(others, min(surplus, limit))]
 
     def ready(self, limit: int, entities: Iterable[str | None] | None = None) -> list[Message]:
         """Up to ``limit`` claimable messages in order of urgency, of all entities or of these."""

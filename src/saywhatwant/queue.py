@@ -42,8 +42,12 @@ MAX_STATS_ENTITIES = 50
 def _stored(storage: Storage) -> Iterator[tuple[Message, bytes]]:
     after = ""
     while entries := storage.list("message/", after=after):
-        for after, wire in entries:  # noqa: B007 - the last key is where the next page begins
-            yield decode(wire), wire
+        for after, wire in entries:
+            try:
+                message = decode(wire)
+            except ValueError as error:
+                raise ValueError(f"what is stored under {after} is no message: {error}") from error
+            yield message, wire
 
 
 def _key(message: Message) -> str:
@@ -382,7 +386,7 @@ class MessageQueue(DurableObject):
         return wire
 
     def _prune(self) -> None:
-        for message in self._index.oldest_finished(self._policy.retention, MAX_PRUNED_AT_ONCE):
+        for message in self._index.first_finished(self._policy.retention, MAX_PRUNED_AT_ONCE):
             self.ctx.storage.delete(_key(message))
             self._index.remove(message)
 

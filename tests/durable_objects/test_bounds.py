@@ -144,3 +144,10 @@ def test_an_object_that_asks_for_an_alarm_no_disk_can_note_fails_alone(tmp_path:
             assert isinstance(strange, ObjectFailed)
 
     run(scenario())
+
+
+def test_a_class_with_a_method_that_could_be_held_up_half_way_is_refused_where_it_is_written() -> None:
+    with pytest.raises(TypeError, match=r"Counter\.add is async"):
+
+        class Counter(DurableObject):
+            async def add(self) -> None: ...

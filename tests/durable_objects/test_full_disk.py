@@ -154,8 +154,9 @@ def test_p1_when_the_system_lets_no_file_grow_nothing_acknowledged_is_lost_and_r
 
 
 def test_a_full_disk_is_tried_again_once_at_a_time_however_many_calls_have_failed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """The log has one line when it begins and one when it is over."""
     monkeypatch.setattr("durable_objects.embedded.runtime._PROBE_SECONDS", 0.01)
 
     async def scenario() -> None:
@@ -180,3 +181,7 @@ def test_a_full_disk_is_tried_again_once_at_a_time_however_many_calls_have_faile
             assert await ash.call(Ledger.append, "after") == Entry(2, "after")
 
     run(scenario())
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the data can not be written to {tmp_path}; tried again every second: no room",
+        f"the data can be written to {tmp_path} again",
+    ]

@@ -28,6 +28,14 @@ def test_a_second_process_is_refused_and_told_which_process_has_the_data(tmp_pat
                 run(enter(tmp_path))
 
 
+def test_a_second_process_is_refused_though_somebody_removed_the_lock_file(tmp_path: Path) -> None:
+    with child("hold", tmp_path) as holder:
+        assert heard(holder) == "holding"
+        (tmp_path / "lock").unlink()
+        with pytest.raises(DataLocked, match="in use by another process"):
+            run(enter(tmp_path))
+
+
 def test_a_second_runtime_in_the_same_process_is_refused_too(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with EmbeddedRuntime(tmp_path):

@@ -155,3 +155,24 @@ def test_a_copy_of_the_directory_is_a_backup(tmp_path: Path) -> None:
     shutil.copytree(original, copy)
     assert run(texts(copy, "second")) == ["first", "second"]
     assert run(texts(original, "third")) == ["first", "third"]
+
+
+def test_the_log_shrinks_to_its_bound_once_another_program_has_stopped_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it reads, all that is written since stays in the log."""
+    monkeypatch.setattr("durable_objects.embedded.store.MAX_IDLE_LOG_BYTES", 1_000_000)
+    store = Store(tmp_path)
+    store.open()
+    log = tmp_path / "objects.sqlite3-wal"
+    other = sqlite3.connect(store.path, isolation_level=None)
+    other.execute("BEGIN")
+    other.execute("SELECT count(*) FROM entries").fetchone()
+    for seq in range(1, 2_001):
+        store.commit([Change("Ledger/ash", {"key": b"x" * 4_000}, Head(seq))])
+    assert log.stat().st_size > 4_000_000
+    other.close()
+    for seq in range(2_001, 2_101):
+        store.commit([Change("Ledger/ash", {"key": b"x"}, Head(seq))])
+    assert log.stat().st_size <= 1_000_000
+    store.close()

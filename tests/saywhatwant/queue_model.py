@@ -18,6 +18,8 @@ from saywhatwant.policy import Policy
 
 ResultT = TypeVar("ResultT")
 
+FINISHED = {"complete", "failed"}
+
 
 class Moment(NamedTuple):
     """When a call ran: its place among all calls, and the clock."""
@@ -52,11 +54,13 @@ class Known:
     answer: Posted | None = None
     silent: bool = False
     pruned: bool = False
+    retried: bool = False
+    removal_judged: bool = False
     seq: int = 0
 
     @property
     def finished(self) -> bool:
-        return self.state in {"complete", "failed"}
+        return self.state in FINISHED
 
     @property
     def urgency(self) -> tuple[int, int]:
@@ -79,6 +83,8 @@ class Promises:
     tickets: list[Ticket] = field(default_factory=list)
     ticks: list[Moment] = field(default_factory=list)
     answers: dict[str, set[str]] = field(default_factory=dict)
+    looked: dict[str, Message] = field(default_factory=dict)
+    """What was durable when it was last looked at."""
 
     # -- What may be, by the clock
 
@@ -123,14 +129,9 @@ class Promises:
         return known.finished or (self._may_have_ended(known, moment) and self._settled(known) != "pending")
 
     def _may_be_pruned(self, known: Known, moment: Moment) -> bool:
-        younger = [k for k in self._retained() if k.timestamp > known.timestamp and self._may_be_finished(k, moment)]
-        return known.pruned or (self._may_be_finished(known, moment) and len(younger) >= self.policy.retention)
-
-    def _prune(self) -> None:
-        """P6: of what is finished, the newest stay."""
-        finished = sorted((k for k in self._retained() if k.finished), key=lambda k: k.timestamp)
-        for known in finished[: -self.policy.retention]:
-            known.pruned = True
+        """Whether enough others may have been finished at some time; which of them went first is for ``judge_durable``."""
+        others = [k for k in self.known.values() if k is not known and (k.retried or self._may_be_finished(k, moment))]
+        return known.pruned or (self._may_be_finished(known, moment) and len(others) >= self.policy.retention)
 
     def _gone(self, known: Known) -> None:
         known.pruned = True
@@ -169,7 +170,6 @@ class Promises:
                 self._add(outcome, new)
         if key is not None and isinstance(outcome, Posted):
             self.keys[key] = (new, outcome)
-        self._prune()
 
     def _judge_answer(self, new: NewMessage, reply_to: str, moment: Moment, outcome: Posted | Refusal) -> None:
         known = self._find(reply_to, moment, outcome)
@@ -215,7 +215,6 @@ class Promises:
         for known in self._retained():
             if known.state == "processing" and known.until <= moment.now:
                 self._settle(known)
-        self._prune()
 
     def _take(self, known: Known, message: Message, worker: str, moment: Moment) -> None:
         params = message.bot_params
@@ -255,7 +254,6 @@ class Promises:
                 self._add(answer, reply)
                 known.answer = answer
         known.state = "complete"
-        self._prune()
 
     def judge_fail(self, ticket: Ticket, moment: Moment, outcome: Failed | Refusal, *, retry: bool) -> None:
         known = self._find(ticket.message_id, moment, outcome)
@@ -269,7 +267,6 @@ class Promises:
             pause = min(self.policy.backoff_ms * 2 ** (known.claims - 1), self.policy.max_backoff_ms)
             assert known.not_before is not None
             assert pause // 2 <= known.not_before - moment.now <= pause, "the pause doubles"
-        self._prune()
 
     def judge_retry(self, message_id: str, moment: Moment, outcome: Refusal | None) -> None:
         known = self._find(message_id, moment, outcome)
@@ -278,6 +275,7 @@ class Promises:
         doubtful = self._may_have_ended(known, moment) and self._settled(known) == "failed"
         if _happened(outcome, expected=None if doubtful else known.state == "failed"):
             known.state, known.claims, known.not_before, known.number = "pending", 0, None, moment.number
+            known.retried = True
 
     def _let(self, known: Known, worker: str | None, attempt: int | None, moment: Moment, outcome: ResultT | Refusal) -> bool:
         """P3: the holder, and no one else."""
@@ -300,11 +298,26 @@ class Promises:
             assert known.id in present or self._may_be_pruned(known, moment), "P1, P6: an unfinished message vanished"
             if known.id not in present:
                 self._gone(known)
-        finished = [known for known in self._retained() if known.finished]
-        assert len(finished) <= self.policy.retention, "P6: the retention is kept to"
+        self._judge_retention(present)
         for question, replies in self.answers.items():
             assert len(replies) == 1, "P4: one answer"
             assert question not in self.known or self.known[question].state != "failed", "P4: never an answer and failed"
+
+    def _judge_retention(self, present: dict[str, Message]) -> None:
+        """P6: what finished first goes first; only the newest message of all stays, whenever it finished."""
+        finished = [message for message in present.values() if message.bot_params.status in FINISHED]
+        assert len(finished) <= self.policy.retention, "P6: the retention is kept to"
+        was_newest = max((message.timestamp for message in self.looked.values()), default=0)
+        last_seq = max((message.seq for message in self.looked.values()), default=0)
+        stayed = [(message.seq, message.timestamp) for message in finished if message.timestamp < was_newest]
+        for known in self.known.values():
+            if known.pruned and not known.removal_judged:
+                known.removal_judged = True
+                seen = self.looked.get(known.id)
+                # One that was not finished yet has done so since, and what was there before must have gone first.
+                ended = (seen.seq, seen.timestamp) if seen and seen.bot_params.status in FINISHED else (last_seq + 1, 0)
+                assert all(ended < other for other in stayed), "P6: what finished later was removed sooner"
+        self.looked = present
 
     def _judge_message(self, known: Known, message: Message, moment: Moment) -> None:
         params, new = message.bot_params, known.new

@@ -45,10 +45,15 @@ def test_p7_a_key_gets_its_first_answer_and_no_other_message() -> None:
     for other in (
         NewMessage(text="Why not?", username="Human", color="169080199"),
         NewMessage(text="Why?", username="Human", color="169080199", entity="fear"),
-        NewMessage(text="Why?", username="Human", color="169080199", priority=1),
     ):
         with pytest.raises(KeyReused):
             known.find("key", other, 1)
+
+
+def test_p7_a_repeated_post_gets_its_first_answer_though_its_entitys_own_priority_has_changed() -> None:
+    known, _, _ = empty()
+    known.remember("key", NEW, posted(1), 0)
+    assert known.find("key", NewMessage(text="Why?", username="Human", color="169080199", priority=1), 1) == posted(1)
 
 
 def test_p7_a_key_is_forgotten_after_a_day_and_may_be_used_again() -> None:

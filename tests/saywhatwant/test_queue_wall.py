@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 from msgspec import Raw, Struct, json
 from queue_wall import Wall
 
+from durable_objects import ObjectFailed
+from durable_objects.commits import Change
 from durable_objects.limits import MAX_LIST_PAGE
+from durable_objects.live import Head
 from saywhatwant.calls import Reply
 from saywhatwant.errors import BacklogFull
 from saywhatwant.message import decode_list
@@ -135,15 +138,49 @@ def test_p5_every_commit_of_the_object_has_a_number_one_more_than_the_last() -> 
     assert [*seqs, wall.call(MessageQueue.read).seq] == [0, 1, 2, 3, 4, 4]
 
 
-def test_p6_retention_keeps_the_newest_finished_messages_and_all_unfinished_ones() -> None:
+def test_p6_retention_keeps_the_last_finished_messages_and_all_unfinished_ones() -> None:
     wall = Wall(retention=3)
     old = [wall.ask(f"old {n}") for n in range(5)]
     wall.claim(old[0])
     thoughts = finish(wall, 10)
     assert [message.id for message in wall.messages()] == old + thoughts[-3:]
     wall.call(MessageQueue.complete, old[0])
-    assert [message.id for message in wall.messages()] == old[1:] + thoughts[-3:]
+    assert [message.id for message in wall.messages()] == old + thoughts[-2:]
     assert len(wall.runtime.disk.list("Queue/wall", "message/", "", 100)) == 7
+
+
+def test_p4_what_fails_after_many_younger_ones_were_finished_is_there_with_its_reason_and_can_be_retried() -> None:
+    wall = Wall(retention=3)
+    slow = wall.ask("slow")
+    attempt = wall.claim(slow).bot_params.attempt
+    thoughts = finish(wall, 5)
+    wall.call(MessageQueue.fail, slow, "bot", attempt, "the model is down", retry=False)
+    assert wall.params(slow).error == "the model is down"
+    assert [message.id for message in wall.messages()] == [slow, *thoughts[-2:]]
+    wall.call(MessageQueue.retry, slow)
+    assert wall.params(slow).status == "pending"
+
+
+def test_p5_timestamps_go_on_from_the_newest_message_though_it_was_finished_before_all_others() -> None:
+    wall = Wall(retention=2)
+    old = [wall.ask(f"old {n}") for n in range(4)]
+    newest = wall.answer(None).timestamp
+    for question in old:
+        wall.claim(question)
+        wall.call(MessageQueue.complete, question)
+    wall.runtime.crash()
+    wall.runtime.now_ms -= 60_000
+    assert wall.answer(None).timestamp == newest + 1
+
+
+def test_what_is_stored_and_is_no_message_is_named() -> None:
+    wall = Wall()
+    wall.ask()
+    ((key, _),) = wall.runtime.disk.list("Queue/wall", "message/", "", 10)
+    wall.runtime.crash()
+    wall.runtime.disk.commit([Change("Queue/wall", {key: b"{}"}, Head(1))])
+    with pytest.raises(ObjectFailed, match=f"stored under {key} is no message"):
+        wall.messages()
 
 
 def test_p6_a_lowered_retention_is_reached_step_by_step() -> None:

@@ -10,27 +10,33 @@ from durable_objects.errors import DataLocked
 
 
 class DirectoryLock:
-    """Holds ``DIRECTORY/lock`` until released or until the process ends, however it ends (the kernel frees it)."""
+    """Holds ``directory`` until released or until the process ends, however it ends (the kernel frees it).
+
+    The directory itself is locked; its file ``lock`` only says by whom, and whoever removes it takes nothing from the holder.
+    """
 
     def __init__(self, directory: Path) -> None:
-        self._path = directory / "lock"
-        self._file: int | None = None
+        self._directory = directory
+        self._held: int | None = None
 
     def acquire(self) -> None:
         """Take the lock; raises ``DataLocked`` naming the process that has it."""
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        directory = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        note = self._directory / "lock"
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            note.write_text(f"process {os.getpid()} ({Path(sys.argv[0]).name}, since {datetime.now(UTC):%F %T} UTC)\n")
         except BlockingIOError:
-            holder = os.read(file, 1_000).decode(errors="replace").strip() or "another process"
-            os.close(file)
-            raise DataLocked(f"the data directory {self._path.parent} is in use by {holder}") from None
-        os.ftruncate(file, 0)
-        os.pwrite(file, f"process {os.getpid()} ({Path(sys.argv[0]).name}, since {datetime.now(UTC):%F %T} UTC)\n".encode(), 0)
-        self._file = file
+            os.close(directory)
+            holder = (note.read_text(errors="replace").strip() if note.exists() else "") or "another process"
+            raise DataLocked(f"the data directory {self._directory} is in use by {holder}") from None
+        except BaseException:
+            os.close(directory)
+            raise
+        self._held = directory
 
     def release(self) -> None:
         """Give the lock back; harmless when it is not held."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None

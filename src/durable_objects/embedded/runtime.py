@@ -12,7 +12,7 @@ from durable_objects.commits import Change, Gate
 from durable_objects.embedded.committer import Committer
 from durable_objects.embedded.lock import DirectoryLock
 from durable_objects.embedded.store import Store
-from durable_objects.local import LocalRuntime
+from durable_objects.local import LocalRuntime, log
 
 IDLE_SECONDS = 10.0
 """How long an object may be idle before it leaves memory; it stays at most twice as long."""
@@ -111,6 +111,10 @@ class EmbeddedRuntime(LocalRuntime):
         self._loop.call_soon_threadsafe(self._finish, error)
 
     def _finish(self, error: Exception | None) -> None:
+        if error is not None and self.last_error is None:
+            log.error("the data can not be written to %s; tried again every second: %s", self.directory, error)
+        elif error is None and self.last_error is not None:
+            log.warning("the data can be written to %s again", self.directory)
         self.last_error = error
         self.commits.finish(error)
         self._settled.set()

@@ -17,6 +17,9 @@ from durable_objects.live import Head
 
 APPLICATION_ID = 0x44_4F_50_59  # "DOPY"; tells our files from other SQLite files
 VERSION = 1
+MAX_IDLE_LOG_BYTES = 64 * 1024 * 1024
+"""What the write-ahead log shrinks to when it has grown: while another program reads in one transaction, all that is written
+stays in it."""
 
 _SCHEMA = f"""
 BEGIN;
@@ -69,6 +72,7 @@ def _rows(changes: Iterable[Change]) -> list[_Row]:
 def _make_durable(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA journal_size_limit = {MAX_IDLE_LOG_BYTES}")
 
 
 class Store:
