@@ -114,8 +114,8 @@ function sendingNote(state, attempt, reason) {
   if (state === "refused") return { note: `Not posted: ${reason}`, tone: "bad", editable: true };
   const often = attempt > 1 ? ` · attempt ${attempt}` : "";
   if (state === "sending") return { state: `sending${often}` };
-  if (!reason) return { state: "waiting" };
-  return { note: `Waiting: ${reason}${often}`, tone: "calm" };
+  if (!reason) return { state: "not sent yet" };
+  return { note: `Not sent yet: ${reason}${often}`, tone: "calm" };
 }
 
 function noteOf({ id, botParams }, feed, entities) {

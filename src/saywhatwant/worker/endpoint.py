@@ -114,8 +114,10 @@ class BodyReader(Generic[T]):
             raise MalformedBody("the client went away before its body was complete")
         if len(body) > self._max_bytes:
             raise BodyTooLarge(f"the body has more than {self._max_bytes} bytes")
-        if not body and header(request, b"upgrade") is not None:
-            raise MalformedBody("the body of a request with the header Upgrade is not read; send it without that header")
+        if not body:
+            if header(request, b"upgrade") is not None:
+                raise MalformedBody("the body of a request with the header Upgrade is not read; send it without that header")
+            raise MalformedBody("the body is empty; send JSON")
         try:
             return self._decode(body)
         except msgspec.ValidationError as error:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from durable_objects import CommitFailed, ObjectFailed, Overloaded, RuntimeClosed
 from saywhatwant import errors
-from saywhatwant.message import PATTERNS
+from saywhatwant.rules import in_words
 
 log = logging.getLogger("saywhatwant")
 
@@ -68,21 +68,17 @@ def invalid(error: msgspec.ValidationError, kind: type[Any], root: str) -> error
     """What the decoder of ``kind`` found wrong, as our own error; ``root`` is the whole, where no field of it is to blame."""
     if match := _FIELD.match(str(error)):
         field = match["field"] or root
-        return errors.InvalidField(field, _in_words(match["rule"], kind, field))
+        return errors.InvalidField(field, _rule(match["rule"], kind, field))
     if match := re.match(r"^Object missing required field `(?P<field>[^`]*)`", str(error)):
         return errors.InvalidField(match["field"], "is required")
-    return errors.InvalidField(root, str(error))
+    return errors.InvalidField(root, in_words(str(error)))
 
 
-def _in_words(rule: str, kind: type[Any], field: str) -> str:
-    """The rule as the decoder puts it; what a pattern means, and which choices there are, where it does not say so."""
-    for pattern, meaning in PATTERNS.items():
-        if repr(pattern) in rule:
-            return f"must be {meaning}"
-    if rule.startswith("Invalid enum value"):
+def _rule(found: str, kind: type[Any], field: str) -> str:
+    if found.startswith("Invalid enum value"):
         choices = {declared.encode_name: get_args(declared.type) for declared in msgspec.structs.fields(kind)}
         return f"must be {' or '.join(map(repr, choices.get(field, ())))}"
-    return rule
+    return in_words(found)
 
 
 def problem(error: Exception) -> Response:

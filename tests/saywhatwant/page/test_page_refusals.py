@@ -106,7 +106,7 @@ def test_p7_posts_beyond_the_rate_wait_as_long_as_the_server_asks_and_are_sent_t
     expect(page.locator(MESSAGES)).to_have_count(2)
     waiting = page.locator(WAITING)
     expect(waiting).to_contain_text("Three")
-    expect(waiting.locator(".note")).to_contain_text("Waiting")
+    expect(waiting.locator(".note")).to_contain_text("Not sent yet")
     tries = len(visitor.keys())
     asked = retry_after(visitor)
     page.clock.pause_at(page.evaluate("Date.now()") / 1_000 + 1)
