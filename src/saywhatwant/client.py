@@ -1,12 +1,12 @@
 """A client of the HTTP interface, for the bot and the commands."""
 
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 import httpx
 import msgspec
 import stamina
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Meta, Struct
 
 from saywhatwant import calls
 from saywhatwant.addresses import is_loopback
@@ -14,9 +14,15 @@ from saywhatwant.message import Message
 
 T = TypeVar("T")
 
+MAX_RETRY_AFTER_SECONDS = 5.0
+"""The longest pause that a server or proxy may ask for."""
+MAX_IDLE_CONNECTIONS = 20
+LATER = {408, 425, 429}
+"""Statuses below 500 that say: try again."""
+
 
 class ServerRefused(Exception):
-    """The server answered with a problem."""
+    """The server will not do this, and would not if asked again."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -24,7 +30,14 @@ class ServerRefused(Exception):
 
 
 class ServerUnavailable(Exception):
-    """The server can not be reached, or can not do this now (any 5xx, also of a proxy before it)."""
+    """The server can not be reached, or can not do this now; or something else answered in its place, as proxies do.
+
+    ``retry_after`` is how many seconds it asked for, bounded; 0 when it did not.
+    """
+
+    def __init__(self, what: str, retry_after: float = 0.0) -> None:
+        super().__init__(what)
+        self.retry_after = retry_after
 
 
 class ClaimedNext(Struct, frozen=True):
@@ -34,18 +47,21 @@ class ClaimedNext(Struct, frozen=True):
 
 
 class _Problem(Struct, frozen=True):
+    """A refusal of a wall. Others have problems too, and their 404 says nothing of ours."""
+
+    type: Annotated[str, Meta(pattern="^urn:saywhatwant:problem:")]
     detail: str
-    field: str | UnsetType = UNSET
 
 
 class WallClient:
     """Speaks to one server. An asynchronous context manager.
 
     Calls that are safe to repeat are repeated for ``patience_seconds`` while the server can not be reached or fails.
-    Every method raises ``ServerRefused`` or, when trying again did not help, ``ServerUnavailable``.
+    Every method raises ``ServerRefused`` or, when trying again did not help, ``ServerUnavailable``. ``is_here`` says that the
+    server is on this machine; one at a loopback address is in any case.
     """
 
-    def __init__(self, url: str, token: str | None = None, *, patience_seconds: float = 30.0) -> None:
+    def __init__(self, url: str, token: str | None = None, *, patience_seconds: float = 30.0, is_here: bool = False) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self.url = url.rstrip("/")
         self._patience_seconds = patience_seconds
@@ -53,8 +69,10 @@ class WallClient:
             base_url=self.url,
             headers=headers,
             timeout=httpx.Timeout(10, connect=5),
+            # A bot has a claim waiting for each entity that has become free, and an answer must not wait behind them.
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=MAX_IDLE_CONNECTIONS),
             # A proxy named in the environment is for the world outside.
-            trust_env=not is_loopback(httpx.URL(self.url).host),
+            trust_env=not (is_here or is_loopback(httpx.URL(self.url).host)),
         )
 
     async def __aenter__(self) -> Self:
@@ -113,10 +131,16 @@ class WallClient:
 
     async def _call(self, method: str, path: str, answer: type[T], **request: Any) -> T:  # noqa: ANN401 - passed on
         patience = self._patience_seconds
-        async for attempt in stamina.retry_context(ServerUnavailable, attempts=None, timeout=patience, wait_initial=0.05):
+        async for attempt in stamina.retry_context(self._pause, attempts=None, timeout=patience, wait_initial=0.05):
             with attempt:
                 return await self._once(method, path, answer, **request)
         raise AssertionError  # stamina raises or the loop returns
+
+    def _pause(self, error: Exception) -> bool | float:
+        """Before the next try: as long as asked for, else as stamina likes it (True); False for no other try."""
+        if not isinstance(error, ServerUnavailable):
+            return False
+        return min(error.retry_after, self._patience_seconds) or True
 
     async def _once(
         self,
@@ -139,15 +163,24 @@ class WallClient:
                 headers=headers,
                 timeout=limit or httpx.USE_CLIENT_DEFAULT,
             )
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise ServerUnavailable(f"{self.url} can not be reached: {str(error) or type(error).__name__}") from error
         if response.is_success:
-            return msgspec.json.decode(response.content, type=answer)
+            return self._decode(response, answer)
+        problem = self._decode(response, _Problem)
+        if response.is_server_error or response.status_code in LATER:
+            raise ServerUnavailable(problem.detail, _retry_after(response))
+        raise ServerRefused(response.status_code, problem.detail)
+
+    def _decode(self, response: httpx.Response, kind: type[T]) -> T:
         try:
-            problem = msgspec.json.decode(response.content, type=_Problem)
-        except msgspec.MsgspecError:
-            problem = _Problem(f"{self.url} answered {response.status_code}, and not as a wall does")
-        detail = problem.detail
-        if response.is_server_error:
-            raise ServerUnavailable(detail)
-        raise ServerRefused(response.status_code, detail)
+            return msgspec.json.decode(response.content, type=kind)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            what = f"{self.url} answered {response.status_code}, and not as a wall does"
+            raise ServerUnavailable(what, _retry_after(response)) from error
+
+
+def _retry_after(response: httpx.Response) -> float:
+    """In seconds; a date, which few send, is not read."""
+    asked: str = response.headers.get("retry-after", "")
+    return min(float(asked), MAX_RETRY_AFTER_SECONDS) if asked.isascii() and asked.isdecimal() else 0.0

@@ -6,26 +6,34 @@ import tomllib
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from saywhatwant.message import DEFAULT_PRIORITY, MAX_USERNAME, Color, Priority
+from saywhatwant.errors import InvalidField
+from saywhatwant.message import DEFAULT_PRIORITY, MAX_USERNAME, Color, Priority, clean_username
+from saywhatwant.rules import in_words
 
 log = logging.getLogger("saywhatwant")
+
+NLTK = "nltk:"
+"""Before the name of a chatbot, where the name of a model would stand."""
+CHATBOTS = ("eliza", "iesha", "rude", "suntsu", "zen")
+"""Those of NLTK, which takes a moment to import."""
 
 _NAME = re.compile(r"[a-z0-9-]{1,64}")
 
 
 class Entity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An AI character."""
+    """An AI character. Making one raises ``InvalidField`` for what the types can not say."""
 
     display_name: Annotated[str, Meta(min_length=1, max_length=MAX_USERNAME)]
     color: Color
     model: Annotated[str, Meta(min_length=1, max_length=200)]
     """``nltk:NAME`` for a chatbot of NLTK, else the name of a model that speaks the OpenAI chat protocol."""
-    base_url: str | None = None
+    base_url: Annotated[str, Meta(max_length=500)] | None = None
     api_key_env: str = "OPENAI_API_KEY"
     system_prompt: Annotated[str, Meta(max_length=20_000)] = ""
     temperature: Annotated[float, Meta(ge=0, le=2)] = 0.8
@@ -37,6 +45,19 @@ class Entity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     concurrency: Annotated[int, Meta(ge=1, le=64)] = 1
     """Messages it answers at once."""
 
+    def __post_init__(self) -> None:
+        clean_username(self.display_name, "display_name")
+        if self.chatbot is not None and self.chatbot not in CHATBOTS:
+            raise InvalidField("model", f"there is no chatbot {self.chatbot!r}; there are {', '.join(CHATBOTS)}")
+        if self.base_url is not None and not _is_address(self.base_url):
+            # What it is, is not said: there may be a password in it.
+            raise InvalidField("base_url", "must be an http or https URL with a host, and a port that there is")
+
+    @property
+    def chatbot(self) -> str | None:
+        """The name of the chatbot that answers for it; None when a model does."""
+        return self.model.removeprefix(NLTK) if self.model.startswith(NLTK) else None
+
 
 class WrongEntities(Exception):
     """The entities file is wrong; the text says where."""
@@ -46,13 +67,13 @@ class Entities:
     """The entities of one file (the package's own, when none is given), as they were when it was last right.
 
     With ``model`` (and ``base_url``) all of them use that instead of their own. Raises ``WrongEntities`` when the file is
-    wrong at the start.
+    wrong at the start, or that model.
     """
 
     def __init__(self, path: Path | None = None, *, model: str | None = None, base_url: str | None = None) -> None:
         self._path = path or Path(str(files("saywhatwant") / "entities.toml"))
         self._instead = {key: value for key, value in (("model", model), ("base_url", base_url)) if value is not None}
-        self._stamp: object = None
+        self._stamp: tuple[int, ...] | None = None
         self._told = ""
         self.current: dict[str, Entity] = {}
         self._load()
@@ -67,38 +88,73 @@ class Entities:
             self._told = str(error)
 
     def _load(self) -> None:
+        text = self._changed_text()
+        if text is None:
+            return
+        entities = parse(text, str(self._path))
         try:
-            stamp = self._path.stat().st_mtime_ns
+            self.current = {name: replace(entity, **self._instead) for name, entity in entities.items()}
+        except InvalidField as error:
+            raise WrongEntities(f"{error.field} for all entities: {error.rule}") from None
+        self._told = ""
+
+    def _changed_text(self) -> str | None:
+        """What is in the file, unless it is what was read last."""
+        try:
+            found = self._path.stat()
+            # A file put in place of another may be as old and as long as that one was.
+            stamp = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
             if stamp == self._stamp:
-                return
-            self._stamp = stamp
+                return None
             text = self._path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise WrongEntities(f"{self._path} can not be read: {error}") from None
-        entities = parse(text, str(self._path))
-        self.current = {name: replace(entity, **self._instead) for name, entity in entities.items()}
+        self._stamp = stamp
+        return text
 
 
 def parse(text: str, source: str) -> dict[str, Entity]:
     """The entities in a TOML text; raises ``WrongEntities`` with line and key."""
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # mostly TOMLDecodeError; a number too long for Python is none
         raise WrongEntities(f"{source}: {error}") from None
+    except RecursionError:
+        raise WrongEntities(f"{source}: it is nested too deep") from None
     entities = {}
     for name, table in tables.items():
         where = _line_of(text, name)
         if not _NAME.fullmatch(name):
             raise WrongEntities(f"{source}, line {where}: [{name}] must be a plain name: 1 to 64 of a-z, 0-9 and -")
         try:
-            entities[name] = msgspec.convert(table, Entity)
-        except msgspec.ValidationError as error:
-            rule, _, path = str(error).partition(" - at `$.")
-            key = path.rstrip("`") or next(iter(re.findall(r"field `([^`]*)`", rule)), "")
-            raise WrongEntities(f"{source}, line {_line_of(text, name, key)}: {name}.{key}: {rule}") from None
+            entities[name] = _entity(table)
+        except InvalidField as error:
+            place = f"{name}.{error.field}" if error.field else name
+            raise WrongEntities(f"{source}, line {_line_of(text, name, error.field)}: {place}: {error.rule}") from None
     if not entities:
         raise WrongEntities(f"{source}: there is no entity in it")
     return entities
+
+
+def _entity(table: object) -> Entity:
+    """The entity that a table describes; raises ``InvalidField``, with no field where the whole is to blame."""
+    try:
+        return msgspec.convert(table, Entity)
+    except msgspec.ValidationError as error:
+        rule, _, path = str(error).partition(" - at `$.")
+        key = path.rstrip("`") or next(iter(re.findall(r"field `([^`]*)`", rule)), "")
+        raise InvalidField(key, in_words(rule)) from None
+
+
+def _is_address(url: str) -> bool:
+    """Whether it names a host that can be asked over HTTP."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # half an IPv6 address, or a port that is none
+        return False
+    has_gaps = " " in url or not url.isprintable()
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and port != 0 and not has_gaps
 
 
 def _line_of(text: str, name: str, key: str = "") -> int:

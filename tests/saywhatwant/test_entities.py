@@ -1,11 +1,13 @@
 """The entities file: a mistake is told with line and key, and a change is taken or leaves everything as it was."""
 
 import os
+import shutil
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from saywhatwant.entities import Entities, WrongEntities, parse
+from saywhatwant.entities import CHATBOTS, Entities, WrongEntities, parse
 from saywhatwant.message import DEFAULT_PRIORITY
 
 GOOD = """
@@ -20,6 +22,11 @@ def test_the_entities_that_ship_are_right() -> None:
     assert {"eliza", "zen"} <= Entities().current.keys()
 
 
+def test_the_chatbots_that_may_be_named_are_those_of_nltk() -> None:
+    chatbots = (chat.__name__.removesuffix("_chat") for chat, _ in import_module("nltk.chat").bots)
+    assert sorted(CHATBOTS) == sorted(chatbots)
+
+
 def test_an_entity_needs_a_name_a_colour_and_a_model_and_the_rest_has_defaults() -> None:
     entity = parse(GOOD, "cast.toml")["fear-and-loathing"]
     assert (entity.display_name, entity.base_url, entity.priority, entity.concurrency) == ("Fear", None, DEFAULT_PRIORITY, 1)
@@ -31,11 +38,23 @@ def test_an_entity_needs_a_name_a_colour_and_a_model_and_the_rest_has_defaults()
         ("[zen\n", "line 1"),
         ("", "no entity"),
         ("[Zen]\ncolor = 1\n", r"line 1: \[Zen\] must be a plain name"),
-        (GOOD + "temperature = 3\n", r"line 6: fear-and-loathing\.temperature: Expected `float` <= 2"),
+        (GOOD + "temperature = 3\n", r"line 6: fear-and-loathing\.temperature: must be a number of at most 2"),
         (GOOD + "temprature = 1\n", r"line 6: fear-and-loathing\.temprature: Object contains unknown field"),
-        (GOOD.replace("169080199", "red"), r"line 4: fear-and-loathing\.color"),
+        (GOOD + f"temperature = {'1' * 5_000}\n", "4300 digits"),
+        (
+            GOOD.replace("169080199", "red"),
+            r"line 4: fear-and-loathing\.color: must be nine digits RRRGGGBBB, each triple 000 to 255",
+        ),
+        (GOOD.replace("Fear", " "), r"line 3: fear-and-loathing\.display_name: must have 1 to 32 characters after trimming"),
+        (
+            GOOD.replace("gpt-5-mini", "nltk:nope"),
+            r"line 5: fear-and-loathing\.model: there is no chatbot 'nope'; there are eliza, ",
+        ),
+        (GOOD.replace("gpt-5-mini", "nltk:"), r"line 5: fear-and-loathing\.model: there is no chatbot ''"),
         (GOOD.replace("model", "# model"), r"line 2: fear-and-loathing\.model: Object missing required field"),
-        (GOOD + "[zen]\ndisplay_name = 5\n", r"line 7: zen\.display_name: Expected `str`, got `int`"),
+        (GOOD + "[zen]\ndisplay_name = 5\n", r"line 7: zen\.display_name: must be a text, not a whole number"),
+        ("zen = 5\n", r"line 1: zen: must be an object, not a whole number"),
+        ("zen = " + "[" * 100_000, "nested too deep"),
     ],
 )
 def test_p8_a_mistake_is_told_with_line_and_key(text: str, told: str) -> None:
@@ -44,9 +63,49 @@ def test_p8_a_mistake_is_told_with_line_and_key(text: str, told: str) -> None:
     assert str(wrong.value).startswith("cast.toml")
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "not a url",
+        "localhost:11434/v1",
+        "ftp://localhost/v1",
+        "http:///v1",
+        "http://local host/v1",
+        "http://localhost/v1\\n",
+        "http://[::1:9/v1",
+        "http://localhost:99999/v1",
+        "http://localhost:0/v1",
+        "http://localhost:port/v1",
+    ],
+)
+def test_p8_a_base_url_that_nobody_can_be_asked_at_is_a_mistake(url: str) -> None:
+    with pytest.raises(WrongEntities, match=r"line 6: fear-and-loathing\.base_url: must be an http or https URL"):
+        parse(GOOD + f'base_url = "{url}"\n', "cast.toml")
+
+
+@pytest.mark.parametrize("url", ["https://api.example/v1", "http://me:secret@[::1]:11434/v1", "HTTP://127.0.0.1:1"])
+def test_a_base_url_is_taken_as_it_stands(url: str) -> None:
+    assert parse(GOOD + f'base_url = "{url}"\n', "cast.toml")["fear-and-loathing"].base_url == url
+
+
+def test_p8_a_password_in_a_wrong_base_url_is_not_told() -> None:
+    with pytest.raises(WrongEntities) as wrong:
+        parse(GOOD + 'base_url = "http://me:secret@localhost:99999/v1"\n', "cast.toml")
+    assert "secret" not in str(wrong.value)
+
+
 def test_p8_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(WrongEntities, match=r"nowhere\.toml can not be read"):
         Entities(tmp_path / "nowhere.toml")
+
+
+MISTAKES = [
+    (GOOD.replace("169080199", "red"), "line 4: fear-and-loathing.color"),
+    (GOOD.replace("gpt-5-mini", "nltk:nope"), "line 5: fear-and-loathing.model"),
+    (GOOD + 'base_url = "http://[::1:9/v1"', "line 6: fear-and-loathing.base_url"),
+    ("zen = " + "[" * 100_000, "nested too deep"),
+]
 
 
 def test_a_changed_file_is_read_again_and_a_wrong_one_leaves_the_old_set(
@@ -63,13 +122,93 @@ def test_a_changed_file_is_read_again_and_a_wrong_one_leaves_the_old_set(
     write(GOOD.replace("Fear", "Loathing"), 2)
     entities.refresh()
     assert entities.current["fear-and-loathing"].display_name == "Loathing"
-    write(GOOD.replace("169080199", "red"), 3)
-    entities.refresh()
-    assert entities.current["fear-and-loathing"].display_name == "Loathing"
-    assert "line 4: fear-and-loathing.color" in caplog.text
+    for at, (mistake, told) in enumerate(MISTAKES, 3):
+        write(mistake, at)
+        entities.refresh()
+        assert entities.current["fear-and-loathing"].display_name == "Loathing"
+        assert told in caplog.text
     path.unlink()
     entities.refresh()
     assert entities.current["fear-and-loathing"].display_name == "Loathing"
+
+
+def test_a_file_put_in_place_of_one_that_is_as_old_and_as_long_is_read(tmp_path: Path) -> None:
+    """As ``cp -p`` does, and ``mv``."""
+    path, another = tmp_path / "cast.toml", tmp_path / "another.toml"
+    path.write_text(GOOD)
+    entities = Entities(path)
+    for name, put in (("Hate", shutil.copy2), ("Awe!", os.replace)):
+        another.write_text(GOOD.replace("Fear", name))
+        os.utime(another, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
+        put(another, path)
+        entities.refresh()
+        assert entities.current["fear-and-loathing"].display_name == name
+
+
+@pytest.mark.parametrize("away", ["gone", "a directory"])
+def test_a_file_that_could_not_be_read_once_is_read_when_it_can_be_though_nothing_in_it_has_changed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, away: str
+) -> None:
+    path, put_away = tmp_path / "cast.toml", tmp_path / "put-away.toml"
+    path.write_text(GOOD)
+    entities = Entities(path)
+    for times in (1, 2):
+        path.rename(put_away)
+        if away == "a directory":
+            path.mkdir()
+        entities.refresh()
+        entities.refresh()
+        assert caplog.text.count("can not be read") == times
+        if away == "a directory":
+            path.rmdir()
+        put_away.rename(path)
+        entities.current = {}
+        entities.refresh()
+        assert entities.current.keys() == {"fear-and-loathing"}
+
+
+def test_a_change_that_could_not_be_read_at_first_is_read_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests may be one whom no permission stops."""
+
+    def refuse(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    path = tmp_path / "cast.toml"
+    path.write_text(GOOD)
+    entities = Entities(path)
+    path.write_text(GOOD.replace("Fear", "Loathing"))
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_text", refuse)
+        entities.refresh()
+    assert entities.current["fear-and-loathing"].display_name == "Fear"
+    entities.refresh()
+    assert entities.current["fear-and-loathing"].display_name == "Loathing"
+
+
+def test_a_mistake_is_told_once_and_again_when_it_is_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "cast.toml"
+    path.write_text(GOOD)
+    entities = Entities(path)
+    for times in (1, 2):
+        path.write_text(GOOD.replace("169080199", "red"))
+        entities.refresh()
+        path.touch()
+        entities.refresh()
+        assert caplog.text.count("fear-and-loathing.color") == times
+        path.write_text(GOOD)
+        entities.refresh()
+
+
+@pytest.mark.parametrize(
+    ("model", "base_url", "told"),
+    [
+        ("nltk:nope", None, "model for all entities: there is no chatbot 'nope'"),
+        ("m", "x", "base_url for all entities: must be"),
+    ],
+)
+def test_p8_a_model_for_all_that_can_not_be_is_told(model: str, base_url: str | None, told: str) -> None:
+    with pytest.raises(WrongEntities, match=told):
+        Entities(model=model, base_url=base_url)
 
 
 def test_one_model_can_stand_in_for_all() -> None:

@@ -29,6 +29,12 @@ from saywhatwant.models import Model, ModelFailed, Turn
 
 MAX_PAUSE_SECONDS = 5.0
 """The longest pause between tries to reach a server that is away."""
+MANY_CLAIMS = 16
+"""With so many under way, those made beside them are soon put together."""
+GATHER_SECONDS = 2.0
+"""How soon."""
+UNFORESEEN = "something went wrong in the bot; its log says what"
+"""The reason that everybody may read; what it was may hold anything."""
 GONE = {404, 409}
 """Refusals that say the message is not ours any more."""
 
@@ -62,16 +68,20 @@ class Bot:
         self._tasks: set[asyncio.Task[None]] = set()
         self._claims: dict[asyncio.Task[list[Message]], list[str]] = {}
         self._lapse_at = 0.0
+        self._gather_at = 0.0
         self._log = structlog.get_logger().bind(worker=worker_id)
 
     async def give_back(self) -> None:
         """Give back what a process of this worker's name held when it died. Only for a name that nobody else uses."""
         for message in await self._client.listing("held", MAX_PAGE):
             if message.bot_params.claimed_by == self._worker_id:
-                await self._fail(message, "the worker was restarted")
+                await self._give_up(message, "the worker was restarted")
 
     async def run(self) -> None:
-        """Claim and answer for ever; a server that is away is waited for. Raises ``ServerRefused`` when it lets no bot in."""
+        """Claim and answer for ever; a server that is away is waited for. Raises ``ServerRefused`` when it lets no bot in.
+
+        Whatever ends it, it may be run again.
+        """
         try:
             await asyncio.to_thread(self._warm_up)
             await self._claim_for_ever()
@@ -96,8 +106,11 @@ class Bot:
         return None
 
     def _warm_up(self) -> None:
-        for entity in self._serving().values():
-            self._model.warm_up(entity)
+        for name, entity in self._serving().items():
+            try:
+                self._model.warm_up(entity)
+            except Exception:  # noqa: BLE001 - whatever it is, the others can answer
+                self._log.exception("not ready", entity=name)
 
     async def _claim_for_ever(self) -> None:
         pause = 0.0
@@ -110,7 +123,7 @@ class Bot:
                 continue
             await asyncio.wait({*self._claims, *self._tasks}, timeout=self._next_look(), return_when=asyncio.FIRST_COMPLETED)
             if trouble := self._take_claimed():
-                pause = min(2 * pause + 0.1, MAX_PAUSE_SECONDS)
+                pause = min(max(2 * pause + 0.1, trouble.retry_after), MAX_PAUSE_SECONDS)
                 self._log.warning("waiting for the server", error=str(trouble), pause=round(pause, 1))
                 await asyncio.sleep(pause)
             else:
@@ -125,13 +138,19 @@ class Bot:
         asked = {name for names in self._claims.values() for name in names}
         names = [name for name in self._free() if name not in asked]
         for start in range(0, len(names), MAX_ENTITIES):
-            now = time.monotonic()
-            if not self._claims or self._lapse_at <= now:
-                self._lapse_at = now + MAX_WAIT_SECONDS
-            # Rounded, now + 60 - now may be more than 60, which no server takes.
-            wait = min(self._lapse_at - now, MAX_WAIT_SECONDS)
             some = names[start : start + MAX_ENTITIES]
-            self._claims[asyncio.create_task(self._claim(some, wait))] = some
+            self._claims[asyncio.create_task(self._claim(some, self._wait()))] = some
+
+    def _wait(self) -> float:
+        """How long a claim made now lasts: until all end, or until those beyond ``MANY_CLAIMS`` do."""
+        now = time.monotonic()
+        if not self._claims or self._lapse_at <= now:
+            self._lapse_at = now + MAX_WAIT_SECONDS
+        if self._gather_at <= now:
+            self._gather_at = now + GATHER_SECONDS
+        end = self._lapse_at if len(self._claims) < MANY_CLAIMS else min(self._gather_at, self._lapse_at)
+        # Rounded, now + 60 - now may be more than 60, which no server takes.
+        return min(end - now, MAX_WAIT_SECONDS)
 
     def _take_claimed(self) -> ServerUnavailable | None:
         """Begin what has been claimed; what kept a claim from being answered, if anything did."""
@@ -192,6 +211,7 @@ class Bot:
         try:
             async with writing:
                 text = await self._think(message, entity, writing.add)
+                writing.stop_showing()
                 reply = Reply(text=text, username=entity.display_name, color=entity.color)
                 complete = Complete(
                     message_id=message.id,
@@ -214,9 +234,9 @@ class Bot:
             log.info("given back")
             await self._give_up(message, "the worker was stopped")
             raise
-        except Exception as error:  # whatever it is, the queue must hear of it
+        except Exception:  # whatever it is, the queue must hear of it
             log.exception("failed")
-            await self._give_up(message, repr(error))
+            await self._give_up(message, UNFORESEEN)
 
     async def _think(self, message: Message, entity: Entity, show: Callable[[str], None]) -> str:
         pieces = []
@@ -252,30 +272,34 @@ class Bot:
             provider=circuit.provider[:MAX_PROVIDER],
             entities=names[:MAX_CIRCUIT_ENTITIES],
             seconds=circuit.seconds,
-            reason=circuit.reason[:MAX_CIRCUIT_REASON],
+            reason=without_controls(circuit.reason)[:MAX_CIRCUIT_REASON],
         )
         with suppress(ServerRefused, ServerUnavailable):
             await self._client.report_circuit(report)
 
     async def _give_up(self, message: Message, reason: str) -> None:
+        attempt, error = message.bot_params.attempt, without_controls(reason)
         with suppress(ServerRefused, ServerUnavailable):
-            await self._fail(message, reason)
-
-    async def _fail(self, message: Message, reason: str) -> None:
-        attempt = message.bot_params.attempt
-        await self._client.fail(Fail(message_id=message.id, worker_id=self._worker_id, attempt=attempt, error=reason))
+            await self._client.fail(Fail(message_id=message.id, worker_id=self._worker_id, attempt=attempt, error=error))
 
     async def _finish(self) -> None:
         for claim in self._claims:
             claim.cancel()
-        for claimed in await asyncio.gather(*self._claims, return_exceptions=True):
-            for message in claimed if isinstance(claimed, list) else ():
-                await self._give_up(message, "the worker was stopped")
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=self._grace_seconds)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        claimed = await asyncio.gather(*self._claims, return_exceptions=True)
+        self._claims.clear()
+        messages = [message for found in claimed if isinstance(found, list) for message in found]
+        returns = {asyncio.create_task(self._give_up(message, "the worker was stopped")) for message in messages}
+        await _within(self._grace_seconds, self._tasks)
+        # Cancelled, they give back what they hold; a server that is away hears of it by the end of the lease.
+        await _within(self._grace_seconds, self._tasks | returns)
+
+
+async def _within(seconds: float, tasks: set[asyncio.Task[None]]) -> None:
+    """Wait for all of them for so long, then cancel those that go on."""
+    if tasks:
+        _, late = await asyncio.wait(tasks, timeout=seconds)
+        for task in late:
+            task.cancel()
 
 
 def _waited(message: Message) -> float:

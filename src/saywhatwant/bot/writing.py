@@ -23,7 +23,8 @@ class Writing:
         self._worker_id = worker_id
         self._changed = asyncio.Event()
         self._lost: ServerRefused | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._showing: asyncio.Task[None]
+        self._living: asyncio.Task[None]
         self._began = time.monotonic()
         self.text = ""
         self.pieces = 0
@@ -39,10 +40,15 @@ class Writing:
         self.pieces += 1
         self._changed.set()
 
+    def stop_showing(self) -> None:
+        """Show nothing more, since the whole text is about to be there."""
+        self._showing.cancel()
+
     async def __aenter__(self) -> Self:
         body = asyncio.current_task()
         assert body is not None  # noqa: S101 - there is always one in a coroutine
-        self._tasks = [asyncio.create_task(self._show()), asyncio.create_task(self._stay_alive(body))]
+        self._showing = asyncio.create_task(self._show())
+        self._living = asyncio.create_task(self._stay_alive(body))
         return self
 
     async def __aexit__(
@@ -51,9 +57,9 @@ class Writing:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._showing.cancel()
+        self._living.cancel()
+        await asyncio.gather(self._showing, self._living, return_exceptions=True)
         if self._lost is not None and isinstance(error, asyncio.CancelledError):
             body = asyncio.current_task()
             if body is not None:

@@ -11,14 +11,16 @@ import typer
 
 from saywhatwant.bot import Bot
 from saywhatwant.client import WallClient
-from saywhatwant.commands.options import EntitiesFile, ModelName, Names, Url, cast_of, models_of, server_of
+from saywhatwant.commands.options import EntitiesFile, ModelName, Names, Url, cast_of, models_of, server_of, utf8
 from saywhatwant.settings import load
 
 
 def bot(
     url: Url = None,
     entity: Names = None,
-    worker_id: Annotated[str | None, typer.Option(help="This worker's name.", show_default="host and process")] = None,
+    worker_id: Annotated[
+        str | None, typer.Option(help="This worker's name.", show_default="host and process", callback=utf8)
+    ] = None,
     entities: EntitiesFile = None,
     model: ModelName = None,
     once: Annotated[bool, typer.Option("--once", help="Answer one message, if there is one, and end.")] = False,
@@ -45,6 +47,7 @@ def bot(
 
 async def _until_stopped(answering: Bot) -> None:
     task = asyncio.create_task(answering.run())
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    # Only the first one: another would break off what gives back the messages it holds.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: task.cancelling() or task.cancel())
     with suppress(asyncio.CancelledError):
         await task

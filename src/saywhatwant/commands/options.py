@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from saywhatwant.addresses import url_from_here
 from saywhatwant.entities import Entities
 from saywhatwant.models import Model, Models
 from saywhatwant.models.local import LocalServer
@@ -23,6 +24,13 @@ ModelName = Annotated[
 
 PATIENCE_SECONDS = 3.0
 """How long a command at the prompt tries to reach its server."""
+
+
+def utf8(value: str | None) -> str | None:
+    """What somebody typed, as it is; raises ``typer.BadParameter`` for bytes that are not UTF-8."""
+    if any("\ud800" <= char <= "\udfff" for char in value or ""):
+        raise typer.BadParameter("it is not UTF-8")
+    return value
 
 
 def cast_of(settings: Settings, names: list[str] | None, model: str | None, stack: ExitStack) -> Entities:
@@ -54,7 +62,4 @@ def models_of(settings: Settings) -> Models:
 
 def server_of(url: str | None, settings: Settings) -> str:
     """The URL given, or that of the server these settings would start."""
-    if url is not None:
-        return url
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - compared, not bound
-    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+    return url_from_here(settings.host, settings.port) if url is None else url

@@ -8,21 +8,19 @@ import typer
 
 from saywhatwant.calls import Post, Posted, PostParams
 from saywhatwant.client import WallClient
-from saywhatwant.commands.options import PATIENCE_SECONDS, Url, server_of
+from saywhatwant.commands.options import PATIENCE_SECONDS, Url, server_of, utf8
 from saywhatwant.settings import load
 
 
 def post(
-    text: Annotated[str, typer.Argument(help="What you want to say.")],
+    text: Annotated[str, typer.Argument(help="What you want to say.", callback=utf8)],
     url: Url = None,
-    entity: Annotated[str | None, typer.Option(help="Whom you ask.", show_default="whoever answers")] = None,
-    username: Annotated[str, typer.Option(help="Who you are.")] = "Human",
-    color: Annotated[str, typer.Option(help="Your colour, RRRGGGBBB.")] = "169080199",
+    entity: Annotated[str | None, typer.Option(help="Whom you ask.", show_default="whoever answers", callback=utf8)] = None,
+    username: Annotated[str, typer.Option(help="Who you are.", callback=utf8)] = "Human",
+    color: Annotated[str, typer.Option(help="Your colour, RRRGGGBBB.", callback=utf8)] = "204120051",
 ) -> None:
     """Put a message on the wall; the answer appears in `sww tail`."""
     settings = load()
-    if not text.isprintable() and any("\ud800" <= char <= "\udfff" for char in text):
-        raise typer.BadParameter("the text is not UTF-8")
     message = Post(text=text, username=username, color=color, bot_params=PostParams(entity=entity))
     posted = asyncio.run(_post(server_of(url, settings), settings.token, message))
     typer.echo(f"posted as {posted.id}")

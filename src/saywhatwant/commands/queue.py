@@ -18,6 +18,8 @@ from saywhatwant.settings import load
 
 MAX_SHOWN = 60
 """Characters of a message's text."""
+UNWRAPPED = 100_000
+"""Characters of a line that is for a program to read."""
 STATES = ("pending", "waiting", "held", "failed")
 
 
@@ -29,6 +31,8 @@ def queue(
     settings = load()
     stats, listings = asyncio.run(_fetch(server_of(url, settings), settings.token, limit))
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = UNWRAPPED
     depth = stats.depth
     console.print(
         f"{depth.pending} pending ({stats.backing_off} of them wait for a retry), {depth.processing} held, "

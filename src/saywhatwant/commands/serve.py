@@ -1,13 +1,16 @@
 """``sww serve``: the server alone."""
 
+import errno
+import socket
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 
 import typer
 import uvloop
 
 from durable_objects import EmbeddedRuntime
 from saywhatwant.commands.options import Bind, Data, RuntimeName
-from saywhatwant.settings import Settings, load
+from saywhatwant.settings import Settings, WrongSettings, load
 from saywhatwant.worker import create_worker
 from saywhatwant.worker.server import Server, listen
 
@@ -29,14 +32,37 @@ async def run_server(
     on_ready: Callable[[str], None],
     on_stop: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM; ``on_ready`` hears the URL once it answers, ``on_stop`` that it is about to stop."""
+    """Serve until SIGINT or SIGTERM; ``on_ready`` hears the URL once it answers, ``on_stop`` that it is about to stop.
+
+    Raises ``WrongSettings`` when it can not have the data or the address, and ``DataLocked`` or ``DataUnreadable``.
+    """
     runtime = EmbeddedRuntime(settings.data)
 
     def trouble() -> str | None:
         return f"the last commit failed: {runtime.last_error}" if runtime.last_error else None
 
     worker = create_worker(runtime, settings, meter=runtime.meter, trouble=trouble)
-    sock = listen(settings)
-    with sock:
-        async with runtime:
-            await Server(worker, settings, on_ready=on_ready, on_stop=on_stop).serve([sock])
+    async with AsyncExitStack() as stack:
+        # The data first: where both are taken, it is known by whom.
+        try:
+            await stack.enter_async_context(runtime)
+        except OSError as error:
+            what = f"SWW_DATA {settings.data} is not a directory that can be written: {error.strerror or error}"
+            raise WrongSettings(what) from error
+        sock = stack.enter_context(_listen(settings))
+        await Server(worker, settings, on_ready=on_ready, on_stop=on_stop).serve([sock])
+
+
+_NO_ADDRESS = {
+    errno.EADDRINUSE: "is in use by another process; stop it or choose another port (--bind)",
+    errno.EADDRNOTAVAIL: "is no address of this machine; choose another (--bind)",
+    errno.EACCES: "is a port that needs more rights; choose one from 1024 on (--bind)",
+}
+
+
+def _listen(settings: Settings) -> socket.socket:
+    try:
+        return listen(settings)
+    except OSError as error:
+        what = _NO_ADDRESS.get(error.errno or 0, f"can not be listened on: {error.strerror or error} (--bind)")
+        raise WrongSettings(f"SWW_BIND {settings.bind} {what}") from error

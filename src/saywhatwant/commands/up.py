@@ -4,11 +4,13 @@ import asyncio
 import socket
 import sys
 from contextlib import ExitStack
+from urllib.parse import urlsplit
 
 import structlog
 import typer
 import uvloop
 
+from saywhatwant.addresses import url_from_here
 from saywhatwant.bot import Bot
 from saywhatwant.client import ServerRefused, ServerUnavailable, WallClient
 from saywhatwant.commands.options import (
@@ -26,6 +28,8 @@ from saywhatwant.entities import Entities
 from saywhatwant.settings import Settings, load
 
 USUAL_URL = "http://127.0.0.1:8787"
+RESTART_SECONDS = 5.0
+"""Pause before a bot that something unexpected has ended is started again."""
 
 
 def up(
@@ -60,14 +64,21 @@ async def _run(settings: Settings, entities: Entities, names: list[str]) -> None
 
 
 async def _answer(url: str, settings: Settings, entities: Entities, names: list[str]) -> None:
-    try:
-        async with WallClient(url, settings.token) as client:
-            bot = Bot(client, f"up-{socket.gethostname()}", entities, models_of(settings), names=names)
-            # One process at a time has this data, so whatever this name holds was held by one that died.
-            await bot.give_back()
-            await bot.run()
-    except (ServerRefused, ServerUnavailable) as error:
-        structlog.get_logger().error("the bot has stopped, nobody answers now", error=str(error))
+    address = urlsplit(url)
+    here = url_from_here(address.hostname or "", address.port or 0)
+    log = structlog.get_logger()
+    async with WallClient(here, settings.token, is_here=True) as client:
+        bot = Bot(client, f"up-{socket.gethostname()}", entities, models_of(settings), names=names)
+        while True:
+            try:
+                # One process at a time has this data, so whatever this name holds was held by one that died.
+                await bot.give_back()
+                await bot.run()
+            except (ServerRefused, ServerUnavailable) as error:
+                log.error("the bot has stopped and is started again", error=str(error))  # noqa: TRY400 - the sentence says it all
+            except Exception:  # whatever it is, somebody must answer
+                log.exception("the bot has stopped and is started again")
+            await asyncio.sleep(RESTART_SECONDS)
 
 
 def _say_where_to_look(url: str, names: list[str]) -> None:

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 
 from saywhatwant.entities import Entity
-from saywhatwant.models.chatbot import NLTK, Chatbot
-from saywhatwant.models.model import Model, OpenCircuit, Turn
+from saywhatwant.models.chatbot import Chatbot
+from saywhatwant.models.model import Model, ModelFailed, OpenCircuit, Turn
 
 
 class Models:
@@ -18,17 +19,14 @@ class Models:
 
     def warm_up(self, entity: Entity) -> None:
         """See ``Model``."""
-        if entity.model.startswith(NLTK):
-            self._chatbot.warm_up(entity)
-        else:
-            self._chat = self._chat or self._make_chat()
+        with suppress(ModelFailed):
+            self._made(entity).warm_up(entity)
 
     async def stream(self, entity: Entity, turns: list[Turn]) -> AsyncIterator[str]:
         """See ``Model``."""
-        if self._of(entity) is None:
-            await asyncio.to_thread(self.warm_up, entity)
         model = self._of(entity)
-        assert model is not None  # noqa: S101 - it is warm now
+        if model is None:
+            model = await asyncio.to_thread(self._made, entity)
         async for piece in model.stream(entity, turns):
             yield piece
 
@@ -38,4 +36,14 @@ class Models:
         return model.open_circuit(entity) if model else None
 
     def _of(self, entity: Entity) -> Model | None:
-        return self._chatbot if entity.model.startswith(NLTK) else self._chat
+        return self._chat if entity.chatbot is None else self._chatbot
+
+    def _made(self, entity: Entity) -> Model:
+        """Its model, made now if this is the first that needs it; raises ``ModelFailed``. Importing it takes a moment."""
+        if (model := self._of(entity)) is not None:
+            return model
+        try:
+            self._chat = self._make_chat()
+        except ImportError as error:
+            raise ModelFailed(f"{entity.model} can not be asked: {error}") from None
+        return self._chat

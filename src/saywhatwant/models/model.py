@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Literal, NamedTuple, Protocol
 
 from saywhatwant.entities import Entity
+from saywhatwant.message import without_controls
 
 MAX_ANSWER = 4_000
 """Characters of an answer; a model that goes on is cut off there."""
@@ -25,17 +26,25 @@ class OpenCircuit(NamedTuple):
 
 
 class ModelFailed(Exception):
-    """There is no answer; the text says why, for people."""
+    """There is no answer; the text says why, for people, in one line that the wall takes."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(in_one_line(reason))
 
 
 class Model(Protocol):
     """Something that answers for entities."""
 
     def warm_up(self, entity: Entity) -> None:
-        """Do now what the first answer would have to wait for. May take a moment."""
+        """Do now what the first answer would have to wait for. May take a moment; never raises, since the answer will."""
 
     def stream(self, entity: Entity, turns: list[Turn]) -> AsyncIterator[str]:
         """The answer, piece by piece as it comes; raises ``ModelFailed``."""
 
     def open_circuit(self, entity: Entity) -> OpenCircuit | None:
         """Why this entity should not be asked at the moment; None when it may be."""
+
+
+def in_one_line(text: str) -> str:
+    """``text`` without line breaks and without characters that no wall takes."""
+    return " ".join(without_controls(text).split())

@@ -16,12 +16,16 @@ from typing import Any, Self
 
 PIECES = ("Because", " it", " is", " dark", ".")
 TEXT = "".join(PIECES)
+EMOJI = "Because \U0001f311."
 HUGE = 1_000_000
 """Characters of a huge answer."""
 BUSY_TIMES = 2
 """How often one that is busy says so before it answers."""
 RETRY_AFTER_SECONDS = 1
 DRIP_SECONDS = 0.1
+
+DEPTH = 200_000
+"""Lists in each other, more than any decoder follows."""
 
 GARBAGE = 'data: {"id": "chatcmpl-1", "choices": [{"del\n\ndata: <<<>>>\n\ndata: [DONE]\n\n'
 PAGE = "<!doctype html><title>Welcome</title><p>Please sign in to this network.</p>"
@@ -126,7 +130,9 @@ class _Exchange(BaseHTTPRequestHandler):
         self.end_headers()
 
     def send(self, text: str) -> None:
-        data = text.encode()
+        self.send_bytes(text.encode())
+
+    def send_bytes(self, data: bytes) -> None:
         self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
 
     def say(self, *pieces: str, finish: str | None = None) -> None:
@@ -135,6 +141,10 @@ class _Exchange(BaseHTTPRequestHandler):
             self.send(_event({"content": piece}))
         if finish is not None:
             self.send(_event({}, finish))
+
+    def show(self, chunk: object) -> None:
+        """An event with whatever this is where a chunk belongs."""
+        self.send(f"data: {json.dumps(chunk)}\n\n")
 
     def end(self, last: str = "data: [DONE]\n\n") -> None:
         if last:
@@ -163,6 +173,28 @@ def _forgets_done(exchange: _Exchange) -> None:
     exchange.begin()
     exchange.say(*PIECES, finish="stop")
     exchange.end("")
+
+
+def _ends_without_delta(exchange: _Exchange) -> None:
+    """As some servers do, where there is no more to say."""
+    exchange.begin()
+    exchange.say(*PIECES)
+    exchange.show({"choices": [{"index": 0, "finish_reason": "stop"}]})
+    exchange.end()
+
+
+def _ends_with_null(exchange: _Exchange) -> None:
+    exchange.begin()
+    exchange.say(*PIECES)
+    exchange.show({"choices": [{"index": 0, "delta": None, "finish_reason": "stop"}]})
+    exchange.end()
+
+
+def _cuts_an_emoji(exchange: _Exchange) -> None:
+    """In two, as UTF-16 has it; and there are halves of others that stay alone."""
+    exchange.begin()
+    exchange.say("Because\ud83d", " ", "\ud83c", "\udf11", ".\ud83d", finish="stop")
+    exchange.end()
 
 
 def _says_controls(exchange: _Exchange) -> None:
@@ -227,7 +259,39 @@ def _fails_midway(exchange: _Exchange) -> None:
     exchange.say(*PIECES[:2])
     # And repeats what it was sent, which must not come out on the wall.
     told = f"The model is overloaded. {exchange.authorization}"
-    exchange.send(f"data: {json.dumps({'error': {'message': told, 'code': 503}})}\n\n")
+    exchange.show({"error": {"message": told, "code": 503}})
+    exchange.end()
+
+
+def _rambles(exchange: _Exchange) -> None:
+    """So long that a reader who cuts it cuts the key that it repeats, and with half an emoji in it."""
+    exchange.begin()
+    exchange.show({"error": {"message": f"overloaded \ud83d\n{'so ' * 55}{exchange.authorization}", "code": 503}})
+    exchange.end()
+
+
+def _shows(chunk: object) -> Callable[["_Exchange"], None]:
+    """Shows this in the middle of an answer that is fine otherwise."""
+
+    def behave(exchange: _Exchange) -> None:
+        exchange.begin()
+        exchange.say(*PIECES)
+        exchange.show(chunk)
+        exchange.say(finish="stop")
+        exchange.end()
+
+    return behave
+
+
+def _is_deep(exchange: _Exchange) -> None:
+    exchange.begin()
+    exchange.send(f"data: {'[' * DEPTH}\n\n")
+    exchange.end()
+
+
+def _is_not_text(exchange: _Exchange) -> None:
+    exchange.begin()
+    exchange.send_bytes(b"data: \xff\xfe\n\n")
     exchange.end()
 
 
@@ -267,6 +331,9 @@ def _is_not_there(exchange: _Exchange) -> None:
 BEHAVIOURS: dict[str, Callable[[_Exchange], None]] = {
     "good": _is_good,
     "forgets-done": _forgets_done,
+    "ends-without-delta": _ends_without_delta,
+    "ends-with-null": _ends_with_null,
+    "cuts-an-emoji": _cuts_an_emoji,
     "controls": _says_controls,
     "hangs": _hangs,
     "stalls": _stalls,
@@ -278,6 +345,13 @@ BEHAVIOURS: dict[str, Callable[[_Exchange], None]] = {
     "cuts": _cuts,
     "ends-early": _ends_early,
     "fails-midway": _fails_midway,
+    "rambles": _rambles,
+    "null-chunk": _shows(None),
+    "list-chunk": _shows([]),
+    "number-chunk": _shows({"choices": [{"index": 0, "delta": {"content": 5}, "finish_reason": None}]}),
+    "surrogate-chunk": _shows({"choices": "\ud83d"}),
+    "deep": _is_deep,
+    "not-text": _is_not_text,
     "empty": _is_empty,
     "huge": _is_huge,
     "not-json": _is_not_json,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from provider import BEHAVIOURS, HUGE, TEXT, Provider
+from provider import BEHAVIOURS, EMOJI, HUGE, TEXT, Provider
 
 from conftest import StartServer
 from servers import DEADLINE_SECONDS, SWW, Server, environment, until
@@ -21,7 +21,16 @@ ATTEMPTS = 2
 REQUESTS = 5
 """The most that one attempt may ask a provider that is in trouble already."""
 
-ANSWERED = ["good", "busy", "forgets-done", "controls"]
+ANSWERED = {
+    "good": TEXT,
+    "busy": TEXT,
+    "forgets-done": TEXT,
+    "ends-without-delta": TEXT,
+    "ends-with-null": TEXT,
+    "controls": TEXT,
+    "cuts-an-emoji": EMOJI,
+}
+"""What comes on the wall."""
 FAILED = {
     "hangs": r"time",
     "stalls": r"time",
@@ -32,6 +41,13 @@ FAILED = {
     "cuts": r"connection|cut off",
     "ends-early": r"cut off|incomplete|before the answer was complete",
     "fails-midway": r"overloaded",
+    "rambles": r"overloaded",
+    "null-chunk": r"no part of a chat completion",
+    "list-chunk": r"no part of a chat completion",
+    "number-chunk": r"no part of a chat completion",
+    "surrogate-chunk": r"no part of a chat completion",
+    "deep": r"can not be read",
+    "not-text": r"can not be read",
     "empty": r"empty|nothing|no text",
     "not-json": r"json",
     "not-sse": r"html|event-stream|not a stream|empty|nothing",
@@ -172,7 +188,7 @@ def test_p4_what_can_be_answered_is_answered_once(start_scene: StartScene, provi
     with scene.bot("probe"):
         posted = scene.post("probe")
         assert scene.finished(posted)["status"] == "complete", scene.log
-    assert scene.replies(posted) == [TEXT]
+    assert scene.replies(posted) == [ANSWERED[model]]
     assert provider.authorizations == {f"Bearer {KEY}"}
     assert KEY not in scene.log
 
@@ -194,7 +210,7 @@ def test_p4_what_can_not_be_answered_fails_with_a_reason_that_people_understand(
     check_that_people_understand(reason)
     assert reason in scene.queue()
     assert "Traceback" not in scene.log
-    assert KEY not in scene.log + reason
+    assert KEY[:8] not in scene.log + reason  # nor its beginning
 
 
 def test_p4_an_answer_without_end_is_cut_to_what_the_wall_takes_or_fails(start_scene: StartScene, provider: Provider) -> None:
@@ -283,13 +299,64 @@ def test_p4_a_dead_provider_is_left_alone_in_sight_of_all_and_costs_others_nothi
     assert attempts == [0, 0, 0]
 
 
-def test_an_entity_may_have_a_key_of_its_own_and_no_other_is_sent_for_it(start_scene: StartScene, provider: Provider) -> None:
+def test_p4_a_reason_that_no_wall_takes_as_it_is_is_told_of_an_open_circuit_too(
+    start_scene: StartScene, provider: Provider
+) -> None:
+    scene = start_scene(entity("probe", "rambles", provider.base_url))
+    with scene.bot("probe"):
+        assert scene.finished(scene.post("probe"))["status"] == "failed"
+        scene.post("probe")
+        until(lambda: "circuit open" in scene.queue(), "the open circuit")
+        shown = scene.queue()
+    assert re.search(r"circuit open.* alone for \d+ s more: overloaded so so", shown), shown
+    assert KEY[:8] not in shown
+
+
+@pytest.mark.parametrize("behind", ["", "\n", "\r\n"], ids=["", "with a line break", "with one of Windows"])
+def test_an_entity_may_have_a_key_of_its_own_and_no_other_is_sent_for_it(
+    start_scene: StartScene, provider: Provider, behind: str
+) -> None:
+    """A line break stands behind it where it came from a file."""
     own = "sk-own-0123456789-never-to-be-seen"
     scene = start_scene(entity("probe", "good", provider.base_url, 'api_key_env = "PROBE_KEY"'))
-    with scene.bot("probe", PROBE_KEY=own):
-        assert scene.finished(scene.post("probe"))["status"] == "complete"
+    with scene.bot("probe", PROBE_KEY=own + behind):
+        params = scene.finished(scene.post("probe"))
+    assert params["status"] == "complete", params["error"]
     assert provider.authorizations == {f"Bearer {own}"}
     assert own not in scene.log
+
+
+@pytest.mark.parametrize("wrong", ["sk-hidden\nsk-hidden", "sk-hiddén", "sk-\x07-hidden"], ids=ascii)
+def test_p8_a_key_that_does_not_fit_a_header_is_never_shown_and_costs_no_neighbour_its_provider(
+    start_scene: StartScene, provider: Provider, wrong: str
+) -> None:
+    own = entity("wrong", "good", provider.base_url, 'api_key_env = "WRONG_KEY"')
+    scene = start_scene(own + entity("probe", "good", provider.base_url))
+    with scene.bot(WRONG_KEY=wrong):
+        failed = [scene.finished(scene.post("wrong")) for _ in range(3)]
+        answered = scene.finished(scene.post("probe"))
+        shown = scene.queue()
+    assert answered["status"] == "complete", answered["error"]
+    for params in failed:
+        assert params["status"] == "failed"
+        assert "its key does not fit a header; see api_key_env" in params["error"]
+        check_that_people_understand(params["error"])
+    assert "circuit open" not in shown
+    assert not re.search(r"sk-|hidd", scene.log + shown + str(scene.wall()))
+    assert provider.authorizations == {f"Bearer {KEY}"}
+
+
+def test_p8_another_header_that_can_not_be_sent_is_not_shown_either_and_not_taken_for_the_providers_fault(
+    start_scene: StartScene, provider: Provider
+) -> None:
+    scene = start_scene(entity("probe", "good", provider.base_url))
+    with scene.bot("probe", OPENAI_ORG_ID="org-secret\n"):
+        failed = [scene.finished(scene.post("probe")) for _ in range(3)]
+        shown = scene.queue()
+    assert {params["status"] for params in failed} == {"failed"}
+    assert "does not fit HTTP" in failed[0]["error"]
+    assert "circuit open" not in shown
+    assert "org-secret" not in scene.log + shown + str(scene.wall())
 
 
 def test_a_proxy_named_in_the_environment_is_not_asked_for_a_model_on_this_machine(

@@ -1,0 +1,30 @@
+"""Which addresses are this machine's own."""
+
+import pytest
+
+from saywhatwant.addresses import is_loopback, url_from_here
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("0.0.0.0", "http://127.0.0.1:8787"),  # noqa: S104 - told, not bound
+        ("::", "http://[::1]:8787"),
+        ("127.0.0.1", "http://127.0.0.1:8787"),
+        ("::1", "http://[::1]:8787"),
+        ("192.0.2.1", "http://192.0.2.1:8787"),
+        ("wall.example", "http://wall.example:8787"),
+    ],
+)
+def test_what_listens_everywhere_is_reached_at_loopback(host: str, url: str) -> None:
+    assert url_from_here(host, 8787) == url
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3", "::1", "[::1]"])
+def test_these_are_this_machines_own(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["", "0.0.0.0", "192.0.2.1", "::", "localhost.example"])  # noqa: S104 - told, not bound
+def test_these_are_not(host: str) -> None:
+    assert not is_loopback(host)
