@@ -53,7 +53,14 @@ def test_p8_a_rule_is_said_as_a_person_would(rule: str, words: str) -> None:
     assert in_words(rule) == words
 
 
-@settings(max_examples=500, deadline=None, database=None)
+def test_p8_a_field_that_is_missing_further_in_is_named_with_its_path() -> None:
+    with pytest.raises(msgspec.ValidationError) as wrong:
+        msgspec.json.decode(b'{"messageId": "abcdefghi0", "reply": {}}', type=calls.Complete)
+    refusal = invalid(wrong.value, calls.Complete, "body")
+    assert (refusal.field, refusal.rule) == ("reply.text", "is required")
+
+
+@settings(max_examples=1_000, deadline=None, database=None, derandomize=True)
 @given(body=st.sampled_from(BODIES), sent=ODD)
 def test_p8_no_refusal_of_a_body_speaks_the_decoders_language(body: type[Any], sent: object) -> None:
     refusal: InvalidField | None = None

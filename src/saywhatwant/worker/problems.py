@@ -62,16 +62,16 @@ _KINDS: dict[type[BaseException], Kind] = {
 _PASSING = {429, 503}
 _UNEXPECTED = Kind(500, "failed", "Something went wrong in here")
 _FIELD = re.compile(r"^(?P<rule>.*) - at `\$\.?(?P<field>.*)`$", re.DOTALL)
+_MISSING = re.compile(r"^Object missing required field `(?P<field>[^`]*)`")
 
 
 def invalid(error: msgspec.ValidationError, kind: type[Any], root: str) -> errors.InvalidField:
     """What the decoder of ``kind`` found wrong, as our own error; ``root`` is the whole, where no field of it is to blame."""
-    if match := _FIELD.match(str(error)):
-        field = match["field"] or root
-        return errors.InvalidField(field, _rule(match["rule"], kind, field))
-    if match := re.match(r"^Object missing required field `(?P<field>[^`]*)`", str(error)):
-        return errors.InvalidField(match["field"], "is required")
-    return errors.InvalidField(root, in_words(str(error)))
+    match = _FIELD.match(str(error))
+    found, place = (match["rule"], match["field"]) if match else (str(error), "")
+    if missing := _MISSING.match(found):
+        return errors.InvalidField(".".join(filter(None, (place, missing["field"]))), "is required")
+    return errors.InvalidField(place or root, _rule(found, kind, place))
 
 
 def _rule(found: str, kind: type[Any], field: str) -> str:
