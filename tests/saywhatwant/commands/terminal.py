@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from servers import SWW, environment
 
@@ -36,17 +37,19 @@ class Running:
 
 
 @contextmanager
-def running(directory: Path, *arguments: str, **settings: object) -> Iterator[Running]:
-    """A command that goes on until the end of the block."""
-    said = directory / f"{arguments[0]}.stdout"
-    with said.open("wb") as stdout:
+def running(
+    directory: Path, *arguments: str, stream: Literal["stdout", "stderr"] = "stdout", **settings: object
+) -> Iterator[Running]:
+    """A command that goes on until the end of the block; of its two streams one is listened to."""
+    said = directory / f"{arguments[0]}.{stream}"
+    with said.open("wb") as file:
         process = subprocess.Popen(
             [SWW, *arguments],
             cwd=directory,
             env=environment(**settings) | {"COLUMNS": WIDE, "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=subprocess.DEVNULL,
+            stdout=file if stream == "stdout" else subprocess.DEVNULL,
+            stderr=file if stream == "stderr" else subprocess.DEVNULL,
         )
     try:
         yield Running(process, said)

@@ -2,14 +2,13 @@
 
 import os
 import re
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from terminal import Running, running
 
-from servers import SWW, Server, environment, until
+from servers import Server, until
 
 STAMPED = re.compile(r"^\d\d:\d\d:\d\d \[(\w+) *\] ")
 WRITTEN = "what somebody wrote"
@@ -26,30 +25,8 @@ def spoilt(*_):
 """
 
 
-class Bot:
-    """A ``sww bot`` process, and what it has said."""
-
-    def __init__(self, process: subprocess.Popen[bytes], said: Path) -> None:
-        self.process = process
-        self._said = said
-
-    @property
-    def lines(self) -> list[str]:
-        return self._said.read_text().splitlines()
-
-
-@contextmanager
-def bot(server: Server, directory: Path, *arguments: str) -> Iterator[Bot]:
-    said = directory / "said"
-    with said.open("wb") as stderr:
-        process = subprocess.Popen(
-            [SWW, "bot", "--url", server.url, *arguments], cwd=directory, env=environment(), stderr=stderr
-        )
-    try:
-        yield Bot(process, said)
-    finally:
-        process.kill()
-        process.wait()
+def bot(server: Server, directory: Path, *arguments: str) -> AbstractContextManager[Running]:
+    return running(directory, "bot", "--url", server.url, *arguments, stream="stderr")
 
 
 def spoil(directory: Path, target: str, monkeypatch: pytest.MonkeyPatch) -> None:
