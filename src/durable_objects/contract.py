@@ -7,7 +7,7 @@ rebuilds the object from storage; alarms fire at least once, also after a restar
 """
 
 from collections.abc import Callable, Sequence
-from inspect import iscoroutinefunction
+from inspect import isasyncgenfunction, iscoroutinefunction
 from random import Random
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -72,7 +72,10 @@ class DurableObject:
 
     def __init_subclass__(cls) -> None:
         """Raises ``TypeError`` for a method that is ``async``: it could be held up half way, with other calls in between."""
-        if suspending := [name for name, method in vars(cls).items() if iscoroutinefunction(method)]:
+        methods = {name: getattr(method, "__func__", method) for name, method in vars(cls).items()}
+        if suspending := [
+            name for name, method in methods.items() if iscoroutinefunction(method) or isasyncgenfunction(method)
+        ]:
             raise TypeError(f"{cls.__name__}.{suspending[0]} is async; a call of a durable object runs to its end at once")
 
     def alarm(self) -> None:

@@ -46,7 +46,10 @@ class Entity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Messages it answers at once."""
 
     def __post_init__(self) -> None:
-        clean_username(self.display_name, "display_name")
+        if clean_username(self.display_name, "display_name") != self.display_name:
+            raise InvalidField(
+                "display_name", "must have no space around it: the wall takes it away, and it would not know itself"
+            )
         if self.chatbot is not None and self.chatbot not in CHATBOTS:
             raise InvalidField("model", f"there is no chatbot {self.chatbot!r}; there are {', '.join(CHATBOTS)}")
         if self.base_url is not None and not _is_address(self.base_url):

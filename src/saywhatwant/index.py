@@ -20,7 +20,6 @@ Deadline = tuple[int, int]
 Urgency = tuple[int, int]
 """Priority, then timestamp: the order of work. Timestamps are unique in an object, so this is too."""
 
-
 Finish = tuple[int, int]
 """The commit that finished a message, or last changed it since, then its timestamp."""
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -146,8 +146,14 @@ def test_an_object_that_asks_for_an_alarm_no_disk_can_note_fails_alone(tmp_path:
     run(scenario())
 
 
-def test_a_class_with_a_method_that_could_be_held_up_half_way_is_refused_where_it_is_written() -> None:
-    with pytest.raises(TypeError, match=r"Counter\.add is async"):
+async def waits(*_: object) -> None: ...
 
-        class Counter(DurableObject):
-            async def add(self) -> None: ...
+
+async def yields(*_: object) -> AsyncIterator[int]:
+    yield 1
+
+
+@pytest.mark.parametrize("method", [waits, yields, staticmethod(waits), classmethod(waits)])
+def test_a_class_with_a_method_that_could_be_held_up_half_way_is_refused_where_it_is_written(method: object) -> None:
+    with pytest.raises(TypeError, match=r"Counter\.add is async"):
+        type("Counter", (DurableObject,), {"add": method})

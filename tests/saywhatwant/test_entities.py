@@ -46,6 +46,7 @@ def test_an_entity_needs_a_name_a_colour_and_a_model_and_the_rest_has_defaults()
             r"line 4: fear-and-loathing\.color: must be nine digits RRRGGGBBB, each triple 000 to 255",
         ),
         (GOOD.replace("Fear", " "), r"line 3: fear-and-loathing\.display_name: must have 1 to 32 characters after trimming"),
+        (GOOD.replace("Fear", "Fear "), r"line 3: fear-and-loathing\.display_name: must have no space around it"),
         (
             GOOD.replace("gpt-5-mini", "nltk:nope"),
             r"line 5: fear-and-loathing\.model: there is no chatbot 'nope'; there are eliza, ",

@@ -12,31 +12,38 @@ from durable_objects.errors import DataLocked
 class DirectoryLock:
     """Holds ``directory`` until released or until the process ends, however it ends (the kernel frees it).
 
-    The directory itself is locked; its file ``lock`` only says by whom, and whoever removes it takes nothing from the holder.
+    Its file ``lock`` says by whom. That is locked too, but whoever removes it takes nothing from the holder, who has the
+    directory itself.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._held: int | None = None
+        self._held: list[int] = []
 
     def acquire(self) -> None:
         """Take the lock; raises ``DataLocked`` naming the process that has it."""
-        directory = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        note = self._directory / "lock"
         try:
-            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            note.write_text(f"process {os.getpid()} ({Path(sys.argv[0]).name}, since {datetime.now(UTC):%F %T} UTC)\n")
+            self._lock(os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+            note = self._lock(os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644))
         except BlockingIOError:
-            os.close(directory)
-            holder = (note.read_text(errors="replace").strip() if note.exists() else "") or "another process"
-            raise DataLocked(f"the data directory {self._directory} is in use by {holder}") from None
+            self.release()
+            raise DataLocked(f"the data directory {self._directory} is in use by {self._holder()}") from None
         except BaseException:
-            os.close(directory)
+            self.release()
             raise
-        self._held = directory
+        os.ftruncate(note, 0)
+        os.pwrite(note, f"process {os.getpid()} ({Path(sys.argv[0]).name}, since {datetime.now(UTC):%F %T} UTC)\n".encode(), 0)
 
     def release(self) -> None:
         """Give the lock back; harmless when it is not held."""
-        if self._held is not None:
-            os.close(self._held)
-            self._held = None
+        while self._held:
+            os.close(self._held.pop())
+
+    def _lock(self, file: int) -> int:
+        self._held.append(file)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return file
+
+    def _holder(self) -> str:
+        note = self._directory / "lock"
+        return (note.read_text(errors="replace").strip() if note.exists() else "") or "another process"

@@ -133,7 +133,7 @@ class Bot:
         """Have a claim under way for every entity that has a hand free, and one claim for all when nothing happens.
 
         A claim is never broken off to ask anew, since its answer might be under way; one for those that have become free is
-        made beside it, and lasts only as long.
+        made beside it, and lasts at most as long.
         """
         asked = {name for names in self._claims.values() for name in names}
         names = [name for name in self._free() if name not in asked]

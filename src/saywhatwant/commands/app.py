@@ -70,7 +70,7 @@ def main() -> None:
     except Exception as error:
         log = structlog.get_logger()
         log.exception("unexpected error")
-        typer.echo(f"sww: ended by an unexpected error: {error!r}", err=True)
+        typer.echo(f"sww: ended by an unexpected error: {type(error).__name__}: {error}", err=True)
         sys.exit(1)
 
 

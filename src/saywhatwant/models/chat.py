@@ -96,7 +96,7 @@ class ChatModel:
         except (TimeoutError, openai.APIError, httpx2.HTTPError, _NotAnAnswer, ValueError, RecursionError) as error:
             # While it waited to ask again, what it had heard is the reason, not that the time was up.
             cause = refusals[-1] if refusals and isinstance(error, TimeoutError) else error
-            # The reason is shown on the wall; a provider may repeat there what it was sent. A key that was cut were not found.
+            # The reason is shown on the wall; a provider may repeat there what it was sent. A key that is cut is not found.
             words = _key(entity).hidden_in(in_one_line(self._in_words(cause)))[:MAX_REASON]
             if _is_the_providers(cause):
                 circuit.failed(words)

@@ -7,13 +7,11 @@ from typing import Self
 from uuid import uuid4
 
 from saywhatwant.calls import MAX_PAGE, Post, PostParams
-from saywhatwant.client import ServerRefused, ServerUnavailable, WallClient
+from saywhatwant.client import ServerUnavailable, WallClient
 from saywhatwant.stress.observation import Asked, Seen
 
 POLL_SECONDS = 0.3
 """Between two looks at the wall, and between two tries to post."""
-TOO_MANY = 429
-"""The refusal that says: later."""
 COLOR = "169080199"
 
 
@@ -82,9 +80,4 @@ class Tab:
                     asked.id = (await self._client.post(post, key)).id
                 except ServerUnavailable as error:
                     asked.refusal = str(error)
-                except ServerRefused as error:
-                    if error.status != TOO_MANY:
-                        raise
-                    asked.refusal = str(error)
-                if asked.id is None:
                     await asyncio.sleep(POLL_SECONDS)
