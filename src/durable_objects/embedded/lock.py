@@ -25,14 +25,15 @@ class DirectoryLock:
         try:
             self._lock(os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
             note = self._lock(os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644))
+            os.ftruncate(note, 0)
+            holder = f"process {os.getpid()} ({Path(sys.argv[0]).name}, since {datetime.now(UTC):%F %T} UTC)\n"
+            os.pwrite(note, holder.encode(), 0)
         except BlockingIOError:
             self.release()
             raise DataLocked(f"the data directory {self._directory} is in use by {self._holder()}") from None
         except BaseException:
             self.release()
             raise
-        os.ftruncate(note, 0)
-        os.pwrite(note, f"process {os.getpid()} ({Path(sys.argv[0]).name}, since {datetime.now(UTC):%F %T} UTC)\n".encode(), 0)
 
     def release(self) -> None:
         """Give the lock back; harmless when it is not held."""

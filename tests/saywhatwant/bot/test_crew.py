@@ -132,22 +132,29 @@ def test_an_idle_bot_asks_at_most_once_in_a_long_poll_and_takes_next_to_no_time(
         assert claims not in server.http.get("/metrics").text, "no claim has returned, so no second one was made"
 
 
+@contextmanager
+def bot_that_holds_a_message(server: Server, directory: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """The process, and the message, which its model will not answer: it hangs."""
+    cast = directory / "cast.toml"
+    with _deaf_provider() as url:
+        cast.write_text(f'[zen]\ndisplay_name = "Zen"\ncolor = "070140180"\nmodel = "deaf"\nbase_url = "{url}"\n')
+        with bot(server, directory, "stopped", "--entities", str(cast)) as process:
+            held = ask(server, "Are you there?")
+            until(lambda: params(server, held)["status"] == "processing", "the claim")
+            yield process, held
+
+
 @pytest.mark.parametrize("times", [1, 2], ids=["asked once", "asked twice"])
 def test_p4_a_stopped_bot_gives_back_at_once_what_it_can_not_finish(
     start_server: StartServer, tmp_path: Path, times: int
 ) -> None:
     """Its model hangs; on SIGTERM the message goes back to the queue long before its lease ends."""
     server = start_server()
-    cast = tmp_path / "cast.toml"
-    with _deaf_provider() as url:
-        cast.write_text(f'[zen]\ndisplay_name = "Zen"\ncolor = "070140180"\nmodel = "deaf"\nbase_url = "{url}"\n')
-        with bot(server, tmp_path, "stopped", "--entities", str(cast)) as process:
-            held = ask(server, "Are you there?")
-            until(lambda: params(server, held)["status"] == "processing", "the claim")
-            for _ in range(times):
-                process.send_signal(signal.SIGTERM)
-                time.sleep(0.5)
-            assert process.wait(timeout=20) == 0
+    with bot_that_holds_a_message(server, tmp_path) as (process, held):
+        for _ in range(times):
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.5)
+        assert process.wait(timeout=20) == 0
     given_back = params(server, held)
     assert given_back["status"] == "pending"
     assert given_back["error"] == "the worker was stopped"
@@ -156,15 +163,10 @@ def test_p4_a_stopped_bot_gives_back_at_once_what_it_can_not_finish(
 def test_a_bot_whose_server_is_away_stops_before_it_is_killed(start_server: StartServer, tmp_path: Path) -> None:
     """Those who stop it wait ten seconds as a rule; it could try for half a minute to give back what it holds."""
     server = start_server()
-    cast = tmp_path / "cast.toml"
-    with _deaf_provider() as url:
-        cast.write_text(f'[zen]\ndisplay_name = "Zen"\ncolor = "070140180"\nmodel = "deaf"\nbase_url = "{url}"\n')
-        with bot(server, tmp_path, "stopped", "--entities", str(cast)) as process:
-            held = ask(server, "Are you there?")
-            until(lambda: params(server, held)["status"] == "processing", "the claim")
-            server.kill()
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=20) == 0
+    with bot_that_holds_a_message(server, tmp_path) as (process, _):
+        server.kill()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
 
 
 def test_p4_a_bot_for_150_entities_that_were_all_just_asked_answers_the_next_question_at_once(
