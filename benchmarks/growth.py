@@ -15,10 +15,11 @@ import httpx
 from benchmarks.contenders.product import Product
 from benchmarks.load import Load, wrk
 from benchmarks.running import Running
-from durable_objects import EmbeddedRuntime, Stub
+from durable_objects import Stub
+from durable_objects.embedded import EmbeddedRuntime
 from saywhatwant.message import NewMessage
-from saywhatwant.policy import Policy
 from saywhatwant.queue import MessageQueue
+from saywhatwant.queue.config import QueueConfig
 
 TEXT = "x" * 300
 POSTS_AT_ONCE = 500
@@ -65,7 +66,7 @@ async def _filled(directory: Path, messages: int) -> float:
 
 
 def _queue(runtime: EmbeddedRuntime, name: str) -> Stub[MessageQueue]:
-    policy = Policy(backlog_limit=1_000_000)
+    policy = QueueConfig(backlog_limit=1_000_000)
     return runtime.namespace("MessageQueue", partial(MessageQueue, policy=policy)).get(name)
 
 
@@ -84,7 +85,7 @@ def objects(number: int, posts: int) -> float:
 
 async def _posts_to(directory: Path, number: int, posts: int) -> float:
     async with EmbeddedRuntime(directory) as runtime:
-        namespace = runtime.namespace("MessageQueue", partial(MessageQueue, policy=Policy(backlog_limit=1_000_000)))
+        namespace = runtime.namespace("MessageQueue", partial(MessageQueue, policy=QueueConfig(backlog_limit=1_000_000)))
         queues = [namespace.get(f"wall-{index}") for index in range(number)]
         new = NewMessage(text=TEXT, username="Bench", color="169080199", entity="bench")
         turns = iter(range(posts))

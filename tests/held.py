@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from durable_objects import EmbeddedRuntime
 from durable_objects.commits import Change
+from durable_objects.embedded import EmbeddedRuntime
 
 
 class HeldCommits:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from durable_objects import SimulatedRuntime
+from durable_objects.simulated import SimulatedRuntime
 from saywhatwant.settings import load
 from saywhatwant.worker import create_worker
 from saywhatwant.worker.connection import BoundedProtocol
@@ -26,7 +26,7 @@ SLACK = 1.25
 POST = {"text": "Why is space black?", "username": "Human", "color": "169080199", "botParams": {"entity": "zen"}}
 
 
-class Wire(asyncio.Transport):
+class EncodedMessage(asyncio.Transport):
     """The end of a connection that only remembers what was sent."""
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Wall:
         settings = load(retention=50, rate_limit=0)
         server = Server(create_worker(SimulatedRuntime(), settings), settings, on_ready=print)
         server.config.load()
-        self._wire = Wire()
+        self._wire = EncodedMessage()
         self._connection = BoundedProtocol(server.config, server.server_state, {}, max_connections=1)
         self._connection.connection_made(self._wire)
         self.requests = 0

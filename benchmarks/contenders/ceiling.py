@@ -15,8 +15,8 @@ import uvloop
 from benchmarks.contenders.product import SETTINGS
 from benchmarks.running import Running, running
 from durable_objects import Runtime
-from saywhatwant.calls import Posted
 from saywhatwant.commands.serve import say_ready
+from saywhatwant.schemas import PostResponse
 from saywhatwant.settings import load
 from saywhatwant.worker import create_worker
 from saywhatwant.worker.server import Server, listen
@@ -43,8 +43,8 @@ class _Nothing:
     def get(self, _name: str) -> "_Nothing":
         return self
 
-    async def call(self, _method: object, *_args: Any, **_kwargs: Any) -> Posted:  # noqa: ANN401 - whatever the call takes
-        return Posted("0000000000", 0)
+    async def call(self, _method: object, *_args: Any, **_kwargs: Any) -> PostResponse:  # noqa: ANN401 - whatever the call takes
+        return PostResponse("0000000000", 0)
 
     def subscribe(self, _listener: object) -> Callable[[], None]:
         return lambda: None

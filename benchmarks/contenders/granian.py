@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from benchmarks.contenders.product import SETTINGS
 from benchmarks.running import Running, running
-from durable_objects import EmbeddedRuntime
+from durable_objects.embedded import EmbeddedRuntime
 from saywhatwant.settings import load
 from saywhatwant.worker import create_worker
 from saywhatwant.worker.server import SWITCH_INTERVAL_SECONDS

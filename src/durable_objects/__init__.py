@@ -1,7 +1,6 @@
 """Durable objects in Python: one live instance per name, one call at a time, every change on disk before anyone hears of it."""
 
 from durable_objects.contract import Context, DurableObject, Listener, Namespace, Runtime, Storage, Stub
-from durable_objects.embedded import EmbeddedRuntime
 from durable_objects.errors import (
     CommitFailed,
     DataLocked,
@@ -14,7 +13,6 @@ from durable_objects.errors import (
     RuntimeClosed,
 )
 from durable_objects.meter import Meter
-from durable_objects.simulated import SimulatedRuntime
 
 __all__ = [
     "CommitFailed",
@@ -23,7 +21,6 @@ __all__ = [
     "DataUnreadable",
     "DurableObject",
     "DurableObjectError",
-    "EmbeddedRuntime",
     "LimitExceeded",
     "Listener",
     "Meter",
@@ -33,7 +30,6 @@ __all__ = [
     "Refusal",
     "Runtime",
     "RuntimeClosed",
-    "SimulatedRuntime",
     "Storage",
     "Stub",
 ]

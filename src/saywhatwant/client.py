@@ -8,7 +8,7 @@ import msgspec
 import stamina
 from msgspec import Meta, Struct
 
-from saywhatwant import calls
+from saywhatwant import schemas
 from saywhatwant.addresses import is_loopback
 from saywhatwant.message import Message
 
@@ -41,7 +41,7 @@ class ServerUnavailable(Exception):
 
 
 class ClaimedNext(Struct, frozen=True):
-    """``calls.ClaimedNext`` as it is read."""
+    """``schemas.ClaimNextResponse`` as it is read."""
 
     messages: list[Message]
 
@@ -87,47 +87,47 @@ class WallClient:
     ) -> None:
         await self._http.__aexit__(kind, error, traceback)
 
-    async def post(self, post: calls.Post, key: str) -> calls.Posted:
+    async def post(self, post: schemas.PostRequest, key: str) -> schemas.PostResponse:
         """Put a message on the wall; ``key`` makes trying again safe."""
-        return await self._call("POST", "/api/comments", calls.Posted, body=post, headers={"Idempotency-Key": key})
+        return await self._call("POST", "/api/comments", schemas.PostResponse, body=post, headers={"Idempotency-Key": key})
 
     async def read(self, since: int = 0, limit: int | None = None, order: str = "asc") -> list[Message]:
         """Messages younger than ``since``."""
         query = {"since": since, "order": order} | ({} if limit is None else {"limit": limit})
         return await self._call("GET", "/api/comments", list[Message], query=query)
 
-    async def stats(self) -> calls.Stats:
+    async def stats(self) -> schemas.Stats:
         """Figures of the queue."""
-        return await self._call("GET", "/api/stats", calls.Stats)
+        return await self._call("GET", "/api/stats", schemas.Stats)
 
     async def listing(self, state: str, limit: int) -> list[Message]:
         """Messages by where they stand: pending, waiting, held or failed."""
         return await self._call("GET", "/api/queue/messages", list[Message], query={"state": state, "limit": limit})
 
-    async def claim_next(self, claim: calls.Claim) -> list[Message]:
+    async def claim_next(self, claim: schemas.ClaimRequest) -> list[Message]:
         """Claim, waiting as long as ``claim`` says. Not tried again: an answer that got lost may have claimed something."""
         limit = httpx.Timeout(claim.wait + 10, connect=5)
         return (await self._once("POST", "/api/queue/claim", ClaimedNext, body=claim, limit=limit)).messages
 
-    async def complete(self, complete: calls.Complete) -> calls.Completed:
+    async def complete(self, complete: schemas.CompleteRequest) -> schemas.CompleteResponse:
         """Finish a message. Trying again is safe: the second one is refused, and the reply there once."""
-        return await self._call("POST", "/api/queue/complete", calls.Completed, body=complete)
+        return await self._call("POST", "/api/queue/complete", schemas.CompleteResponse, body=complete)
 
-    async def extend(self, extend: calls.Extend) -> calls.Extended:
+    async def extend(self, extend: schemas.ExtendRequest) -> schemas.ExtendResponse:
         """Give a sign of life."""
-        return await self._call("POST", "/api/queue/extend", calls.Extended, body=extend)
+        return await self._call("POST", "/api/queue/extend", schemas.ExtendResponse, body=extend)
 
-    async def progress(self, progress: calls.Progress) -> calls.Done:
+    async def progress(self, progress: schemas.ProgressRequest) -> schemas.Ok:
         """Show a reply being written. Not tried again: the next one says more."""
-        return await self._once("POST", "/api/queue/progress", calls.Done, body=progress)
+        return await self._once("POST", "/api/queue/progress", schemas.Ok, body=progress)
 
-    async def fail(self, fail: calls.Fail) -> calls.Failed:
+    async def fail(self, fail: schemas.FailRequest) -> schemas.FailResponse:
         """Give a message up."""
-        return await self._call("POST", "/api/queue/fail", calls.Failed, body=fail)
+        return await self._call("POST", "/api/queue/fail", schemas.FailResponse, body=fail)
 
-    async def report_circuit(self, report: calls.CircuitReport) -> calls.Done:
+    async def report_circuit(self, report: schemas.CircuitReport) -> schemas.Ok:
         """Tell that a provider is left alone."""
-        return await self._call("POST", "/api/queue/circuit", calls.Done, body=report)
+        return await self._call("POST", "/api/queue/circuit", schemas.Ok, body=report)
 
     async def _call(self, method: str, path: str, answer: type[T], **request: Any) -> T:  # noqa: ANN401 - passed on
         patience = self._patience_seconds

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from saywhatwant.errors import InvalidField
 from saywhatwant.message import DEFAULT_PRIORITY, MAX_USERNAME, Color, Priority, clean_username
-from saywhatwant.rules import in_words
+from saywhatwant.validation import humanize
 
 log = logging.getLogger("saywhatwant")
 
@@ -146,7 +146,7 @@ def _entity(table: object) -> Entity:
     except msgspec.ValidationError as error:
         rule, _, path = str(error).partition(" - at `$.")
         key = path.rstrip("`") or next(iter(re.findall(r"field `([^`]*)`", rule)), "")
-        raise InvalidField(key, in_words(rule)) from None
+        raise InvalidField(key, humanize(rule)) from None
 
 
 def _is_address(url: str) -> bool:

@@ -12,7 +12,7 @@ import httpx
 from calls import post, read
 
 from conftest import StartServer
-from durable_objects import EmbeddedRuntime
+from durable_objects.embedded import EmbeddedRuntime
 from saywhatwant.message import NewMessage, decode_list
 from saywhatwant.queue import MessageQueue
 from servers import cpu_seconds, until

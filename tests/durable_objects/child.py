@@ -13,7 +13,8 @@ from pathlib import Path
 from ledger import Ledger
 
 import durable_objects
-from durable_objects import CommitFailed, EmbeddedRuntime
+from durable_objects import CommitFailed
+from durable_objects.embedded import EmbeddedRuntime
 
 LEDGERS = ("ash", "birch", "cedar")
 

@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ledger import Ledger
 
-from durable_objects import DurableObject, EmbeddedRuntime, SimulatedRuntime
+from durable_objects import DurableObject
 from durable_objects.alarms import Alarms
+from durable_objects.embedded import EmbeddedRuntime
 from durable_objects.local import MAX_RETRY_MS, RETRY_MS
+from durable_objects.simulated import SimulatedRuntime
 from scenario import run, until
 
 

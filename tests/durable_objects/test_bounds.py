@@ -8,15 +8,10 @@ from pathlib import Path
 import pytest
 from ledger import Entry, Ledger
 
-from durable_objects import (
-    DurableObject,
-    DurableObjectError,
-    EmbeddedRuntime,
-    LimitExceeded,
-    ObjectFailed,
-    SimulatedRuntime,
-)
+from durable_objects import DurableObject, DurableObjectError, LimitExceeded, ObjectFailed
+from durable_objects.embedded import EmbeddedRuntime
 from durable_objects.limits import MAX_CALL_WRITES, MAX_KEY_BYTES, MAX_LIST_PAGE, MAX_NAME_CHARS, MAX_VALUE_BYTES
+from durable_objects.simulated import SimulatedRuntime
 from scenario import run
 
 

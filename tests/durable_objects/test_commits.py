@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from ledger import Closed, Entry, Ledger
 
-from durable_objects import EmbeddedRuntime, ObjectFailed, Stub
+from durable_objects import ObjectFailed, Stub
+from durable_objects.embedded import EmbeddedRuntime
 from held import held_runtime
 from scenario import run, turns, until
 

@@ -10,7 +10,8 @@ import pytest
 from child import LEDGERS, child, heard
 from ledger import Closed, Entry, Ledger
 
-from durable_objects import EmbeddedRuntime, ObjectFailed, Overloaded, RuntimeClosed
+from durable_objects import ObjectFailed, Overloaded, RuntimeClosed
+from durable_objects.embedded import EmbeddedRuntime
 from held import held_runtime
 from scenario import run, turns, until
 

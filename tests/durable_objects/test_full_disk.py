@@ -9,8 +9,9 @@ import pytest
 from child import child
 from ledger import Entry, Ledger
 
-from durable_objects import CommitFailed, EmbeddedRuntime
+from durable_objects import CommitFailed
 from durable_objects.commits import Change
+from durable_objects.embedded import EmbeddedRuntime
 from durable_objects.embedded.store import Store
 from held import held_runtime
 from scenario import run, turns, until

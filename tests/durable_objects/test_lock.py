@@ -8,7 +8,8 @@ import pytest
 from child import child, heard
 from ledger import Entry, Ledger
 
-from durable_objects import DataLocked, EmbeddedRuntime
+from durable_objects import DataLocked
+from durable_objects.embedded import EmbeddedRuntime
 from durable_objects.embedded.lock import DirectoryLock
 from scenario import run
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from ledger import Closed, Entry, Ledger, key_of
 
-from durable_objects import CommitFailed, ObjectFailed, SimulatedRuntime
-from durable_objects.simulated import Crashed, Task
+from durable_objects import CommitFailed, ObjectFailed
+from durable_objects.simulated import Crashed, SimulatedRuntime, Task
 
 NAMES = ("ash", "birch")
 names = st.sampled_from(NAMES)

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ledger import Entry, Ledger
 
-from durable_objects import CommitFailed, DurableObject, SimulatedRuntime
-from durable_objects.simulated import Crashed
+from durable_objects import CommitFailed, DurableObject
+from durable_objects.simulated import Crashed, SimulatedRuntime
 
 STEPS = ("roll", "ask", "break", "begin_commit", "commit", "fail", "crash", "advance", "evict")
 

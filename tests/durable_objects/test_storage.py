@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from durable_objects import Context, DurableObject, SimulatedRuntime
+from durable_objects import Context, DurableObject
 from durable_objects.embedded.store import Store
 from durable_objects.limits import MAX_LIST_PAGE
-from durable_objects.simulated import SimulatedDisk
+from durable_objects.simulated import SimulatedRuntime
+from durable_objects.simulated.runtime import SimulatedDisk
 
 Entries = Sequence[tuple[str, bytes]]
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from ledger import Entry, Ledger
 
-from durable_objects import DataUnreadable, EmbeddedRuntime
+from durable_objects import DataUnreadable
 from durable_objects.commits import Change
+from durable_objects.embedded import EmbeddedRuntime
 from durable_objects.embedded.store import APPLICATION_ID, VERSION, Store
 from durable_objects.live import Head
 from scenario import run

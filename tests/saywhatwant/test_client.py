@@ -6,8 +6,8 @@ import time
 import httpx
 import pytest
 
-from saywhatwant.calls import Claim
 from saywhatwant.client import MAX_RETRY_AFTER_SECONDS, ServerRefused, ServerUnavailable, WallClient
+from saywhatwant.schemas import ClaimRequest
 
 URL = "http://127.0.0.1"
 OURS = b'{"type": "urn:saywhatwant:problem:x", "title": "X", "status": 400, "detail": "the wall says no"}'
@@ -24,7 +24,7 @@ def client(*answers: httpx.Response) -> WallClient:
 
 def claim(answer: httpx.Response) -> None:
     """A call that is not tried again."""
-    asyncio.run(client(answer).claim_next(Claim(worker_id="bot")))
+    asyncio.run(client(answer).claim_next(ClaimRequest(worker_id="bot")))
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422])

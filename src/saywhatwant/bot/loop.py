@@ -8,8 +8,12 @@ from contextlib import suppress
 
 import structlog
 
-from saywhatwant.bot.writing import Writing
-from saywhatwant.calls import (
+from saywhatwant.bot.reply_stream import ReplyStream
+from saywhatwant.client import ServerRefused, ServerUnavailable, WallClient
+from saywhatwant.entities import Entities, Entity
+from saywhatwant.message import Message, without_controls
+from saywhatwant.models import Model, ModelFailed, Turn
+from saywhatwant.schemas import (
     MAX_CIRCUIT_ENTITIES,
     MAX_CIRCUIT_REASON,
     MAX_ENTITIES,
@@ -17,15 +21,11 @@ from saywhatwant.calls import (
     MAX_PROVIDER,
     MAX_WAIT_SECONDS,
     CircuitReport,
-    Claim,
-    Complete,
-    Fail,
+    ClaimRequest,
+    CompleteRequest,
+    FailRequest,
     Reply,
 )
-from saywhatwant.client import ServerRefused, ServerUnavailable, WallClient
-from saywhatwant.entities import Entities, Entity
-from saywhatwant.message import Message, without_controls
-from saywhatwant.models import Model, ModelFailed, Turn
 
 MAX_PAUSE_SECONDS = 5.0
 """The longest pause between tries to reach a server that is away."""
@@ -71,11 +71,11 @@ class Bot:
         self._gather_at = 0.0
         self._log = structlog.get_logger().bind(worker=worker_id)
 
-    async def give_back(self) -> None:
+    async def release_held(self) -> None:
         """Give back what a process of this worker's name held when it died. Only for a name that nobody else uses."""
         for message in await self._client.listing("held", MAX_PAGE):
             if message.bot_params.claimed_by == self._worker_id:
-                await self._give_up(message, "the worker was restarted")
+                await self._fail(message, "the worker was restarted")
 
     async def run(self) -> None:
         """Claim and answer for ever; a server that is away is waited for. Raises ``ServerRefused`` when it lets no bot in.
@@ -97,7 +97,7 @@ class Bot:
                 return True
         return False
 
-    async def rehearse(self) -> str | None:
+    async def dry_run(self) -> str | None:
         """What would be answered to the most urgent message; nothing is claimed and nothing posted."""
         for message in await self._client.listing("pending", MAX_PAGE):
             name = self._entity_of(message)
@@ -179,7 +179,7 @@ class Bot:
         task.add_done_callback(end)
 
     async def _claim(self, names: list[str], wait: float) -> list[Message]:
-        return await self._client.claim_next(Claim(worker_id=self._worker_id, entities=names, wait=wait))
+        return await self._client.claim_next(ClaimRequest(worker_id=self._worker_id, entities=names, wait=wait))
 
     def _serving(self) -> dict[str, Entity]:
         current = self._entities.current
@@ -204,16 +204,16 @@ class Bot:
     async def _answer(self, message: Message, name: str) -> None:
         entity = self._serving().get(name)
         if entity is None:
-            await self._give_up(message, f"the entities file has no {name!r} any more")
+            await self._fail(message, f"the entities file has no {name!r} any more")
             return
         log = self._log.bind(message=message.id, attempt=message.bot_params.attempt, entity=name)
-        writing = Writing(self._client, message, self._worker_id)
+        writing = ReplyStream(self._client, message, self._worker_id)
         try:
             async with writing:
                 text = await self._think(message, entity, writing.add)
-                writing.stop_showing()
+                writing.stop_progress()
                 reply = Reply(text=text, username=entity.display_name, color=entity.color)
-                complete = Complete(
+                complete = CompleteRequest(
                     message_id=message.id,
                     worker_id=self._worker_id,
                     attempt=message.bot_params.attempt,
@@ -226,17 +226,17 @@ class Bot:
                 log.warning("dropped: its lease has passed on", error=str(error))
                 return
             log.warning("failed", error=str(error), seconds=writing.seconds)
-            await self._give_up(message, str(error))
+            await self._fail(message, str(error))
             await self._tell_of_circuit(entity)
         except ServerUnavailable as error:
             log.warning("dropped: the server is away", error=str(error))
         except asyncio.CancelledError:
             log.info("given back")
-            await self._give_up(message, "the worker was stopped")
+            await self._fail(message, "the worker was stopped")
             raise
         except Exception:  # whatever it is, the queue must hear of it
             log.exception("failed")
-            await self._give_up(message, UNFORESEEN)
+            await self._fail(message, UNFORESEEN)
 
     async def _think(self, message: Message, entity: Entity, show: Callable[[str], None]) -> str:
         pieces = []
@@ -277,10 +277,10 @@ class Bot:
         with suppress(ServerRefused, ServerUnavailable):
             await self._client.report_circuit(report)
 
-    async def _give_up(self, message: Message, reason: str) -> None:
+    async def _fail(self, message: Message, reason: str) -> None:
         attempt, error = message.bot_params.attempt, without_controls(reason)
         with suppress(ServerRefused, ServerUnavailable):
-            await self._client.fail(Fail(message_id=message.id, worker_id=self._worker_id, attempt=attempt, error=error))
+            await self._client.fail(FailRequest(message_id=message.id, worker_id=self._worker_id, attempt=attempt, error=error))
 
     async def _finish(self) -> None:
         for claim in self._claims:
@@ -288,7 +288,7 @@ class Bot:
         claimed = await asyncio.gather(*self._claims, return_exceptions=True)
         self._claims.clear()
         messages = [message for found in claimed if isinstance(found, list) for message in found]
-        returns = {asyncio.create_task(self._give_up(message, "the worker was stopped")) for message in messages}
+        returns = {asyncio.create_task(self._fail(message, "the worker was stopped")) for message in messages}
         await _within(self._grace_seconds, self._tasks)
         # Cancelled, they give back what they hold; a server that is away hears of it by the end of the lease.
         await _within(self._grace_seconds, self._tasks | returns)

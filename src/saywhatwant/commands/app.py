@@ -16,7 +16,7 @@ from saywhatwant.entities import WrongEntities
 from saywhatwant.models.local import LocalModelFailed, LocalModelMissing
 from saywhatwant.settings import WrongSettings
 
-TOLD = (
+EXPECTED_ERRORS = (
     WrongSettings,
     WrongEntities,
     LocalModelMissing,
@@ -61,7 +61,7 @@ def main() -> None:
     stamina.instrumentation.set_on_retry_hooks([])
     try:
         app()
-    except TOLD as error:
+    except EXPECTED_ERRORS as error:
         for line in _in_words(error).splitlines():
             typer.echo(f"sww: {line}", err=True)
         sys.exit(1)

@@ -11,7 +11,7 @@ import typer
 
 from saywhatwant.bot import Bot
 from saywhatwant.client import WallClient
-from saywhatwant.commands.options import EntitiesFile, ModelName, Names, Url, cast_of, models_of, server_of, utf8
+from saywhatwant.commands.options import EntitiesFile, ModelName, Names, Url, load_entities, models_of, server_of, utf8
 from saywhatwant.settings import load
 
 
@@ -29,14 +29,14 @@ def bot(
     """Answer messages as one or more entities, until stopped."""
     settings = load(entities=entities)
     with ExitStack() as stack:
-        known = cast_of(settings, entity, model, stack)
+        known = load_entities(settings, entity, model, stack)
         worker = worker_id or f"{socket.gethostname()}-{os.getpid()}"
 
         async def run() -> None:
             async with WallClient(server_of(url, settings), settings.token) as client:
                 answering = Bot(client, worker, known, models_of(settings), names=entity or [])
                 if dry_run:
-                    typer.echo(await answering.rehearse() or "nothing is pending")
+                    typer.echo(await answering.dry_run() or "nothing is pending")
                 elif once:
                     await answering.once()
                 else:

@@ -8,7 +8,7 @@ import typer
 
 from saywhatwant.addresses import url_from_here
 from saywhatwant.entities import Entities
-from saywhatwant.models import Model, Models
+from saywhatwant.models import Model, ModelRouter
 from saywhatwant.models.local import LocalServer
 from saywhatwant.settings import Settings
 
@@ -33,7 +33,7 @@ def utf8(value: str | None) -> str | None:
     return value
 
 
-def cast_of(settings: Settings, names: list[str] | None, model: str | None, stack: ExitStack) -> Entities:
+def load_entities(settings: Settings, names: list[str] | None, model: str | None, stack: ExitStack) -> Entities:
     """The entities, all on ``model`` where one is named (``local`` is started, and stopped by ``stack``).
 
     Raises ``typer.BadParameter`` for a name that is not among them, ``WrongEntities`` and ``LocalModelMissing``.
@@ -48,7 +48,7 @@ def cast_of(settings: Settings, names: list[str] | None, model: str | None, stac
     return entities
 
 
-def models_of(settings: Settings) -> Models:
+def models_of(settings: Settings) -> ModelRouter:
     """The way to models, as patient as the settings say."""
 
     def make_chat() -> Model:
@@ -57,7 +57,7 @@ def models_of(settings: Settings) -> Models:
 
         return ChatModel(idle_seconds=settings.model_idle_seconds, total_seconds=settings.model_seconds)
 
-    return Models(make_chat)
+    return ModelRouter(make_chat)
 
 
 def server_of(url: str | None, settings: Settings) -> str:

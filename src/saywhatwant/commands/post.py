@@ -6,9 +6,9 @@ from uuid import uuid4
 
 import typer
 
-from saywhatwant.calls import Post, Posted, PostParams
 from saywhatwant.client import WallClient
 from saywhatwant.commands.options import PATIENCE_SECONDS, Url, server_of, utf8
+from saywhatwant.schemas import PostParams, PostRequest, PostResponse
 from saywhatwant.settings import load
 
 
@@ -21,11 +21,11 @@ def post(
 ) -> None:
     """Put a message on the wall; the answer appears in `sww tail`."""
     settings = load()
-    message = Post(text=text, username=username, color=color, bot_params=PostParams(entity=entity))
+    message = PostRequest(text=text, username=username, color=color, bot_params=PostParams(entity=entity))
     posted = asyncio.run(_post(server_of(url, settings), settings.token, message))
     typer.echo(f"posted as {posted.id}")
 
 
-async def _post(url: str, token: str | None, message: Post) -> Posted:
+async def _post(url: str, token: str | None, message: PostRequest) -> PostResponse:
     async with WallClient(url, token, patience_seconds=PATIENCE_SECONDS) as client:
         return await client.post(message, uuid4().hex)

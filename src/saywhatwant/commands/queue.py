@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from saywhatwant.calls import MAX_PAGE, Stats
 from saywhatwant.client import WallClient
 from saywhatwant.commands.options import PATIENCE_SECONDS, Url, server_of
 from saywhatwant.commands.tail import printable
 from saywhatwant.message import Message
+from saywhatwant.schemas import MAX_PAGE, Stats
 from saywhatwant.settings import load
 
 MAX_SHOWN = 60

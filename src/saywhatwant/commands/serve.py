@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import typer
 import uvloop
 
-from durable_objects import EmbeddedRuntime
+from durable_objects.embedded import EmbeddedRuntime
 from saywhatwant.commands.options import Bind, Data, RuntimeName
 from saywhatwant.settings import Settings, WrongSettings, load
 from saywhatwant.worker import create_worker

@@ -20,7 +20,7 @@ from saywhatwant.commands.options import (
     ModelName,
     Names,
     RuntimeName,
-    cast_of,
+    load_entities,
     models_of,
 )
 from saywhatwant.commands.serve import run_server, say_ready
@@ -43,7 +43,7 @@ def up(
     """Serve the wall and answer on it, until stopped."""
     settings = load(bind=bind, data=data, runtime=runtime, entities=entities)
     with ExitStack() as stack:
-        known = cast_of(settings, entity, model, stack)
+        known = load_entities(settings, entity, model, stack)
         uvloop.run(_run(settings, known, entity or []))
 
 
@@ -72,7 +72,7 @@ async def _answer(url: str, settings: Settings, entities: Entities, names: list[
         while True:
             try:
                 # One process at a time has this data, so whatever this name holds was held by one that died.
-                await bot.give_back()
+                await bot.release_held()
                 await bot.run()
             except (ServerRefused, ServerUnavailable) as error:
                 log.error("the bot has stopped and is started again", error=str(error))  # noqa: TRY400 - the sentence says it all

@@ -1,6 +1,6 @@
 """What thinks of an answer: chatbots that need nothing, and models behind the OpenAI chat protocol."""
 
-from saywhatwant.models.choice import Models
 from saywhatwant.models.model import MAX_ANSWER, Model, ModelFailed, OpenCircuit, Turn
+from saywhatwant.models.router import ModelRouter
 
-__all__ = ["MAX_ANSWER", "Model", "ModelFailed", "Models", "OpenCircuit", "Turn"]
+__all__ = ["MAX_ANSWER", "Model", "ModelFailed", "ModelRouter", "OpenCircuit", "Turn"]

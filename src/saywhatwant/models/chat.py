@@ -1,4 +1,4 @@
-"""Models behind the OpenAI chat protocol: OpenAI, Ollama, LM Studio, vLLM, llama.cpp, and the local one."""
+"""ModelRouter behind the OpenAI chat protocol: OpenAI, Ollama, LM Studio, vLLM, llama.cpp, and the local one."""
 
 import asyncio
 import json
@@ -19,8 +19,8 @@ from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
 from saywhatwant.addresses import is_loopback
 from saywhatwant.entities import Entity
+from saywhatwant.models.api_key import Key
 from saywhatwant.models.circuit import Circuit
-from saywhatwant.models.key import Key
 from saywhatwant.models.model import MAX_ANSWER, ModelFailed, OpenCircuit, Turn, in_one_line
 
 CONNECT_SECONDS = 5.0
@@ -51,7 +51,7 @@ class _NotAnAnswer(Exception):
 
 
 class ChatModel:
-    """Models behind the OpenAI chat protocol, each asked where its entity says.
+    """ModelRouter behind the OpenAI chat protocol, each asked where its entity says.
 
     The library's own patience (10 minutes, times three tries) would outlast any lease: it gets one try, a bound on silence,
     and a bound on the whole; what is worth trying again is tried again here, and a provider that is down is left alone.
@@ -97,7 +97,7 @@ class ChatModel:
             # While it waited to ask again, what it had heard is the reason, not that the time was up.
             cause = refusals[-1] if refusals and isinstance(error, TimeoutError) else error
             # The reason is shown on the wall; a provider may repeat there what it was sent. A key that is cut is not found.
-            words = _key(entity).hidden_in(in_one_line(self._in_words(cause)))[:MAX_REASON]
+            words = _key(entity).redact(in_one_line(self._in_words(cause)))[:MAX_REASON]
             if _is_the_providers(cause):
                 circuit.failed(words)
             raise ModelFailed(f"{entity.model} at {provider}: {words}") from None

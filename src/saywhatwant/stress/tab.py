@@ -6,8 +6,8 @@ from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
-from saywhatwant.calls import MAX_PAGE, Post, PostParams
 from saywhatwant.client import ServerUnavailable, WallClient
+from saywhatwant.schemas import MAX_PAGE, PostParams, PostRequest
 from saywhatwant.stress.observation import Asked, Seen
 
 POLL_SECONDS = 0.3
@@ -66,7 +66,7 @@ class Tab:
 
     async def post(self, asked: Asked, entity: str) -> None:
         """Post it, one at a time, until the server accepts it. Raises ``ServerRefused`` when that would never be."""
-        post = Post(
+        post = PostRequest(
             text=asked.text,
             username=f"Tab {self._number + 1}",
             color=COLOR,

@@ -15,31 +15,31 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from durable_objects import Meter, Runtime
 from saywhatwant.entities import Entities
-from saywhatwant.events import is_lease_ended
-from saywhatwant.policy import Policy
 from saywhatwant.queue import MessageQueue
+from saywhatwant.queue.config import QueueConfig
+from saywhatwant.queue.events import is_lease_ended
 from saywhatwant.settings import Settings
-from saywhatwant.worker import openapi, page
-from saywhatwant.worker.access import BotAccess, PostRate
+from saywhatwant.worker import assets, openapi
+from saywhatwant.worker.auth import BotAuth, PostRateLimiter
+from saywhatwant.worker.broadcaster import Broadcaster
+from saywhatwant.worker.claim_waiters import ClaimWaiters
 from saywhatwant.worker.endpoint import Endpoint, Handler
-from saywhatwant.worker.live import LiveWall
 from saywhatwant.worker.metrics import Metrics, RouteFigures
 from saywhatwant.worker.operations import OPERATIONS
 from saywhatwant.worker.problems import Kind, problem, problem_response
 from saywhatwant.worker.routes import Api, Rules
-from saywhatwant.worker.waiting import WaitingRoom
 
 QUEUE_NAME = "global-queue"
 """The one object of the topology ``single``."""
 
-_NO_PREFLIGHT = Kind(400, "cross-site", "Pages of this site may not do this")
+_NO_PREFLIGHT = Kind(400, "cross-site", "ReadCache of this site may not do this")
 
 
 class Worker(NamedTuple):
     """The ASGI app, and the room of waiting claims: close it before the server stops, or they keep it for up to a minute."""
 
     app: ASGIApp
-    room: WaitingRoom
+    room: ClaimWaiters
 
 
 def create_worker(
@@ -54,17 +54,17 @@ def create_worker(
     ``meter`` is the runtime's, where it has one; ``trouble`` tells the readiness probe what is wrong, if anything.
     """
     entities = Entities(settings.entities)
-    policy = policy_of(settings, tuple(entities.current))
+    policy = queue_config(settings, tuple(entities.current))
     queue = runtime.namespace("MessageQueue", partial(MessageQueue, policy=policy)).get(QUEUE_NAME)
     metrics = Metrics(meter or Meter())
-    room = WaitingRoom(queue)
+    room = ClaimWaiters(queue)
     origins = frozenset(settings.cors_origins)
-    live = LiveWall(queue, allowed_origins=origins, per_address=settings.max_sockets_per_address)
+    live = Broadcaster(queue, allowed_origins=origins, per_address=settings.max_sockets_per_address)
     api = Api(
         queue,
         rules=Rules(max_text=settings.max_text, entities=entities, open_entities=settings.takes_unknown_entities),
-        access=BotAccess(settings.token, origins),
-        rate=PostRate(settings.posts_per_minute),
+        access=BotAuth(settings.token, origins),
+        rate=PostRateLimiter(settings.posts_per_minute),
         room=room,
         live=live,
         metrics=metrics,
@@ -100,15 +100,15 @@ def _routes(api: Api, metrics: Metrics) -> Iterator[BaseRoute]:
             for operation in operations
         }
         yield Route(path, Endpoint(handlers))
-    for label, files in (("/page", page.handlers()), ("/api/docs", openapi.handlers())):
+    for label, files in (("/page", assets.handlers()), ("/api/docs", openapi.handlers())):
         figures = metrics.requests.route(label, "GET")
         for path, handler in files.items():
             yield Route(path, Endpoint({"GET": (handler, figures)}))
 
 
-def policy_of(settings: Settings, entities: tuple[str, ...]) -> Policy:
+def queue_config(settings: Settings, entities: tuple[str, ...]) -> QueueConfig:
     """The queue's part of the settings."""
-    return Policy(
+    return QueueConfig(
         lease_ms=round(settings.lease_seconds * 1_000),
         max_hold_ms=round(settings.max_hold_seconds * 1_000),
         max_attempts=settings.max_attempts,

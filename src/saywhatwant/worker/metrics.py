@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 
 from durable_objects import Meter
 from durable_objects.meter import COMMIT_SIZE_BOUNDS
-from saywhatwant.calls import Stats
+from saywhatwant.schemas import Stats
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 

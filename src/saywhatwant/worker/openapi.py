@@ -28,7 +28,7 @@ _MEANINGS = {
     401: "The bot token is missing or wrong",
     404: "There is no such message",
     409: "The message is in another state, or held by another attempt",
-    403: "Pages of this site may not do this",
+    403: "ReadCache of this site may not do this",
     413: "The body is too large",
     422: "A value breaks a rule; the problem names field and rule",
     426: "There was no WebSocket handshake",

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from saywhatwant import calls
+from saywhatwant import schemas
 from saywhatwant.message import Entity, Message
 
 MAX_SINCE = 2**53 - 1
@@ -22,7 +22,7 @@ Before = Annotated[int, Meta(ge=0, le=MAX_SINCE, description="milliseconds since
 Seq = Annotated[
     int, Meta(ge=0, le=MAX_SINCE, description="the seq of the last frame or ETag seen: only messages changed since")
 ]
-Limit = Annotated[int, Meta(ge=1, le=calls.MAX_PAGE, description="1 to 1,000 messages")]
+Limit = Annotated[int, Meta(ge=1, le=schemas.MAX_PAGE, description="1 to 1,000 messages")]
 
 
 class Read(Struct, frozen=True, rename="camel"):
@@ -134,8 +134,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/comments",
         handler="post",
         summary="Put a message on the wall; as AI with replyTo, answer one (needs the bot token)",
-        body=calls.Post,
-        answers=(calls.Posted,),
+        body=schemas.PostRequest,
+        answers=(schemas.PostResponse,),
         headers=(("Idempotency-Key", "1 to 255 printable ASCII characters: a repetition gets the first answer"),),
         refusals=(400, 401, 404, 409, 413, 422, 429, 503),
     ),
@@ -165,8 +165,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/queue/claim",
         handler="claim",
         summary="Hold a message by its id, or the most urgent ones, waiting for them if need be",
-        body=calls.Claim,
-        answers=(calls.Claimed, calls.ClaimedNext),
+        body=schemas.ClaimRequest,
+        answers=(schemas.ClaimResponse, schemas.ClaimNextResponse),
         token=True,
         refusals=_WORK,
     ),
@@ -175,8 +175,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/queue/complete",
         handler="complete",
         summary="Finish a message, together with its reply",
-        body=calls.Complete,
-        answers=(calls.Completed,),
+        body=schemas.CompleteRequest,
+        answers=(schemas.CompleteResponse,),
         token=True,
         refusals=_WORK,
     ),
@@ -185,8 +185,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/queue/extend",
         handler="extend",
         summary="Give a sign of life: the lease begins anew",
-        body=calls.Extend,
-        answers=(calls.Extended,),
+        body=schemas.ExtendRequest,
+        answers=(schemas.ExtendResponse,),
         token=True,
         refusals=_WORK,
     ),
@@ -195,8 +195,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/queue/fail",
         handler="fail",
         summary="Give a message up: pending again after a backoff, or failed",
-        body=calls.Fail,
-        answers=(calls.Failed,),
+        body=schemas.FailRequest,
+        answers=(schemas.FailResponse,),
         token=True,
         refusals=_WORK,
     ),
@@ -205,8 +205,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/queue/progress",
         handler="progress",
         summary="Show a reply being written to those who watch; never stored",
-        body=calls.Progress,
-        answers=(calls.Done,),
+        body=schemas.ProgressRequest,
+        answers=(schemas.Ok,),
         token=True,
         refusals=_WORK,
     ),
@@ -215,8 +215,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/queue/retry",
         handler="retry",
         summary="Make a failed message pending again, with all its attempts",
-        body=calls.Retry,
-        answers=(calls.Done,),
+        body=schemas.RetryRequest,
+        answers=(schemas.Ok,),
         token=True,
         refusals=_WORK,
     ),
@@ -225,8 +225,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/queue/circuit",
         handler="circuit",
         summary="Tell that a provider has failed again and again and is left alone for a while",
-        body=calls.CircuitReport,
-        answers=(calls.Done,),
+        body=schemas.CircuitReport,
+        answers=(schemas.Ok,),
         token=True,
         refusals=(400, 413, 422, 503),
     ),
@@ -241,7 +241,7 @@ OPERATIONS: tuple[Operation, ...] = (
         refusals=(422,),
     ),
     Operation(method="GET", path="/api/entities", handler="entities", summary="Who answers here", answers=(WallSummary,)),
-    Operation(method="GET", path="/api/stats", handler="stats", summary="Figures of the queue", answers=(calls.Stats,)),
+    Operation(method="GET", path="/api/stats", handler="stats", summary="Figures of the queue", answers=(schemas.Stats,)),
     Operation(method="GET", path="/metrics", handler="metrics", summary="Figures for Prometheus", answers=(str,)),
     Operation(method="GET", path="/healthz", handler="healthz", summary="Is the process alive", answers=(Health,)),
     Operation(method="GET", path="/readyz", handler="readyz", summary="Can it do its work", answers=(Health,), refusals=(503,)),

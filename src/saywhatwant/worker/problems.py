@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from durable_objects import CommitFailed, ObjectFailed, Overloaded, RuntimeClosed
 from saywhatwant import errors
-from saywhatwant.rules import in_words
+from saywhatwant.validation import humanize
 
 log = logging.getLogger("saywhatwant")
 
@@ -43,7 +43,7 @@ _KINDS: dict[type[BaseException], Kind] = {
     errors.MalformedBody: Kind(400, "malformed-body", "The body is not what it should be"),
     errors.BodyTooLarge: Kind(413, "body-too-large", "The body is too large"),
     errors.NotAllowed: Kind(401, "not-allowed", "The bot token is missing or wrong"),
-    errors.CrossSite: Kind(403, "cross-site", "Pages of other sites may not do this"),
+    errors.CrossSite: Kind(403, "cross-site", "ReadCache of other sites may not do this"),
     errors.UnknownMessage: Kind(404, "unknown-message", "There is no such message"),
     errors.WrongState: Kind(409, "wrong-state", "The message is in another state"),
     errors.NotTheHolder: Kind(409, "not-the-holder", "The lease has passed on"),
@@ -78,7 +78,7 @@ def _rule(found: str, kind: type[Any], field: str) -> str:
     if found.startswith("Invalid enum value"):
         choices = {declared.encode_name: get_args(declared.type) for declared in msgspec.structs.fields(kind)}
         return f"must be {' or '.join(map(repr, choices.get(field, ())))}"
-    return in_words(found)
+    return humanize(found)
 
 
 def problem(error: Exception) -> Response:

@@ -7,18 +7,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from durable_objects import Stub
-from saywhatwant import calls
+from saywhatwant import schemas
 from saywhatwant.entities import Entities, Entity
 from saywhatwant.errors import InvalidField, NotReady, UpgradeRequired
 from saywhatwant.message import DEFAULT_PRIORITY, NewMessage, clean_text, clean_username
-from saywhatwant.pages import page_of
 from saywhatwant.queue import MessageQueue
-from saywhatwant.worker.access import BotAccess, PostRate
+from saywhatwant.queue.read_cache import page_of
+from saywhatwant.worker.auth import BotAuth, PostRateLimiter
+from saywhatwant.worker.broadcaster import Broadcaster
+from saywhatwant.worker.claim_waiters import ClaimWaiters
 from saywhatwant.worker.endpoint import JSON, BodyReader, QueryReader, header
-from saywhatwant.worker.live import LiveWall
 from saywhatwant.worker.metrics import Metrics
 from saywhatwant.worker.operations import EntitySummary, Listing, Pending, Read, WallSummary
-from saywhatwant.worker.waiting import WaitingRoom
 
 MAX_KEY_CHARS = 255
 
@@ -45,10 +45,10 @@ class Api:
         queue: Stub[MessageQueue],
         *,
         rules: Rules,
-        access: BotAccess,
-        rate: PostRate,
-        room: WaitingRoom,
-        live: LiveWall,
+        access: BotAuth,
+        rate: PostRateLimiter,
+        room: ClaimWaiters,
+        live: Broadcaster,
         metrics: Metrics,
         trouble: Callable[[], str | None],
     ) -> None:
@@ -61,14 +61,14 @@ class Api:
         self._metrics = metrics
         self._trouble = trouble
         max_bytes = rules.max_body_bytes
-        self._post = BodyReader(calls.Post, max_bytes)
-        self._claim = BodyReader(calls.Claim, max_bytes)
-        self._complete = BodyReader(calls.Complete, max_bytes)
-        self._extend = BodyReader(calls.Extend, max_bytes)
-        self._fail = BodyReader(calls.Fail, max_bytes)
-        self._progress = BodyReader(calls.Progress, max_bytes)
-        self._retry = BodyReader(calls.Retry, max_bytes)
-        self._circuit = BodyReader(calls.CircuitReport, max_bytes)
+        self._post = BodyReader(schemas.PostRequest, max_bytes)
+        self._claim = BodyReader(schemas.ClaimRequest, max_bytes)
+        self._complete = BodyReader(schemas.CompleteRequest, max_bytes)
+        self._extend = BodyReader(schemas.ExtendRequest, max_bytes)
+        self._fail = BodyReader(schemas.FailRequest, max_bytes)
+        self._progress = BodyReader(schemas.ProgressRequest, max_bytes)
+        self._retry = BodyReader(schemas.RetryRequest, max_bytes)
+        self._circuit = BodyReader(schemas.CircuitReport, max_bytes)
         self._read = QueryReader(Read)
         self._pending = QueryReader(Pending)
         self._listing = QueryReader(Listing)
@@ -103,7 +103,7 @@ class Api:
         return JSON(page.body, etag=page.seq)
 
     async def live(self, _: Request) -> Response:
-        """GET /api/ws without a handshake; with one it is ``live.LiveWall``'s."""
+        """GET /api/ws without a handshake; with one it is ``live.Broadcaster``'s."""
         raise UpgradeRequired("this is a WebSocket; poll GET /api/comments where there can be none")
 
     # -- The work
@@ -134,10 +134,10 @@ class Api:
         self._access.check(request)
         body = await self._claim.read(request)
         if body.message_id is not None:
-            return JSON(calls.Claimed(await self._queue.call(MessageQueue.claim, body.message_id, body.worker_id)))
+            return JSON(schemas.ClaimResponse(await self._queue.call(MessageQueue.claim, body.message_id, body.worker_id)))
         entities = None if body.entities is None else tuple(body.entities)
         found = await self._room.claim(body.worker_id, entities, body.limit, body.wait, lambda: _disconnected(request))
-        return JSON(calls.ClaimedNext(found))
+        return JSON(schemas.ClaimNextResponse(found))
 
     async def complete(self, request: Request) -> Response:
         """POST /api/queue/complete."""
@@ -145,7 +145,7 @@ class Api:
         body = await self._complete.read(request)
         reply = body.reply
         if reply is not None:
-            reply = calls.Reply(
+            reply = schemas.Reply(
                 text=clean_text(reply.text, self._rules.max_text, "reply.text"),
                 username=None if reply.username is None else clean_username(reply.username, "reply.username"),
                 color=reply.color,
@@ -174,20 +174,20 @@ class Api:
         body = await self._progress.read(request)
         text = clean_text(body.text, self._rules.max_text)
         await self._queue.call(MessageQueue.progress, body.message_id, body.worker_id, body.attempt, text)
-        return JSON(calls.Done())
+        return JSON(schemas.Ok())
 
     async def retry(self, request: Request) -> Response:
         """POST /api/queue/retry."""
         self._access.check(request)
         body = await self._retry.read(request)
         await self._queue.call(MessageQueue.retry, body.message_id)
-        return JSON(calls.Done())
+        return JSON(schemas.Ok())
 
     async def circuit(self, request: Request) -> Response:
         """POST /api/queue/circuit."""
         self._access.check(request)
         await self._queue.call(MessageQueue.report_circuit, await self._circuit.read(request))
-        return JSON(calls.Done())
+        return JSON(schemas.Ok())
 
     # -- Figures and probes
 
@@ -221,7 +221,7 @@ class Api:
         await self._queue.call(MessageQueue.stats)
         return JSON({"status": "ready"})
 
-    def _checked(self, body: calls.Post) -> NewMessage:
+    def _checked(self, body: schemas.PostRequest) -> NewMessage:
         name, priority = body.bot_params.entity, body.bot_params.priority
         entity = self._entity(name)
         if priority is None:

@@ -40,7 +40,7 @@ class Provider:
         self.authorizations: set[str] = set()
         """The Authorization headers that came."""
         self.gates: dict[str, threading.Event] = {}
-        """Models that answer with their name once their event is set."""
+        """ModelRouter that answer with their name once their event is set."""
         self.closing = threading.Event()
         self._lock = threading.Lock()
         self._http = _Server(("127.0.0.1", 0), _Exchange)

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import httpx
 
-from durable_objects import SimulatedRuntime
+from durable_objects.simulated import SimulatedRuntime
 from saywhatwant.bot import Bot
-from saywhatwant.calls import MAX_ENTITIES
 from saywhatwant.client import WallClient
 from saywhatwant.entities import Entities, Entity
 from saywhatwant.message import BotParams, Message, NewMessage, decode_list
-from saywhatwant.models import Model, Models, OpenCircuit, Turn
-from saywhatwant.policy import Policy
+from saywhatwant.models import Model, ModelRouter, OpenCircuit, Turn
 from saywhatwant.queue import MessageQueue
+from saywhatwant.queue.config import QueueConfig
+from saywhatwant.schemas import MAX_ENTITIES
 from saywhatwant.settings import load
 from saywhatwant.worker import create_worker
 
@@ -88,12 +88,12 @@ class Scene:
     ) -> None:
         self.runtime = SimulatedRuntime()
         worker = create_worker(self.runtime, load(lease_seconds=lease_seconds))
-        policy = Policy(lease_ms=round(1_000 * lease_seconds))
+        policy = QueueConfig(lease_ms=round(1_000 * lease_seconds))
         self.queue = self.runtime.namespace("MessageQueue", partial(MessageQueue, policy=policy)).get("global-queue")
         self.client = WallClient(URL)
         self.between = Between(worker.app)
         self.client._http = httpx.AsyncClient(transport=self.between, base_url=URL)
-        self.bot = Bot(self.client, "bot", entities or Entities(), model or Models(no_model), names=names)
+        self.bot = Bot(self.client, "bot", entities or Entities(), model or ModelRouter(no_model), names=names)
 
     async def post(self, text: str = "Why?", entity: str | None = "zen") -> str:
         message = NewMessage(text=text, username="Human", color="169080199", entity=entity)

@@ -15,13 +15,13 @@ from scene import LEASE_SECONDS, URL, Moody, Scene, entities_file, many_entities
 
 from saywhatwant.bot import Bot
 from saywhatwant.bot.loop import UNFORESEEN
-from saywhatwant.calls import MAX_ENTITIES, MAX_WAIT_SECONDS, Claim
 from saywhatwant.client import WallClient
 from saywhatwant.entities import Entities
 from saywhatwant.message import Color, Message, clean_text, clean_username
-from saywhatwant.models import MAX_ANSWER, ModelFailed, Models, OpenCircuit
+from saywhatwant.models import MAX_ANSWER, ModelFailed, ModelRouter, OpenCircuit
 from saywhatwant.models.chatbot import answer, personality
 from saywhatwant.queue import MessageQueue
+from saywhatwant.schemas import MAX_ENTITIES, MAX_WAIT_SECONDS, ClaimRequest
 
 pytestmark = pytest.mark.usefixtures("no_settings")
 
@@ -87,7 +87,7 @@ def test_p4_every_entity_has_a_personality_and_a_name_and_colour_that_the_wall_t
 
 def test_p8_a_bot_for_an_entity_that_is_not_there_is_not_made() -> None:
     with pytest.raises(ValueError, match="nobody"):
-        Bot(WallClient(URL), "bot", Entities(), Models(no_model), names=["zen", "nobody"])
+        Bot(WallClient(URL), "bot", Entities(), ModelRouter(no_model), names=["zen", "nobody"])
 
 
 @pytest.fixture
@@ -260,7 +260,7 @@ def test_a_claim_whose_answer_is_late_does_not_make_the_bot_ask_again_and_again(
     claim_next = WallClient.claim_next
     waits: list[float] = []
 
-    async def late_once(client: WallClient, claim: Claim) -> list[Message]:
+    async def late_once(client: WallClient, claim: ClaimRequest) -> list[Message]:
         waits.append(claim.wait)
         if len(waits) == 1:
             await asyncio.sleep(10)

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from durable_objects import EmbeddedRuntime
+from durable_objects.embedded import EmbeddedRuntime
 from saywhatwant.bot import Bot
 from saywhatwant.client import WallClient
 from saywhatwant.entities import Entities

@@ -147,17 +147,17 @@ def test_p4_whatever_characters_it_has_people_hear_why_a_provider_is_left_alone(
 def test_p4_up_works_though_what_it_gives_back_has_just_run_out() -> None:
     """Between its look at what a dead process held, and giving that back."""
 
-    async def give_back() -> None:
+    async def release_held() -> None:
         scene = Scene(model=Moody())
         posted = await scene.post()
         await scene.queue.call(MessageQueue.claim_next, "bot")
         scene.between.after["/api/queue/messages"] = lambda: scene.runtime.advance(LEASE_SECONDS + 1)
-        await scene.bot.give_back()
+        await scene.bot.release_held()
         assert not scene.between.after
         assert await scene.bot.once()
         await scene.until_complete(posted)
 
-    asyncio.run(give_back())
+    asyncio.run(release_held())
 
 
 class HalfWarm(Moody):

@@ -38,7 +38,7 @@ def strike(kind, name):
 
 
 strike(Bot, "_ask_for_more")
-strike(Bot, "give_back")
+strike(Bot, "release_held")
 strike(MessageQueue, "claim_next")
 """
 """Loaded by every Python that has it in its path: a file ``strike`` names what breaks next, once."""
@@ -84,7 +84,7 @@ def test_p4_a_bot_that_something_unexpected_has_ended_is_started_again_and_that_
 def test_p4_one_that_can_not_even_begin_is_started_again_too(tmp_path: Path) -> None:
     directory = tmp_path / "server"
     directory.mkdir()
-    (directory / "strike").write_text("give_back")
+    (directory / "strike").write_text("release_held")
     with Server(directory, command="up") as server:
         until_answered(server)
         assert not (directory / "strike").exists()

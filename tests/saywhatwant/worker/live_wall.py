@@ -5,12 +5,12 @@ import json
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from durable_objects import CommitFailed, SimulatedRuntime, Stub
-from durable_objects.simulated import Task
+from durable_objects import CommitFailed, Stub
+from durable_objects.simulated import SimulatedRuntime, Task
 from saywhatwant.message import NewMessage, decode
 from saywhatwant.queue import MessageQueue
-from saywhatwant.worker import live
-from saywhatwant.worker.live import LiveWall
+from saywhatwant.worker import broadcaster
+from saywhatwant.worker.broadcaster import Broadcaster
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -97,7 +97,7 @@ class Scene:
         self.log: list[Json] = []
         self.queue.subscribe(lambda event: self.log.append(json.loads(event)))
         stub = PatientStub(self.runtime, self.queue)
-        self.wall = LiveWall(stub, allowed_origins=frozenset(), per_address=per_address)
+        self.wall = Broadcaster(stub, allowed_origins=frozenset(), per_address=per_address)
         self.claims: list[Task[Any]] = []
         self.posts = 0
 
@@ -138,7 +138,7 @@ def assert_told_all(scene: Scene, socket: Socket) -> None:
     missed = [event["message"] for frame in socket.frames[:catching_up] for event in frame["events"]]
     assert missed == sorted((m for m in latest.values() if m["seq"] > socket.since), key=lambda message: message["seq"])
     assert [frame["seq"] for frame in socket.frames[: catching_up - 1]] == [socket.since] * (catching_up - 1)
-    assert all(len(frame["events"]) <= live.MAX_MISSED for frame in socket.frames[:catching_up])
+    assert all(len(frame["events"]) <= broadcaster.MAX_MISSED for frame in socket.frames[:catching_up])
     later = [event for frame in socket.frames[catching_up:] for event in frame["events"]]
     until = None if socket.close_code is None and not socket.task.done() else socket.token
     assert [event["message"] for event in later if event["type"] == "message"] == scene.changes(stood_at, until)

@@ -18,15 +18,15 @@ from typing import Any, NamedTuple
 import pytest
 import uvloop
 
-from durable_objects import EmbeddedRuntime
+from durable_objects.embedded import EmbeddedRuntime
 from held import HeldCommits
 from saywhatwant.message import NewMessage
 from saywhatwant.queue import MessageQueue
 from saywhatwant.settings import load
 from saywhatwant.worker import create_worker
+from saywhatwant.worker.claim_waiters import ClaimWaiters
 from saywhatwant.worker.exchange import ExchangeProtocol
 from saywhatwant.worker.server import KEEP_ALIVE_SECONDS, Server, listen
-from saywhatwant.worker.waiting import WaitingRoom
 from scenario import until
 
 DEADLINE_SECONDS = 5
@@ -170,7 +170,7 @@ class Clock:
 class Stage:
     server: Server
     commits: HeldCommits
-    room: WaitingRoom
+    room: ClaimWaiters
     address: tuple[str, int]
     clients: AsyncExitStack
 

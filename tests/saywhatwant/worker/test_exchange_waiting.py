@@ -10,8 +10,8 @@ from stage import ALIVE, FULL, Play, Stage, post, request
 from starlette.requests import Request
 from starlette.responses import Response
 
-from saywhatwant.calls import Stats
 from saywhatwant.queue import MessageQueue
+from saywhatwant.schemas import Stats
 from saywhatwant.worker.exchange import _go_on
 from saywhatwant.worker.routes import Api
 from scenario import turns

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from saywhatwant.worker.live import Frame
+from saywhatwant.worker.broadcaster import Frame
 
 OLD, NEW = b'{"of":"old"}', b'{"of":"new"}'
 PASSING = b'{"of":"nothing stored"}'

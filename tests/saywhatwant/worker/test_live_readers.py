@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from saywhatwant.worker.live import MAX_BEHIND_CHARS, TOO_SLOW, Frame, Reader
+from saywhatwant.worker.broadcaster import MAX_BEHIND_CHARS, TOO_SLOW, Frame, Reader
 from scenario import run, turns
 
 

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from live_wall import WALL, Scene, Socket, assert_told_all, of_progress
 
-from saywhatwant import events
-from saywhatwant.worker import live
-from saywhatwant.worker.live import TRY_AGAIN_LATER
+from saywhatwant.queue import events
+from saywhatwant.worker import broadcaster
+from saywhatwant.worker.broadcaster import TRY_AGAIN_LATER
 from scenario import run, turns
 
 CALLS = ["post", "post", "claim", "progress", "begin_commit", "commit", "fail", "evict_idle"]
@@ -63,7 +63,7 @@ def test_p5_who_joins_at_any_moment_is_told_every_change_once_and_in_order(steps
         assert len(scene.wall) == 0
         assert [socket.task.exception() for socket in sockets] == [None] * len(sockets)
 
-    with mock.patch.object(live, "MAX_MISSED", 2):
+    with mock.patch.object(broadcaster, "MAX_MISSED", 2):
         run(scenario())
 
 

@@ -10,7 +10,8 @@ import pytest
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from durable_objects import CommitFailed, ObjectFailed, Overloaded, Refusal, RuntimeClosed, SimulatedRuntime
+from durable_objects import CommitFailed, ObjectFailed, Overloaded, Refusal, RuntimeClosed
+from durable_objects.simulated import SimulatedRuntime
 from saywhatwant import errors
 from saywhatwant.queue import MessageQueue
 from saywhatwant.settings import load

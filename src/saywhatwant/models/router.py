@@ -1,0 +1,49 @@
+"""Which model an entity has."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+
+from saywhatwant.entities import Entity
+from saywhatwant.models.chatbot import Chatbot
+from saywhatwant.models.model import Model, ModelFailed, OpenCircuit, Turn
+
+
+class ModelRouter:
+    """Each entity's own: a chatbot of NLTK, or what ``make_chat`` makes when the first entity needs it."""
+
+    def __init__(self, make_chat: Callable[[], Model]) -> None:
+        self._make_chat = make_chat
+        self._chat: Model | None = None
+        self._chatbot = Chatbot()
+
+    def warm_up(self, entity: Entity) -> None:
+        """See ``Model``."""
+        with suppress(ModelFailed):
+            self._load(entity).warm_up(entity)
+
+    async def stream(self, entity: Entity, turns: list[Turn]) -> AsyncIterator[str]:
+        """See ``Model``."""
+        model = self._of(entity)
+        if model is None:
+            model = await asyncio.to_thread(self._load, entity)
+        async for piece in model.stream(entity, turns):
+            yield piece
+
+    def open_circuit(self, entity: Entity) -> OpenCircuit | None:
+        """See ``Model``."""
+        model = self._of(entity)
+        return model.open_circuit(entity) if model else None
+
+    def _of(self, entity: Entity) -> Model | None:
+        return self._chat if entity.chatbot is None else self._chatbot
+
+    def _load(self, entity: Entity) -> Model:
+        """Its model, made now if this is the first that needs it; raises ``ModelFailed``. Importing it takes a moment."""
+        if (model := self._of(entity)) is not None:
+            return model
+        try:
+            self._chat = self._make_chat()
+        except ImportError as error:
+            raise ModelFailed(f"{entity.model} can not be asked: {error}") from None
+        return self._chat

@@ -1,0 +1,48 @@
+"""Reads of the wall as they are on the wire, put together once for all who ask the same before the next commit."""
+
+from collections.abc import Callable, Hashable, Iterable
+
+from msgspec import Raw, Struct
+
+MAX_CACHED_READS = 4
+"""ReadCache kept; each may be as large as the wall."""
+
+
+class Page(Struct, frozen=True):
+    """Messages as a JSON list, as it is on the wire, and the commit they were read at."""
+
+    seq: int
+    body: Raw
+
+
+class Changes(Struct, frozen=True):
+    """Messages as they are on the wire, and the commit up to which these are all that changed."""
+
+    seq: int
+    messages: list[Raw]
+
+
+class ReadCache:
+    """The last pages that were read, while they are still true."""
+
+    def __init__(self) -> None:
+        self._seq = 0
+        self._pages: dict[Hashable, Page] = {}
+
+    def get(self, query: Hashable, seq: int, read: Callable[[], Iterable[bytes]]) -> Page:
+        """The page of ``query`` at the commit ``seq``, read anew where none is kept."""
+        if seq != self._seq:
+            self._seq = seq
+            self._pages.clear()
+        page = self._pages.pop(query, None)
+        if page is None:
+            if len(self._pages) >= MAX_CACHED_READS:
+                del self._pages[next(iter(self._pages))]
+            page = page_of(seq, read())
+        self._pages[query] = page
+        return page
+
+
+def page_of(seq: int, wires: Iterable[bytes]) -> Page:
+    """A page of these messages."""
+    return Page(seq, Raw(b"[%b]" % b",".join(wires)))

@@ -1,0 +1,215 @@
+"""The bodies and answers of the HTTP interface, as structs: decoder, validator and schema in one."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Raw, Struct
+
+from saywhatwant.message import (
+    Attempt,
+    Color,
+    Entity,
+    Id,
+    MessageType,
+    Priority,
+    Status,
+    WorkerId,
+)
+
+MAX_CLAIM = 100
+"""Messages that one claim may take."""
+MAX_ENTITIES = 64
+"""Entities that one claim may name."""
+MAX_WAIT_SECONDS = 60
+"""The longest long poll."""
+MAX_PAGE = 1_000
+"""The largest ``limit`` of a list."""
+MAX_PROVIDER = 200
+"""Characters of a provider's address."""
+MAX_CIRCUIT_ENTITIES = 16
+"""Entities that a report of a circuit names."""
+MAX_CIRCUIT_REASON = 200
+"""Characters of a report's reason."""
+MAX_CIRCUIT_SECONDS = 3_600
+"""The longest time for which a provider is reported to be left alone."""
+MAX_ERROR = 1_000
+"""Characters of a failure's reason; more is cut."""
+
+EncodedMessage = Annotated[Raw, Meta(extra_json_schema={"$ref": "#/components/schemas/Message"})]
+"""A message as it was encoded once."""
+
+Text = Annotated[str, Meta(description="1 to 5,000 characters (setting) after trimming")]
+Username = Annotated[str, Meta(description="1 to 32 characters after trimming, one line")]
+
+
+class PostParams(Struct, frozen=True, rename="camel"):
+    """The part of ``botParams`` that a post may set."""
+
+    entity: Entity | None = None
+    priority: Priority | None = None
+
+
+class PostRequest(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Body of POST /api/comments. A bot's reply may carry ``workerId`` and ``attempt``, and is fenced by them then."""
+
+    text: Text
+    username: Username
+    color: Color
+    message_type: MessageType = "human"
+    reply_to: Id | None = None
+    bot_params: PostParams = PostParams()
+    worker_id: WorkerId | None = None
+    attempt: Attempt | None = None
+
+
+class PostResponse(Struct, frozen=True):
+    """Answer to a post."""
+
+    id: str
+    timestamp: int
+    status: Literal["success"] = "success"
+
+
+class ClaimRequest(Struct, frozen=True, rename="camel"):
+    """Body of POST /api/queue/claim: with ``messageId`` that message, without it the most urgent ones."""
+
+    worker_id: WorkerId
+    message_id: Id | None = None
+    entities: Annotated[list[Entity], Meta(min_length=1, max_length=MAX_ENTITIES, description="1 to 64 entities")] | None = None
+    limit: Annotated[int, Meta(ge=1, le=MAX_CLAIM, description="1 to 100 messages")] = 1
+    wait: Annotated[float, Meta(ge=0, le=MAX_WAIT_SECONDS, description="0 to 60 seconds to wait for work")] = 0
+
+
+class ClaimResponse(Struct, frozen=True):
+    """Answer to a claim of one message by its id."""
+
+    message: EncodedMessage
+    success: Literal[True] = True
+
+
+class ClaimNextResponse(Struct, frozen=True):
+    """Answer to a claim of the next messages; none when none came in time."""
+
+    messages: list[EncodedMessage]
+    success: Literal[True] = True
+
+
+class Reply(Struct, frozen=True):
+    """A bot's answer, written together with the completion."""
+
+    text: Text
+    username: Username | None = None
+    color: Color = "128128128"
+
+
+class CompleteRequest(Struct, frozen=True, rename="camel"):
+    """Body of POST /api/queue/complete."""
+
+    message_id: Id
+    worker_id: WorkerId | None = None
+    attempt: Attempt | None = None
+    reply: Reply | None = None
+
+
+class CompleteResponse(Struct, frozen=True, omit_defaults=True):
+    """Answer to complete; with a reply, that reply's id and timestamp."""
+
+    success: Literal[True]
+    id: str | None = None
+    timestamp: int | None = None
+
+
+class ExtendRequest(Struct, frozen=True, rename="camel"):
+    """Body of POST /api/queue/extend."""
+
+    message_id: Id
+    worker_id: WorkerId
+    attempt: Attempt
+
+
+class ExtendResponse(Struct, frozen=True, rename="camel"):
+    """Answer to extend."""
+
+    lease_expires_at: int
+    success: Literal[True] = True
+
+
+class FailRequest(Struct, frozen=True, rename="camel"):
+    """Body of POST /api/queue/fail. ``retry`` false fails it for good, whatever attempts are left."""
+
+    message_id: Id
+    worker_id: WorkerId
+    attempt: Attempt
+    error: Annotated[str, Meta(description="the reason; kept to 1,000 characters")]
+    retry: bool = True
+
+
+class FailResponse(Struct, frozen=True, rename="camel"):
+    """Answer to fail: where the message stands now, and when it may be claimed again."""
+
+    status: Status
+    retry_at: int | None
+    success: Literal[True] = True
+
+
+class ProgressRequest(Struct, frozen=True, rename="camel"):
+    """Body of POST /api/queue/progress: the reply as far as it is written."""
+
+    message_id: Id
+    worker_id: WorkerId
+    attempt: Attempt
+    text: Text
+
+
+class RetryRequest(Struct, frozen=True, rename="camel"):
+    """Body of POST /api/queue/retry."""
+
+    message_id: Id
+
+
+class CircuitReport(Struct, frozen=True, rename="camel"):
+    """Body of POST /api/queue/circuit: this worker leaves a provider alone, and does not claim for these entities meanwhile."""
+
+    worker_id: WorkerId
+    provider: Annotated[str, Meta(min_length=1, max_length=MAX_PROVIDER, description="1 to 200 characters")]
+    entities: Annotated[list[Entity], Meta(max_length=MAX_CIRCUIT_ENTITIES, description="up to 16 entities")]
+    seconds: Annotated[float, Meta(ge=0, le=MAX_CIRCUIT_SECONDS, description="0 to 3600 seconds; 0 when it works again")]
+    reason: Annotated[str, Meta(max_length=MAX_CIRCUIT_REASON, description="up to 200 characters")]
+
+
+class ReportedCircuit(Struct, frozen=True, rename="camel"):
+    """A provider that a worker leaves alone until ``openUntil``, since it failed again and again."""
+
+    worker_id: str
+    provider: str
+    entities: list[str]
+    open_until: int
+    reason: str
+
+
+class Ok(Struct, frozen=True):
+    """Answer to retry, progress and circuit."""
+
+    success: Literal[True] = True
+
+
+class Depth(Struct, frozen=True):
+    """How many messages of one entity stand where."""
+
+    pending: int = 0
+    processing: int = 0
+    complete: int = 0
+    failed: int = 0
+
+
+class Stats(Struct, frozen=True, rename="camel"):
+    """Figures of the queue. ``entities`` has some of them, those that answer here first; ``""`` is nobody in particular."""
+
+    seq: int
+    messages: int
+    backlog: int
+    backlog_limit: int
+    retention: int
+    backing_off: int
+    depth: Depth
+    entities: dict[str, Depth]
+    circuits: list[ReportedCircuit]

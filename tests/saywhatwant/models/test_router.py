@@ -1,0 +1,118 @@
+"""Each entity's model: what can not be had ends no bot, and fails each answer with a reason (P4)."""
+
+import asyncio
+from collections.abc import Iterator
+from socket import create_server
+
+import pytest
+from stamina import instrumentation
+from stamina.instrumentation import RetryDetails
+
+from saywhatwant.entities import Entity
+from saywhatwant.models import Model, ModelFailed, ModelRouter, Turn, chatbot
+from saywhatwant.models.chat import ChatModel
+
+
+def entity(model: str, base_url: str | None = None) -> Entity:
+    return Entity(display_name="Probe", color="169080199", model=model, base_url=base_url)
+
+
+def chat() -> Model:
+    return ChatModel(idle_seconds=1, total_seconds=2)
+
+
+def without_its_library() -> Model:
+    raise ModuleNotFoundError("No module named 'openai'")
+
+
+def reason_of(models: ModelRouter, asked: Entity) -> str:
+    """Why there is no answer."""
+
+    async def ask() -> str:
+        return "".join([piece async for piece in models.stream(asked, [Turn("user", "Why?")])])
+
+    models.warm_up(asked)
+    assert models.open_circuit(asked) is None
+    with pytest.raises(ModelFailed) as failed:
+        asyncio.run(ask())
+    assert models.open_circuit(asked) is None
+    return str(failed.value)
+
+
+@pytest.fixture
+def no_chatbot(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """NLTK is gone."""
+
+    def import_module(name: str) -> None:
+        raise ModuleNotFoundError(f"No module named {name!r}")
+
+    monkeypatch.setattr(chatbot, "import_module", import_module)
+    chatbot.personality.cache_clear()
+    yield
+    chatbot.personality.cache_clear()
+
+
+@pytest.mark.usefixtures("no_chatbot")
+def test_p4_a_chatbot_that_is_not_installed_is_told_by_the_answer_and_not_by_the_start() -> None:
+    chatbot.Chatbot().warm_up(entity("nltk:zen"))
+    assert reason_of(ModelRouter(chat), entity("nltk:zen")) == "there is no chatbot 'zen' in the NLTK that is installed"
+
+
+def test_p4_so_is_a_library_that_is_not_installed() -> None:
+    assert reason_of(ModelRouter(without_its_library), entity("tiny")) == "tiny can not be asked: No module named 'openai'"
+
+
+def test_p4_so_is_an_environment_in_which_nobody_can_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "nonsense://me:secret@proxy.example")
+    asked = entity("tiny", "http://provider.example/v1")
+    chat().warm_up(asked)
+    reason = reason_of(ModelRouter(chat), asked)
+    assert reason.startswith(
+        "tiny at http://provider.example/v1: can not be asked from here: a variable of the bot's environment"
+    )
+    assert "secret" not in reason
+
+
+@pytest.fixture
+def tried_again() -> Iterator[list[RetryDetails]]:
+    """What is noted of every request that is made again."""
+    noted: list[RetryDetails] = []
+
+    def note(details: RetryDetails) -> None:
+        noted.append(details)
+
+    before = instrumentation.get_on_retry_hooks()
+    instrumentation.set_on_retry_hooks([note])
+    yield noted
+    instrumentation.set_on_retry_hooks(before)
+
+
+def test_what_can_not_be_sent_is_not_tried_again(monkeypatch: pytest.MonkeyPatch, tried_again: list[RetryDetails]) -> None:
+    with create_server(("127.0.0.1", 0)) as listening:
+        asked = entity("tiny", f"http://127.0.0.1:{listening.getsockname()[1]}/v1")
+        with monkeypatch.context() as patched:
+            patched.setenv("OPENAI_ORG_ID", "org\n")
+            assert "does not fit HTTP" in reason_of(ModelRouter(chat), asked)
+    assert tried_again == []
+    assert "can not be reached" in reason_of(ModelRouter(chat), asked)
+    assert tried_again != []
+
+
+def test_a_reason_is_one_line_that_the_wall_takes() -> None:
+    assert str(ModelFailed("over\x1bloaded \ud83d\r\n\u2028again\n")) == "overloaded again"
+
+
+def test_warming_up_makes_what_the_first_answer_would_wait_for() -> None:
+    made: list[ChatModel] = []
+
+    def make() -> Model:
+        made.append(ChatModel(idle_seconds=1, total_seconds=2))
+        return made[-1]
+
+    models = ModelRouter(make)
+    models.warm_up(entity("nltk:zen"))
+    assert made == []
+    for _ in range(2):
+        models.warm_up(entity("tiny", "http://127.0.0.1:1/v1"))
+    (model,) = made
+    assert len(model._clients) == 1

@@ -1,0 +1,59 @@
+"""One queue on a simulated runtime that commits at once: its calls as plain functions, for tests that tell a story."""
+
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from msgspec.structs import replace
+
+from durable_objects.alarms import Alarms
+from durable_objects.simulated import SimulatedRuntime
+from saywhatwant.message import BotParams, Message, NewMessage, decode, decode_list
+from saywhatwant.queue import MessageQueue
+from saywhatwant.queue.config import QueueConfig
+from saywhatwant.schemas import PostResponse
+
+P = ParamSpec("P")
+ResultT = TypeVar("ResultT")
+
+
+class Wall:
+    def __init__(self, *, now_ms: int = 1_700_000_000_000, seed: int = 0, **policy: int) -> None:
+        self.policy = replace(QueueConfig(), **policy)
+        self.runtime = SimulatedRuntime(seed=seed, now_ms=now_ms)
+        self.stub = self.runtime.namespace("Queue", lambda ctx: MessageQueue(ctx, self.policy)).get("wall")
+
+    def call(self, method: Callable[Concatenate[MessageQueue, P], ResultT], *args: P.args, **kwargs: P.kwargs) -> ResultT:
+        return self.runtime.run(self.stub.call(method, *args, **kwargs))
+
+    def ask(self, text: str = "Why is space black?", **fields: Any) -> str:
+        new = NewMessage(text=text, username="Human", color="169080199", **fields)
+        return self.call(MessageQueue.post, new).id
+
+    def answer(self, question: str | None, text: str = "Because it is dark.", **fence: Any) -> PostResponse:
+        return self.call(MessageQueue.post, answer_to(question, text, **fence))
+
+    def claim(self, message_id: str, worker: str = "bot") -> Message:
+        return decode(self.call(MessageQueue.claim, message_id, worker))
+
+    def claim_next(self, limit: int = 1, entities: tuple[str, ...] | None = None, worker: str = "bot") -> list[Message]:
+        return [decode(wire) for wire in self.call(MessageQueue.claim_next, worker, entities, limit)]
+
+    def messages(self) -> list[Message]:
+        return decode_list(self.call(MessageQueue.read, newest_first=False).body)
+
+    def message(self, message_id: str) -> Message:
+        return next(message for message in self.messages() if message.id == message_id)
+
+    def params(self, message_id: str) -> BotParams:
+        return self.message(message_id).bot_params
+
+    def answers_to(self, question: str) -> list[str]:
+        return [message.id for message in self.messages() if message.reply_to == question]
+
+    def forget_alarms(self) -> None:
+        """As if the runtime had lost its timers; the deadlines are in the messages."""
+        self.runtime._alarms = Alarms()
+
+
+def answer_to(question: str | None, text: str = "Because it is dark.", **fence: Any) -> NewMessage:
+    return NewMessage(text=text, username="fear", color="128128128", message_type="AI", reply_to=question, **fence)

@@ -1,0 +1,53 @@
+"""What bots report of their providers: shown while it lasts, bounded, and as durable as the rest."""
+
+from durable_objects.simulated import SimulatedRuntime
+from saywhatwant.queue import MessageQueue
+from saywhatwant.queue.circuits import MAX_CIRCUITS
+from saywhatwant.schemas import CircuitReport, ReportedCircuit
+
+
+class Wall:
+    """A queue on a simulated runtime."""
+
+    def __init__(self) -> None:
+        self.runtime = SimulatedRuntime()
+        self.queue = self.runtime.namespace("MessageQueue", MessageQueue).get("queue")
+
+    def report(self, worker_id: str = "bot", provider: str = "http://127.0.0.1:1/v1", seconds: float = 10) -> None:
+        report = CircuitReport(
+            worker_id=worker_id, provider=provider, entities=["zen"], seconds=seconds, reason="refused with 500"
+        )
+        self.runtime.run(self.queue.call(MessageQueue.report_circuit, report))
+
+    @property
+    def open(self) -> list[ReportedCircuit]:
+        return self.runtime.run(self.queue.call(MessageQueue.stats)).circuits
+
+
+def test_a_report_is_shown_until_its_time_is_over_also_after_a_crash() -> None:
+    wall = Wall()
+    wall.report(seconds=10)
+    wall.runtime.crash()
+    (circuit,) = wall.open
+    assert (circuit.provider, circuit.entities, circuit.reason) == ("http://127.0.0.1:1/v1", ["zen"], "refused with 500")
+    wall.runtime.advance(9.9)
+    assert wall.open == [circuit]
+    wall.runtime.advance(0.1)
+    assert wall.open == []
+
+
+def test_a_report_takes_the_place_of_the_same_bots_earlier_one() -> None:
+    wall = Wall()
+    wall.report(seconds=10)
+    wall.report(seconds=40)
+    wall.report("another", seconds=20)
+    assert [circuit.worker_id for circuit in wall.open] == ["another", "bot"]
+    wall.report(seconds=0)
+    assert [circuit.worker_id for circuit in wall.open] == ["another"]
+
+
+def test_no_more_reports_are_kept_than_the_bound() -> None:
+    wall = Wall()
+    for number in range(MAX_CIRCUITS + 3):
+        wall.report(f"bot-{number}", seconds=10 + number)
+    assert [circuit.worker_id for circuit in wall.open] == [f"bot-{number}" for number in range(3, MAX_CIRCUITS + 3)]

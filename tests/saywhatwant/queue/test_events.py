@@ -1,0 +1,77 @@
+"""What subscribers hear, and which of it wakes a waiting claim; nothing is told twice or wrongly (P2)."""
+
+from typing import get_args
+
+import pytest
+from msgspec import json
+from queue_wall import Wall
+
+from saywhatwant.message import BotParams, Message, Status, encode
+from saywhatwant.queue import MessageQueue, events
+
+
+def message(status: Status, entity: str | None = None, retry_at: int | None = None) -> Message:
+    return Message(
+        id="24spd5q8ti",
+        timestamp=1,
+        text='{"status":"pending"} "type":"leaseEnded"',
+        username="Human",
+        color="169080199",
+        message_type="human",
+        reply_to=None,
+        bot_params=BotParams(status=status, entity=entity, retry_at=retry_at),
+    )
+
+
+@pytest.mark.parametrize("entity", [None, "fear"])
+@pytest.mark.parametrize("retry_at", [None, 5])
+@pytest.mark.parametrize("status", get_args(Status))
+def test_p2_only_a_pending_message_that_does_not_back_off_is_claimable(
+    status: Status, retry_at: int | None, entity: str | None
+) -> None:
+    event = events.changed(encode(message(status, entity, retry_at)))
+    claimable = status == "pending" and retry_at is None
+    assert events.claimable_entity(event) == ((entity,) if claimable else None)
+    assert not events.is_lease_ended(event)
+
+
+def test_p2_an_event_carries_the_message_as_every_reader_gets_it() -> None:
+    wire = encode(message("pending"))
+    assert json.decode(events.changed(wire)) == {"type": "message", "message": json.decode(wire)}
+
+
+def test_p3_the_end_of_a_lease_is_an_event_of_its_own_and_no_work_by_itself() -> None:
+    event = events.lease_ended("24spd5q8ti")
+    assert json.decode(event) == {"type": "leaseEnded", "id": "24spd5q8ti"}
+    assert events.is_lease_ended(event)
+    assert events.claimable_entity(event) is None
+
+
+def test_p2_a_subscriber_hears_of_every_change_when_it_is_durable_and_of_no_other() -> None:
+    wall = Wall(lease_ms=1_000, backoff_ms=1_000)
+    wall.runtime.autocommit = False
+    heard: list[bytes] = []
+    wall.stub.subscribe(heard.append)
+
+    def news() -> list[str]:
+        told = [json.decode(event) for event in heard]
+        heard.clear()
+        return [event["message"]["botParams"]["status"] if event["type"] == "message" else event["type"] for event in told]
+
+    question = wall.ask()
+    assert news() == ["pending"]
+    claim = wall.runtime.start(wall.stub.call(MessageQueue.claim, question, "bot"))
+    assert (claim.done, news()) == (False, [])
+    wall.runtime.fail()
+    assert (claim.done, news()) == (True, [])
+    wall.claim(question)
+    assert news() == ["processing"]
+    wall.runtime.advance(1)
+    assert news() == []
+    wall.runtime.commit()
+    assert news() == ["leaseEnded", "pending"]
+    wall.call(MessageQueue.fail, question, "bot", wall.claim(question).bot_params.attempt, "no")
+    assert events.claimable_entity(heard[-1]) is None
+    wall.runtime.advance(2)
+    wall.runtime.commit()
+    assert events.claimable_entity(heard[-1]) == (None,), "the end of a backoff is news"

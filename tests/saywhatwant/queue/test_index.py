@@ -1,0 +1,182 @@
+"""The queue's memory against a naive list, and what its calls cost: both stay right as the backlog grows."""
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from types import FrameType
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from queue_wall import Wall
+
+from saywhatwant.message import BotParams, Message, Status, encode
+from saywhatwant.queue import MessageQueue
+from saywhatwant.queue.index import Index
+
+ENTITIES = [None, "fear", "joy"]
+
+
+@st.composite
+def params(draw: st.DrawFn) -> BotParams:
+    """A message's standing, of any kind."""
+    status: Status = draw(st.sampled_from(["pending", "processing", "complete", "failed"]))
+    at = st.integers(1, 30)
+    return BotParams(
+        status=status,
+        priority=draw(st.integers(0, 3)),
+        entity=draw(st.sampled_from(ENTITIES)),
+        lease_expires_at=draw(at) if status == "processing" else None,
+        retry_at=draw(st.none() | at) if status == "pending" else None,
+    )
+
+
+class Naive:
+    """All that ``Index`` answers, by looking at every message."""
+
+    def __init__(self) -> None:
+        self.all: dict[int, Message] = {}
+
+    def having(self, *statuses: Status) -> list[Message]:
+        return [self.all[at] for at in sorted(self.all) if self.all[at].bot_params.status in statuses]
+
+    def ready(self, entities: list[str | None] | None) -> list[Message]:
+        ready = [
+            message
+            for message in self.having("pending")
+            if message.bot_params.retry_at is None and (entities is None or message.bot_params.entity in entities)
+        ]
+        return sorted(ready, key=lambda message: message.bot_params.priority)
+
+    def deadlines(self, *statuses: Status) -> list[tuple[int, Message]]:
+        found = [(m.bot_params.lease_expires_at or m.bot_params.retry_at, m) for m in self.having(*statuses)]
+        return sorted(((at, m) for at, m in found if at is not None), key=lambda pair: pair[0])
+
+
+def check(index: Index, naive: Naive, limit: int, now: int, entities: list[str | None]) -> None:
+    """Every question that an index answers."""
+    assert len(index) == len(naive.all)
+    assert index.last_timestamp == max(naive.all, default=0)
+    assert index.ready(limit) == naive.ready(None)[:limit]
+    assert index.ready(limit, entities) == naive.ready(entities)[:limit]
+    deadlines = naive.deadlines("pending", "processing")
+    assert index.due(now, limit) == [message for at, message in deadlines if at <= now][:limit]
+    assert index.next_deadline == min((at for at, _ in deadlines), default=None)
+    assert index.held(limit) == [message for _, message in naive.deadlines("processing")][:limit]
+    waiting = [message for _, message in naive.deadlines("pending")]
+    assert index.waiting(limit) == waiting[:limit]
+    assert index.backing_off == len(waiting)
+    assert index.failed(limit) == naive.having("failed")[::-1][:limit]
+    finished = naive.having("complete", "failed")
+    assert index.backlog == len(naive.all) - len(finished)
+    order = sorted(finished, key=lambda message: (message.seq, message.timestamp))
+    removable = [message for message in order if message.timestamp != index.last_timestamp]
+    assert index.first_finished(now, limit) == removable[: max(0, len(finished) - now)][:limit]
+    later = [
+        encode(message) for message in naive.having("pending", "processing", "complete", "failed") if message.timestamp > now
+    ]
+    assert list(index.between(now, None, None, newest_first=False)) == later
+    assert list(index.between(now, None, limit, newest_first=True)) == later[::-1][:limit]
+    names = {message.bot_params.entity or "" for message in naive.all.values()}
+    assert index.depths(100) == {
+        entity: Counter(m.bot_params.status for m in naive.all.values() if (m.bot_params.entity or "") == entity)
+        for entity in names
+    }
+    assert list(index.depths(limit, ["zen"])) == sorted(names, key=lambda name: (name not in {"", "zen"}, name))[:limit]
+    assert +index.total == Counter(m.bot_params.status for m in naive.all.values())
+
+
+@settings(deadline=None, database=None, max_examples=200)
+@given(
+    steps=st.lists(st.tuples(st.integers(1, 12), st.none() | params()), max_size=40),
+    limit=st.integers(1, 8),
+    now=st.integers(0, 30),
+    entities=st.lists(st.sampled_from([*ENTITIES, "unheard-of"]), max_size=4),
+)
+def test_p5_an_index_answers_as_a_look_at_every_message_would(
+    steps: list[tuple[int, BotParams | None]], limit: int, now: int, entities: list[str | None]
+) -> None:
+    """Whatever is put, replaced and removed; ``None`` removes."""
+    index, naive = Index(), Naive()
+    for number, (at, standing) in enumerate(steps):
+        old = naive.all.get(at)
+        if standing is not None:
+            # What a message is for does not change, only where it stands.
+            lasting = old.bot_params if old else standing
+            message = Message(
+                id=f"message{at:03d}",
+                timestamp=at,
+                text="Why?",
+                username="Human",
+                color="169080199",
+                message_type="human",
+                reply_to=None,
+                seq=number // 2,  # a call changes several messages in one commit
+                bot_params=replace(standing, priority=lasting.priority, entity=lasting.entity),
+            )
+            naive.all[at] = message
+            index.put(message, encode(message))
+            assert index.get(message.id) == message
+            assert index.wire(message.id) == encode(message)
+        elif old is not None:
+            del naive.all[at]
+            index.remove(old)
+            assert old.id not in index
+            assert index.get(old.id) is None
+        check(index, naive, limit, now, entities)
+
+
+def work_of(wall: Wall, call: Callable[[], object]) -> tuple[int, int]:
+    """Functions entered, of Python and of C, and storage operations, while ``call`` runs: work, not time."""
+    functions = 0
+
+    def count(_: FrameType, event: str, __: object) -> None:
+        nonlocal functions
+        functions += event in {"call", "c_call"}
+
+    meter = wall.runtime.meter
+    before = meter.reads + meter.writes + meter.deletes
+    sys.setprofile(count)
+    try:
+        call()
+    finally:
+        sys.setprofile(None)
+    return functions, meter.reads + meter.writes + meter.deletes - before
+
+
+def work_at(backlog: int) -> dict[str, tuple[int, int]]:
+    """What each call of a message's life costs while so many others wait, the dearest of some."""
+    wall = Wall(retention=20, lease_ms=1_000, max_attempts=2)
+    for n in range(backlog):
+        wall.ask(f"question {n}", entity=("fear", "joy", None)[n % 3], priority=n % 100)
+    wall.claim_next(limit=10)
+    work: dict[str, tuple[int, int]] = {}
+
+    def spend(name: str, call: Callable[[], object]) -> None:
+        spent = work_of(wall, call)
+        work[name] = max(work.get(name, spent), spent)
+
+    for n in range(40):
+        spend("post", lambda: wall.ask("one more", entity="fear", priority=50))
+        spend("claim_next", lambda: wall.claim_next(worker="of any"))
+        question = wall.claim_next(entities=("joy",))[0]
+        spend("claim_next of some", lambda: wall.claim_next(entities=("fear", "joy")))
+        spend("extend", lambda q=question: wall.call(MessageQueue.extend, q.id, "bot", q.bot_params.attempt))  # type: ignore[misc]
+        if n % 2:
+            spend("complete", lambda q=question: wall.call(MessageQueue.complete, q.id, "bot", q.bot_params.attempt))  # type: ignore[misc]
+        else:
+            spend("fail", lambda q=question: wall.call(MessageQueue.fail, q.id, "bot", q.bot_params.attempt, "no"))  # type: ignore[misc]
+        spend("answer", lambda: wall.answer(None))
+        spend("pending", lambda: wall.call(MessageQueue.pending, 10))
+        spend("read", lambda: wall.call(MessageQueue.read, 0, 10))
+        spend("stats", lambda: wall.call(MessageQueue.stats))
+        spend("lease ends", lambda: wall.runtime.advance(0.02))
+    return work
+
+
+def test_p6_no_call_costs_more_as_the_backlog_grows() -> None:
+    few, many = work_at(100), work_at(5_000)
+    assert few.keys() == many.keys()
+    for name, (functions, operations) in many.items():
+        assert functions <= 2 * few[name][0], f"{name} at 5,000: {functions} functions, at 100: {few[name][0]}"
+        assert operations <= 2 * few[name][1] + 1, f"{name} at 5,000: {operations} storage operations, at 100: {few[name][1]}"

@@ -1,0 +1,208 @@
+"""What a reader with a token missed: the messages that changed after a commit, as a look at every message would find them."""
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from queue_wall import Wall
+
+from durable_objects import Refusal
+from saywhatwant.message import BotParams, Message, Status, decode, encode
+from saywhatwant.queue import MessageQueue
+from saywhatwant.queue.index import Index
+from saywhatwant.schemas import Reply
+
+STATUSES: list[Status] = ["pending", "complete"]
+
+
+def changes(wall: Wall, since: int) -> list[Message]:
+    return [decode(wire) for wire in wall.call(MessageQueue.changes, since).messages]
+
+
+def ids(messages: list[Message]) -> list[str]:
+    return [message.id for message in messages]
+
+
+def naive(messages: list[Message], since: int) -> list[tuple[int, str]]:
+    return sorted((message.seq, message.id) for message in messages if message.seq > since)
+
+
+@settings(deadline=None, database=None, max_examples=100)
+@given(steps=st.lists(st.tuples(st.integers(1, 8), st.sampled_from([*STATUSES, None])), max_size=40), since=st.integers(0, 42))
+def test_p5_an_index_knows_what_changed_after_any_commit(steps: list[tuple[int, Status | None]], since: int) -> None:
+    """Each step is a commit that puts one of eight messages, anew or again; ``None`` removes it."""
+    index = Index()
+    present: dict[int, Message] = {}
+    for seq, (at, status) in enumerate(steps, 1):
+        old = present.pop(at, None)
+        if status is None:
+            if old is not None:
+                index.remove(old)
+            continue
+        message = Message(
+            id=f"message{at:03d}",
+            timestamp=at,
+            text="Why?",
+            username="Human",
+            color="169080199",
+            message_type="human",
+            reply_to=None,
+            bot_params=BotParams(status=status),
+            seq=seq,
+        )
+        present[at] = message
+        index.put(message, encode(message))
+    expected = sorted((message for message in present.values() if message.seq > since), key=lambda message: message.seq)
+    assert [entry.wire for entry in index.changed_after(since)] == [encode(message) for message in expected]
+
+
+def step(wall: Wall, call: str, pick: int) -> None:
+    """One call of some kind, whatever comes of it."""
+    messages = wall.messages()
+    some = messages[pick % len(messages)] if messages else None
+    match call:
+        case "post":
+            wall.ask(f"number {pick}")
+        case "claim":
+            wall.claim_next(1 + pick % 2)
+        case "crash":
+            wall.runtime.crash()
+        case "evict":
+            wall.runtime.evict_idle()
+            wall.runtime.evict_idle()
+        case "time":
+            wall.runtime.advance(pick / 2)
+        case _ if some is not None:
+            of_message(wall, call, some)
+
+
+def of_message(wall: Wall, call: str, some: Message) -> None:
+    worker, attempt = some.bot_params.claimed_by or "nobody", max(some.bot_params.attempt, 1)
+    try:
+        match call:
+            case "answer":
+                wall.answer(some.id)
+            case "complete":
+                wall.call(MessageQueue.complete, some.id, reply=Reply("An answer."))
+            case "fail":
+                wall.call(MessageQueue.fail, some.id, worker, attempt, "no words", retry=some.timestamp % 2 == 0)
+            case "retry":
+                wall.call(MessageQueue.retry, some.id)
+            case "extend":
+                wall.call(MessageQueue.extend, some.id, worker, attempt)
+    except Refusal:
+        pass
+
+
+CALLS = ["post", "post", "claim", "claim", "answer", "complete", "fail", "retry", "extend", "time", "crash", "evict"]
+
+
+@settings(deadline=None, database=None, max_examples=100)
+@given(steps=st.lists(st.tuples(st.sampled_from(CALLS), st.integers(0, 9)), max_size=30), data=st.data())
+def test_p5_changes_are_the_messages_that_later_commits_changed_whatever_was_called(
+    steps: list[tuple[str, int]], data: st.DataObject
+) -> None:
+    wall = Wall(lease_ms=2_000, backoff_ms=500, max_attempts=2, retention=3)
+    for call, pick in steps:
+        step(wall, call, pick)
+        seq = wall.call(MessageQueue.stats).seq
+        since = data.draw(st.integers(0, seq))
+        page = wall.call(MessageQueue.changes, since)
+        told = [decode(wire) for wire in page.messages]
+        assert page.seq == seq
+        assert [message.seq for message in told] == sorted(message.seq for message in told), "the last change last"
+        assert sorted((message.seq, message.id) for message in told) == naive(wall.messages(), since)
+        assert {message.id: message for message in told}.items() <= {message.id: message for message in wall.messages()}.items()
+
+
+@settings(deadline=None, database=None, max_examples=100)
+@given(
+    steps=st.lists(st.tuples(st.sampled_from(CALLS), st.integers(0, 9)), max_size=30),
+    since=st.integers(0, 30),
+    limit=st.integers(1, 5),
+)
+def test_p5_changes_told_a_few_at_a_time_are_all_of_them_and_no_commit_is_divided(
+    steps: list[tuple[str, int]], since: int, limit: int
+) -> None:
+    wall = Wall(lease_ms=2_000, backoff_ms=500, max_attempts=2, retention=3)
+    for call, pick in steps:
+        step(wall, call, pick)
+    since = min(since, wall.call(MessageQueue.stats).seq)
+    everything = wall.call(MessageQueue.changes, since)
+    told: list[Message] = []
+    token, more = since, True
+    while more:
+        page = wall.call(MessageQueue.changes, token, limit)
+        few = [decode(wire) for wire in page.messages]
+        more = len(few) >= limit
+        assert page.seq > token or not few
+        assert {message.seq for message in few}.isdisjoint(message.seq for message in told)
+        assert sum(message.seq < few[-1].seq for message in few) < limit
+        told += few
+        token = page.seq
+    assert token == everything.seq
+    assert told == [decode(wire) for wire in everything.messages]
+
+
+def test_p5_changes_come_in_the_order_of_the_last_change_not_of_the_messages() -> None:
+    wall = Wall()
+    first, second, third = (wall.ask(text) for text in ("first", "second", "third"))
+    wall.claim(first)
+    assert ids(changes(wall, 0)) == [second, third, first]
+    assert ids(changes(wall, 2)) == [third, first]
+    assert ids(changes(wall, 3)) == [first]
+    assert changes(wall, 4) == []
+
+
+def test_p5_changes_are_the_same_once_the_object_was_rebuilt_from_storage() -> None:
+    wall = Wall()
+    first, second = wall.ask("first"), wall.ask("second")
+    wall.claim(first)
+    third = wall.ask("third")
+    wall.runtime.crash()
+    assert [ids(changes(wall, since)) for since in range(5)] == [
+        [second, first, third],
+        [second, first, third],
+        [first, third],
+        [third],
+        [],
+    ]
+    wall.claim(second)
+    assert ids(changes(wall, 1)) == [first, third, second]
+
+
+def test_p6_a_message_that_was_pruned_is_no_change() -> None:
+    wall = Wall(retention=1)
+    first, second, unfinished = (wall.ask(text) for text in ("first", "second", "unfinished"))
+    for asked in (first, second):
+        wall.claim(asked)
+        wall.call(MessageQueue.complete, asked)
+    for _ in range(2):
+        assert ids(changes(wall, 0)) == [unfinished, second]
+        assert ids(changes(wall, 3)) == [second]
+        wall.runtime.crash()
+
+
+def test_p5_a_token_from_before_everything_and_one_from_the_future() -> None:
+    """The future's is of data that somebody has put back: all of this is news to whoever has it."""
+    wall = Wall()
+    assert wall.call(MessageQueue.changes, 0).seq == 0
+    asked = wall.ask()
+    page = wall.call(MessageQueue.changes, 99)
+    assert (page.seq, [decode(wire).id for wire in page.messages]) == (1, [asked])
+
+
+def test_p5_of_a_message_that_one_call_changed_twice_the_last_state_is_told() -> None:
+    """A lease that ran out while its alarm was late ends in the very call that begins the next one."""
+    wall = Wall(lease_ms=1_000)
+    asked = wall.ask()
+    wall.claim(asked)
+    wall.runtime.now_ms += 1_000
+    told: list[Any] = []
+    wall.stub.subscribe(told.append)
+    (held,) = wall.claim_next(1)
+    assert len(told) == 3
+    (changed,) = changes(wall, 2)
+    assert changed == held == replace(held, seq=3)
+    assert (changed.bot_params.status, changed.bot_params.attempt) == ("processing", 2)

@@ -1,0 +1,346 @@
+"""MessageQueue under any order of calls, commits, crashes and clocks: promises P1 to P7 as a state machine."""
+
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, NamedTuple
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec import Raw, json
+from queue_model import Moment, Promises, Ticket
+
+from durable_objects import CommitFailed, Refusal
+from durable_objects.simulated import Crashed, SimulatedRuntime, Task
+from saywhatwant.message import Message, NewMessage, decode, decode_list
+from saywhatwant.queue import MessageQueue
+from saywhatwant.queue.config import QueueConfig
+from saywhatwant.queue.read_cache import Page
+from saywhatwant.schemas import Reply
+
+Judge = Callable[[Moment, Any], None]
+
+WALL = "Queue/wall"
+ENTITIES = st.sampled_from(["fear", "joy", None])
+WORKERS = st.sampled_from(["w1", "w2"])
+PICK = st.sampled_from([0, 0, 0, 0, 1, 1, 2, 3, 5, 8])
+"""Counted from the newest, which is where things happen."""
+
+
+class Heard(NamedTuple):
+    """A call whose answer is awaited, and who judges it."""
+
+    moment: Moment
+    task: Task[Any]
+    judge: Judge
+    post: tuple[NewMessage, str | None] | None
+
+
+class QueueMachine(RuleBasedStateMachine):
+    @initialize(max_attempts=st.integers(2, 3), retention=st.integers(3, 5), seed=st.integers(0, 99))
+    def begin(self, max_attempts: int, retention: int, seed: int) -> None:
+        self.policy = QueueConfig(
+            lease_ms=1_000,
+            max_hold_ms=2_500,
+            max_attempts=max_attempts,
+            backoff_ms=400,
+            max_backoff_ms=1_000,
+            retention=retention,
+            backlog_limit=6,
+        )
+        self.runtime = SimulatedRuntime(seed=seed, autocommit=False)
+        self.stepped_back = 0
+        self.queue = self.runtime.namespace("Queue", lambda ctx: MessageQueue(ctx, self.policy)).get("wall")
+        self.promises = Promises(self.policy)
+        self.awaited: list[Heard] = []
+        self.calls = 0
+        self.texts = 0
+        self.patient = False
+        self.mirror: dict[str, bytes] = {}
+        self.head = 0
+        self.event_seqs: list[int] = []
+        self.page_seqs: list[int] = []
+        self.paged: list[Message] = []
+        self.turning = False
+        self.queue.subscribe(self.notice)
+
+    # -- How calls are made and heard of
+
+    def start(
+        self,
+        call: Coroutine[Any, Any, Any],
+        judge: Judge,
+        post: tuple[NewMessage, str | None] | None = None,
+    ) -> None:
+        self.calls += 1
+        self.awaited.append(Heard(Moment(self.calls, self.runtime.now_ms), self.runtime.start(call), judge, post))
+        if not self.patient:
+            self.runtime.commit()
+            self.runtime.commit()
+        self.hear()
+
+    def hear(self) -> None:
+        while self.awaited and self.awaited[0].task.done:
+            heard = self.awaited.pop(0)
+            try:
+                outcome: Any = heard.task.result()
+            except Refusal as refusal:
+                outcome = refusal
+            except (CommitFailed, Crashed):
+                self.turning = False
+                continue
+            heard.judge(heard.moment, outcome)
+        assert not any(heard.task.done for heard in self.awaited), "answers come in the order of calls"
+
+    def notice(self, event: bytes) -> None:
+        message = json.decode(event).get("message")
+        if message is not None:
+            self.mirror[message["id"]] = event[len(b'{"type":"message","message":') : -1]
+            self.event_seqs.append(message["seq"])
+
+    def durable(self) -> list[Message]:
+        return [decode(wire) for wire in self.durable_wires()]
+
+    def durable_wires(self) -> list[bytes]:
+        return [wire for _, wire in self.runtime.disk.list(WALL, "message/", "", 1_000)]
+
+    def moment(self) -> Moment:
+        return Moment(self.calls + 1, self.runtime.now_ms)
+
+    def tick(self) -> None:
+        self.promises.ticks.append(Moment(self.calls, self.runtime.now_ms))
+
+    def some_message(self, pick: int) -> str:
+        known = list(self.promises.known)
+        return known[-1 - pick % len(known)]
+
+    def some_ticket(self, pick: int) -> Ticket:
+        return self.promises.tickets[-1 - pick % len(self.promises.tickets)]
+
+    def written(self, **fields: Any) -> NewMessage:
+        self.texts += 1
+        return NewMessage(text=f"text {self.texts}", username="Human", color="169080199", **fields)
+
+    def post(self, new: NewMessage, key: str | None = None) -> None:
+        self.start(self.queue.call(MessageQueue.post, new, key), partial(self.promises.judge_post, new, key), (new, key))
+
+    def complete(self, ticket: Ticket, *, fenced: bool, with_reply: bool) -> None:
+        known = self.promises.known[ticket.message_id]
+        reply = Reply(self.written().text, "AI") if with_reply else None
+        as_message = (
+            NewMessage(
+                text=reply.text,
+                username="AI",
+                color=reply.color,
+                message_type="AI",
+                reply_to=known.id,
+                entity=known.new.entity,
+                priority=known.new.priority,
+            )
+            if reply
+            else None
+        )
+        worker, attempt = (ticket.worker, ticket.attempt) if fenced else (None, None)
+        self.start(
+            self.queue.call(MessageQueue.complete, ticket.message_id, worker, attempt, reply),
+            partial(self.promises.judge_complete, ticket, as_message, fenced=fenced),
+            (as_message, None) if as_message else None,
+        )
+
+    # -- The calls of people
+
+    @rule(entity=ENTITIES, priority=st.integers(0, 2), key=st.sampled_from([None, None, "k1", "k2", "k3"]), again=st.booleans())
+    def someone_posts(self, entity: str | None, priority: int, key: str | None, *, again: bool) -> None:
+        new = self.written(entity=entity, priority=priority)
+        if again and key in self.promises.keys:
+            new = self.promises.keys[key][0]
+        self.post(new, key)
+
+    @rule(limit=st.integers(1, 4))
+    @precondition(lambda self: not self.turning)
+    def a_reader_turns_a_page(self, limit: int) -> None:
+        self.turning = True
+        since = self.paged[-1].timestamp if self.paged else 0
+        self.start(self.queue.call(MessageQueue.read, since, limit, newest_first=False), self.judge_page)
+
+    def judge_page(self, _: Moment, page: Page) -> None:
+        self.turning = False
+        self.page_seqs.append(page.seq)
+        assert page.seq <= self.runtime.disk.head(WALL).seq, "P2: a reader saw what a crash could take back"
+        self.paged += decode_list(page.body)
+
+    @rule()
+    def someone_looks_at_every_list(self) -> None:
+        seen: list[Any] = []
+        self.start(
+            self.queue.call(MessageQueue.read, newest_first=False),
+            lambda _, page: seen.append(json.decode(page.body, type=list[Raw])),
+        )
+        for method in (MessageQueue.pending, MessageQueue.held, MessageQueue.waiting, MessageQueue.failed):
+            self.start(self.queue.call(method, 100), lambda _, wires: seen.append(wires))
+        self.start(self.queue.call(MessageQueue.stats), lambda _, stats: self.judge_lists(seen, stats))
+
+    def judge_lists(self, seen: list[list[Raw]], stats: Any) -> None:
+        page, pending, held, waiting, failed = ([decode(wire) for wire in wires] for wires in seen)
+        ways = {status: [m for m in page if m.bot_params.status == status] for status in ("pending", "processing", "failed")}
+        ready = [m for m in ways["pending"] if m.bot_params.retry_at is None]
+        assert pending == sorted(ready, key=lambda m: (m.bot_params.priority, m.timestamp))
+        assert held == sorted(ways["processing"], key=lambda m: (m.bot_params.lease_expires_at or 0, m.timestamp))
+        assert {m.id for m in waiting} == {m.id for m in ways["pending"]} - {m.id for m in ready}
+        assert failed == ways["failed"][::-1]
+        assert (stats.messages, stats.depth.failed, stats.backing_off) == (len(page), len(failed), len(waiting))
+        assert stats.backlog == len(ways["pending"]) + len(held) == stats.depth.pending + stats.depth.processing
+
+    # -- The calls of bots and operators
+
+    @rule()
+    def an_ai_posts_unasked(self) -> None:
+        self.post(self.written(message_type="AI"))
+
+    @rule(pick=PICK, worker=WORKERS)
+    @precondition(lambda self: self.promises.known)
+    def a_bot_claims(self, pick: int, worker: str) -> None:
+        message_id = self.some_message(pick)
+        call = self.queue.call(MessageQueue.claim, message_id, worker)
+        self.start(call, partial(self.promises.judge_claim, message_id, worker))
+
+    @rule(worker=WORKERS, entities=st.sampled_from([None, ("fear",), ("fear", "joy"), ("none",)]), limit=st.integers(1, 3))
+    def a_bot_claims_the_next(self, worker: str, entities: tuple[str, ...] | None, limit: int) -> None:
+        call = self.queue.call(MessageQueue.claim_next, worker, entities, limit)
+        self.start(call, partial(self.promises.judge_claim_next, worker, entities, limit))
+
+    @rule(pick=PICK)
+    @precondition(lambda self: self.promises.tickets)
+    def a_bot_is_replaced_by_its_namesake(self, pick: int) -> None:
+        ticket = self.some_ticket(pick)
+        self.time_passes(1_000)
+        self.a_bot_claims(list(self.promises.known)[::-1].index(ticket.message_id), ticket.worker)
+
+    @rule(pick=PICK)
+    @precondition(lambda self: self.promises.tickets)
+    def a_bot_extends(self, pick: int) -> None:
+        ticket = self.some_ticket(pick)
+        self.start(self.queue.call(MessageQueue.extend, *ticket), partial(self.promises.judge_extend, ticket))
+
+    @rule(pick=PICK, fenced=st.booleans(), with_reply=st.booleans())
+    @precondition(lambda self: self.promises.tickets)
+    def a_bot_completes(self, pick: int, *, fenced: bool, with_reply: bool) -> None:
+        self.complete(self.some_ticket(pick), fenced=fenced, with_reply=with_reply)
+
+    @rule(pick=PICK, fenced=st.booleans())
+    @precondition(lambda self: self.promises.tickets)
+    def a_bot_replies_in_two_steps(self, pick: int, *, fenced: bool) -> None:
+        ticket = self.some_ticket(pick)
+        fence: dict[str, Any] = {"worker_id": ticket.worker, "attempt": ticket.attempt} if fenced else {}
+        self.post(self.written(message_type="AI", reply_to=ticket.message_id, **fence))
+
+    @rule(pick=PICK)
+    @precondition(lambda self: self.promises.known)
+    def a_bot_replies_to_anything(self, pick: int) -> None:
+        self.post(self.written(message_type="AI", reply_to=self.some_message(pick)))
+
+    @rule(pick=PICK, retry=st.booleans())
+    @precondition(lambda self: self.promises.tickets)
+    def a_bot_fails(self, pick: int, *, retry: bool) -> None:
+        ticket = self.some_ticket(pick)
+        call = self.queue.call(MessageQueue.fail, *ticket, "the model is down", retry=retry)
+        self.start(call, partial(self.promises.judge_fail, ticket, retry=retry))
+
+    @rule(pick=PICK)
+    @precondition(lambda self: self.promises.known)
+    def an_operator_retries(self, pick: int) -> None:
+        failed = [known.id for known in self.promises.known.values() if known.state == "failed"]
+        message_id = failed[pick % len(failed)] if failed else self.some_message(pick)
+        self.start(self.queue.call(MessageQueue.retry, message_id), partial(self.promises.judge_retry, message_id))
+
+    # -- The world
+
+    @rule(milliseconds=st.sampled_from([1, 600, 1_000, 4_000]))
+    def time_passes(self, milliseconds: int) -> None:
+        self.runtime.advance(milliseconds / 1_000)
+        self.tick()
+
+    @rule(milliseconds=st.sampled_from([1, 500, 3_000]))
+    def the_clock_steps_back(self, milliseconds: int) -> None:
+        self.runtime.now_ms -= milliseconds
+        self.stepped_back += milliseconds
+        self.tick()
+
+    @rule()
+    def commits_become_slow_or_quick(self) -> None:
+        self.patient = not self.patient
+
+    @rule(how=st.sampled_from(["begin_commit", "commit", "fail", "evict_idle"]))
+    def the_disk_works(self, how: str) -> None:
+        getattr(self.runtime, how)()
+        self.hear()
+
+    @rule(written=st.booleans())
+    def the_process_dies(self, *, written: bool) -> None:
+        """Before the commit in flight is durable, or after that and before anybody heard."""
+        if written:
+            self.runtime.begin_commit()
+            self.runtime.disk.commit(self.runtime._pending or [])
+        self.runtime.crash()
+        if written:
+            self.promises.learn(self.durable(), [heard.post for heard in self.awaited if heard.post], self.calls)
+            self.mirror = {decode(wire).id: wire for wire in self.durable_wires()}
+        self.queue.subscribe(self.notice)
+        self.hear()
+
+    # -- What must hold
+
+    @invariant()
+    def p1_p2_p4_p6_what_is_durable_is_what_was_promised(self) -> None:
+        wires = self.durable_wires()
+        before = {known.id: known.seq for known in self.promises.known.values()}
+        self.promises.judge_durable([decode(wire) for wire in wires], self.moment())
+        head = self.runtime.disk.head(WALL).seq
+        for message, wire in ((decode(wire), wire) for wire in wires):
+            assert self.mirror[message.id] == wire, "P2: subscribers were told what is durable, all of it and no more"
+            assert message.seq == before[message.id] or self.head < message.seq <= head, "P5: a change has its commit's number"
+        self.head = head
+
+    @invariant()
+    def p5_commits_and_pages_go_forward(self) -> None:
+        assert self.event_seqs == sorted(self.event_seqs)
+        assert self.page_seqs == sorted(self.page_seqs)
+        stamps = [message.timestamp for message in self.paged]
+        assert stamps == sorted(set(stamps)), "P5: no message is read twice"
+
+    def teardown(self) -> None:
+        """P4, liveness: one good bot and enough time finish everything; P5: the reader has skipped nothing."""
+        if not hasattr(self, "runtime"):
+            return
+        self.patient = False
+        self.the_disk_works("commit")
+        self.the_disk_works("commit")
+        # Where the clock stepped back, leases and backoffs last longer by the step.
+        self.time_passes(self.stepped_back)
+        for _ in range(2 * (self.policy.max_attempts + 1)):
+            heard = len(self.promises.tickets)
+            self.a_bot_claims_the_next("perfect", None, 3)
+            for ticket in self.promises.tickets[heard:]:
+                self.complete(ticket, fenced=True, with_reply=True)
+            self.time_passes(4_000)
+            self.the_disk_works("commit")
+            self.p1_p2_p4_p6_what_is_durable_is_what_was_promised()
+        for known in self.promises.known.values():
+            assert known.finished, f"P4: silence after {known.new.text!r}"
+            if known.new.message_type == "human" and known.state == "complete":
+                assert known.answer or known.silent, "P4: one answer"
+        for _ in range(20):
+            self.a_reader_turns_a_page(4)
+        self.p5_commits_and_pages_go_forward()
+        assert {message.id for message in self.durable()} <= {message.id for message in self.paged}, "P5: nothing skipped"
+
+
+TestQueueMachine = QueueMachine.TestCase
+TestQueueMachine.settings = settings(
+    max_examples=200,
+    stateful_step_count=60,
+    deadline=None,
+    report_multiple_bugs=False,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)

@@ -1,0 +1,178 @@
+"""The waiting room: each piece of new work wakes one claim, and none is forgotten while a claim waits (P4)."""
+
+import asyncio
+
+import pytest
+from claims import Scene, ids
+
+from saywhatwant.errors import TooManyWaiting
+from saywhatwant.message import NewMessage
+from saywhatwant.queue import MessageQueue
+from scenario import run, turns
+
+
+def test_p4_claims_are_woken_in_the_order_in_which_they_came() -> None:
+    async def scenario() -> None:
+        scene = Scene()
+        claims = [await scene.wait(f"bot-{number}") for number in range(3)]
+        assert len(scene.room) == 3
+        for claim in claims:
+            assert not claim.done()
+            posted = await scene.post()
+            await turns()
+            assert ids(claim) == [posted]
+        assert len(scene.room) == 0
+
+    run(scenario())
+
+
+def test_p4_a_claim_is_woken_for_its_own_entities_and_for_nobodys() -> None:
+    async def scenario() -> None:
+        scene = Scene()
+        rude, zen = await scene.wait("rude", "rude", "eliza"), await scene.wait("zen", "zen")
+        posted = await scene.post("zen")
+        await turns()
+        assert ids(zen) == [posted]
+        await scene.post("suntsu")
+        await turns()
+        assert not rude.done()
+        posted = await scene.post(None)
+        await turns()
+        assert ids(rude) == [posted]
+
+    run(scenario())
+
+
+def test_p4_work_that_is_there_already_is_not_waited_for() -> None:
+    async def scenario() -> None:
+        scene = Scene()
+        posted = await scene.post()
+        assert ids(await scene.wait("bot")) == [posted]
+
+    run(scenario())
+
+
+def test_p4_an_offer_is_passed_on_when_the_claimer_leaves() -> None:
+    """The client goes away in the very moment in which work comes."""
+
+    async def scenario() -> None:
+        scene = Scene()
+        gone = asyncio.Event()
+        leaver, next_one = await scene.wait("leaver", gone=gone), await scene.wait("next")
+        gone.set()
+        posted = await scene.post()
+        await turns()
+        assert leaver.result() == []
+        assert ids(next_one) == [posted]
+
+    run(scenario())
+
+
+def test_p4_a_claim_that_takes_something_more_urgent_passes_on_what_it_was_woken_for() -> None:
+    """A is woken for zen's message, finds rude's more urgent one beside it; zen's is for B, who waits for nothing else."""
+
+    async def scenario() -> None:
+        scene = Scene()
+        either, zen_only = await scene.wait("either", "zen", "rude"), await scene.wait("zen only", "zen")
+        posted = await scene.post("zen")
+        urgent = NewMessage(text="Now!", username="Human", color="169080199", entity="rude", priority=0)
+        first = (await scene.queue.call(MessageQueue.post, urgent)).id
+        await turns()
+        assert ids(either) == [first]
+        assert ids(zen_only) == [posted]
+
+    run(scenario())
+
+
+def test_p4_an_offer_is_passed_on_when_the_claimer_is_cancelled() -> None:
+    async def scenario() -> None:
+        scene = Scene()
+        cancelled, next_one = await scene.wait("cancelled"), await scene.wait("next")
+        posted = await scene.post()
+        cancelled.cancel()
+        await turns()
+        assert cancelled.cancelled()
+        assert ids(next_one) == [posted]
+        assert len(scene.room) == 0
+
+    run(scenario())
+
+
+def test_p4_an_offer_is_passed_on_when_the_claim_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        scene = Scene()
+        unlucky, next_one = await scene.wait("unlucky"), await scene.wait("next")
+        claim_next = MessageQueue.claim_next
+
+        def break_once(*_: object, **__: object) -> None:
+            monkeypatch.setattr(MessageQueue, "claim_next", claim_next)
+            raise ZeroDivisionError
+
+        break_once.__name__ = "claim_next"
+        monkeypatch.setattr(MessageQueue, "claim_next", break_once)
+        posted = await scene.post()
+        await turns()
+        assert unlucky.exception() is not None
+        assert ids(next_one) == [posted]
+
+    run(scenario())
+
+
+def test_p4_work_that_comes_while_a_woken_claim_finds_nothing_wakes_it_again() -> None:
+    """Somebody was faster; what is posted before the woken claim has its answer must not be lost on it."""
+
+    async def scenario() -> None:
+        scene = Scene()
+        waiting = await scene.wait("waiting")
+        scene.slow.open.clear()
+        await scene.post()
+        await scene.queue.call(MessageQueue.claim_next, "faster")
+        await turns()
+        posted = await scene.post()
+        scene.slow.open.set()
+        await turns()
+        assert ids(waiting) == [posted]
+
+    run(scenario())
+
+
+def test_p4_a_client_that_has_left_claims_nothing() -> None:
+    async def scenario() -> None:
+        scene = Scene()
+        gone = asyncio.Event()
+        leaver = await scene.wait("leaver", gone=gone)
+        gone.set()
+        await turns()
+        assert leaver.result() == []
+        await scene.post()
+        assert len(await scene.queue.call(MessageQueue.pending, 10)) == 1
+
+    run(scenario())
+
+
+def test_p6_a_full_room_refuses_and_has_room_again_when_somebody_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("saywhatwant.worker.claim_waiters.MAX_WAITING", 2)
+
+    async def scenario() -> None:
+        scene = Scene()
+        first, _ = await scene.wait("first"), await scene.wait("second")
+        refused = await scene.wait("third")
+        assert isinstance(refused.exception(), TooManyWaiting)
+        first.cancel()
+        await turns()
+        assert not (await scene.wait("third")).done()
+        assert len(scene.room) == 2
+
+    run(scenario())
+
+
+def test_p6_closing_the_room_lets_everybody_go_with_nothing() -> None:
+    async def scenario() -> None:
+        scene = Scene()
+        claims = [await scene.wait(f"bot-{number}") for number in range(3)]
+        scene.room.close()
+        await turns()
+        assert [claim.result() for claim in claims] == [[], [], []]
+        assert (await scene.wait("late")).result() == []
+
+    run(scenario())
