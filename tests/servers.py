@@ -1,4 +1,4 @@
-"""The real server: ``sww`` as a process of its own, told apart from the tests by everything but HTTP."""
+"""A real server: ``sww serve`` in its own process, which tests talk to over HTTP alone."""
 
 import os
 import signal
@@ -15,15 +15,21 @@ import httpx
 T = TypeVar("T")
 
 SWW = Path(sys.executable).with_name("sww")
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 120.0
+"""A test that waits longer than this hangs. Far above what anything takes on a slow, busy machine, so it decides nothing."""
 READY = "ready on "
 
 
 def until(look: Callable[[], T | None], what: str, *, within: float = DEADLINE_SECONDS, every: float = 0.01) -> T:
-    """The first true thing that ``look`` finds; an ``AssertionError`` naming ``what`` when none comes in time."""
+    """Return the first true result of ``look``.
+
+    Raises:
+        AssertionError: ``look`` found nothing until the deadline; the message names ``what`` was awaited.
+    """
     deadline = time.monotonic() + within
     while not (found := look()):
-        assert time.monotonic() < deadline, f"{what} did not come within {within} s"
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} did not come within {within} s")
         time.sleep(every)
     return found
 
@@ -35,13 +41,13 @@ def cpu_seconds(pid: int) -> float:
 
 
 def environment(**settings: object) -> dict[str, str]:
-    """The caller's environment, with these settings and no others: ``lease_seconds=1`` is ``SWW_LEASE_SECONDS=1``."""
+    """This environment with these settings and no others: ``lease_seconds=1`` sets ``SWW_LEASE_SECONDS=1``."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("SWW_")}
     return inherited | {f"SWW_{name.upper()}": str(value) for name, value in settings.items()}
 
 
 class Server:
-    """``sww serve`` on data of its own. A context manager; whatever happens, its process ends with it."""
+    """``sww serve`` with its own data directory. A context manager that kills the process when it exits."""
 
     def __init__(self, directory: Path, *, command: str = "serve", runtime: str = "embedded", **settings: object) -> None:
         self.directory = directory
@@ -69,7 +75,7 @@ class Server:
 
     @property
     def log(self) -> str:
-        """What the running process, or the last one, has said on standard error."""
+        """Standard error of the running process, or of the last one."""
         return self._log.read_bytes()[self._log_begins :].decode()
 
     @property
@@ -77,17 +83,17 @@ class Server:
         return self._process is not None and self._process.poll() is None
 
     def start(self, *, through: tuple[str, ...] = ()) -> None:
-        """Start it and wait until it answers, on the port it had before if there was one; ``through`` is a wrapping command."""
+        """Start it and wait until it is ready, on the port it had before if any; ``through`` is a wrapping command."""
         self.spawn(through=through)
         try:
-            self.url = until(self._announced, "the line with the URL")
+            self.url = until(self._announced, "the ready line")
         except BaseException:
             self.kill()
             raise
         self._bind = self.url.removeprefix("http://")
 
     def spawn(self, *, through: tuple[str, ...] = ()) -> None:
-        """Start it and wait for nothing."""
+        """Start it without waiting."""
         assert not self.is_running
         self._log_begins = self._log.stat().st_size if self._log.exists() else 0
         with self._log.open("ab") as log:
@@ -102,14 +108,14 @@ class Server:
         self.http = httpx.Client(base_url=f"http://{self._bind}", timeout=DEADLINE_SECONDS, trust_env=False)
 
     def kill(self) -> None:
-        """SIGKILL, as the kernel does when memory runs out."""
+        """Send SIGKILL and wait for the end of the process."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self.http.close()
 
     def terminate(self) -> int:
-        """SIGTERM; its exit status."""
+        """Send SIGTERM; return the exit status."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         status = self._process.wait(DEADLINE_SECONDS)
@@ -117,13 +123,13 @@ class Server:
         return status
 
     def restart(self) -> None:
-        """SIGKILL, and again on the same data and port."""
+        """Kill it, then start it on the same data and port."""
         self.kill()
         self.start()
 
     def _announced(self) -> str | None:
         log = self.log
-        assert self.is_running, f"the server ended instead of getting ready: {log}"
+        assert self.is_running, f"the server ended before it was ready: {log}"
         lines = [line for line in log.splitlines(keepends=True) if line.startswith(READY) and line.endswith("\n")]
         if not lines:
             return None

@@ -14,6 +14,7 @@ from ledger import Closed, Entry, Ledger, key_of
 
 from durable_objects import CommitFailed, ObjectFailed
 from durable_objects.simulated import Crashed, SimulatedRuntime, Task
+from profiles import examples
 
 NAMES = ("ash", "birch")
 names = st.sampled_from(NAMES)
@@ -178,5 +179,5 @@ class World(RuleBasedStateMachine):
 
 # The phase left out explains a failure, for minutes.
 phases = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
-World.TestCase.settings = settings(max_examples=120, stateful_step_count=40, deadline=None, phases=phases)
+World.TestCase.settings = settings(max_examples=examples(120), stateful_step_count=40, phases=phases)
 test_the_world_of_simulated_objects_keeps_p1_p2_and_p5 = World.TestCase

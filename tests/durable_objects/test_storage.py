@@ -13,6 +13,7 @@ from durable_objects.embedded.store import Store
 from durable_objects.limits import MAX_LIST_PAGE
 from durable_objects.simulated import SimulatedRuntime
 from durable_objects.simulated.runtime import SimulatedDisk
+from profiles import examples
 
 Entries = Sequence[tuple[str, bytes]]
 
@@ -129,7 +130,7 @@ _names = itertools.count()
 
 @pytest.mark.parametrize("kind", ["store", "simulated disk"])
 @given(first=st.sets(keys), calls=calls)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 def test_storage_is_a_sorted_dictionary_seen_through_every_layer_of_uncommitted_writes(
     store: Store, kind: str, first: set[str], calls: list[Call]
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from profiles import examples
 from saywhatwant.errors import InvalidField
 from saywhatwant.message import (
     MAX_USERNAME,
@@ -31,7 +32,7 @@ MAX_TEXT = 40
 HARMFUL = {"Cc", "Cs"}
 
 
-@settings(deadline=None, database=None, max_examples=300)
+@settings(max_examples=examples(300))
 @given(text=ANY_TEXT)
 def test_p8_clean_text_is_trimmed_bounded_and_without_control_characters(text: str) -> None:
     trimmed = text.strip()
@@ -46,7 +47,7 @@ def test_p8_clean_text_is_trimmed_bounded_and_without_control_characters(text: s
         assert refusal.value.rule
 
 
-@settings(deadline=None, database=None, max_examples=300)
+@settings(max_examples=examples(300))
 @given(username=ANY_TEXT)
 def test_p8_a_clean_username_is_one_trimmed_line_without_control_characters(username: str) -> None:
     trimmed = username.strip()
@@ -110,7 +111,6 @@ MESSAGES = st.builds(
 )
 
 
-@settings(deadline=None, database=None)
 @given(message=MESSAGES)
 def test_p1_a_message_comes_back_from_its_bytes_with_the_names_that_clients_know(message: Message) -> None:
     wire = encode(message)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from profiles import examples
 from saywhatwant import schemas
 from saywhatwant.errors import InvalidField
 from saywhatwant.validation import humanize
@@ -60,7 +61,7 @@ def test_p8_a_field_that_is_missing_further_in_is_named_with_its_path() -> None:
     assert (refusal.field, refusal.rule) == ("reply.text", "is required")
 
 
-@settings(max_examples=1_000, deadline=None, database=None, derandomize=True)
+@settings(max_examples=examples(1_000))
 @given(body=st.sampled_from(BODIES), sent=ODD)
 def test_p8_no_refusal_of_a_body_speaks_the_decoders_language(body: type[Any], sent: object) -> None:
     refusal: InvalidField | None = None

@@ -13,6 +13,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from scene import LEASE_SECONDS, URL, Moody, Scene, entities_file, many_entities, no_model, run
 
+from profiles import examples
 from saywhatwant.bot import Bot
 from saywhatwant.bot.loop import UNFORESEEN
 from saywhatwant.client import WallClient
@@ -58,7 +59,7 @@ def stopwatch() -> Iterator[None]:
 
 @pytest.mark.parametrize("entity", ENTITIES)
 def test_p4_a_thousand_odd_texts_get_an_answer_that_the_wall_takes_or_a_reason(entity: str) -> None:
-    @settings(max_examples=1_000, deadline=None, database=None, derandomize=True, phases=[Phase.generate])
+    @settings(max_examples=examples(1_000), phases=[Phase.generate])
     @given(TEXTS)
     def answers(text: str) -> None:
         with stopwatch(), suppress(ModelFailed):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from queue_wall import Wall
 
+from profiles import examples
 from saywhatwant.message import BotParams, Message, Status, encode
 from saywhatwant.queue import MessageQueue
 from saywhatwant.queue.index import Index
@@ -86,7 +87,7 @@ def check(index: Index, naive: Naive, limit: int, now: int, entities: list[str |
     assert +index.total == Counter(m.bot_params.status for m in naive.all.values())
 
 
-@settings(deadline=None, database=None, max_examples=200)
+@settings(max_examples=examples(200))
 @given(
     steps=st.lists(st.tuples(st.integers(1, 12), st.none() | params()), max_size=40),
     limit=st.integers(1, 8),

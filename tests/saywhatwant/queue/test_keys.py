@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from durable_objects.live import LiveStorage
@@ -78,7 +78,6 @@ def test_p7_a_key_used_again_is_not_forgotten_with_its_first_use() -> None:
     assert known.find("again", NEW, KEEP_MS) == posted(2)
 
 
-@settings(deadline=None, database=None)
 @given(uses=st.lists(st.tuples(NAMES, st.sampled_from([0, 1, KEEP_MS // 2, KEEP_MS, -KEEP_MS // 3])), max_size=40))
 def test_p7_the_ring_remembers_the_youngest_keys_for_a_day_and_no_others(uses: list[tuple[str, int]]) -> None:
     """Against a plain list of all that was ever remembered; in room for ``MAX_KEYS``, at a cost that stays the same."""

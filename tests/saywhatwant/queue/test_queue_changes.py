@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from queue_wall import Wall
 
 from durable_objects import Refusal
+from profiles import examples
 from saywhatwant.message import BotParams, Message, Status, decode, encode
 from saywhatwant.queue import MessageQueue
 from saywhatwant.queue.index import Index
@@ -28,7 +29,7 @@ def naive(messages: list[Message], since: int) -> list[tuple[int, str]]:
     return sorted((message.seq, message.id) for message in messages if message.seq > since)
 
 
-@settings(deadline=None, database=None, max_examples=100)
+@settings(max_examples=examples(100))
 @given(steps=st.lists(st.tuples(st.integers(1, 8), st.sampled_from([*STATUSES, None])), max_size=40), since=st.integers(0, 42))
 def test_p5_an_index_knows_what_changed_after_any_commit(steps: list[tuple[int, Status | None]], since: int) -> None:
     """Each step is a commit that puts one of eight messages, anew or again; ``None`` removes it."""
@@ -98,7 +99,7 @@ def of_message(wall: Wall, call: str, some: Message) -> None:
 CALLS = ["post", "post", "claim", "claim", "answer", "complete", "fail", "retry", "extend", "time", "crash", "evict"]
 
 
-@settings(deadline=None, database=None, max_examples=100)
+@settings(max_examples=examples(100))
 @given(steps=st.lists(st.tuples(st.sampled_from(CALLS), st.integers(0, 9)), max_size=30), data=st.data())
 def test_p5_changes_are_the_messages_that_later_commits_changed_whatever_was_called(
     steps: list[tuple[str, int]], data: st.DataObject
@@ -116,7 +117,7 @@ def test_p5_changes_are_the_messages_that_later_commits_changed_whatever_was_cal
         assert {message.id: message for message in told}.items() <= {message.id: message for message in wall.messages()}.items()
 
 
-@settings(deadline=None, database=None, max_examples=100)
+@settings(max_examples=examples(100))
 @given(
     steps=st.lists(st.tuples(st.sampled_from(CALLS), st.integers(0, 9)), max_size=30),
     since=st.integers(0, 30),

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from queue_wall import Wall, answer_to
 
 from durable_objects.live import Head
+from profiles import examples
 from saywhatwant.errors import NotTheHolder, UnknownMessage, WrongState
 from saywhatwant.queue import MessageQueue
 from saywhatwant.queue.object import MAX_DUE_PER_CALL
@@ -143,7 +144,6 @@ def test_p4_more_leases_than_one_call_ends_all_end() -> None:
     assert wall.call(MessageQueue.stats).depth.pending == len(questions)
 
 
-@settings(deadline=None, database=None)
 @given(steps=st.lists(st.integers(0, 20 * SECOND), max_size=8))
 def test_p3_a_lease_ends_at_the_last_sign_of_life_plus_the_lease_or_at_the_longest_hold(steps: list[int]) -> None:
     wall = Wall(lease_ms=10 * SECOND, max_hold_ms=35 * SECOND)
@@ -161,7 +161,7 @@ def test_p3_a_lease_ends_at_the_last_sign_of_life_plus_the_lease_or_at_the_longe
         assert wall.params(question).lease_expires_at == end == wall.runtime.disk.head("Queue/wall").alarm_at
 
 
-@settings(deadline=None, database=None, max_examples=30)
+@settings(max_examples=examples(30))
 @given(seed=st.integers(0, 10**6), base=st.integers(2, 5_000), cap=st.integers(2, 100_000))
 def test_p4_the_pause_after_a_failure_doubles_up_to_its_cap_with_jitter_below(seed: int, base: int, cap: int) -> None:
     wall = Wall(seed=seed, backoff_ms=base, max_backoff_ms=cap, max_attempts=12)

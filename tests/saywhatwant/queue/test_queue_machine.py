@@ -4,7 +4,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, NamedTuple
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec import Raw, json
@@ -12,6 +12,7 @@ from queue_model import Moment, Promises, Ticket
 
 from durable_objects import CommitFailed, Refusal
 from durable_objects.simulated import Crashed, SimulatedRuntime, Task
+from profiles import examples
 from saywhatwant.message import Message, NewMessage, decode, decode_list
 from saywhatwant.queue import MessageQueue
 from saywhatwant.queue.config import QueueConfig
@@ -337,10 +338,7 @@ class QueueMachine(RuleBasedStateMachine):
 
 TestQueueMachine = QueueMachine.TestCase
 TestQueueMachine.settings = settings(
-    max_examples=200,
+    max_examples=examples(200),
     stateful_step_count=60,
-    deadline=None,
     report_multiple_bugs=False,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow],
 )

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw, Struct, json
 from queue_wall import Wall
@@ -93,7 +93,6 @@ def test_p2_what_a_call_returned_does_not_change_afterwards() -> None:
     assert {name: json.encode(value) for name, value in results.items()} == texts
 
 
-@settings(deadline=None, database=None)
 @given(
     steps=st.lists(st.sampled_from([-3_600_000, -1, 0, 0, 0, 1, 1_000]), min_size=1, max_size=30),
     limit=st.integers(1, 7),
@@ -237,7 +236,6 @@ def test_p4_a_bot_gets_what_is_for_its_entities_or_for_nobody_in_particular() ->
     assert [message.id for message in wall.claim_next(10)] == [to["fear"], to["rage"]]
 
 
-@settings(deadline=None, database=None)
 @given(priorities=st.lists(st.integers(0, 99), max_size=12), limit=st.integers(1, 12))
 def test_p4_the_most_urgent_comes_first_and_of_equals_the_older(priorities: list[int], limit: int) -> None:
     wall = Wall()

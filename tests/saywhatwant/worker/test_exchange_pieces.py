@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stage import ALIVE, CLOSE, DEADLINE_SECONDS, WALL, Play, Stage, post, request, stage
 
+from profiles import examples
 from scenario import turns
 
 pytest_plugins = ["playing"]
@@ -99,7 +100,7 @@ def test_requests_are_answered_alike_alone_and_in_a_stream_cut_anywhere(tmp_path
         assert alone["in other letters"] == alone["read"]
         assert all(b"HTTP/1.1 " in answer for answer in alone.values())
 
-        @settings(deadline=None, database=None, derandomize=True, max_examples=150)
+        @settings(max_examples=examples(150))
         @given(
             names=st.lists(st.sampled_from(sorted(REQUESTS)), min_size=1, max_size=8),
             cuts=st.lists(st.floats(0, 1), max_size=6),

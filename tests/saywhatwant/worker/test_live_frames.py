@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from profiles import examples
 from saywhatwant.worker.broadcaster import Frame
 
 OLD, NEW = b'{"of":"old"}', b'{"of":"new"}'
@@ -47,7 +48,7 @@ def test_p5_a_frame_has_only_what_is_younger_than_where_its_reader_stands(
         assert (younger is frame) == (len(left) == len(changes))
 
 
-@settings(deadline=None, database=None, max_examples=100)
+@settings(max_examples=examples(100))
 @given(seqs=st.lists(st.none() | st.integers(0, 9), max_size=8), after=st.integers(0, 9))
 def test_p5_a_frame_leaves_out_nothing_else(seqs: list[int | None], after: int) -> None:
     stored = iter(sorted(seq for seq in seqs if seq is not None))

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from live_wall import WALL, Scene, Socket, assert_told_all, of_progress
 
+from profiles import examples
 from saywhatwant.queue import events
 from saywhatwant.worker import broadcaster
 from saywhatwant.worker.broadcaster import TRY_AGAIN_LATER
@@ -33,7 +34,7 @@ async def take_step(scene: Scene, sockets: list[Socket], step: str, pick: int) -
             sockets[pick % len(sockets)].leave()
 
 
-@settings(deadline=None, database=None, max_examples=200)
+@settings(max_examples=examples(200))
 @given(steps=st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 9)), max_size=50))
 def test_p5_who_joins_at_any_moment_is_told_every_change_once_and_in_order(steps: list[tuple[str, int]]) -> None:
     """Between calls, before a commit, during it, after it, and when it fails; and so is who goes and comes back."""

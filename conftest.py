@@ -1,4 +1,4 @@
-"""Real servers for every test that wants one, and which runtimes they run on."""
+"""What tests and torture share: how many examples Hypothesis tries, real servers, and the runtimes they run on."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,10 @@ from typing import Protocol
 
 import pytest
 
+import profiles
 from servers import Server, environment
+
+profiles.register("ci")
 
 
 class StartServer(Protocol):
