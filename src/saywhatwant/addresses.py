@@ -1,6 +1,7 @@
-"""Which addresses are this machine's own."""
+"""Network addresses: this machine's own, and a client's as limits count it."""
 
 import ipaddress
+from functools import lru_cache
 
 
 def is_loopback(host: str) -> bool:
@@ -15,3 +16,20 @@ def url_from_here(host: str, port: int) -> str:
     """Where this machine reaches what listens on ``host`` (without brackets) and ``port``, also if that is every address."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+@lru_cache(maxsize=1_024)
+def client_network(host: str) -> str:
+    """What a limit per client counts by: the IPv4 address, or the /64 network of an IPv6 one, which is one subscriber's.
+
+    An IPv4 address written as IPv6 (``::ffff:192.0.2.1``) counts as itself; a host that is no address is returned as it is.
+    """
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(address) >> 64 << 64, 64)))

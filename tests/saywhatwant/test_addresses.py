@@ -1,8 +1,8 @@
-"""Which addresses are this machine's own."""
+"""Which addresses are this machine's own, and whose limits an address counts for."""
 
 import pytest
 
-from saywhatwant.addresses import is_loopback, url_from_here
+from saywhatwant.addresses import client_network, is_loopback, url_from_here
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,20 @@ def test_these_are_this_machines_own(host: str) -> None:
 @pytest.mark.parametrize("host", ["", "0.0.0.0", "192.0.2.1", "::", "localhost.example"])  # noqa: S104 - told, not bound
 def test_these_are_not(host: str) -> None:
     assert not is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    ("host", "network"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff:ffff:ffff:ffff", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::1", "::/64"),
+        ("unknown", "unknown"),
+    ],
+)
+def test_an_ipv6_client_is_counted_by_its_64_bit_network(host: str, network: str) -> None:
+    assert client_network(host) == network
