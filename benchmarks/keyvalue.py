@@ -22,9 +22,9 @@ from rich.console import Console
 from rich.table import Table
 
 from durable_objects.simulated import SimulatedRuntime
+from saywhatwant.limits import MAX_CLAIM
 from saywhatwant.message import NewMessage, decode, decode_list
 from saywhatwant.queue import MessageQueue
-from saywhatwant.schemas import MAX_CLAIM
 
 CACHED_SECONDS = 60.0
 """How long a place serves the copy that it has: of a value, of "there is none", of the list of keys. Documented: a change may

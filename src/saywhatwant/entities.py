@@ -13,7 +13,8 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from saywhatwant.errors import InvalidField
-from saywhatwant.message import DEFAULT_PRIORITY, MAX_USERNAME, Color, Priority, clean_username
+from saywhatwant.limits import MAX_USERNAME
+from saywhatwant.message import DEFAULT_PRIORITY, Color, Priority, clean_username
 from saywhatwant.validation import humanize
 
 log = logging.getLogger("saywhatwant")

@@ -36,6 +36,10 @@ class KeyReused(Refusal):
     """The Idempotency-Key was used for another message (P7)."""
 
 
+class KeysFull(Refusal):
+    """As many Idempotency-Keys as allowed are remembered; none is forgotten early (P7)."""
+
+
 class BacklogFull(Refusal):
     """As much unfinished work as allowed is waiting; what was accepted is safe (P6)."""
 
@@ -77,4 +81,4 @@ class CrossSite(RequestRefused):
 
 
 class NotReady(RequestRefused):
-    """The server can not do its work at the moment."""
+    """The server cannot do its work at the moment."""

@@ -8,18 +8,13 @@ import msgspec
 from msgspec import Meta, Struct
 
 from saywhatwant.errors import InvalidField
+from saywhatwant.limits import ID_LENGTH, MAX_ATTEMPT, MAX_PRIORITY, MAX_USERNAME, MAX_WORKER_ID
 
 MessageType = Literal["human", "AI"]
 Status = Literal["pending", "processing", "complete", "failed"]
 
-ID_LENGTH = 10
 ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
-MAX_USERNAME = 32
-MAX_TEXT_SETTING = 20_000
-"""The most that the setting for the longest text may be: any such message fits one storage value."""
-MAX_PRIORITY = 99
 DEFAULT_PRIORITY = 50
-MAX_ENTITY = 64
 
 # In Python "$" also matches before a line break at the end; the look-ahead says the same in every dialect.
 Id = Annotated[str, Meta(pattern=r"^[a-z0-9]{10}$(?!\n)", description="10 characters of a-z and 0-9")]
@@ -33,8 +28,22 @@ Color = Annotated[
 ]
 Entity = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,64}$(?!\n)", description="a plain name: 1 to 64 of a-z, 0-9 and -")]
 Priority = Annotated[int, Meta(ge=0, le=MAX_PRIORITY, description="0 (most urgent) to 99")]
-Attempt = Annotated[int, Meta(ge=1, le=1_000_000, description="the number of the claim, 1 or more")]
-WorkerId = Annotated[str, Meta(min_length=1, max_length=128, description="the worker's name, 1 to 128 characters")]
+Attempt = Annotated[int, Meta(ge=1, le=MAX_ATTEMPT, description="the number of the claim, 1 or more")]
+WorkerId = Annotated[str, Meta(min_length=1, max_length=MAX_WORKER_ID, description="the worker's name, 1 to 128 characters")]
+
+# Tab and line breaks are text; other control characters could steer a reader's terminal and never are.
+_CONTROLS = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
+_CONTROLS_AND_BREAKS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+TEXT_PATTERN = rf"^\s*[^\s{_CONTROLS}]([^{_CONTROLS}]*[^\s{_CONTROLS}])?\s*$"
+"""What ``clean_text`` takes, for JSON Schema; the longest text is a setting."""
+USERNAME_PATTERN = (
+    rf"^\s*[^\s{_CONTROLS_AND_BREAKS}]([^{_CONTROLS_AND_BREAKS}]{{0,{MAX_USERNAME - 2}}}[^\s{_CONTROLS_AND_BREAKS}])?\s*$"
+)
+"""What ``clean_username`` takes, for JSON Schema."""
+
+_HALF_CHARACTERS = r"\ud800-\udfff"
+_CONTROL = re.compile(f"[{_CONTROLS}{_HALF_CHARACTERS}]")
+_CONTROL_OR_BREAK = re.compile(f"[{_CONTROLS_AND_BREAKS}{_HALF_CHARACTERS}]")
 
 PATTERNS = {meta.pattern: meta.description for meta in (get_args(kind)[1] for kind in (Id, Color, Entity))}
 """What each pattern means, for those who broke it."""
@@ -96,11 +105,6 @@ class NewMessage(Struct, frozen=True, kw_only=True, gc=False):
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Message).decode
 decode_list = msgspec.json.Decoder(list[Message]).decode
-
-# Tab and line breaks are text; other control characters could steer a reader's terminal and never are.
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
-_CONTROL_OR_BREAK = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
-
 
 _ID_CHARACTERS = bytes(ord(ID_ALPHABET[byte % len(ID_ALPHABET)]) for byte in range(256))
 _UNFAIR_BYTES = bytes(range(256 - 256 % len(ID_ALPHABET), 256))

@@ -4,7 +4,20 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Raw, Struct
 
+from saywhatwant.limits import (
+    MAX_CIRCUIT_ENTITIES,
+    MAX_CIRCUIT_REASON,
+    MAX_CIRCUIT_SECONDS,
+    MAX_CLAIM,
+    MAX_ENTITIES,
+    MAX_ERROR,
+    MAX_PROVIDER,
+    MAX_USERNAME,
+    MAX_WAIT_SECONDS,
+)
 from saywhatwant.message import (
+    TEXT_PATTERN,
+    USERNAME_PATTERN,
     Attempt,
     Color,
     Entity,
@@ -15,40 +28,34 @@ from saywhatwant.message import (
     WorkerId,
 )
 
-MAX_CLAIM = 100
-"""Messages that one claim may take."""
-MAX_ENTITIES = 64
-"""Entities that one claim may name."""
-MAX_WAIT_SECONDS = 60
-"""The longest long poll."""
-MAX_PAGE = 1_000
-"""The largest ``limit`` of a list."""
-MAX_PROVIDER = 200
-"""Characters of a provider's address."""
-MAX_CIRCUIT_ENTITIES = 16
-"""Entities that a report of a circuit names."""
-MAX_CIRCUIT_REASON = 200
-"""Characters of a report's reason."""
-MAX_CIRCUIT_SECONDS = 3_600
-"""The longest time for which a provider is reported to be left alone."""
-MAX_ERROR = 1_000
-"""Characters of a failure's reason; more is cut."""
-
 EncodedMessage = Annotated[Raw, Meta(extra_json_schema={"$ref": "#/components/schemas/Message"})]
 """A message as it was encoded once."""
 
-Text = Annotated[str, Meta(description="1 to 5,000 characters (setting) after trimming")]
-Username = Annotated[str, Meta(description="1 to 32 characters after trimming, one line")]
+# The decoder leaves these to clean_text and clean_username, whose refusals name the setting.
+Text = Annotated[
+    str,
+    Meta(
+        description="1 to 5,000 characters (setting) after trimming; no control characters but tab and line breaks",
+        extra_json_schema={"minLength": 1, "pattern": TEXT_PATTERN},
+    ),
+]
+Username = Annotated[
+    str,
+    Meta(
+        description=f"1 to {MAX_USERNAME} characters after trimming, one line; no control characters",
+        extra_json_schema={"minLength": 1, "pattern": USERNAME_PATTERN},
+    ),
+]
 
 
-class PostParams(Struct, frozen=True, rename="camel"):
+class PostParams(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """The part of ``botParams`` that a post may set."""
 
     entity: Entity | None = None
     priority: Priority | None = None
 
 
-class PostRequest(Struct, frozen=True, kw_only=True, rename="camel"):
+class PostRequest(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Body of POST /api/comments. A bot's reply may carry ``workerId`` and ``attempt``, and is fenced by them then."""
 
     text: Text
@@ -69,7 +76,7 @@ class PostResponse(Struct, frozen=True):
     status: Literal["success"] = "success"
 
 
-class ClaimRequest(Struct, frozen=True, rename="camel"):
+class ClaimRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """Body of POST /api/queue/claim: with ``messageId`` that message, without it the most urgent ones."""
 
     worker_id: WorkerId
@@ -93,7 +100,7 @@ class ClaimNextResponse(Struct, frozen=True):
     success: Literal[True] = True
 
 
-class Reply(Struct, frozen=True):
+class Reply(Struct, frozen=True, forbid_unknown_fields=True):
     """A bot's answer, written together with the completion."""
 
     text: Text
@@ -101,7 +108,7 @@ class Reply(Struct, frozen=True):
     color: Color = "128128128"
 
 
-class CompleteRequest(Struct, frozen=True, rename="camel"):
+class CompleteRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """Body of POST /api/queue/complete."""
 
     message_id: Id
@@ -118,7 +125,7 @@ class CompleteResponse(Struct, frozen=True, omit_defaults=True):
     timestamp: int | None = None
 
 
-class ExtendRequest(Struct, frozen=True, rename="camel"):
+class ExtendRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """Body of POST /api/queue/extend."""
 
     message_id: Id
@@ -133,13 +140,13 @@ class ExtendResponse(Struct, frozen=True, rename="camel"):
     success: Literal[True] = True
 
 
-class FailRequest(Struct, frozen=True, rename="camel"):
+class FailRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """Body of POST /api/queue/fail. ``retry`` false fails it for good, whatever attempts are left."""
 
     message_id: Id
     worker_id: WorkerId
     attempt: Attempt
-    error: Annotated[str, Meta(description="the reason; kept to 1,000 characters")]
+    error: Annotated[str, Meta(description=f"the reason, shown on the wall; cut to {MAX_ERROR} characters")]
     retry: bool = True
 
 
@@ -151,7 +158,7 @@ class FailResponse(Struct, frozen=True, rename="camel"):
     success: Literal[True] = True
 
 
-class ProgressRequest(Struct, frozen=True, rename="camel"):
+class ProgressRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """Body of POST /api/queue/progress: the reply as far as it is written."""
 
     message_id: Id
@@ -160,13 +167,13 @@ class ProgressRequest(Struct, frozen=True, rename="camel"):
     text: Text
 
 
-class RetryRequest(Struct, frozen=True, rename="camel"):
+class RetryRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """Body of POST /api/queue/retry."""
 
     message_id: Id
 
 
-class CircuitReport(Struct, frozen=True, rename="camel"):
+class CircuitReport(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """Body of POST /api/queue/circuit: this worker leaves a provider alone, and does not claim for these entities meanwhile."""
 
     worker_id: WorkerId

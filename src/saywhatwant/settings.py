@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from saywhatwant.addresses import is_loopback
-from saywhatwant.message import MAX_TEXT_SETTING
+from saywhatwant.limits import MAX_PRIORITY, MAX_TEXT_SETTING
 
 FILE = "sww.toml"
 PREFIX = "SWW_"
@@ -45,6 +45,9 @@ class Settings(BaseSettings):
     backoff_seconds: float = Field(1, ge=0.001, le=300, description="0.001 to 300 seconds")
     retention: int = Field(200, ge=1, le=1_000_000, description="1 to 1000000 messages")
     backlog_limit: int = Field(10_000, ge=1, le=1_000_000, description="1 to 1000000 messages")
+    max_wait_seconds: float = Field(86_400, ge=1, le=31_536_000, description="1 to 31536000 seconds")
+    most_urgent_priority: int = Field(5, ge=0, le=MAX_PRIORITY, description=f"0 to {MAX_PRIORITY}")
+    priority_aging_seconds: float = Field(10, ge=0.001, le=86_400, description="0.001 to 86400 seconds")
     max_text: int = Field(5_000, ge=1, le=MAX_TEXT_SETTING, description=f"1 to {MAX_TEXT_SETTING} characters")
     rate_limit: int | None = Field(
         None, ge=0, le=1_000_000, description="0 (off) to 1000000 posts per minute and client address"
@@ -182,7 +185,7 @@ def _check_environment() -> None:
 def _unknown(name: str, allowed: list[str]) -> str:
     near = difflib.get_close_matches(name, allowed, n=1)
     hint = f"did you mean {near[0]}?" if near else f"allowed: {', '.join(allowed)}"
-    return f"{name} is no setting; {hint}"
+    return f"no such setting: {name}; {hint}"
 
 
 def _explain(detail: ErrorDetails) -> str:

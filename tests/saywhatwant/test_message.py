@@ -1,5 +1,6 @@
 """The message on the wire (section 2), and what text may be (P8)."""
 
+import re
 import unicodedata
 from collections.abc import Callable
 
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 
 from profiles import examples
 from saywhatwant.errors import InvalidField
+from saywhatwant.limits import MAX_USERNAME
 from saywhatwant.message import (
-    MAX_USERNAME,
+    TEXT_PATTERN,
+    USERNAME_PATTERN,
     BotParams,
     Color,
     Entity,
@@ -79,6 +82,20 @@ def test_p8_the_bounds_of_a_text_are_met_exactly(clean: Callable[[str], str], mo
     for text in ("x" * (most + 1), "", " \t\n"):
         with pytest.raises(InvalidField, match=f"1 to {most} characters"):
             clean(text)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "clean"), [(TEXT_PATTERN, lambda text: clean_text(text, 60)), (USERNAME_PATTERN, clean_username)]
+)
+@settings(max_examples=examples(300))
+@given(text=PLAIN_TEXT | st.text("a \t\n\x0b\x1c\x85\u2028", max_size=35))
+def test_p8_the_schema_takes_the_texts_that_the_server_takes(pattern: str, clean: Callable[[str], str], text: str) -> None:
+    try:
+        clean(text)
+    except InvalidField:
+        assert not re.search(pattern, text)
+    else:
+        assert re.search(pattern, text)
 
 
 TIMES = st.none() | st.integers(0, 2**50)

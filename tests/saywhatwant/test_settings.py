@@ -14,6 +14,7 @@ def test_p8_the_defaults_are_those_of_the_specification() -> None:
     assert (settings.bind, settings.data) == ("127.0.0.1:8787", Path("data"))
     assert (settings.lease_seconds, settings.max_attempts, settings.retention) == (60, 3, 200)
     assert (settings.backlog_limit, settings.max_text) == (10_000, 5_000)
+    assert (settings.max_wait_seconds, settings.most_urgent_priority, settings.priority_aging_seconds) == (86_400, 5, 10)
     assert (settings.topology, settings.runtime) == ("single", "embedded")
     assert (settings.token, settings.cors_origins, settings.takes_unknown_entities) == (None, [], True)
     assert settings.posts_per_minute == 0
@@ -49,6 +50,9 @@ def test_p8_origins_are_parted_by_commas(monkeypatch: pytest.MonkeyPatch) -> Non
         ("SWW_MAX_ATTEMPTS", "1.5", "1 to 100"),
         ("SWW_RETENTION", "0", "1 to 1000000"),
         ("SWW_BACKLOG_LIMIT", "-1", "1 to 1000000"),
+        ("SWW_MAX_WAIT_SECONDS", "0", "1 to 31536000"),
+        ("SWW_MOST_URGENT_PRIORITY", "100", "0 to 99"),
+        ("SWW_PRIORITY_AGING_SECONDS", "0", "0.001 to 86400"),
         ("SWW_MAX_TEXT", "0", "1 to 20000"),
         ("SWW_MAX_TEXT", "20001", "1 to 20000"),
         ("SWW_RATE_LIMIT", "-1", "0 (off) to 1000000"),
@@ -81,19 +85,19 @@ def test_p8_all_wrong_settings_are_told_at_once(monkeypatch: pytest.MonkeyPatch)
 
 def test_p8_an_unknown_variable_is_told_with_the_one_that_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWW_LEASE_SECOND", "5")
-    with pytest.raises(WrongSettings, match="SWW_LEASE_SECOND is no setting; did you mean SWW_LEASE_SECONDS"):
+    with pytest.raises(WrongSettings, match="no such setting: SWW_LEASE_SECOND; did you mean SWW_LEASE_SECONDS"):
         load()
 
 
 def test_p8_an_unknown_variable_like_no_other_is_told_with_all_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWW_XYZZY", "5")
-    with pytest.raises(WrongSettings, match=r"SWW_XYZZY is no setting; allowed: .*SWW_RETENTION"):
+    with pytest.raises(WrongSettings, match=r"no such setting: SWW_XYZZY; allowed: .*SWW_RETENTION"):
         load()
 
 
 def test_p8_an_unknown_key_in_the_file_is_told_with_the_one_that_was_meant() -> None:
     Path("sww.toml").write_text("lease_second = 5\n")
-    with pytest.raises(WrongSettings, match=r"lease_second .*sww\.toml.* is no setting; did you mean lease_seconds"):
+    with pytest.raises(WrongSettings, match=r"no such setting: lease_second .*sww\.toml.*; did you mean lease_seconds"):
         load()
 
 

@@ -11,15 +11,17 @@ import structlog
 from saywhatwant.bot.reply_stream import ReplyStream
 from saywhatwant.client import ServerRefused, ServerUnavailable, WallClient
 from saywhatwant.entities import Entities, Entity
-from saywhatwant.message import Message, without_controls
-from saywhatwant.models import Model, ModelFailed, Turn
-from saywhatwant.schemas import (
+from saywhatwant.limits import (
     MAX_CIRCUIT_ENTITIES,
     MAX_CIRCUIT_REASON,
     MAX_ENTITIES,
     MAX_PAGE,
     MAX_PROVIDER,
     MAX_WAIT_SECONDS,
+)
+from saywhatwant.message import Message, without_controls
+from saywhatwant.models import Model, ModelFailed, Turn
+from saywhatwant.schemas import (
     CircuitReport,
     ClaimRequest,
     CompleteRequest,

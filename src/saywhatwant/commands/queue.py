@@ -12,8 +12,9 @@ from rich.text import Text
 from saywhatwant.client import WallClient
 from saywhatwant.commands.options import PATIENCE_SECONDS, Url, server_of
 from saywhatwant.commands.tail import printable
+from saywhatwant.limits import MAX_PAGE
 from saywhatwant.message import Message
-from saywhatwant.schemas import MAX_PAGE, Stats
+from saywhatwant.schemas import Stats
 from saywhatwant.settings import load
 
 MAX_SHOWN = 60

@@ -3,10 +3,8 @@
 import msgspec
 
 from durable_objects import Storage
+from saywhatwant.limits import MAX_CIRCUITS
 from saywhatwant.schemas import CircuitReport, ReportedCircuit
-
-MAX_CIRCUITS = 20
-"""Reports kept; the one that ends first makes way."""
 
 _KEY = "circuits"
 

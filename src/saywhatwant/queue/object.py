@@ -21,7 +21,8 @@ from msgspec.structs import replace
 
 from durable_objects import Context, DurableObject, Storage
 from saywhatwant.errors import BacklogFull, NotTheHolder, UnknownMessage, WrongState
-from saywhatwant.message import MAX_USERNAME, BotParams, Message, NewMessage, Status, decode, encode, random_id
+from saywhatwant.limits import MAX_DUE_PER_CALL, MAX_ERROR, MAX_PRUNED_AT_ONCE, MAX_STATS_ENTITIES, MAX_USERNAME
+from saywhatwant.message import BotParams, Message, NewMessage, Status, decode, encode, random_id
 from saywhatwant.queue import events
 from saywhatwant.queue.circuits import Circuits
 from saywhatwant.queue.config import QueueConfig
@@ -29,7 +30,6 @@ from saywhatwant.queue.index import Index
 from saywhatwant.queue.keys import IdempotencyKeys
 from saywhatwant.queue.read_cache import Changes, Page, ReadCache, page_of
 from saywhatwant.schemas import (
-    MAX_ERROR,
     CircuitReport,
     CompleteResponse,
     Depth,
@@ -39,14 +39,6 @@ from saywhatwant.schemas import (
     Reply,
     Stats,
 )
-
-MAX_DUE_PER_CALL = 100
-"""Leases and backoffs that one call ends; the alarm brings the next ones at once."""
-MAX_PRUNED_AT_ONCE = 3
-"""Finished messages removed when one more is finished: a lowered retention is reached step by step, and no call writes more
-than a call may."""
-MAX_STATS_ENTITIES = 50
-"""Entities that the figures name; anybody may invent entities, so their number is bounded here."""
 
 
 def _stored(storage: Storage) -> Iterator[tuple[Message, bytes]]:

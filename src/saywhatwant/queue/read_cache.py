@@ -4,8 +4,7 @@ from collections.abc import Callable, Hashable, Iterable
 
 from msgspec import Raw, Struct
 
-MAX_CACHED_READS = 4
-"""ReadCache kept; each may be as large as the wall."""
+from saywhatwant.limits import MAX_CACHED_READS
 
 
 class Page(Struct, frozen=True):

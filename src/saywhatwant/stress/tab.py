@@ -7,7 +7,8 @@ from typing import Self
 from uuid import uuid4
 
 from saywhatwant.client import ServerUnavailable, WallClient
-from saywhatwant.schemas import MAX_PAGE, PostParams, PostRequest
+from saywhatwant.limits import MAX_PAGE
+from saywhatwant.schemas import PostParams, PostRequest
 from saywhatwant.stress.observation import Asked, Seen
 
 POLL_SECONDS = 0.3

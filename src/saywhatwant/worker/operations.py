@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from saywhatwant import schemas
+from saywhatwant.limits import MAX_PAGE
 from saywhatwant.message import Entity, Message
 
 MAX_SINCE = 2**53 - 1
@@ -22,7 +23,7 @@ Before = Annotated[int, Meta(ge=0, le=MAX_SINCE, description="milliseconds since
 Seq = Annotated[
     int, Meta(ge=0, le=MAX_SINCE, description="the seq of the last frame or ETag seen: only messages changed since")
 ]
-Limit = Annotated[int, Meta(ge=1, le=schemas.MAX_PAGE, description="1 to 1,000 messages")]
+Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE, description="1 to 1,000 messages")]
 
 
 class Read(Struct, frozen=True, rename="camel"):

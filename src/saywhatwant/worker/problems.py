@@ -51,6 +51,7 @@ _KINDS: dict[type[BaseException], Kind] = {
     errors.TooManyPosts: Kind(429, "too-many-posts", "Too many posts"),
     errors.TooManyReaders: Kind(429, "too-many-readers", "Too many sockets"),
     errors.UpgradeRequired: Kind(426, "upgrade-required", "This is a WebSocket"),
+    errors.KeysFull: Kind(503, "keys-full", "Too many keys are remembered"),
     errors.BacklogFull: Kind(503, "backlog-full", "Too much work is waiting"),
     errors.TooManyWaiting: Kind(503, "too-many-waiting", "Too many claims are waiting"),
     errors.NotReady: Kind(503, "not-ready", "The server is not ready"),
@@ -62,7 +63,9 @@ _KINDS: dict[type[BaseException], Kind] = {
 _PASSING = {429, 503}
 _UNEXPECTED = Kind(500, "failed", "Something went wrong in here")
 _FIELD = re.compile(r"^(?P<rule>.*) - at `\$\.?(?P<field>.*)`$", re.DOTALL)
+_MEMBER = {"body": "field", "query": "parameter"}
 _MISSING = re.compile(r"^Object missing required field `(?P<field>[^`]*)`")
+_UNKNOWN = re.compile(r"^Object contains unknown field `(?P<field>.*)`$", re.DOTALL)
 
 
 def invalid(error: msgspec.ValidationError, kind: type[Any], root: str) -> errors.InvalidField:
@@ -70,8 +73,14 @@ def invalid(error: msgspec.ValidationError, kind: type[Any], root: str) -> error
     match = _FIELD.match(str(error))
     found, place = (match["rule"], match["field"]) if match else (str(error), "")
     if missing := _MISSING.match(found):
-        return errors.InvalidField(".".join(filter(None, (place, missing["field"]))), "is required")
+        return errors.InvalidField(_path(place, missing["field"]), "is required")
+    if unknown := _UNKNOWN.match(found):
+        return errors.InvalidField(_path(place, unknown["field"]), f"is not a known {_MEMBER[root]}")
     return errors.InvalidField(place or root, _rule(found, kind, place))
+
+
+def _path(*parts: str) -> str:
+    return ".".join(filter(None, parts))
 
 
 def _rule(found: str, kind: type[Any], field: str) -> str:

@@ -13,11 +13,11 @@ from durable_objects.simulated import SimulatedRuntime
 from saywhatwant.bot import Bot
 from saywhatwant.client import WallClient
 from saywhatwant.entities import Entities, Entity
+from saywhatwant.limits import MAX_ENTITIES
 from saywhatwant.message import BotParams, Message, NewMessage, decode_list
 from saywhatwant.models import Model, ModelRouter, OpenCircuit, Turn
 from saywhatwant.queue import MessageQueue
 from saywhatwant.queue.config import QueueConfig
-from saywhatwant.schemas import MAX_ENTITIES
 from saywhatwant.settings import load
 from saywhatwant.worker import create_worker
 

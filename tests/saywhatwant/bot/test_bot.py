@@ -18,11 +18,12 @@ from saywhatwant.bot import Bot
 from saywhatwant.bot.loop import UNFORESEEN
 from saywhatwant.client import WallClient
 from saywhatwant.entities import Entities
+from saywhatwant.limits import MAX_ENTITIES, MAX_WAIT_SECONDS
 from saywhatwant.message import Color, Message, clean_text, clean_username
 from saywhatwant.models import MAX_ANSWER, ModelFailed, ModelRouter, OpenCircuit
 from saywhatwant.models.chatbot import answer, personality
 from saywhatwant.queue import MessageQueue
-from saywhatwant.schemas import MAX_ENTITIES, MAX_WAIT_SECONDS, ClaimRequest
+from saywhatwant.schemas import ClaimRequest
 
 pytestmark = pytest.mark.usefixtures("no_settings")
 

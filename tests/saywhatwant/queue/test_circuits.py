@@ -1,8 +1,8 @@
 """What bots report of their providers: shown while it lasts, bounded, and as durable as the rest."""
 
 from durable_objects.simulated import SimulatedRuntime
+from saywhatwant.limits import MAX_CIRCUITS
 from saywhatwant.queue import MessageQueue
-from saywhatwant.queue.circuits import MAX_CIRCUITS
 from saywhatwant.schemas import CircuitReport, ReportedCircuit
 
 

@@ -10,8 +10,8 @@ from queue_wall import Wall, answer_to
 from durable_objects.live import Head
 from profiles import examples
 from saywhatwant.errors import NotTheHolder, UnknownMessage, WrongState
+from saywhatwant.limits import MAX_DUE_PER_CALL
 from saywhatwant.queue import MessageQueue
-from saywhatwant.queue.object import MAX_DUE_PER_CALL
 
 SECOND = 1_000
 

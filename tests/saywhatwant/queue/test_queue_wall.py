@@ -13,10 +13,10 @@ from durable_objects.commits import Change
 from durable_objects.limits import MAX_LIST_PAGE
 from durable_objects.live import Head
 from saywhatwant.errors import BacklogFull
+from saywhatwant.limits import MAX_PRUNED_AT_ONCE
 from saywhatwant.message import decode_list
 from saywhatwant.queue import MessageQueue
 from saywhatwant.queue.config import QueueConfig
-from saywhatwant.queue.object import MAX_PRUNED_AT_ONCE
 from saywhatwant.schemas import Reply
 
 

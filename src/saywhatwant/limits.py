@@ -1,0 +1,49 @@
+"""The bounds of the contract: of a message, of a call, and of what the queue object keeps."""
+
+ID_LENGTH = 10
+"""Characters of a message's id."""
+MAX_USERNAME = 32
+"""Characters of a username."""
+MAX_TEXT_SETTING = 20_000
+"""The largest value of the setting for the longest text: any such message fits one storage value."""
+MAX_PRIORITY = 99
+"""The least urgent priority; 0 is the most urgent."""
+MAX_ENTITY = 64
+"""Characters of an entity's name."""
+MAX_WORKER_ID = 128
+"""Characters of a worker's name."""
+MAX_ATTEMPT = 1_000_000
+"""The highest number of a claim that a call may name."""
+MAX_ERROR = 1_000
+"""Characters of a failure's reason; more is cut."""
+
+MAX_CLAIM = 100
+"""Messages that one claim may take."""
+MAX_ENTITIES = 64
+"""Entities that one claim may name."""
+MAX_WAIT_SECONDS = 60
+"""Seconds that a claim may wait for work (long poll)."""
+MAX_PAGE = 1_000
+"""The largest ``limit`` of a list."""
+MAX_ANSWER_BYTES = 8 * 1024 * 1024
+"""Bytes of the messages in one answer; a longer list is cut at a whole message and says that there is more."""
+
+MAX_PROVIDER = 200
+"""Characters of a provider's name in a circuit report."""
+MAX_CIRCUIT_ENTITIES = 16
+"""Entities that a circuit report may name."""
+MAX_CIRCUIT_REASON = 200
+"""Characters of a circuit report's reason."""
+MAX_CIRCUIT_SECONDS = 3_600
+"""Seconds that a circuit may be reported to stay open."""
+MAX_CIRCUITS = 20
+"""Circuit reports kept; the one that ends first makes room."""
+
+MAX_DUE_PER_CALL = 100
+"""Leases, backoffs and waits that one call ends; the alarm ends the next ones."""
+MAX_PRUNED_AT_ONCE = 3
+"""Finished messages removed when another one finishes, so that a lowered retention is reached step by step."""
+MAX_STATS_ENTITIES = 50
+"""Entities that the figures name."""
+MAX_CACHED_READS = 4
+"""Answers of reads kept until the next commit."""
