@@ -77,7 +77,7 @@ without-venv = { rm -rf $(VENV) && $(PYTHON) -m pip install --quiet --target $(V
 	PYTHONPATH=$(VENV)-tools $(PYTHON) -m virtualenv --quiet $(VENV) && rm -rf $(VENV)-tools; }
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/pip
-	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable .
+	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[server,bot]'
 	@touch $@
 
 $(VENV)/.installed-bench: pyproject.toml constraints.txt | $(VENV)/bin/pip

@@ -15,7 +15,7 @@ import uvloop
 from benchmarks.contenders.product import SETTINGS
 from benchmarks.running import Running, running
 from durable_objects import Runtime
-from saywhatwant.commands.serve import say_ready
+from saywhatwant.commands.serve import print_ready
 from saywhatwant.schemas import PostResponse
 from saywhatwant.settings import load
 from saywhatwant.worker import create_worker
@@ -53,7 +53,7 @@ class _Nothing:
 async def _serve() -> None:
     settings = load()
     with listen(settings) as sock:
-        await Server(create_worker(cast("Runtime", _Nothing()), settings), settings, on_ready=say_ready).serve([sock])
+        await Server(create_worker(cast("Runtime", _Nothing()), settings), settings, on_ready=print_ready).serve([sock])
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from saywhatwant import schemas
 from saywhatwant.addresses import is_loopback
+from saywhatwant.errors import ExpectedError
 from saywhatwant.message import Message
 
 T = TypeVar("T")
@@ -17,11 +18,12 @@ T = TypeVar("T")
 MAX_RETRY_AFTER_SECONDS = 5.0
 """The longest pause that a server or proxy may ask for."""
 MAX_IDLE_CONNECTIONS = 20
+UNAUTHORIZED = 401
 LATER = {408, 425, 429}
 """Statuses below 500 that say: try again."""
 
 
-class ServerRefused(Exception):
+class ServerRefused(ExpectedError):
     """The server will not do this, and would not if asked again."""
 
     def __init__(self, status: int, detail: str) -> None:
@@ -29,7 +31,7 @@ class ServerRefused(Exception):
         self.status = status
 
 
-class ServerUnavailable(Exception):
+class ServerUnavailable(ExpectedError):
     """The server can not be reached, or can not do this now; or something else answered in its place, as proxies do.
 
     ``retry_after`` is how many seconds it asked for, bounded; 0 when it did not.
@@ -170,7 +172,8 @@ class WallClient:
         problem = self._decode(response, _Problem)
         if response.is_server_error or response.status_code in LATER:
             raise ServerUnavailable(problem.detail, _retry_after(response))
-        raise ServerRefused(response.status_code, problem.detail)
+        hint = "; set SWW_BOT_TOKEN to the server's" if response.status_code == UNAUTHORIZED else ""
+        raise ServerRefused(response.status_code, problem.detail + hint)
 
     def _decode(self, response: httpx.Response, kind: type[T]) -> T:
         try:

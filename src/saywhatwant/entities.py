@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from saywhatwant.errors import InvalidField
+from saywhatwant.errors import ExpectedError, InvalidField
 from saywhatwant.limits import MAX_USERNAME
 from saywhatwant.message import DEFAULT_PRIORITY, Color, Priority, clean_username
 from saywhatwant.validation import humanize
@@ -63,7 +63,7 @@ class Entity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return self.model.removeprefix(NLTK) if self.model.startswith(NLTK) else None
 
 
-class WrongEntities(Exception):
+class WrongEntities(ExpectedError):
     """The entities file is wrong; the text says where."""
 
 

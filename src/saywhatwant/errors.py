@@ -3,6 +3,10 @@
 from durable_objects import Refusal
 
 
+class ExpectedError(Exception):
+    """An error that a command reports as one sentence instead of a traceback."""
+
+
 class RequestRefused(Exception):
     """The worker's own "no", before any object is asked."""
 

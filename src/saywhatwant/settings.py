@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from saywhatwant.addresses import is_loopback
+from saywhatwant.errors import ExpectedError
 from saywhatwant.limits import MAX_PRIORITY, MAX_TEXT_SETTING
 
 FILE = "sww.toml"
@@ -27,7 +28,7 @@ PUBLIC_SOCKETS_PER_ADDRESS = 64
 """The default for such a server; an office or a school may have one address."""
 
 
-class WrongSettings(Exception):
+class WrongSettings(ExpectedError):
     """One or more settings are wrong; the text has a line for each."""
 
 

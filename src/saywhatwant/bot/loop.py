@@ -90,7 +90,7 @@ class Bot:
         finally:
             await self._finish()
 
-    async def once(self) -> bool:
+    async def run_once(self) -> bool:
         """Answer one message, if there is one; whether there was."""
         names = self._free()
         for start in range(0, len(names), MAX_ENTITIES):

@@ -1,5 +1,5 @@
 """``sww``, the command line: one file a command."""
 
-from saywhatwant.commands.app import main
+from saywhatwant.commands.entry import main
 
 __all__ = ["main"]

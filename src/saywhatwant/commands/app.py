@@ -2,110 +2,72 @@
 
 import logging
 import sys
-from importlib.metadata import version
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Annotated
 
-import stamina
-import structlog
 import typer
 
 from durable_objects import DurableObjectError
-from saywhatwant.client import ServerRefused, ServerUnavailable
-from saywhatwant.commands import bench, bot, post, queue, serve, stress, tail, up
-from saywhatwant.entities import WrongEntities
-from saywhatwant.models.local import LocalModelFailed, LocalModelMissing
-from saywhatwant.settings import WrongSettings
+from saywhatwant.commands.log import set_up_log
+from saywhatwant.errors import ExpectedError
 
-EXPECTED_ERRORS = (
-    WrongSettings,
-    WrongEntities,
-    LocalModelMissing,
-    LocalModelFailed,
-    DurableObjectError,
-    ServerRefused,
-    ServerUnavailable,
-    OSError,
-)
-"""What ends a command with a sentence instead of a traceback."""
-UNAUTHORIZED = 401
+COMMANDS = {
+    "up": "Run the wall with a bot that answers on it, until stopped.",
+    "serve": "Run the wall without a bot, until stopped.",
+    "bot": "Answer messages as one or more entities, until stopped.",
+    "post": "Post a message; the answer appears in `sww tail`.",
+    "tail": "Follow the wall.",
+    "queue": "Show what is pending, what bots are working on, and what failed and why.",
+    "stress": "Post from many tabs and check that every message is seen and answered exactly once.",
+    "bench": "Measure the speed on this machine, next to workerd, Redis and PostgreSQL.",
+}
+"""One line for each command; ``commands/NAME.py`` has a function of its name, imported only when it is run."""
+EXPECTED_ERRORS = (ExpectedError, DurableObjectError, OSError)
+"""Errors that are reported as one sentence instead of a traceback."""
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
+log = logging.getLogger("saywhatwant")
 
 
-def _say_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(version("saywhatwant"))
-        raise typer.Exit
-
-
-@app.callback()
-def sww(
-    _: Annotated[bool, typer.Option("--version", help="Say the version.", callback=_say_version, is_eager=True)] = False,
-) -> None:
-    """Say What Want: a wall where people post and AI entities answer."""
-
-
-for command in (up.up, serve.serve, bot.bot, post.post, tail.tail, queue.queue, stress.stress, bench.bench):
-    app.command()(command)
-
-
-def main() -> None:
-    """Run ``sww``."""
-    _set_up_log()
-    # Whoever retries says so in its own words.
-    stamina.instrumentation.set_on_retry_hooks([])
+def run(arguments: Sequence[str]) -> None:
+    """Run the command that ``arguments`` name; exits with its status."""
+    set_up_log()
     try:
-        app()
+        _app(arguments)(arguments, prog_name="sww")
     except EXPECTED_ERRORS as error:
-        for line in _in_words(error).splitlines():
+        for line in str(error).splitlines():
             typer.echo(f"sww: {line}", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except ModuleNotFoundError:
+        raise  # an extra is missing
     except Exception as error:
-        log = structlog.get_logger()
         log.exception("unexpected error")
-        typer.echo(f"sww: ended by an unexpected error: {type(error).__name__}: {error}", err=True)
+        typer.echo(f"sww: stopped by an unexpected error: {type(error).__name__}: {error}", err=True)
         sys.exit(1)
 
 
-def _in_words(error: BaseException) -> str:
-    if isinstance(error, ServerRefused) and error.status == UNAUTHORIZED:
-        return f"{error}; set SWW_BOT_TOKEN to the server's"
-    return str(error)
+def _app(arguments: Sequence[str]) -> typer.Typer:
+    app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.callback()(_sww)
+    # No option before the command takes a value.
+    wanted = next((argument for argument in arguments if not argument.startswith("-")), None)
+    for name, summary in COMMANDS.items():
+        app.command(name, short_help=summary)(_function(name) if name == wanted else _not_run)
+    return app
 
 
-def _set_up_log() -> None:
-    """One line an event, on standard error, whoever logs it.
+def _function(name: str) -> Callable[..., None]:
+    function: Callable[..., None] = getattr(import_module(f"saywhatwant.commands.{name}"), name)
+    return function
 
-    Handlers of ``logging`` drop what can not be written (a full disk, a closed pipe), so that nothing ends because of its log.
-    Tracebacks are without the values of variables, which have what people wrote in them.
-    """
-    logging.raiseExceptions = False
-    prepare: list[structlog.typing.Processor] = [
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
-    ]
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=prepare,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.dev.ConsoleRenderer(
-                    colors=sys.stderr.isatty(), pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
-                ),
-            ],
-        )
-    )
-    logging.basicConfig(handlers=[handler], level=logging.WARNING)
-    logging.getLogger("saywhatwant").setLevel(logging.INFO)
-    structlog.configure(
-        processors=[*prepare, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=lambda *_: logging.getLogger("saywhatwant"),
-    )
+
+def _not_run() -> None:
+    """Stand in for a command that is only listed."""
+
+
+def _sww(
+    _: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Say What Want: a public wall where people post and AI entities answer."""

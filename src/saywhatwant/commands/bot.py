@@ -1,44 +1,49 @@
 """``sww bot``: a bot alone, for a server that runs elsewhere."""
 
 import asyncio
-import os
 import signal
-import socket
 from contextlib import ExitStack, suppress
 from typing import Annotated
 
 import typer
 
 from saywhatwant.bot import Bot
-from saywhatwant.client import WallClient
-from saywhatwant.commands.options import EntitiesFile, ModelName, Names, Url, load_entities, models_of, server_of, utf8
+from saywhatwant.commands.answering import load_entities, model_router, random_worker_id
+from saywhatwant.commands.connect import connect
+from saywhatwant.commands.log import set_up_structlog
+from saywhatwant.commands.options import EntitiesFile, ModelName, Names, Url, utf8
 from saywhatwant.settings import load
+
+PATIENCE_SECONDS = 30.0
+"""How long a bot tries to reach its server with one call."""
 
 
 def bot(
     url: Url = None,
     entity: Names = None,
     worker_id: Annotated[
-        str | None, typer.Option(help="This worker's name.", show_default="host and process", callback=utf8)
+        str | None,
+        typer.Option(help="This worker's name, which everybody can read.", show_default="bot- and 8 random", callback=utf8),
     ] = None,
     entities: EntitiesFile = None,
     model: ModelName = None,
-    once: Annotated[bool, typer.Option("--once", help="Answer one message, if there is one, and end.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Answer one message, if there is one, then exit.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print one answer; claim and post nothing.")] = False,
 ) -> None:
     """Answer messages as one or more entities, until stopped."""
+    set_up_structlog()
     settings = load(entities=entities)
     with ExitStack() as stack:
         known = load_entities(settings, entity, model, stack)
-        worker = worker_id or f"{socket.gethostname()}-{os.getpid()}"
+        worker = worker_id or random_worker_id("bot")
 
         async def run() -> None:
-            async with WallClient(server_of(url, settings), settings.token) as client:
-                answering = Bot(client, worker, known, models_of(settings), names=entity or [])
+            async with connect(url, settings, patience_seconds=PATIENCE_SECONDS) as client:
+                answering = Bot(client, worker, known, model_router(settings), names=entity or [])
                 if dry_run:
                     typer.echo(await answering.dry_run() or "nothing is pending")
                 elif once:
-                    await answering.once()
+                    await answering.run_once()
                 else:
                     await _until_stopped(answering)
 
@@ -47,7 +52,7 @@ def bot(
 
 async def _until_stopped(answering: Bot) -> None:
     task = asyncio.create_task(answering.run())
-    # Only the first one: another would break off what gives back the messages it holds.
+    # Only the first signal: a second would interrupt giving back the messages that it holds.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: task.cancelling() or task.cancel())
     with suppress(asyncio.CancelledError):
         await task

@@ -7,25 +7,25 @@ from uuid import uuid4
 import typer
 
 from saywhatwant.client import WallClient
-from saywhatwant.commands.options import PATIENCE_SECONDS, Url, server_of, utf8
+from saywhatwant.commands.connect import connect
+from saywhatwant.commands.options import Url, utf8
 from saywhatwant.schemas import PostParams, PostRequest, PostResponse
 from saywhatwant.settings import load
 
 
 def post(
-    text: Annotated[str, typer.Argument(help="What you want to say.", callback=utf8)],
+    text: Annotated[str, typer.Argument(help="The message.", callback=utf8)],
     url: Url = None,
-    entity: Annotated[str | None, typer.Option(help="Whom you ask.", show_default="whoever answers", callback=utf8)] = None,
-    username: Annotated[str, typer.Option(help="Who you are.", callback=utf8)] = "Human",
+    entity: Annotated[str | None, typer.Option(help="The entity to ask.", show_default="any", callback=utf8)] = None,
+    username: Annotated[str, typer.Option(help="Your name.", callback=utf8)] = "Human",
     color: Annotated[str, typer.Option(help="Your colour, RRRGGGBBB.", callback=utf8)] = "204120051",
 ) -> None:
-    """Put a message on the wall; the answer appears in `sww tail`."""
-    settings = load()
+    """Post a message; the answer appears in `sww tail`."""
     message = PostRequest(text=text, username=username, color=color, bot_params=PostParams(entity=entity))
-    posted = asyncio.run(_post(server_of(url, settings), settings.token, message))
+    posted = asyncio.run(_post(connect(url, load()), message))
     typer.echo(f"posted as {posted.id}")
 
 
-async def _post(url: str, token: str | None, message: PostRequest) -> PostResponse:
-    async with WallClient(url, token, patience_seconds=PATIENCE_SECONDS) as client:
+async def _post(connection: WallClient, message: PostRequest) -> PostResponse:
+    async with connection as client:
         return await client.post(message, uuid4().hex)

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from saywhatwant.client import WallClient
-from saywhatwant.commands.options import PATIENCE_SECONDS, Url, server_of
+from saywhatwant.commands.connect import connect
+from saywhatwant.commands.options import Url
 from saywhatwant.commands.tail import printable
 from saywhatwant.limits import MAX_PAGE
 from saywhatwant.message import Message
@@ -29,8 +30,7 @@ def queue(
     limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE, help="Show at most so many of each kind.")] = 10,
 ) -> None:
     """Show the work: what is pending, what waits for a retry, what bots hold, what failed and why."""
-    settings = load()
-    stats, listings = asyncio.run(_fetch(server_of(url, settings), settings.token, limit))
+    stats, listings = asyncio.run(_fetch(connect(url, load()), limit))
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = UNWRAPPED
@@ -48,8 +48,8 @@ def queue(
         console.print(_table(listings))
 
 
-async def _fetch(url: str, token: str | None, limit: int) -> tuple[Stats, dict[str, list[Message]]]:
-    async with WallClient(url, token, patience_seconds=PATIENCE_SECONDS) as client:
+async def _fetch(connection: WallClient, limit: int) -> tuple[Stats, dict[str, list[Message]]]:
+    async with connection as client:
         return await client.stats(), {state: await client.listing(state, limit) for state in STATES}
 
 

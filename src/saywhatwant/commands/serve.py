@@ -16,13 +16,13 @@ from saywhatwant.worker.server import Server, listen
 
 
 def serve(bind: Bind = None, data: Data = None, runtime: RuntimeName = None) -> None:
-    """Serve the wall until stopped."""
+    """Run the wall without a bot, until stopped."""
     settings = load(bind=bind, data=data, runtime=runtime)
-    uvloop.run(run_server(settings, on_ready=say_ready))
+    uvloop.run(run_server(settings, on_ready=print_ready))
 
 
-def say_ready(url: str) -> None:
-    """Tell people and scripts that the server answers."""
+def print_ready(url: str) -> None:
+    """Print the line that people and scripts wait for."""
     typer.echo(f"ready on {url}", err=True)
 
 
@@ -32,9 +32,10 @@ async def run_server(
     on_ready: Callable[[str], None],
     on_stop: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM; ``on_ready`` hears the URL once it answers, ``on_stop`` that it is about to stop.
+    """Serve until SIGINT or SIGTERM.
 
-    Raises ``WrongSettings`` when it can not have the data or the address, and ``DataLocked`` or ``DataUnreadable``.
+    ``on_ready`` is called with the URL once the server answers, ``on_stop`` before it stops. Raises ``WrongSettings`` when the
+    data directory or the address cannot be used, and ``DataLocked`` or ``DataUnreadable``.
     """
     runtime = EmbeddedRuntime(settings.data)
 
@@ -43,20 +44,20 @@ async def run_server(
 
     worker = create_worker(runtime, settings, meter=runtime.meter, trouble=trouble)
     async with AsyncExitStack() as stack:
-        # The data first: where both are taken, it is known by whom.
+        # The data first: its lock names the process that has both.
         try:
             await stack.enter_async_context(runtime)
         except OSError as error:
-            what = f"SWW_DATA {settings.data} is not a directory that can be written: {error.strerror or error}"
+            what = f"SWW_DATA {settings.data} is not a writable directory: {error.strerror or error}"
             raise WrongSettings(what) from error
         sock = stack.enter_context(_listen(settings))
         await Server(worker, settings, on_ready=on_ready, on_stop=on_stop).serve([sock])
 
 
-_NO_ADDRESS = {
+_BIND_ERRORS = {
     errno.EADDRINUSE: "is in use by another process; stop it or choose another port (--bind)",
-    errno.EADDRNOTAVAIL: "is no address of this machine; choose another (--bind)",
-    errno.EACCES: "is a port that needs more rights; choose one from 1024 on (--bind)",
+    errno.EADDRNOTAVAIL: "is not an address of this machine; choose another (--bind)",
+    errno.EACCES: "is a port that needs more rights; choose one above 1023 (--bind)",
 }
 
 
@@ -64,5 +65,5 @@ def _listen(settings: Settings) -> socket.socket:
     try:
         return listen(settings)
     except OSError as error:
-        what = _NO_ADDRESS.get(error.errno or 0, f"can not be listened on: {error.strerror or error} (--bind)")
+        what = _BIND_ERRORS.get(error.errno or 0, f"cannot be used: {error.strerror or error} (--bind)")
         raise WrongSettings(f"SWW_BIND {settings.bind} {what}") from error

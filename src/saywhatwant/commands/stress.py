@@ -14,7 +14,8 @@ from rich.progress import Progress as Display
 from rich.table import Table
 from rich.text import Text
 
-from saywhatwant.commands.options import Url, server_of
+from saywhatwant.commands.connect import default_url, silence_retries
+from saywhatwant.commands.options import Url
 from saywhatwant.commands.tail import printable
 from saywhatwant.settings import load
 from saywhatwant.stress import Chaos, Outcome, Plan, run
@@ -52,6 +53,7 @@ def stress(
     """
     if chaos and url is not None:
         raise typer.BadParameter("--chaos starts and kills a server of its own; leave --url away")
+    silence_retries()
     plan = Plan(
         entity=entity,
         tabs=tabs,
@@ -63,7 +65,7 @@ def stress(
             if chaos:
                 outcome = asyncio.run(_run_with_kills(plan, watch))
             else:
-                outcome = asyncio.run(run(server_of(url, load()), plan, watch))
+                outcome = asyncio.run(run(url or default_url(load()), plan, watch))
     except asyncio.CancelledError:
         raise typer.Exit(TERMINATED) from None
     console = Console(highlight=False)

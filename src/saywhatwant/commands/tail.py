@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.text import Text
 
 from saywhatwant.client import ServerUnavailable, WallClient
-from saywhatwant.commands.options import PATIENCE_SECONDS, Url, server_of
+from saywhatwant.commands.connect import connect
+from saywhatwant.commands.options import Url
 from saywhatwant.message import Message
 from saywhatwant.settings import load
 
@@ -19,17 +20,16 @@ PAGE = 200
 
 def tail(
     url: Url = None,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, max=PAGE, help="Show so many older messages first.")] = 10,
-    follow: Annotated[bool, typer.Option(help="Go on with what comes.")] = True,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, max=PAGE, help="How many older messages to show first.")] = 10,
+    follow: Annotated[bool, typer.Option(help="Keep showing new messages.")] = True,
 ) -> None:
     """Follow the wall."""
-    settings = load()
-    asyncio.run(_tail(server_of(url, settings), settings.token, lines, follow=follow))
+    asyncio.run(_tail(connect(url, load()), lines, follow=follow))
 
 
-async def _tail(url: str, token: str | None, lines: int, *, follow: bool) -> None:
+async def _tail(connection: WallClient, lines: int, *, follow: bool) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    async with WallClient(url, token, patience_seconds=PATIENCE_SECONDS) as client:
+    async with connection as client:
         newest = await client.read(limit=max(lines, 1), order="desc")
         since = newest[0].timestamp if newest else 0
         for message in reversed(newest[:lines]):
@@ -38,7 +38,7 @@ async def _tail(url: str, token: str | None, lines: int, *, follow: bool) -> Non
             try:
                 messages = await client.read(since, PAGE)
             except ServerUnavailable as error:
-                console.print(Text(f"{error}; trying on", style="dim"))
+                console.print(Text(f"{error}; still trying", style="dim"))
                 continue
             for message in messages:
                 console.print(_line(message))
@@ -62,7 +62,7 @@ def _line(message: Message) -> Text:
 
 
 def printable(text: str) -> str:
-    """The text without what could steer a terminal or turn its direction; line breaks are shown."""
+    """The text without characters that control a terminal or its writing direction; line breaks are shown."""
     return "".join(
         "⏎" if char == "\n" else char if char.isprintable() else "" if char == "\r" else " " if char == "\t" else "�"
         for char in text

@@ -1,35 +1,20 @@
 """``sww up``: server and bot in one process."""
 
 import asyncio
-import socket
 import sys
 from contextlib import ExitStack
-from urllib.parse import urlsplit
+from importlib import import_module
 
-import structlog
 import typer
 import uvloop
 
-from saywhatwant.addresses import url_from_here
-from saywhatwant.bot import Bot
-from saywhatwant.client import ServerRefused, ServerUnavailable, WallClient
-from saywhatwant.commands.options import (
-    Bind,
-    Data,
-    EntitiesFile,
-    ModelName,
-    Names,
-    RuntimeName,
-    load_entities,
-    models_of,
-)
-from saywhatwant.commands.serve import run_server, say_ready
+from saywhatwant.commands.answering import load_entities
+from saywhatwant.commands.options import Bind, Data, EntitiesFile, ModelName, Names, RuntimeName
+from saywhatwant.commands.serve import print_ready, run_server
 from saywhatwant.entities import Entities
 from saywhatwant.settings import Settings, load
 
 USUAL_URL = "http://127.0.0.1:8787"
-RESTART_SECONDS = 5.0
-"""Pause before a bot that something unexpected has ended is started again."""
 
 
 def up(
@@ -40,7 +25,7 @@ def up(
     entities: EntitiesFile = None,
     model: ModelName = None,
 ) -> None:
-    """Serve the wall and answer on it, until stopped."""
+    """Run the wall with a bot that answers on it, until stopped."""
     settings = load(bind=bind, data=data, runtime=runtime, entities=entities)
     with ExitStack() as stack:
         known = load_entities(settings, entity, model, stack)
@@ -51,8 +36,8 @@ async def _run(settings: Settings, entities: Entities, names: list[str]) -> None
     bots: list[asyncio.Task[None]] = []
 
     def on_ready(url: str) -> None:
-        say_ready(url)
-        _say_where_to_look(url, names or list(entities.current))
+        print_ready(url)
+        _print_hints(url, names or list(entities.current))
         bots.append(asyncio.create_task(_answer(url, settings, entities, names)))
 
     async def on_stop() -> None:
@@ -64,24 +49,12 @@ async def _run(settings: Settings, entities: Entities, names: list[str]) -> None
 
 
 async def _answer(url: str, settings: Settings, entities: Entities, names: list[str]) -> None:
-    address = urlsplit(url)
-    here = url_from_here(address.hostname or "", address.port or 0)
-    log = structlog.get_logger()
-    async with WallClient(here, settings.token, is_here=True) as client:
-        bot = Bot(client, f"up-{socket.gethostname()}", entities, models_of(settings), names=names)
-        while True:
-            try:
-                # One process at a time has this data, so whatever this name holds was held by one that died.
-                await bot.release_held()
-                await bot.run()
-            except (ServerRefused, ServerUnavailable) as error:
-                log.error("the bot has stopped and is started again", error=str(error))  # noqa: TRY400 - the sentence says it all
-            except Exception:  # whatever it is, somebody must answer
-                log.exception("the bot has stopped and is started again")
-            await asyncio.sleep(RESTART_SECONDS)
+    # It takes longer to import than the server needs to start; the server answers meanwhile.
+    supervisor = await asyncio.to_thread(import_module, "saywhatwant.commands.supervisor")
+    await supervisor.keep_answering(url, settings, entities, names)
 
 
-def _say_where_to_look(url: str, names: list[str]) -> None:
+def _print_hints(url: str, names: list[str]) -> None:
     sww = sys.argv[0]
     where = "" if url == USUAL_URL else f" --url {url}"
     typer.echo(f"""

@@ -18,6 +18,8 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import SplitResult, urlsplit
 
+from saywhatwant.errors import ExpectedError
+
 log = logging.getLogger("saywhatwant")
 
 MODEL = "SmolLM2-135M-Instruct"
@@ -41,14 +43,14 @@ RESTART_SECONDS = 0.5
 MAX_RESTART_SECONDS = 30.0
 
 
-class LocalModelMissing(Exception):
+class LocalModelMissing(ExpectedError):
     """The packages with the model are not installed; the text says how to get them."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"the local model needs {what}: {CURE}")
 
 
-class LocalModelFailed(Exception):
+class LocalModelFailed(ExpectedError):
     """The model is installed and did not start; llama.cpp has said why on standard error."""
 
 

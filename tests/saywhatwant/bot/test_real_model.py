@@ -64,7 +64,7 @@ def test_p4_a_real_model_answers_once_and_is_seen_writing(tmp_path: Path) -> Non
                 bot = Bot(client, "bot", cast, model, names=["zen"])
                 question = NewMessage(text="Why is space black?", username="Human", color="169080199", entity="zen")
                 posted = await queue.call(MessageQueue.post, question)
-                assert await bot.once()
+                assert await bot.run_once()
             wall = decode_list((await queue.call(MessageQueue.read)).body)
             (reply,) = [message for message in wall if message.reply_to == posted.id]
             assert len(reply.text) > 10

@@ -154,7 +154,7 @@ def test_p4_up_works_though_what_it_gives_back_has_just_run_out() -> None:
         scene.between.after["/api/queue/messages"] = lambda: scene.runtime.advance(LEASE_SECONDS + 1)
         await scene.bot.release_held()
         assert not scene.between.after
-        assert await scene.bot.once()
+        assert await scene.bot.run_once()
         await scene.until_complete(posted)
 
     asyncio.run(release_held())

@@ -88,8 +88,9 @@ def test_p4_queue_shows_what_is_pending_and_what_failed_and_why(server: Server, 
 def test_p4_what_up_held_when_it_was_killed_is_given_back_at_its_start(start_server: StartServer) -> None:
     """Else it would be answered only when the lease of the dead process ends, a minute later."""
     server = start_server(command="up")
+    worker = until(lambda: _content(server.data / "bot-id"), "the bot's id")
     held = ask(server, QUESTION, "not-served-here")
-    claim = {"messageId": held, "workerId": f"up-{socket.gethostname()}"}
+    claim = {"messageId": held, "workerId": worker}
     server.http.post("/api/queue/claim", json=claim).raise_for_status()
     server.restart()
 
@@ -99,6 +100,10 @@ def test_p4_what_up_held_when_it_was_killed_is_given_back_at_its_start(start_ser
 
     until(lambda: params()["status"] == "pending", "the message's return")
     assert params()["error"] == "the worker was restarted"
+
+
+def _content(file: Path) -> str:
+    return file.read_text().strip() if file.exists() else ""
 
 
 def test_p8_queue_shows_text_as_text(server: Server, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_a_bot_that_something_unexpected_ends_says_so_in_one_line_and_with_its_s
     spoil(tmp_path, "loop.Bot._ask_for_more", monkeypatch)
     with bot(server, tmp_path, "--entity", "zen") as at_work:
         assert at_work.process.wait(timeout=20) == 1
-        assert at_work.lines[-1] == "sww: ended by an unexpected error: ZeroDivisionError: spoilt"
+        assert at_work.lines[-1] == "sww: stopped by an unexpected error: ZeroDivisionError: spoilt"
         assert STAMPED.findall(at_work.lines[0]) == ["error"]
         assert len(at_work.lines) < 60
 

@@ -30,7 +30,7 @@ def test_p8_an_address_that_is_taken_is_told_with_a_way_out(server: Server, tmp_
 
 def test_p8_an_address_of_another_machine_is_told(tmp_path: Path) -> None:
     said = last_words(sww(tmp_path, "serve", "--bind", "192.0.2.1:8787", bot_token=TOKEN))
-    assert said == "sww: SWW_BIND 192.0.2.1:8787 is no address of this machine; choose another (--bind)"
+    assert said == "sww: SWW_BIND 192.0.2.1:8787 is not an address of this machine; choose another (--bind)"
 
 
 def test_p1_where_data_and_address_are_taken_it_is_told_by_whom(server: Server, tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_p1_where_data_and_address_are_taken_it_is_told_by_whom(server: Server, 
 def test_p8_data_that_can_not_be_written_is_told(tmp_path: Path, data: str, why: str) -> None:
     (tmp_path / "file").write_text("not a directory")
     said = last_words(sww(tmp_path, "serve", "--bind", "127.0.0.1:0", "--data", data))
-    assert said == f"sww: SWW_DATA {data} is not a directory that can be written: {why}"
+    assert said == f"sww: SWW_DATA {data} is not a writable directory: {why}"
 
 
 @pytest.mark.parametrize("options", [[], ["--limit", "3"]])
@@ -60,7 +60,7 @@ def test_p8_what_is_not_utf_8_is_refused_in_words(tmp_path: Path, option: str) -
         [SWW, "post", *words], cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=20, check=False
     )
     assert done.returncode != 0
-    assert f"Invalid value for '{option}': it is not UTF-8" in done.stderr
+    assert f"Invalid value for '{option}': must be UTF-8" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -17,11 +17,11 @@ STRIKES = """
 import sys
 from pathlib import Path
 
-import saywhatwant.commands.up as up
+import saywhatwant.commands.supervisor as supervisor
 from saywhatwant.bot import Bot
 from saywhatwant.queue import MessageQueue
 
-up.RESTART_SECONDS = 0.1
+supervisor.RESTART_SECONDS = 0.1
 
 
 def strike(kind, name):

@@ -1,0 +1,47 @@
+"""What ``sww bot`` and ``sww up`` share: the entities, their models, and the worker's name."""
+
+import secrets
+import string
+from contextlib import ExitStack
+
+import typer
+
+from saywhatwant.entities import Entities
+from saywhatwant.models import Model, ModelRouter
+from saywhatwant.settings import Settings
+
+ID_CHARACTERS = string.ascii_lowercase + string.digits
+
+
+def random_worker_id(prefix: str) -> str:
+    """``prefix-`` and 8 random characters: everybody can read it, so it names neither host nor process."""
+    return f"{prefix}-{''.join(secrets.choice(ID_CHARACTERS) for _ in range(8))}"
+
+
+def load_entities(settings: Settings, names: list[str] | None, model: str | None, stack: ExitStack) -> Entities:
+    """The entities, all on ``model`` where one is named (``local`` is started, and stopped by ``stack``).
+
+    Raises ``typer.BadParameter`` for a name that is not among them, ``WrongEntities``, ``LocalModelMissing`` and
+    ``LocalModelFailed``.
+    """
+    base_url = None
+    if model == "local":
+        from saywhatwant.models.local import LocalServer
+
+        base_url = stack.enter_context(LocalServer()).base_url
+    entities = Entities(settings.entities, model=model, base_url=base_url)
+    if unknown := sorted(set(names or ()) - set(entities.current)):
+        raise typer.BadParameter(f"no such entity: {', '.join(unknown)}; must be one of {', '.join(entities.current)}")
+    return entities
+
+
+def model_router(settings: Settings) -> ModelRouter:
+    """Each entity's own model, with the time limits of the settings."""
+
+    def make_chat() -> Model:
+        # Its client takes as long to import as the whole server to start.
+        from saywhatwant.models.chat import ChatModel
+
+        return ChatModel(idle_seconds=settings.model_idle_seconds, total_seconds=settings.model_seconds)
+
+    return ModelRouter(make_chat)

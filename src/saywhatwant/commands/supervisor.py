@@ -1,0 +1,60 @@
+"""The bot of ``sww up``: started again whatever ends it, so that the wall keeps answering."""
+
+import asyncio
+import re
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import structlog
+
+from saywhatwant.addresses import url_from_here
+from saywhatwant.bot import Bot
+from saywhatwant.client import ServerRefused, ServerUnavailable, WallClient
+from saywhatwant.commands.answering import model_router, random_worker_id
+from saywhatwant.commands.connect import silence_retries
+from saywhatwant.commands.log import set_up_structlog
+from saywhatwant.entities import Entities
+from saywhatwant.settings import Settings
+
+RESTART_SECONDS = 5.0
+"""Pause before a bot that an unexpected error has stopped is started again."""
+ID_FILE = "bot-id"
+
+
+async def keep_answering(url: str, settings: Settings, entities: Entities, names: list[str]) -> None:
+    """Run the bot of the server at ``url`` in this process, until cancelled."""
+    set_up_structlog()
+    silence_retries()
+    address = urlsplit(url)
+    here = url_from_here(address.hostname or "", address.port or 0)
+    log = structlog.get_logger()
+    async with WallClient(here, settings.token, is_here=True) as client:
+        bot = Bot(client, worker_id(settings.data), entities, model_router(settings), names=names)
+        while True:
+            try:
+                # One process at a time has this data, so what this worker holds was held by one that died.
+                await bot.release_held()
+                await bot.run()
+            except (ServerRefused, ServerUnavailable) as error:
+                log.error("the bot has stopped and is started again", error=str(error))  # noqa: TRY400 - the sentence says it all
+            except Exception:  # whatever it is, messages must be answered
+                log.exception("the bot has stopped and is started again")
+            await asyncio.sleep(RESTART_SECONDS)
+
+
+def worker_id(data: Path) -> str:
+    """The worker id that belongs to this data: random, made at the first start.
+
+    Where it cannot be kept (a full disk), each start has another, and what a killed process held waits for its lease to end.
+    """
+    file = data / ID_FILE
+    with suppress(OSError, UnicodeDecodeError):
+        if re.fullmatch(r"up-[a-z0-9]{8}", known := file.read_text(encoding="ascii").strip()):
+            return known
+    new = random_worker_id("up")
+    try:
+        file.write_text(f"{new}\n", encoding="ascii")
+    except OSError as error:
+        structlog.get_logger().warning("the worker id is not kept", file=str(file), error=error.strerror)
+    return new
