@@ -5,15 +5,16 @@ A wrong setting stops the start with its name, its value and what is allowed.
 
 import difflib
 import ipaddress
+import math
 import os
 import tomllib
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+import msgspec
+from msgspec import Meta, Struct
 
 from saywhatwant.addresses import is_loopback
 from saywhatwant.errors import ExpectedError
@@ -32,99 +33,51 @@ class WrongSettings(ExpectedError):
     """One or more settings are wrong; the text has a line for each."""
 
 
-class Settings(BaseSettings):
+class Secret:
+    """A text that is never shown by accident."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return "Secret(hidden)"
+
+
+class Settings(Struct, frozen=True, kw_only=True):
     """Everything that can be set. Each field is ``SWW_`` and its name in capitals in the environment."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, toml_file=FILE, extra="forbid", frozen=True)
-
-    bind: str = Field("127.0.0.1:8787", description="HOST:PORT to listen on; port 0 picks one")
-    data: Path = Field(Path("data"), description="the directory of the data")
-    bot_token: SecretStr | None = Field(None, description="printable ASCII characters, no spaces")
-    lease_seconds: float = Field(60, ge=1, le=3_600, description="1 to 3600 seconds")
-    max_hold_seconds: float = Field(3_600, ge=1, le=86_400, description="1 to 86400 seconds")
-    max_attempts: int = Field(3, ge=1, le=100, description="1 to 100")
-    backoff_seconds: float = Field(1, ge=0.001, le=300, description="0.001 to 300 seconds")
-    retention: int = Field(200, ge=1, le=1_000_000, description="1 to 1000000 messages")
-    backlog_limit: int = Field(10_000, ge=1, le=1_000_000, description="1 to 1000000 messages")
-    max_wait_seconds: float = Field(86_400, ge=1, le=31_536_000, description="1 to 31536000 seconds")
-    most_urgent_priority: int = Field(5, ge=0, le=MAX_PRIORITY, description=f"0 to {MAX_PRIORITY}")
-    priority_aging_seconds: float = Field(10, ge=0.001, le=86_400, description="0.001 to 86400 seconds")
-    max_text: int = Field(5_000, ge=1, le=MAX_TEXT_SETTING, description=f"1 to {MAX_TEXT_SETTING} characters")
-    rate_limit: int | None = Field(
-        None, ge=0, le=1_000_000, description="0 (off) to 1000000 posts per minute and client address"
-    )  # fmt: skip
-    trusted_proxies: str = Field("", description="addresses or networks of proxies, commas between")
-    sockets_per_address: int | None = Field(
-        None, ge=0, le=1_000_000, description="0 (no limit) to 1000000 WebSockets of one client address"
-    )  # fmt: skip
-    max_connections: int = Field(4_096, ge=1, le=1_000_000, description="1 to 1000000 connections")
-    topology: Literal["single"] = Field("single", description="'single'")
-    runtime: Literal["embedded"] = Field("embedded", description="'embedded'")
-    cors_origins: Annotated[list[str], NoDecode] = Field([], description="origins like https://example.org, commas between")
-    entities: Path | None = Field(None, description="a TOML file of entities; none is the package's own")
-    open_entities: bool | None = Field(None, description="true or false: may posts name entities that nobody here knows")
-    model_idle_seconds: float = Field(20, ge=0.1, le=600, description="0.1 to 600 seconds without a word from a model")
-    model_seconds: float = Field(45, ge=0.1, le=3_600, description="0.1 to 3600 seconds for one answer of a model")
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is the library's
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is the library's
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Options before environment before file."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
-
-    @field_validator("bind")
-    @classmethod
-    def _bind_is_host_and_port(cls, value: str) -> str:
-        host, _, port = value.rpartition(":")
-        if not host or not port.isascii() or not port.isdecimal() or int(port) > 65_535:  # noqa: PLR2004 - the last port
-            raise ValueError("not HOST:PORT")
-        return value
-
-    @field_validator("bot_token")
-    @classmethod
-    def _token_fits_a_header(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is None or not value.get_secret_value():
-            return None
-        token = value.get_secret_value()
-        if not (token.isascii() and token.isprintable()) or " " in token:
-            raise ValueError("not fit for a header")
-        return value
-
-    @field_validator("cors_origins", mode="before")
-    @classmethod
-    def _split_at_commas(cls, value: object) -> object:
-        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-    @field_validator("cors_origins")
-    @classmethod
-    def _origins_are_origins(cls, value: list[str]) -> list[str]:
-        for origin in value:
-            parts = urlsplit(origin)
-            if origin != "*" and (not parts.netloc or origin != f"{parts.scheme}://{parts.netloc}"):
-                raise ValueError("not an origin")
-        return value
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _proxies_are_addresses(cls, value: str) -> str:
-        for address in filter(None, value.split(",")):
-            ipaddress.ip_network(address.strip())
-        return value
-
-    @model_validator(mode="after")
-    def _no_open_door(self) -> Self:
-        if not self.is_loopback and len(self.token or "") < MIN_PUBLIC_TOKEN:
-            raise ValueError(
-                f"to listen on {self.bind}, where others can reach it, set {PREFIX}BOT_TOKEN to {MIN_PUBLIC_TOKEN} characters "
-                "or more: without it, or with one easy to guess, anybody could answer as an entity"
-            )
-        return self
+    bind: Annotated[str, Meta(description="HOST:PORT to listen on; port 0 picks one")] = "127.0.0.1:8787"
+    data: Annotated[Path, Meta(description="the directory of the data")] = Path("data")
+    bot_token: Annotated[Secret, Meta(description="printable ASCII characters, no spaces")] | None = None
+    lease_seconds: Annotated[float, Meta(ge=1, le=3_600, description="1 to 3600 seconds")] = 60
+    max_hold_seconds: Annotated[float, Meta(ge=1, le=86_400, description="1 to 86400 seconds")] = 3_600
+    max_attempts: Annotated[int, Meta(ge=1, le=100, description="1 to 100")] = 3
+    backoff_seconds: Annotated[float, Meta(ge=0.001, le=300, description="0.001 to 300 seconds")] = 1
+    retention: Annotated[int, Meta(ge=1, le=1_000_000, description="1 to 1000000 messages")] = 200
+    backlog_limit: Annotated[int, Meta(ge=1, le=1_000_000, description="1 to 1000000 messages")] = 10_000
+    max_wait_seconds: Annotated[float, Meta(ge=1, le=31_536_000, description="1 to 31536000 seconds")] = 86_400
+    most_urgent_priority: Annotated[int, Meta(ge=0, le=MAX_PRIORITY, description=f"0 to {MAX_PRIORITY}")] = 5
+    priority_aging_seconds: Annotated[float, Meta(ge=0.001, le=86_400, description="0.001 to 86400 seconds")] = 10
+    max_text: Annotated[int, Meta(ge=1, le=MAX_TEXT_SETTING, description=f"1 to {MAX_TEXT_SETTING} characters")] = 5_000
+    rate_limit: (
+        Annotated[int, Meta(ge=0, le=1_000_000, description="0 (off) to 1000000 posts per minute and client address")] | None
+    ) = None
+    trusted_proxies: Annotated[str, Meta(description="addresses or networks of proxies, commas between")] = ""
+    sockets_per_address: (
+        Annotated[int, Meta(ge=0, le=1_000_000, description="0 (no limit) to 1000000 WebSockets of one client address")] | None
+    ) = None
+    max_connections: Annotated[int, Meta(ge=1, le=1_000_000, description="1 to 1000000 connections")] = 4_096
+    topology: Annotated[Literal["single"], Meta(description="'single'")] = "single"
+    runtime: Annotated[Literal["embedded"], Meta(description="'embedded'")] = "embedded"
+    cors_origins: Annotated[list[str], Meta(description="origins like https://example.org, commas between")] = []
+    entities: Annotated[Path, Meta(description="a TOML file of entities; none is the package's own")] | None = None
+    open_entities: Annotated[bool, Meta(description="true or false: may posts name entities that nobody here knows")] | None = (
+        None
+    )
+    model_idle_seconds: Annotated[float, Meta(ge=0.1, le=600, description="0.1 to 600 seconds without a word from a model")] = (
+        20
+    )
+    model_seconds: Annotated[float, Meta(ge=0.1, le=3_600, description="0.1 to 3600 seconds for one answer of a model")] = 45
 
     @property
     def host(self) -> str:
@@ -144,7 +97,7 @@ class Settings(BaseSettings):
     @property
     def token(self) -> str | None:
         """The bot token in clear."""
-        return self.bot_token.get_secret_value() if self.bot_token else None
+        return self.bot_token.text if self.bot_token else None
 
     @property
     def takes_unknown_entities(self) -> bool:
@@ -168,32 +121,104 @@ class Settings(BaseSettings):
 
 def load(**options: Any) -> Settings:  # noqa: ANN401 - as many types as there are options
     """The settings, with ``options`` before environment before file; raises ``WrongSettings``."""
-    _check_environment()
+    given = _from_file() | _from_environment() | {name: value for name, value in options.items() if value is not None}
+    mistakes: list[str] = []
+    values: dict[str, Any] = {}
+    for field in msgspec.structs.fields(Settings):
+        if field.name in given:
+            try:
+                values[field.name] = _convert(field.name, field.type, given[field.name])
+            except ValueError:  # so is msgspec.ValidationError
+                value = "(hidden)" if field.name == "bot_token" else repr(given[field.name])
+                mistakes.append(f"{PREFIX}{field.name.upper()} is {value}; allowed: {_description(field.type)}")
+    if mistakes:
+        raise WrongSettings("\n".join(mistakes))
+    settings = Settings(**values)
+    if not settings.is_loopback and len(settings.token or "") < MIN_PUBLIC_TOKEN:
+        raise WrongSettings(
+            f"to listen on {settings.bind}, where others can reach it, set {PREFIX}BOT_TOKEN to {MIN_PUBLIC_TOKEN} characters "
+            "or more: without it, or with one easy to guess, anybody could answer as an entity"
+        )
+    return settings
+
+
+def _from_file() -> dict[str, object]:
     try:
-        return Settings(**{name: value for name, value in options.items() if value is not None})
-    except ValidationError as error:
-        raise WrongSettings("\n".join(_explain(detail) for detail in error.errors())) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        found = tomllib.loads(Path(FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:  # so are TOMLDecodeError and UnicodeDecodeError
         raise WrongSettings(f"{FILE} is not TOML: {error}") from None
+    for name in found:
+        if name not in Settings.__struct_fields__:
+            raise WrongSettings(_unknown(f"{name} (in {FILE})", Settings.__struct_fields__))
+    return found
 
 
-def _check_environment() -> None:
-    for variable in os.environ:
-        if variable.startswith(PREFIX) and variable.removeprefix(PREFIX).lower() not in Settings.model_fields:
-            raise WrongSettings(_unknown(variable, [PREFIX + name.upper() for name in Settings.model_fields]))
+def _from_environment() -> dict[str, object]:
+    found = {name.removeprefix(PREFIX).lower(): value for name, value in os.environ.items() if name.startswith(PREFIX)}
+    for name in found:
+        if name not in Settings.__struct_fields__:
+            raise WrongSettings(_unknown(PREFIX + name.upper(), [PREFIX + name.upper() for name in Settings.__struct_fields__]))
+    return dict(found)
 
 
-def _unknown(name: str, allowed: list[str]) -> str:
+def _unknown(name: str, allowed: Sequence[str]) -> str:
     near = difflib.get_close_matches(name, allowed, n=1)
     hint = f"did you mean {near[0]}?" if near else f"allowed: {', '.join(allowed)}"
     return f"no such setting: {name}; {hint}"
 
 
-def _explain(detail: ErrorDetails) -> str:
-    if not detail["loc"]:
-        return detail["msg"].removeprefix("Value error, ")
-    name = str(detail["loc"][0])
-    if detail["type"] == "extra_forbidden":
-        return _unknown(f"{name} (in {FILE})", list(Settings.model_fields))
-    value = "(hidden)" if name == "bot_token" else repr(detail["input"])
-    return f"{PREFIX}{name.upper()} is {value}; allowed: {Settings.model_fields[name].description}"
+def _description(kind: Any) -> str:  # noqa: ANN401 - typing has no name for an annotated type
+    """The values that a setting of this type may have."""
+    annotated = next((part for part in get_args(kind) if get_origin(part) is Annotated), kind)
+    return str(annotated.__metadata__[0].description)
+
+
+def _convert(name: str, kind: Any, value: object) -> object:  # noqa: ANN401 - as above
+    """The value as the setting has it; raises ``ValueError``."""
+    if prepare := _PREPARE.get(name):
+        value = prepare(value)
+    # Texts of the environment become numbers.
+    converted: object = msgspec.convert(value, kind, strict=False, dec_hook=lambda wanted, given: wanted(given))
+    if isinstance(converted, float) and not math.isfinite(converted):
+        raise ValueError("not a number")
+    return converted
+
+
+def _host_and_port(value: object) -> object:
+    host, _, port = str(value).rpartition(":")
+    if not host or not port.isascii() or not port.isdecimal() or int(port) > 65_535:  # noqa: PLR2004 - the last port
+        raise ValueError("not HOST:PORT")
+    return value
+
+
+def _token(value: object) -> object:
+    token = value if isinstance(value, str) else "\n"
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        raise ValueError("not fit for a header")
+    return token or None
+
+
+def _origins(value: object) -> object:
+    origins = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    for origin in origins if isinstance(origins, list) else ():
+        parts = urlsplit(origin)
+        if origin != "*" and (not parts.netloc or origin != f"{parts.scheme}://{parts.netloc}"):
+            raise ValueError("not an origin")
+    return origins
+
+
+def _proxies(value: object) -> object:
+    for address in filter(None, str(value).split(",")):
+        ipaddress.ip_network(address.strip())
+    return value
+
+
+_PREPARE: dict[str, Callable[[object], object]] = {
+    "bind": _host_and_port,
+    "bot_token": _token,
+    "cors_origins": _origins,
+    "trusted_proxies": _proxies,
+}
+"""Checks that the types cannot make; each returns what is to be converted, or raises ``ValueError``."""

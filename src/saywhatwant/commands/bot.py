@@ -51,8 +51,13 @@ def bot(
 
 
 async def _until_stopped(answering: Bot) -> None:
-    task = asyncio.create_task(answering.run())
-    # Only the first signal: a second would interrupt giving back the messages that it holds.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: task.cancelling() or task.cancel())
+    task, loop = asyncio.create_task(answering.run()), asyncio.get_running_loop()
+
+    def stop(*_: object) -> None:
+        # A second signal would interrupt giving back the messages that it holds, or the exit.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        loop.call_soon_threadsafe(task.cancel)
+
+    signal.signal(signal.SIGTERM, stop)
     with suppress(asyncio.CancelledError):
         await task

@@ -9,11 +9,10 @@ import pytest
 from servers import environment
 
 TYPER = {"typer", "annotated_doc", "msgspec", "rich", "shellingham", "typing_extensions"}
-SETTINGS = {"annotated_types", "dotenv", "pydantic", "pydantic_core", "pydantic_settings", "typing_inspection"}
-RATE_LIMITER = {"hiredis", "opentelemetry", "redis", "throttled", "xxhash"}
+REDIS = {"annotated_types", "hiredis", "opentelemetry", "pydantic", "pydantic_core", "redis", "typing_inspection", "xxhash"}
+RATE_LIMITER = {"throttled", *REDIS}
 SERVER = {
     *TYPER,
-    *SETTINGS,
     *RATE_LIMITER,
     "anyio",
     "click",
