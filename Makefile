@@ -52,8 +52,9 @@ local: $(VENV)/.installed
 screenshots: $(VENV)/.installed-test
 	$(VENV)/bin/python docs/screenshots/make.py
 
-# Beside workerd, Redis and PostgreSQL; what is missing of them is named.
+# Beside workerd, Redis and PostgreSQL; what cannot be installed of them gets a row with a note.
 bench: $(VENV)/.installed-bench
+	$(VENV)/bin/python -m benchmarks.install
 	$(VENV)/bin/python -m benchmarks
 
 # Pins what a fresh environment gets today.

@@ -1,1 +1,1 @@
-"""Timings; they live here and never in tests."""
+"""Timings. Tests never look at a clock; what has to be timed is timed here."""

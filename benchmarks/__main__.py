@@ -1,30 +1,30 @@
 """``make bench``: how fast is this, beside what people would use instead, on this machine, in this run?
 
-Each contender is started here on loopback, on fresh data, and gets the same load three times in turn. Medians and ratios are
-printed; every figure goes to ``docs/benchmarks/results.json`` and a chart beside it.
+Each contender is started on loopback, on fresh data, and gets the same loads, in turn with the others. Medians and ratios are
+printed. A contender that is not installed, breaks or takes too long gets a row with a note. With --against, only the product is
+measured, in turn with the product of another commit or directory.
 """
 
 import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-from benchmarks import report
-from benchmarks.answers import post_to_reply
-from benchmarks.comparison import LOADS, POSTS_AT_32, Result, compare
+from benchmarks import against, alone, report
+from benchmarks.comparison import Result, compare
 from benchmarks.contenders.ceiling import Ceiling
-from benchmarks.contenders.contract import Contender, Missing
-from benchmarks.contenders.granian import BehindGranian
+from benchmarks.contenders.contract import Contender
+from benchmarks.contenders.granian import OnGranian
+from benchmarks.contenders.plain_uvicorn import OnPlainUvicorn
 from benchmarks.contenders.postgres import Postgres
-from benchmarks.contenders.product import Product
+from benchmarks.contenders.product import NAME, Product
 from benchmarks.contenders.redis import Redis
 from benchmarks.contenders.workerd import WorkerdArray, WorkerdRows
-from benchmarks.growth import fresh, objects, retained
-from benchmarks.load import work, wrk
-from benchmarks.readers import crowd
+from benchmarks.failures import Missing
+from benchmarks.loads import LOADS
+from benchmarks.running import RESULTS
 
 CONTENDERS: dict[str, Callable[[], Contender]] = {
     "product": Product,
@@ -33,75 +33,78 @@ CONTENDERS: dict[str, Callable[[], Contender]] = {
     "redis": Redis,
     "postgres": Postgres,
     "ceiling": Ceiling,
-    "granian": BehindGranian,
+    "uvicorn": OnPlainUvicorn,
+    "granian": OnGranian,
 }
-USUAL = [name for name in CONTENDERS if name != "granian"]
-OURS = Product().name
-RESULTS = Path("docs/benchmarks")
+USUAL = [name for name in CONTENDERS if name not in {"uvicorn", "granian"}]
+SITTINGS = (
+    ("post-1", "post-32", "post-128", "read-200", "read-none"),
+    ("keyed-1", "keyed-32", "keyed-128"),
+    ("round-trip",),
+)
+"""Loads that follow each other on the same data."""
 WIDTH = 120
-"""Of what is printed, where that is not a terminal."""
+"""Of the output where it is not a terminal."""
 
 
 def main() -> None:
-    """Measure, print, write."""
-    parser = argparse.ArgumentParser(
-        prog="make bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="one short round, in under two minutes; writes nothing")
-    parser.add_argument("--only", choices=CONTENDERS, nargs="+", default=USUAL, help="these contenders")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=4, help="of each load")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="directory of the results")
-    arguments = parser.parse_args()
-    rounds, seconds = (1, 2.0) if arguments.quick else (arguments.rounds, arguments.seconds)
+    """Measure, print, write. Exit status 1 when this product was not measured under every load."""
+    arguments = _arguments()
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
-    contenders = [CONTENDERS[name]() for name in arguments.only]
-    try:
-        results = _compared(contenders, rounds, seconds, console)
-    except Missing as missing:
-        sys.exit(f"{missing}\n(or leave it out: --only {' '.join(CONTENDERS)})")
-    report.show(console, report.medians(results), OURS)
-    if not arguments.quick:
-        report.write(arguments.out, results, _own(seconds, console), OURS)
-
-
-def _compared(contenders: list[Contender], rounds: int, seconds: float, console: Console) -> list[Result]:
+    if arguments.against:
+        sys.exit(not _against(arguments, console))
     results = []
-    for result in compare(contenders, rounds, seconds):
-        console.print(f"{result.contender}: {result.load}: {result.figure.per_second:,.0f}/s", style="dim")
+    sittings = [[name for name in sitting if name in arguments.loads] for sitting in SITTINGS]
+    contenders = [CONTENDERS[name]() for name in arguments.only]
+    for result in compare(contenders, sittings, arguments.rounds, arguments.seconds):
+        _print_result(console, result)
         results.append(result)
-    return results
+    measured = report.rows(results)
+    report.show(console, measured)
+    if not arguments.quick:
+        own = alone.measured(arguments.seconds, console) if "product" in arguments.only else {}
+        report.write(arguments.out, results, own)
+        console.print(f"every figure: {arguments.out / 'results.json'}")
+    sys.exit(any(row.figure is None for of_load in measured.values() for name, row in of_load.items() if name == NAME))
 
 
-def _own(seconds: float, console: Console) -> dict[str, Any]:
-    """What only this product is measured for."""
-    with fresh() as server:
-        wait = post_to_reply(server, 500)
-    console.print(f"post to reply seen: p50 {wait.p50:.1f} ms, p99 {wait.p99:.1f} ms")
-    with fresh() as server:
-        wrk(server.url, LOADS[POSTS_AT_32], seconds)
-        worked = work(server.url, seconds)
-    console.print(f"claim and complete, of a backlog: {worked.per_second:,.0f}/s, p99 {worked.p99_ms:.1f} ms")
-    walls = []
-    for number in (200, 10_000, 100_000):
-        wall = retained(number, seconds)
-        console.print(
-            f"{wall.messages:,} retained: {wall.posts_per_second:,.0f} posts/s, {wall.resident_megabytes:.0f} MB, "
-            f"started in {wall.start_ms:.0f} ms, object awake in {wall.wake_ms:.1f} ms"
-        )
-        walls.append(wall._asdict())
-    many = {number: objects(number, 20_000) for number in (1, 10, 100, 1_000)}
-    console.print("posts/s without HTTP to so many objects: " + ", ".join(f"{n:,}: {rate:,.0f}" for n, rate in many.items()))
-    crowds = [crowd(number) for number in (100, 1_000)]
-    for told in crowds:
-        console.print(str(told))
-    return {
-        "post_to_reply_ms": wait._asdict(),
-        "claim_and_complete": worked._asdict(),
-        "retained": walls,
-        "objects": many,
-        "readers": [told._asdict() for told in crowds],
-    }
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="one short round, in a few minutes; writes nothing")
+    parser.add_argument("--only", choices=CONTENDERS, nargs="+", help="these contenders")
+    parser.add_argument("--loads", choices=LOADS, nargs="+", default=list(LOADS), help="these loads")
+    parser.add_argument("--rounds", type=int, help="3; 6 with --against")
+    parser.add_argument("--seconds", type=int, help="of each load: 4; 2 with --against")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="directory of results.json and speed.svg")
+    parser.add_argument("--against", metavar="COMMIT|DIRECTORY", help="another checkout of this product, beside this one")
+    arguments = parser.parse_args()
+    if arguments.against and arguments.only not in (None, ["product"]):
+        parser.error("--against measures the product only")
+    arguments.only = arguments.only or USUAL
+    short = bool(arguments.against or arguments.quick)
+    arguments.rounds = arguments.rounds or (1 if arguments.quick else 6 if short else 3)
+    arguments.seconds = arguments.seconds or (2 if short else 4)
+    return arguments
+
+
+def _against(arguments: argparse.Namespace, console: Console) -> bool:
+    try:
+        other = against.other_product(arguments.against)
+    except Missing as missing:
+        sys.exit(str(missing))
+    results = []
+    # Every load on fresh data: what one checkout stored more of would slow it under the next load.
+    for result in compare([Product(), other], [[name] for name in arguments.loads], arguments.rounds, arguments.seconds):
+        _print_result(console, result)
+        results.append(result)
+    return against.show(console, against.pairs(results, other.name), arguments.against)
+
+
+def _print_result(console: Console, result: Result) -> None:
+    outcome = f"{result.figure.per_second:,.0f}/s" if result.figure else result.note
+    console.print(f"{result.contender}: {result.load}: {outcome}", style="dim", markup=False)
 
 
 if __name__ == "__main__":

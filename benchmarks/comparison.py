@@ -1,75 +1,102 @@
-"""The same load against each contender, in turn, round by round; and whether each really has what it acknowledged."""
+"""The same loads on each contender, interleaved, and a check that each has stored what it acknowledged."""
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import httpx
 
-from benchmarks.contenders.ceiling import Ceiling
-from benchmarks.contenders.contract import RETENTION, Contender
-from benchmarks.load import Figure, Load, round_trips, wrk
-from benchmarks.running import Running
+from benchmarks.contenders.contract import Contender
+from benchmarks.failures import NotStored, note
+from benchmarks.loads import LOADS, RETENTION, Load
+from benchmarks.running import Running, scratch
+from benchmarks.wrk import Figure, measure
 
-POST = "/api/comments"
-POSTS_AT_32 = "post, 32 connections"
-LOADS = {
-    "post, 1 connection": Load(POST, 1, "post.lua"),
-    POSTS_AT_32: Load(POST, 32, "post.lua"),
-    "post, 128 connections": Load(POST, 128, "post.lua"),
-    f"read {RETENTION} messages": Load(f"/api/comments?limit={RETENTION}", 32),
-    "read nothing new": Load("/api/comments?since=9000000000000", 32),
-}
-ROUND_TRIP = "round trip: post, claim, complete"
+MESSAGE = {"text": "x" * 300, "username": "Bench", "color": "169080199"}
 
 
 class Result(NamedTuple):
-    """One load on one contender in one round."""
+    """One load on one contender in one round: a figure, or a note that says why there is none."""
 
     contender: str
     load: str
-    figure: Figure
+    round: int
+    figure: Figure | None
+    note: str = ""
 
 
-class NotStored(Exception):
-    """A contender acknowledged what it does not have."""
+class Measure(Protocol):
+    """Measures one load; ``wrk.measure`` is one."""
+
+    def __call__(self, url: str, load: Load, seconds: int) -> Figure: ...
 
 
-def compare(contenders: Sequence[Contender], rounds: int, seconds: float) -> Iterator[Result]:
-    """Results as they come. Raises ``NotStored``, ``contract.Missing``."""
-    for _ in range(rounds):
-        for contender in contenders:
-            yield from _one_round(contender, seconds)
+def compare(
+    contenders: Sequence[Contender],
+    sittings: Sequence[Sequence[str]],
+    rounds: int,
+    seconds: int,
+    *,
+    measure: Measure = measure,
+) -> Iterator[Result]:
+    """Yield results as they come.
+
+    A sitting is the short names of loads that a server is measured under without a restart. Each sitting starts on fresh data.
+    Contenders take turns after each sitting, in the opposite order every other round. One that fails under a load gets a note
+    for it and starts again for its next load; one that does not start gets a note for all loads of that sitting.
+    """
+    for number in range(rounds):
+        for sitting in sittings:
+            for contender in contenders if number % 2 == 0 else reversed(contenders):
+                names = [name for name in sitting if name in contender.loads]
+                yield from _sitting(contender, [LOADS[name] for name in names], number, seconds, measure)
 
 
-def _one_round(contender: Contender, seconds: float) -> Iterator[Result]:
-    if isinstance(contender, Ceiling):
-        with _on_fresh_data(contender) as server:
-            figure, _ = wrk(server.url, LOADS[POSTS_AT_32], seconds)
-            yield Result(contender.name, POSTS_AT_32, figure)
-        return
-    with _on_fresh_data(contender) as server:
-        for name, load in LOADS.items():
-            yield Result(contender.name, name, _measured(contender, server, load, seconds))
-    with _on_fresh_data(contender) as server:
-        yield Result(contender.name, ROUND_TRIP, round_trips(server.url, seconds))
+def _sitting(contender: Contender, loads: list[Load], number: int, seconds: int, measure: Measure) -> Iterator[Result]:
+    left = list(loads)
+    while left:
+        started = False
+        try:
+            with _on_fresh_data(contender) as server:
+                started = True
+                while left:
+                    figure = _checked(contender, server, left[0], seconds, measure)
+                    yield Result(contender.name, left.pop(0).name, number, figure)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one contender, the others are measured
+            failed = left[:1] if started else left
+            for load in failed:
+                yield Result(contender.name, load.name, number, None, note(error))
+            del left[: len(failed)]
 
 
 @contextmanager
 def _on_fresh_data(contender: Contender) -> Iterator[Running]:
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as directory, contender.start(Path(directory)) as server:
+    with (
+        scratch() as directory,
+        contender.start(directory) as server,
+    ):
         yield server
 
 
-def _measured(contender: Contender, server: Running, load: Load, seconds: float) -> Figure:
+def _checked(contender: Contender, server: Running, load: Load, seconds: int, measure: Measure) -> Figure:
+    if load.reads:
+        fill(server.url, RETENTION)
     before = _seq(server)
-    figure, _ = wrk(server.url, load, seconds)
-    if load.path == POST and (stored := _seq(server) - before) < figure.answers:
+    cpu = server.cpu_seconds
+    figure = measure(server.url, load, seconds)
+    figure = figure._replace(cpu_us=(server.cpu_seconds - cpu) * 1e6 / figure.answers)
+    if load.stores and (stored := _seq(server) - before) < figure.answers:
         raise NotStored(f"{contender.name} acknowledged {figure.answers} posts and has {stored} of them")
     return figure
 
 
+def fill(url: str, messages: int) -> None:
+    """Post until that many messages can be read."""
+    with httpx.Client(base_url=url, timeout=30, trust_env=False) as http:
+        there = len(http.get("/api/comments", params={"since": 0, "limit": messages}).raise_for_status().json())
+        for _ in range(there, messages):
+            http.post("/api/comments", json=MESSAGE).raise_for_status()
+
+
 def _seq(server: Running) -> int:
-    return int(httpx.get(f"{server.url}/api/stats", timeout=30).raise_for_status().json()["seq"])
+    return int(httpx.get(f"{server.url}/api/stats", timeout=30, trust_env=False).raise_for_status().json()["seq"])

@@ -1,8 +1,7 @@
-"""What more of everything costs: retained messages, objects; and how long a start and a wake take."""
+"""What more of everything costs: retained messages, objects; and how long a start and a wake take then."""
 
 import asyncio
 import statistics
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,21 +12,23 @@ from typing import NamedTuple
 import httpx
 
 from benchmarks.contenders.product import Product
-from benchmarks.load import Load, wrk
-from benchmarks.running import Running
+from benchmarks.loads import POSTS_AT_32
+from benchmarks.running import Running, scratch
+from benchmarks.wrk import measure
 from durable_objects import Stub
 from durable_objects.embedded import EmbeddedRuntime
 from saywhatwant.message import NewMessage
 from saywhatwant.queue import MessageQueue
 from saywhatwant.queue.config import QueueConfig
 
-TEXT = "x" * 300
+MESSAGE = NewMessage(text="x" * 300, username="Bench", color="169080199", entity="bench")
 POSTS_AT_ONCE = 500
+CALLERS = 32
 WAKES = 5
 
 
 class Retained(NamedTuple):
-    """A wall with so many messages on it."""
+    """A wall with that many messages on it."""
 
     messages: int
     posts_per_second: float
@@ -35,18 +36,23 @@ class Retained(NamedTuple):
     start_ms: float
     wake_ms: float
 
+    def __str__(self) -> str:
+        return (
+            f"{self.messages:,} retained: {self.posts_per_second:,.0f} posts/s, {self.resident_megabytes:.0f} MB, "
+            f"started in {self.start_ms:.0f} ms, object awake in {self.wake_ms:.1f} ms"
+        )
 
-def retained(messages: int, seconds: float) -> Retained:
+
+def retained(messages: int, seconds: int) -> Retained:
     """Fill a wall, then measure its wake, and a server on it: its start, its memory at rest, its posts."""
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as data:
-        directory = Path(data)
-        wake_ms = asyncio.run(_filled(directory, messages))
+    with scratch() as directory:
+        wake_ms = asyncio.run(_filled(directory / "data", messages))
         began = time.perf_counter()
-        with Product("filled").start(directory) as server:
+        with Product().start(directory) as server:
             start_ms = (time.perf_counter() - began) * 1_000
-            httpx.get(f"{server.url}/api/stats", timeout=60).raise_for_status()
+            httpx.get(f"{server.url}/api/stats", timeout=60, trust_env=False).raise_for_status()
             resident = server.resident_bytes / 1e6
-            figure, _ = wrk(server.url, Load("/api/comments", 32, "post.lua"), seconds)
+            figure = measure(server.url, POSTS_AT_32, seconds)
     return Retained(messages, figure.per_second, resident, start_ms, wake_ms)
 
 
@@ -71,36 +77,33 @@ def _queue(runtime: EmbeddedRuntime, name: str) -> Stub[MessageQueue]:
 
 
 async def _post(queue: Stub[MessageQueue], messages: int) -> None:
-    new = NewMessage(text=TEXT, username="Bench", color="169080199", entity="bench")
     for start in range(0, messages, POSTS_AT_ONCE):
         size = min(POSTS_AT_ONCE, messages - start)
-        await asyncio.gather(*(queue.call(MessageQueue.post, new) for _ in range(size)))
+        await asyncio.gather(*(queue.call(MessageQueue.post, MESSAGE) for _ in range(size)))
 
 
 def objects(number: int, posts: int) -> float:
-    """Posts a second from 32 callers to so many objects in one runtime, without HTTP."""
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as data:
-        return asyncio.run(_posts_to(Path(data), number, posts))
+    """Posts a second from 32 callers to that many objects in one runtime, without HTTP."""
+    with scratch() as name:
+        return asyncio.run(_posts_to(name, number, posts))
 
 
 async def _posts_to(directory: Path, number: int, posts: int) -> float:
     async with EmbeddedRuntime(directory) as runtime:
-        namespace = runtime.namespace("MessageQueue", partial(MessageQueue, policy=QueueConfig(backlog_limit=1_000_000)))
-        queues = [namespace.get(f"wall-{index}") for index in range(number)]
-        new = NewMessage(text=TEXT, username="Bench", color="169080199", entity="bench")
+        queues = [_queue(runtime, f"wall-{index}") for index in range(number)]
         turns = iter(range(posts))
 
         async def caller() -> None:
             for turn in turns:
-                await queues[turn % number].call(MessageQueue.post, new)
+                await queues[turn % number].call(MessageQueue.post, MESSAGE)
 
         began = time.perf_counter()
-        await asyncio.gather(*(caller() for _ in range(32)))
+        await asyncio.gather(*(caller() for _ in range(CALLERS)))
         return posts / (time.perf_counter() - began)
 
 
 @contextmanager
 def fresh() -> Iterator[Running]:
     """A server on fresh data."""
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as data, Product().start(Path(data)) as server:
+    with scratch() as name, Product().start(name) as server:
         yield server

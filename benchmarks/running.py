@@ -1,33 +1,42 @@
-"""A server that a benchmark starts for itself, and what it costs."""
+"""Servers that a benchmark starts, and what they cost."""
 
 import os
 import re
+import resource
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryDirectory
+from types import MappingProxyType
 from typing import NamedTuple
 
+from benchmarks.failures import ServerFailed
+
+RESULTS = Path("benchmarks/results")
+"""Ignored by git."""
 START_SECONDS = 20.0
+STOP_SECONDS = 20.0
+LAST_CHARACTERS = 400
+"""How much of a failed server's standard error goes into the exception."""
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class Running(NamedTuple):
-    """A server at work, in one process or more."""
+    """A running server of one or more processes."""
 
     url: str
     pids: tuple[int, ...]
 
     @property
     def cpu_seconds(self) -> float:
-        """Processor time that it has used."""
+        """Processor time used so far."""
         return sum(_cpu_ticks(pid) for pid in self.pids) / TICKS_PER_SECOND
 
     @property
     def resident_bytes(self) -> int:
-        """Memory that it holds."""
+        """Resident memory."""
         return sum(_resident_kilobytes(pid) for pid in self.pids) * 1_024
 
 
@@ -43,25 +52,86 @@ def _resident_kilobytes(pid: int) -> int:
 
 
 @contextmanager
-def running(*command: str, ready: str = r"ready on (\S+)", **variables: str) -> Iterator[Running]:
-    """A server started by ``command``, with a clean environment and these variables, until the end of the block.
+def scratch() -> Iterator[Path]:
+    """An empty directory until the end of the block; not in ``/tmp``, which may be memory, where an fsync costs nothing."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=RESULTS.absolute(), ignore_cleanup_errors=True) as name:
+        yield Path(name)
 
-    It says on standard error that it is ready; ``ready`` is the pattern of that line, with its URL as the first group.
+
+@contextmanager
+def running(
+    *command: str,
+    ready: str = r"ready on (\S+)",
+    directory: Path | None = None,
+    start_seconds: float = START_SECONDS,
+    variables: Mapping[str, str] = MappingProxyType({}),
+    stop_seconds: float = STOP_SECONDS,
+) -> Iterator[Running]:
+    """Run a server until the end of the block, with ``PATH`` and ``variables`` as its whole environment.
+
+    ``ready`` matches the line on standard error that announces it; its first group is the URL. ``directory`` is the working
+    directory. A server that has not stopped ``stop_seconds`` after SIGTERM is killed.
+
+    Raises ``ServerFailed`` when it does not announce itself within ``start_seconds``, and in place of an exception from the
+    block when the server has ended by then.
     """
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path.cwd()), **variables}
-    with NamedTemporaryFile() as said:
-        process = subprocess.Popen([*command], env=environment, stdout=subprocess.DEVNULL, stderr=said)
+    environment = {"PATH": os.environ["PATH"], **variables}
+    with NamedTemporaryFile() as log:
+        process = subprocess.Popen(
+            command, cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log
+        )
+        output = Path(log.name)
         try:
-            yield Running(_url(process, Path(said.name), ready), (process.pid,))
+            yield Running(_announced(process, output, ready, start_seconds), (process.pid,))
+        except Exception as error:
+            if not isinstance(error, ServerFailed) and has_ended(process):
+                raise ServerFailed(f"{_name(command)} ended with status {process.returncode}: {_last(output)}") from error
+            raise
         finally:
-            process.terminate()
-            process.wait(START_SECONDS)
+            stop(process, stop_seconds)
 
 
-def _url(process: "subprocess.Popen[bytes]", said: Path, ready: str) -> str:
-    until = time.monotonic() + START_SECONDS
-    while not (found := re.search(ready + r".*\n", said.read_text())):
-        if process.poll() is not None or time.monotonic() > until:
-            raise RuntimeError(f"{process.args!r} did not start: {said.read_text()}")
-        time.sleep(0.005)
+def stop(process: "subprocess.Popen[bytes]", seconds: float = STOP_SECONDS) -> None:
+    """SIGTERM, then SIGKILL when it still runs after ``seconds``."""
+    process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def has_ended(process: "subprocess.Popen[bytes]") -> bool:
+    """Whether a process has ended; its sockets close a moment before it does, so this waits for up to a second."""
+    try:
+        process.wait(1)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def allow_open_files() -> None:
+    """Let this process open as many files as the system allows it."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _announced(process: "subprocess.Popen[bytes]", output: Path, ready: str, seconds: float) -> str:
+    deadline = time.monotonic() + seconds
+    while not (found := re.search(ready + r".*\n", output.read_text(errors="replace"))):
+        if process.poll() is not None:
+            raise ServerFailed(f"{_name(process.args)} did not start, status {process.returncode}: {_last(output)}")
+        if time.monotonic() > deadline:
+            raise ServerFailed(f"{_name(process.args)} did not start within {seconds:g} s: {_last(output)}")
+        time.sleep(0.002)
     return found[1]
+
+
+def _name(command: object) -> str:
+    words = command if isinstance(command, tuple | list) else (command,)
+    return " ".join(Path(str(word)).name for word in words[:3])
+
+
+def _last(output: Path) -> str:
+    return output.read_text(errors="replace")[-LAST_CHARACTERS:].strip() or "nothing on standard error"

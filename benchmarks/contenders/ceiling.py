@@ -1,11 +1,10 @@
-"""The ceiling: this product's HTTP server with nothing behind it; run as a program, it is that server.
+"""The ceiling: this product's HTTP server without objects or storage. Run as a program, it is that server.
 
-A post is read, decoded and checked as ever, and answered with the same few bytes. No object, no storage: it is not for use, and
-nothing that it acknowledges exists.
+It reads, decodes and checks a post, and answers with the same bytes each time. It stores nothing.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -23,19 +22,20 @@ from saywhatwant.worker.server import Server, listen
 
 
 class Ceiling:
-    """How fast this product's HTTP server takes posts at all."""
+    """How many posts this product's HTTP server can take at most."""
 
     name = "our HTTP server, no storage"
+    loads: Collection[str] = ("post-32",)
 
     @contextmanager
     def start(self, _: Path) -> Iterator[Running]:
         """See ``contract.Contender``."""
-        with running(sys.executable, "-m", __name__, SWW_BIND="127.0.0.1:0", **SETTINGS) as server:
+        with running(sys.executable, "-m", __name__, variables=SETTINGS | {"SWW_BIND": "127.0.0.1:0"}) as server:
             yield server
 
 
 class _Nothing:
-    """Runtime, namespace and stub in one: every call has the same answer."""
+    """Runtime, namespace and stub in one; every call returns the same."""
 
     def namespace(self, _name: str, _create: object) -> "_Nothing":
         return self
@@ -43,7 +43,7 @@ class _Nothing:
     def get(self, _name: str) -> "_Nothing":
         return self
 
-    async def call(self, _method: object, *_args: Any, **_kwargs: Any) -> PostResponse:  # noqa: ANN401 - whatever the call takes
+    async def call(self, _method: object, *_args: Any, **_kwargs: Any) -> PostResponse:  # noqa: ANN401 - any call
         return PostResponse("0000000000", 0)
 
     def subscribe(self, _listener: object) -> Callable[[], None]:

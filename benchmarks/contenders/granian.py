@@ -1,17 +1,20 @@
-"""This product behind Granian instead of uvicorn; run as a program, it is that server."""
+"""This product on Granian instead of uvicorn. Run as a program, it is that server."""
 
 import asyncio
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import uvloop
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from benchmarks.contenders.product import SETTINGS
+from benchmarks.failures import Missing
+from benchmarks.loads import LOADS
 from benchmarks.running import Running, running
 from durable_objects.embedded import EmbeddedRuntime
 from saywhatwant.settings import load
@@ -21,20 +24,23 @@ from saywhatwant.worker.server import SWITCH_INTERVAL_SECONDS
 READY_SECONDS = 0.5
 
 
-class BehindGranian:
+class OnGranian:
     """The same app and runtime in Granian's embedded server."""
 
-    name = "Say What Want, behind Granian"
+    name = "Say What Want, on Granian"
+    loads: Collection[str] = frozenset(LOADS)
 
     @contextmanager
     def start(self, directory: Path) -> Iterator[Running]:
         """See ``contract.Contender``."""
-        with running(sys.executable, "-m", __name__, SWW_DATA=str(directory), **SETTINGS) as server:
+        if not find_spec("granian"):
+            raise Missing("a Python package is missing: pip install granian")
+        with running(sys.executable, "-m", __name__, variables=SETTINGS | {"SWW_DATA": str(directory)}) as server:
             yield server
 
 
 def _in_bytes(app: ASGIApp) -> ASGIApp:
-    """Granian takes any other buffer byte by byte."""
+    """Granian reads buffers other than bytes one byte at a time."""
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         async def send_bytes(message: Message) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import asyncpg
 from fastapi import FastAPI, HTTPException, Request
 
-from benchmarks.contenders.contract import RETENTION
 from benchmarks.contenders.fastapi_models import BotParams, Claim, Claimed, Complete, Completed, Message, Post, Posted, Stats
+from benchmarks.loads import RETENTION
 
 LEASE_MS = 60_000
 ID_ALPHABET = string.ascii_lowercase + string.digits

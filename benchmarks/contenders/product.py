@@ -1,25 +1,32 @@
-"""This product, with everything on."""
+"""This product with everything on; from this checkout or another one."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.loads import LOADS
 from benchmarks.running import Running, running
 
 SETTINGS = {"SWW_RATE_LIMIT": "0", "SWW_BACKLOG_LIMIT": "1000000"}
+NAME = "Say What Want"
 
 
 class Product:
     """``sww serve``."""
 
-    def __init__(self, name: str = "Say What Want", **settings: str) -> None:
+    loads: Collection[str] = frozenset(LOADS)
+
+    def __init__(self, name: str = NAME, sww: Path | None = None, **settings: str) -> None:
         self.name = name
+        self._sww = sww or Path(sys.executable).with_name("sww")
         self._settings = SETTINGS | settings
 
     @contextmanager
     def start(self, directory: Path) -> Iterator[Running]:
         """See ``contract.Contender``."""
-        sww = str(Path(sys.executable).with_name("sww"))
-        with running(sww, "serve", "--bind", "127.0.0.1:0", "--data", str(directory), **self._settings) as server:
+        data = directory.resolve()
+        # Not in the caller's directory, which may have a sww.toml.
+        serve = (str(self._sww), "serve", "--bind", "127.0.0.1:0", "--data", str(data / "data"))
+        with running(*serve, directory=data, variables=self._settings) as server:
             yield server

@@ -5,14 +5,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.contenders.contract import Missing
-from benchmarks.running import START_SECONDS, Running, running
+from benchmarks.failures import Missing, ServerFailed
+from benchmarks.loads import COMMON
+from benchmarks.running import START_SECONDS, Running, running, stop
 
 UVICORN = ("-m", "uvicorn", "--loop", "uvloop", "--http", "httptools", "--port", "0", "--no-access-log")
 READY = r"Uvicorn running on (\S+)"
@@ -22,18 +23,20 @@ class Redis:
     """One process of uvicorn, one of redis-server."""
 
     name = "FastAPI + Redis"
+    loads: Collection[str] = COMMON
 
     @contextmanager
     def start(self, directory: Path) -> Iterator[Running]:
         """See ``contract.Contender``."""
         if not shutil.which("redis-server"):
-            raise Missing("redis-server is missing: apt-get install redis-server")
+            raise Missing("redis-server is missing: sudo apt-get install redis-server")
         if not all(map(find_spec, ("fastapi", "redis", "hiredis"))):
             raise Missing("Python packages are missing: pip install fastapi redis[hiredis]")
         with TemporaryDirectory() as sockets:  # their paths may have no more than 107 characters
             address = str(Path(sockets) / "redis")
+            url = {"REDIS_URL": f"unix://{address}"}
             app = (sys.executable, *UVICORN, "benchmarks.contenders.redis_app:app")
-            with _redis(directory, address) as pid, running(*app, ready=READY, REDIS_URL=f"unix://{address}") as server:
+            with _redis(directory, address) as pid, running(*app, ready=READY, variables=url) as server:
                 yield Running(server.url, (*server.pids, pid))
 
 
@@ -49,29 +52,33 @@ def _redis(directory: Path, address: str) -> Iterator[int]:
         "save": "",  # the log is enough; snapshots beside it would only cost
     }
     command = ["redis-server", *(word for name, value in settings.items() for word in (f"--{name}", value))]
-    process = subprocess.Popen(command)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
-        _wait_for(address, process)
+        _wait_for(address, process, directory / "redis.log")
         yield process.pid
     finally:
-        process.terminate()
-        process.wait(START_SECONDS)
+        stop(process)
 
 
-def _wait_for(address: str, process: "subprocess.Popen[bytes]") -> None:
+def _wait_for(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
     until = time.monotonic() + START_SECONDS
     while not _answers(address):
         if process.poll() is not None or time.monotonic() > until:
-            raise RuntimeError(f"{process.args!r} did not start; its log says why")
+            raise ServerFailed(f"redis-server did not start within {START_SECONDS:g} s: {_last(log)}")
         time.sleep(0.02)
 
 
 def _answers(address: str) -> bool:
     """Whether it has read its log; until then it answers with an error."""
     with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(1)
         try:
             connection.connect(address)
+            connection.sendall(b"PING\r\n")
+            return connection.recv(64).startswith(b"+PONG")
         except OSError:
             return False
-        connection.sendall(b"PING\r\n")
-        return connection.recv(64).startswith(b"+PONG")
+
+
+def _last(log: Path) -> str:
+    return log.read_text(errors="replace").strip().rpartition("\n")[2] if log.exists() else "no log"

@@ -11,8 +11,8 @@ from typing import Any, cast
 from fastapi import FastAPI, HTTPException
 from redis.asyncio import BlockingConnectionPool, Redis
 
-from benchmarks.contenders.contract import RETENTION
 from benchmarks.contenders.fastapi_models import BotParams, Claim, Claimed, Complete, Completed, Message, Post, Posted, Stats
+from benchmarks.loads import RETENTION
 
 LEASE_MS = 60_000
 ID_ALPHABET = string.ascii_lowercase + string.digits

@@ -1,20 +1,18 @@
-"""The wall on workerd, the open runtime of Cloudflare Workers: a durable object in JavaScript, in two ways.
+"""The wall on workerd, the open-source runtime of Cloudflare Workers: a durable object in JavaScript, in two designs.
 
-It is as durable as ours. workerd keeps an object in SQLite with a write-ahead log, fsyncs it at each commit, and holds the
-answer until then: under strace, 100 posts one after another were 100 to 102 fsyncs, and an answer was written after its own.
-There is no group commit: a call that writes is a commit of its own, also among 32 connections. No option changes any of this.
-JavaScript and SQLite run on one thread.
+It is as durable as ours: workerd keeps an object in SQLite with a write-ahead log, fsyncs it at each commit, then sends the
+answer. Under strace, 100 posts one after another took 100 to 102 fsyncs. It has no group commit: each call that writes is a
+commit of its own, also with 32 connections. No option changes that. JavaScript and SQLite share one thread.
 """
 
-import shutil
-import subprocess
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 
-from benchmarks.contenders.contract import Missing
+from benchmarks.failures import Missing
+from benchmarks.loads import COMMON
 from benchmarks.running import Running, running
 
 FOLDER = Path(__file__).with_name("workerd")
@@ -22,6 +20,8 @@ FOLDER = Path(__file__).with_name("workerd")
 
 class _Workerd:
     """A constant of ``workerd/worker.capnp``."""
+
+    loads: Collection[str] = COMMON
 
     def __init__(self, name: str, constant: str) -> None:
         self.name = name
@@ -34,7 +34,7 @@ class _Workerd:
         options = (f"--directory-path=data={directory.resolve()}", "--socket-addr=http=127.0.0.1:0", "--control-fd=2")
         with running(*serve, *options, ready=r'"port":(\d+)') as server:
             url = f"http://127.0.0.1:{server.url}"
-            httpx.get(f"{url}/api/stats").raise_for_status()
+            httpx.get(f"{url}/api/stats", timeout=30, trust_env=False).raise_for_status()
             yield server._replace(url=url)
 
 
@@ -52,20 +52,13 @@ class WorkerdRows(_Workerd):
         super().__init__("workerd, a row each", "rows")
 
 
-def _program() -> Path:
-    """The binary of this platform, installed when the lock file has changed since; raises ``Missing``."""
+def is_outdated() -> bool:
+    """Whether ``npm ci`` has not run since the lock file changed."""
     installed = FOLDER / "node_modules" / ".package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < (FOLDER / "package-lock.json").stat().st_mtime:
-        _install()
+    return not installed.exists() or installed.stat().st_mtime < (FOLDER / "package-lock.json").stat().st_mtime
+
+
+def _program() -> Path:
     for program in FOLDER.glob("node_modules/@cloudflare/workerd-*/bin/workerd"):
         return program
-    raise Missing("workerd has no binary for this platform")
-
-
-def _install() -> None:
-    npm = shutil.which("npm")
-    if not npm:
-        raise Missing("workerd is installed with npm: apt-get install npm")
-    done = subprocess.run([npm, "ci", "--ignore-scripts"], check=False, cwd=FOLDER, capture_output=True, text=True)
-    if done.returncode:
-        raise Missing(f"workerd is not installed; in {FOLDER}, `npm ci --ignore-scripts` says: {done.stderr}")
+    raise Missing(f"workerd is missing: in {FOLDER}, npm ci --ignore-scripts")

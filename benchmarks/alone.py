@@ -1,0 +1,46 @@
+"""What only this product is measured for."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks import promises
+from benchmarks.failures import note
+from benchmarks.growth import fresh, objects, retained
+from benchmarks.loads import POSTS_AT_32
+from benchmarks.readers import deliver
+from benchmarks.wrk import Figure, measure, measure_work
+
+
+def measured(seconds: int, console: Console) -> dict[str, Any]:
+    """Measure and print; a note in place of what could not be measured."""
+    outcomes = promises.outcomes()
+    promises.show(console, outcomes)
+
+    def attempt(what: str, take: Callable[[], Any]) -> Any:  # noqa: ANN401 - what goes into the JSON
+        try:
+            figure = take()
+        except Exception as error:  # noqa: BLE001 - the rest is measured all the same
+            console.print(f"{what}: not measured: {note(error)}", markup=False)
+            return {"note": note(error)}
+        console.print(f"{what}: {figure:,.0f}" if isinstance(figure, float) else f"{what}: {figure}", markup=False)
+        return figure if isinstance(figure, float) else figure._asdict()
+
+    return {
+        "promises": [outcome._asdict() for outcome in outcomes],
+        "claim_and_complete": attempt("claims and completions of a backlog", partial(_work, seconds)),
+        "retained": [attempt("wall", partial(retained, number, seconds)) for number in (200, 10_000, 100_000)],
+        "objects": {
+            number: attempt(f"posts a second without HTTP, {number:,} objects", partial(objects, number, 20_000))
+            for number in (1, 10, 100, 1_000)
+        },
+        "readers": [attempt("WebSockets", partial(deliver, number)) for number in (100, 1_000)],
+    }
+
+
+def _work(seconds: int) -> Figure:
+    with fresh() as server:
+        measure(server.url, POSTS_AT_32, seconds)
+        return measure_work(server.url, seconds)
