@@ -14,7 +14,7 @@ from benchmarks.contenders.product import NAME, SETTINGS
 from benchmarks.loads import LOADS
 from benchmarks.running import Running, running
 from durable_objects.embedded import EmbeddedRuntime
-from saywhatwant.commands.serve import say_ready
+from saywhatwant.commands.serve import print_ready
 from saywhatwant.settings import load
 from saywhatwant.worker import create_worker
 from saywhatwant.worker.server import Server, listen
@@ -37,7 +37,7 @@ class OnPlainUvicorn:
 async def _serve() -> None:
     settings = load()
     async with EmbeddedRuntime(settings.data) as runtime:
-        server = Server(create_worker(runtime, settings, meter=runtime.meter), settings, on_ready=say_ready)
+        server = Server(create_worker(runtime, settings, meter=runtime.meter), settings, on_ready=print_ready)
         server.config.http = "httptools"
         server.config.ws = "websockets-sansio"
         with listen(settings) as sock:
