@@ -1,20 +1,26 @@
-"""Which object's alarm is due next."""
+"""Which object's alarm is due next, and how long one that fails waits."""
 
+from collections.abc import Iterator
 from heapq import heappop, heappush
 
+from durable_objects.limits import ALARM_RETRY_MS, MAX_ALARM_RETRY_MS
+
 _SLACK = 64
-"""Outdated entries that the heap may carry beyond as many as there are alarms, before it is made anew."""
+"""Outdated entries that the heap may carry, beyond as many as are current, before it is rebuilt."""
 
 
-class Alarms:
-    """One alarm per object, in memory; the durable record is the object's head."""
+class Timetable:
+    """At most one time for each object, and which is the earliest."""
 
     def __init__(self) -> None:
         self._at: dict[str, int] = {}
         self._heap: list[tuple[int, str]] = []
 
+    def __contains__(self, object_id: str) -> bool:
+        return object_id in self._at
+
     def set(self, object_id: str, at: int | None) -> None:
-        """Set, move or clear an object's alarm."""
+        """Set, move or clear an object's time."""
         if self._at.get(object_id) == at:
             return
         if at is None:
@@ -26,16 +32,58 @@ class Alarms:
                 self._heap = sorted((at, object_id) for object_id, at in self._at.items())
 
     def next(self) -> int | None:
-        """When the earliest alarm is due."""
+        """The earliest time."""
         while self._heap and self._at.get(self._heap[0][1]) != self._heap[0][0]:
             heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
-    def pop_due(self, now: int) -> list[str]:
-        """The objects whose alarm is due, each once; they are no longer set."""
-        due = []
+    def pop_due(self, now: int) -> Iterator[str]:
+        """Remove and yield the objects whose time has come, the earliest first."""
         while (at := self.next()) is not None and at <= now:
             _, object_id = heappop(self._heap)
             del self._at[object_id]
-            due.append(object_id)
-        return due
+            yield object_id
+
+
+class Alarms:
+    """One alarm per object, in memory; the durable record is the object's head.
+
+    An alarm is due by the wall clock. One that failed is tried again by the steady clock, so that no step of the wall clock
+    can delay it.
+    """
+
+    def __init__(self) -> None:
+        self._alarms = Timetable()
+        self._retries = Timetable()
+        self._failures: dict[str, int] = {}
+
+    def set(self, object_id: str, at: int | None) -> None:
+        """Set, move or clear an object's alarm. One that is about to be retried is not due before that."""
+        if at is None:
+            self._retries.set(object_id, None)
+            self._failures.pop(object_id, None)
+        self._alarms.set(object_id, None if object_id in self._retries else at)
+
+    def failed(self, object_id: str, steady_ms: int) -> tuple[int, int]:
+        """Retry an alarm later, and later each time; returns its failures in a row and the delay in milliseconds."""
+        failures = self._failures.get(object_id, 0) + 1
+        delay = min(ALARM_RETRY_MS << min(failures - 1, 16), MAX_ALARM_RETRY_MS)
+        self._failures[object_id] = failures
+        self._alarms.set(object_id, None)
+        self._retries.set(object_id, steady_ms + delay)
+        return failures, delay
+
+    def succeeded(self, object_id: str) -> None:
+        """Forget the alarm's failures."""
+        self._failures.pop(object_id, None)
+        self._retries.set(object_id, None)
+
+    def pop_due(self, now_ms: int, steady_ms: int) -> Iterator[str]:
+        """Remove and yield the objects whose alarm is due, or due again."""
+        yield from self._alarms.pop_due(now_ms)
+        yield from self._retries.pop_due(steady_ms)
+
+    def wait_ms(self, now_ms: int, steady_ms: int) -> int | None:
+        """Milliseconds until the next alarm is due, negative when one is overdue; None when there is none."""
+        waits = [at - now for at, now in ((self._alarms.next(), now_ms), (self._retries.next(), steady_ms)) if at is not None]
+        return min(waits, default=None)

@@ -1,15 +1,24 @@
 """Group commit and the output gate.
 
-At most one commit is in flight. Whatever calls change meanwhile gathers in the next one, so that a hundred waiting calls cost
-one fsync. Every answer that depends on a commit waits for it here.
+At most one commit is in flight. What calls change meanwhile gathers in the next one, so that a hundred waiting calls cost one
+fsync. Every answer that depends on a commit waits for it here.
+
+    stub.call -> add -> (next turn of the loop) _flush -> disk.commit -> _finish -> the callers that waited
 """
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from durable_objects.errors import CommitFailed
-from durable_objects.live import Head, LiveObject
+from durable_objects.errors import CommitFailed, DurableObjectError, OutcomeUnknown
+from durable_objects.limits import MAX_COMMIT_WAIT_SECONDS, PROBE_MS
+from durable_objects.live import Head, LiveObject, Snapshot
 from durable_objects.meter import Meter
+
+log = logging.getLogger("durable_objects")
+
+_MAX_WAIT_MS = MAX_COMMIT_WAIT_SECONDS * 1_000
 
 
 class Change(NamedTuple):
@@ -20,154 +29,242 @@ class Change(NamedTuple):
     head: Head
 
 
-class Gate(Protocol):
-    """A future, of asyncio or of the simulator."""
+class Disk(Snapshot, Protocol):
+    """Where commits go. Its ``str`` is the place, for messages."""
 
-    def __await__(self) -> Any: ...  # noqa: ANN401 - asyncio's own signature
-    def done(self) -> bool: ...
-    def set_result(self, result: None, /) -> None: ...
-    def set_exception(self, exception: BaseException, /) -> None: ...
+    def alarms(self) -> Iterable[tuple[str, int]]:
+        """Every object that has an alarm, and when."""
+
+    async def commit(self, changes: Sequence[Change]) -> None:
+        """Make all of ``changes`` durable; an empty commit finds out whether the disk takes writes.
+
+        Raises what went wrong; then none of them is visible.
+        """
+
+
+class Loop(Protocol):
+    """What commits need of an event loop."""
+
+    def steady_ms(self) -> int:
+        """Milliseconds of a clock that never steps."""
+
+    def create_future(self) -> "asyncio.Future[None]": ...
+
+    def start(self, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run ``job`` after everything that is ready to run now."""
 
 
 class Batch:
-    """The changes of some calls, and what waits for them to be durable."""
+    """The changes of some calls, and who waits for them to be durable."""
 
-    __slots__ = ("calls", "events", "gates", "objects")
+    __slots__ = ("alarms", "calls", "events", "heads", "since", "waiters")
 
     def __init__(self) -> None:
+        self.since = 0
+        """When the first of the calls ran, by the steady clock."""
         self.calls: dict[LiveObject[Any], int] = {}
-        self.objects: dict[LiveObject[Any], Head] = {}
-        self.gates: list[tuple[LiveObject[Any], Gate]] = []
+        self.heads: dict[LiveObject[Any], Head] = {}
+        self.alarms: set[LiveObject[Any]] = set()
+        self.waiters: list[tuple[LiveObject[Any], asyncio.Future[None]]] = []
         self.events: list[tuple[LiveObject[Any], bytes]] = []
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody still waits for it."""
+        return any(not waiter.done() for _, waiter in self.waiters)
 
-class GroupCommit:
-    """Takes the changes of calls and writes them together.
 
-    ``depart`` asks for ``start()`` to be called soon; ``write`` begins to make changes durable, and its end is told by calling
-    ``finish``. ``landed`` and ``broken`` hear of each object whose changes are durable, or gone; ``deliver`` takes events.
+class CommitLoop:
+    """Takes what calls have changed, and writes it to ``disk`` together.
+
+    ``on_committed`` is called for each object whose changes became durable, ``on_lost`` for each whose changes are gone; both
+    also get whether an alarm was part of them. ``publish`` is called for each event, after the commit of its call.
     """
 
     def __init__(
         self,
+        disk: Disk,
+        loop: Loop,
         *,
         meter: Meter,
-        new_gate: Callable[[], Gate],
-        depart: Callable[[], None],
-        write: Callable[[list[Change]], None],
-        landed: Callable[[LiveObject[Any]], None],
-        broken: Callable[[LiveObject[Any]], None],
-        deliver: Callable[[str, bytes], None],
+        on_committed: Callable[[LiveObject[Any], bool], None],
+        on_lost: Callable[[LiveObject[Any], bool], None],
+        publish: Callable[[str, bytes], None],
     ) -> None:
+        self._disk = disk
+        self._loop = loop
         self._meter = meter
-        self._new_gate = new_gate
-        self._depart = depart
-        self._write = write
-        self._landed = landed
-        self._broken = broken
-        self._deliver = deliver
-        self._waiting = Batch()
-        self._flying: Batch | None = None
+        self._on_committed = on_committed
+        self._on_lost = on_lost
+        self._publish = publish
+        self._pending = Batch()
+        self._in_flight: Batch | None = None
+        self._flushing = False
+        self._drained: asyncio.Future[None] | None = None
+        self._probe_at = 0
+        self.error: Exception | None = None
+        """Why the disk takes no writes, as of the last commit; None when it does."""
+        self.stalled = False
+        """Whether the commit in flight has taken longer than calls wait for it."""
+
+    def add(self, live: LiveObject[Any], *, alarm: bool = False) -> None:
+        """Put what the call that just ran changed and published into the next commit."""
+        changed = live.changed
+        if changed:
+            live.stage()
+            batch = self._pending
+            if not batch.heads:
+                batch.since = self._loop.steady_ms()
+            batch.calls[live] = batch.calls.get(live, 0) + 1
+            batch.heads[live] = live.staged_head
+            if alarm:
+                batch.alarms.add(live)
+            live.batch = batch
+        if live.events:
+            self._hold_events(live)
+        if changed and not self._flushing:
+            self._schedule_flush()
+
+    def _hold_events(self, live: LiveObject[Any]) -> None:
+        events, live.events = live.events, []
+        if live.batch is not None:
+            live.batch.events.extend((live, event) for event in events)
+        else:
+            for event in events:
+                self._publish(live.object_id, event)
+
+    def wait_durable(self, live: LiveObject[Any]) -> "asyncio.Future[None]":
+        """Done once all that ``live`` has changed so far is durable; only while ``live.batch`` is set.
+
+        Raises ``CommitFailed`` when it is lost, ``OutcomeUnknown`` when the disk does not answer.
+        """
+        waiter = self._loop.create_future()
+        live.batch.waiters.append((live, waiter))
+        return waiter
+
+    def _schedule_flush(self) -> None:
+        self._flushing = True
+        self._loop.start(self._flush)
+
+    async def _flush(self) -> None:
+        """Commit what is pending, again and again until nothing is."""
+        while True:
+            batch = self._begin()
+            try:
+                await self._disk.commit(
+                    [Change(live.object_id, live.storage.in_flight, head) for live, head in batch.heads.items()]
+                )
+            except Exception as error:  # noqa: BLE001 - whatever the disk raises, the callers must be answered
+                self._lose(batch, error)
+            else:
+                self._finish(batch)
+            # The callers that this woke run first: what they change now is part of the next commit.
+            await asyncio.sleep(0)
+            if not self._pending.heads:
+                break
+        self._flushing = False
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    def _begin(self) -> Batch:
+        batch, self._pending = self._pending, Batch()
+        if not batch.heads:
+            batch.since = self._loop.steady_ms()
+        for live in batch.heads:
+            live.storage.in_flight, live.storage.pending = live.storage.pending, {}
+        self._in_flight = batch
+        return batch
+
+    def _finish(self, batch: Batch) -> None:
+        """The batch is durable: let its callers through, then its events."""
+        self._in_flight = None
+        self._report(None)
+        self._meter.committed(sum(batch.calls.values()))
+        for live, head in batch.heads.items():
+            live.storage.in_flight = {}
+            live.on_disk = head
+            if live.batch is batch:
+                live.batch = None
+            self._on_committed(live, live in batch.alarms)
+        for _, waiter in batch.waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        for live, event in batch.events:
+            self._publish(live.object_id, event)
+
+    def _lose(self, batch: Batch, error: Exception) -> None:
+        """The batch was not written: its calls fail, and with them those that have seen its changes since it began."""
+        self._in_flight = None
+        self._report(error)
+        self._probe_at = self._loop.steady_ms() + PROBE_MS
+        self._meter.commit_failures += 1
+        pending, lost = self._pending, batch.heads
+        waiters = batch.waiters + [(live, waiter) for live, waiter in pending.waiters if live in lost]
+        pending.waiters = [(live, waiter) for live, waiter in pending.waiters if live not in lost]
+        pending.events = [(live, event) for live, event in pending.events if live not in lost]
+        for live in lost:
+            pending.heads.pop(live, None)
+            pending.calls.pop(live, None)
+            self._on_lost(live, live in batch.alarms or live in pending.alarms)
+            pending.alarms.discard(live)
+        _fail(waiters, lambda: CommitFailed(f"the data could not be written: {error}"))
+
+    def _report(self, error: Exception | None) -> None:
+        self.stalled = False
+        if error is not None and self.error is None:
+            log.error("the data cannot be written to %s; trying again every second: %s", self._disk, error)
+        elif error is None and self.error is not None:
+            log.warning("the data can be written to %s again", self._disk)
+        self.error = error
+
+    def run_due(self) -> None:
+        """Answer the calls that have waited too long, and find out whether a disk that has failed takes writes again."""
+        now = self._loop.steady_ms()
+        if self._in_flight is not None:
+            for batch in (self._in_flight, self._pending):
+                if batch.since + _MAX_WAIT_MS <= now:
+                    _fail(batch.waiters, _unknown)
+            if not self.stalled and self._in_flight.since + _MAX_WAIT_MS <= now:
+                self.stalled = True
+                self.error = TimeoutError(f"no answer from the disk for {MAX_COMMIT_WAIT_SECONDS} seconds")
+                log.error("the data cannot be written to %s: %s", self._disk, self.error)
+        elif self.error is not None and not self._flushing and self._probe_at <= now:
+            self._schedule_flush()
+
+    def due_at(self) -> int | None:
+        """When ``run_due`` has something to do, by the steady clock; None while it has not."""
+        if self._in_flight is not None:
+            late = [batch.since for batch in (self._in_flight, self._pending) if batch.is_awaited]
+            if not self.stalled:
+                late.append(self._in_flight.since)
+            return min(late) + _MAX_WAIT_MS if late else None
+        return self._probe_at if self.error is not None and not self._flushing else None
+
+    async def drain(self) -> None:
+        """Wait until everything is durable, or lost; to be called when no more calls come."""
+        if self._flushing:
+            self._drained = self._loop.create_future()
+            await self._drained
 
     @property
     def waiting_calls(self) -> int:
-        """Calls whose answer waits for a commit."""
-        return len(self._waiting.gates) + (len(self._flying.gates) if self._flying else 0)
+        """Calls that wait for a commit, or have waited for one that is not finished yet."""
+        return len(self._pending.waiters) + (len(self._in_flight.waiters) if self._in_flight else 0)
 
     @property
     def idle(self) -> bool:
         """Whether everything is durable."""
-        return self._flying is None and not self._waiting.objects
+        return self._in_flight is None and not self._pending.heads
 
-    @property
-    def flying(self) -> bool:
-        """Whether a commit is being written."""
-        return self._flying is not None
 
-    def take(self, live: LiveObject[Any]) -> None:
-        """Take what the call that just ran changed and published."""
-        if live.changed:
-            live.seal()
-            batch = self._waiting
-            first = not batch.objects
-            batch.calls[live] = batch.calls.get(live, 0) + 1
-            batch.objects[live] = live.before
-            live.batch = batch
-            if first and self._flying is None:
-                self._hold(live)
-                self._depart()
-                return
-        self._hold(live)
+def _fail(waiters: list[tuple[LiveObject[Any], "asyncio.Future[None]"]], error: Callable[[], DurableObjectError]) -> None:
+    # An exception of its own for each, since every raise adds to its traceback.
+    for _, waiter in waiters:
+        if not waiter.done():
+            waiter.set_exception(error())
 
-    def _hold(self, live: LiveObject[Any]) -> None:
-        if live.events:
-            events, live.events = live.events, []
-            if isinstance(live.batch, Batch):
-                live.batch.events.extend((live, event) for event in events)
-            else:
-                for event in events:
-                    self._deliver(live.object_id, event)
 
-    def settled(self, live: LiveObject[Any]) -> Awaitable[None]:
-        """Wait until all that ``live`` has changed so far is durable; raises ``CommitFailed`` when it is lost."""
-        gate = self._new_gate()
-        if isinstance(live.batch, Batch):
-            live.batch.gates.append((live, gate))
-        else:
-            gate.set_result(None)
-        return gate
-
-    def start(self) -> None:
-        """Write what has gathered, unless a commit is in flight (``finish`` starts the next one then)."""
-        if self._flying is not None or not self._waiting.objects:
-            return
-        self._flying, self._waiting = self._waiting, Batch()
-        for live in self._flying.objects:
-            live.storage.flying, live.storage.waiting = live.storage.waiting, {}
-        self._write([Change(live.object_id, live.storage.flying, head) for live, head in self._flying.objects.items()])
-
-    def probe(self) -> None:
-        """Write nothing that anybody reads, to see whether the disk takes writes again; only while idle."""
-        self._flying = Batch()
-        self._write([Change("", {}, Head())])
-
-    def finish(self, error: Exception | None = None) -> None:
-        """The commit in flight is durable, or failed with ``error``: open the gates accordingly, and begin the next one."""
-        batch = self._flying
-        assert batch is not None  # noqa: S101 - a runtime finishes only what it was given to write
-        self._flying = None
-        if error is None:
-            self._meter.committed(sum(batch.calls.values()))
-            self._succeed(batch)
-        else:
-            self._meter.commit_failures += 1
-            self._fail(batch, CommitFailed(f"the data could not be written: {error}"))
-        if self._waiting.objects:
-            self._depart()
-
-    def _succeed(self, batch: Batch) -> None:
-        for live, head in batch.objects.items():
-            live.storage.flying = {}
-            live.on_disk = head
-            if live.batch is batch:
-                live.batch = None
-            self._landed(live)
-        for _, gate in batch.gates:
-            if not gate.done():
-                gate.set_result(None)
-        for live, event in batch.events:
-            self._deliver(live.object_id, event)
-
-    def _fail(self, batch: Batch, failure: CommitFailed) -> None:
-        # Calls that ran since the commit began saw its changes: they fall with it.
-        waiting, lost = self._waiting, batch.objects
-        for live in lost:
-            waiting.objects.pop(live, None)
-            waiting.calls.pop(live, None)
-            self._broken(live)
-        gates = [(live, gate) for live, gate in waiting.gates if live in lost]
-        waiting.gates = [(live, gate) for live, gate in waiting.gates if live not in lost]
-        waiting.events = [(live, event) for live, event in waiting.events if live not in lost]
-        for _, gate in batch.gates + gates:
-            if not gate.done():
-                gate.set_exception(failure)
+def _unknown() -> OutcomeUnknown:
+    return OutcomeUnknown(
+        f"no answer from the disk for {MAX_COMMIT_WAIT_SECONDS} seconds: whether the call's changes become durable is unknown"
+    )

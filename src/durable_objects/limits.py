@@ -1,17 +1,18 @@
-"""A stated bound on everything; ``LimitExceeded`` or ``Overloaded`` beyond it.
+"""A stated bound on everything; beyond one: ``LimitExceeded``, ``Overloaded`` or ``OutcomeUnknown``.
 
-Key and value follow what every backend can carry: Cloudflare's storage takes keys of 2 KiB and, on its older backend,
-values of 128 KiB.
+Each constant is one row of the table in docs/reliability.md, with the line below it as its text. Keys and values follow what
+every backend can carry: Cloudflare's storage takes keys of 2 KiB and, on its older backend, values of 128 KiB. Alarms in memory
+have no bound of their own: one name and time for each object that has one.
 """
 
 MAX_NAME_CHARS = 256
-"""The name of a namespace or an object, 1 to 256 characters."""
+"""Characters in the name of a namespace or an object."""
 
 MAX_KEY_BYTES = 2_048
-"""A storage key, 1 to 2,048 bytes of UTF-8."""
+"""Bytes of UTF-8 in a storage key."""
 
 MAX_VALUE_BYTES = 128 * 1024
-"""A storage value, 0 to 131,072 bytes."""
+"""Bytes in a storage value."""
 
 MAX_LIST_PAGE = 1_000
 """Entries in one answer of ``Storage.list``."""
@@ -19,8 +20,38 @@ MAX_LIST_PAGE = 1_000
 MAX_CALL_WRITES = 1_000
 """Keys that one call may put or delete."""
 
-MAX_WAITING_CALLS = 10_000
-"""Calls of one runtime that wait for the next commit; also the most that one commit carries."""
-
 MAX_TIME_MS = 2**53 - 1
-"""The latest alarm: the largest integer that every runtime's numbers can carry."""
+"""Latest alarm, in milliseconds since 1970: the largest integer that every runtime's numbers can carry."""
+
+MAX_WAITING_CALLS = 10_000
+"""Calls of one runtime that may wait for a commit; further ones are refused."""
+
+MAX_COMMIT_WAIT_SECONDS = 30
+"""Seconds that a call waits for its commit before it fails with ``OutcomeUnknown``."""
+
+MAX_LIVE_OBJECTS = 10_000
+"""Objects in memory; beyond it those that were idle longest are dropped."""
+
+IDLE_SECONDS = 10.0
+"""Seconds without a call after which an object is dropped from memory; it stays at most twice as long."""
+
+MAX_ALARMS_PER_TURN = 10
+"""Alarms that run before other calls get their turn."""
+
+ALARM_RETRY_MS = 1_000
+"""Milliseconds until an alarm that failed, or whose commit failed, runs again; doubles with each failure in a row."""
+
+MAX_ALARM_RETRY_MS = 300_000
+"""Milliseconds at which the delay of a failing alarm stops doubling."""
+
+PROBE_MS = 1_000
+"""Milliseconds between two tries to write to a disk that has failed."""
+
+READ_BUSY_SECONDS = 0.05
+"""Seconds that a read waits for a data file locked by another program; all calls wait with it."""
+
+WRITE_BUSY_SECONDS = 5.0
+"""Seconds that a commit waits for a data file locked by another program."""
+
+MAX_IDLE_LOG_BYTES = 64 * 1024 * 1024
+"""Bytes to which SQLite's write-ahead log is truncated once no other program's long read pins it."""

@@ -1,11 +1,12 @@
 """One object in memory: its instance, its context, and its writes that are not on disk yet."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from random import Random
 from typing import Any, Generic, NamedTuple, Protocol
 
-from durable_objects.contract import Context, ObjectT
-from durable_objects.errors import LimitExceeded, ObjectFailed, Refusal
+from durable_objects.contract import Context, DurableObject, ObjectT
+from durable_objects.errors import DataBusy, LimitExceeded, ObjectFailed, Refusal
 from durable_objects.limits import MAX_CALL_WRITES, MAX_KEY_BYTES, MAX_LIST_PAGE, MAX_TIME_MS, MAX_VALUE_BYTES
 from durable_objects.meter import Meter
 
@@ -14,14 +15,14 @@ Writes = dict[str, bytes | None]
 
 
 class Head(NamedTuple):
-    """What a runtime keeps of an object beside its entries: its last commit and its alarm."""
+    """What a runtime keeps of an object beside its entries: the number of its last commit, and its alarm."""
 
     seq: int = 0
     alarm_at: int | None = None
 
 
-class Disk(Protocol):
-    """What is durable, as an object reads it when it wakes."""
+class Snapshot(Protocol):
+    """What is durable, as objects read it."""
 
     def head(self, object_id: str) -> Head: ...
     def get(self, object_id: str, key: str) -> bytes | None: ...
@@ -29,25 +30,28 @@ class Disk(Protocol):
 
 
 class LiveStorage:
-    """Storage as the running call sees it: the disk, overlaid by three layers of writes that are not on it yet."""
+    """Storage as the running call sees it: what is durable, under three layers of writes that are not yet.
 
-    __slots__ = ("_disk", "_meter", "_object_id", "call", "flying", "waiting")
+    ``in_flight`` is being committed, ``pending`` goes into the next commit, ``call`` belongs to the running call.
+    """
 
-    def __init__(self, object_id: str, disk: Disk, meter: Meter) -> None:
+    __slots__ = ("_meter", "_object_id", "_snapshot", "call", "in_flight", "pending")
+
+    def __init__(self, object_id: str, snapshot: Snapshot, meter: Meter) -> None:
         self._object_id = object_id
-        self._disk = disk
+        self._snapshot = snapshot
         self._meter = meter
         self.call: Writes = {}
-        self.waiting: Writes = {}
-        self.flying: Writes = {}
+        self.pending: Writes = {}
+        self.in_flight: Writes = {}
 
     def get(self, key: str) -> bytes | None:
         """The value under ``key``, or None."""
         self._meter.reads += 1
-        for layer in (self.call, self.waiting, self.flying):
+        for layer in (self.call, self.pending, self.in_flight):
             if key in layer:
                 return layer[key]
-        return self._disk.get(self._object_id, key)
+        return self._snapshot.get(self._object_id, key)
 
     def put(self, key: str, value: bytes) -> None:
         """Set ``key`` to ``value``; ``LimitExceeded`` beyond the bounds of ``limits``."""
@@ -64,17 +68,17 @@ class LiveStorage:
         self._change(key, None)
 
     def list(self, prefix: str = "", *, after: str = "", limit: int = MAX_LIST_PAGE) -> Sequence[tuple[str, bytes]]:
-        """Up to ``limit`` entries in key order, with ``prefix``, behind ``after``."""
+        """Up to ``limit`` entries in key order, that start with ``prefix`` and are greater than ``after``."""
         if not 1 <= limit <= MAX_LIST_PAGE:
             raise LimitExceeded(f"limit is {limit}; 1 to {MAX_LIST_PAGE} are allowed")
         overlay = {
             key: value
-            for layer in (self.flying, self.waiting, self.call)
+            for layer in (self.in_flight, self.pending, self.call)
             for key, value in layer.items()
             if key > after and key.startswith(prefix)
         }
-        # Each overlaid key can hide one entry of the disk, so the page is read that much longer.
-        entries = self._disk.list(self._object_id, prefix, after, limit + len(overlay))
+        # Each overlaid key can hide one durable entry, so that many more are read.
+        entries = self._snapshot.list(self._object_id, prefix, after, limit + len(overlay))
         self._meter.reads += len(entries)
         if not overlay:
             return entries
@@ -96,19 +100,33 @@ def utf8_length(text: str) -> int:
     try:
         return len(text.encode())
     except UnicodeEncodeError:
-        raise LimitExceeded(f"{text!r} can not be written in UTF-8") from None
+        raise LimitExceeded(f"{text!r} cannot be written in UTF-8") from None
+
+
+@lru_cache(maxsize=4_096)
+def method_name(cls: type[DurableObject], method: Callable[..., object]) -> str:
+    """The name under which objects of ``cls`` have ``method``; raises ``TypeError`` for what is not a public method of theirs.
+
+    A method of a base class counts; the object runs its own override.
+    """
+    found = (name for base in cls.__mro__ for name, value in vars(base).items() if value is method)
+    name = next(found, None)
+    if name is None or name.startswith("_"):
+        raise TypeError(f"{method!r} is not a public method of {cls.__name__}")
+    return name
 
 
 class LiveObject(Generic[ObjectT]):
     """The one live instance of an id; also the ``Context`` that its object sees.
 
-    ``run`` executes one call to its end and leaves what it changed in ``storage.call``, ``events`` and ``changed``, for the
-    group commit to take. ``batch`` is the youngest commit that this object still waits for: while it is set, the gate is shut.
+    ``run`` executes one call to its end and leaves what it changed in ``storage.call``, ``alarm_at`` and ``events``; ``stage``
+    makes that the part of the object's next commit. ``batch`` is the latest unfinished commit of this object; answers wait
+    while it is set. ``on_disk`` is its head as of the last finished commit, ``staged_head`` as of the last call.
     """
 
     __slots__ = (
-        "_clock", "_create", "_meter", "_now", "_object", "alarm_at", "batch", "before", "events", "name", "object_id",
-        "on_disk", "random", "seq", "storage", "used",
+        "_clock", "_create", "_meter", "_now", "_object", "alarm_at", "batch", "events", "name", "object_id", "on_disk",
+        "random", "seq", "staged_head", "storage", "touched",
     )  # fmt: skip
 
     def __init__(
@@ -117,7 +135,7 @@ class LiveObject(Generic[ObjectT]):
         name: str,
         *,
         create: Callable[[Context], ObjectT],
-        disk: Disk,
+        snapshot: Snapshot,
         clock: Callable[[], int],
         random: Random,
         meter: Meter,
@@ -125,12 +143,12 @@ class LiveObject(Generic[ObjectT]):
         self.object_id = object_id
         self.name = name
         self.random = random
-        self.storage = LiveStorage(object_id, disk, meter)
-        self.on_disk = self.before = disk.head(object_id)
+        self.storage = LiveStorage(object_id, snapshot, meter)
+        self.on_disk = self.staged_head = snapshot.head(object_id)
         self.seq, self.alarm_at = self.on_disk
         self.events: list[bytes] = []
-        self.batch: object | None = None
-        self.used = True
+        self.batch: Any = None
+        self.touched = True
         self._meter = meter
         self._clock = clock
         self._create = create
@@ -142,9 +160,9 @@ class LiveObject(Generic[ObjectT]):
         return self._now
 
     def set_alarm(self, at: int | None) -> None:
-        """Part of this call's changes; nothing to do when it is set so already."""
+        """Part of the call's changes, unless the alarm is set like that already."""
         if at is not None and not 0 <= at <= MAX_TIME_MS:
-            raise LimitExceeded(f"an alarm is to be at {at}; 0 to {MAX_TIME_MS} are allowed")
+            raise LimitExceeded(f"the alarm is set to {at}; 0 to {MAX_TIME_MS} are allowed")
         self.alarm_at = at
 
     def publish(self, event: bytes) -> None:
@@ -152,23 +170,33 @@ class LiveObject(Generic[ObjectT]):
         self.events.append(event)
 
     @property
-    def asleep(self) -> bool:
+    def unloaded(self) -> bool:
         """Whether the object must be made from storage before it can take a call."""
         return self._object is None
 
     @property
     def changed(self) -> bool:
-        """Whether the last call left changes that the group commit has not taken yet."""
-        return bool(self.storage.call) or self.alarm_at != self.before.alarm_at
+        """Whether the last call left changes that are not staged yet."""
+        return bool(self.storage.call) or self.alarm_at != self.staged_head.alarm_at
 
-    def wake(self) -> None:
+    def load(self) -> None:
         """Make the object from storage; what its constructor writes is committed like a call's."""
         self._now = self._clock()
         try:
             self._object = self._create(self)
+        except DataBusy:
+            self.rebuild()
+            raise
         except Exception as error:
             self.rebuild()
             raise ObjectFailed(f"{self.object_id} could not be made from its storage: {error!r}") from error
+        except BaseException:
+            self.rebuild()
+            raise
+
+    def name_of(self, method: Callable[..., object]) -> str:
+        """The name under which the object has ``method``; raises ``TypeError`` when it has not."""
+        return method_name(type(self._object), method)  # type: ignore[arg-type] # it is loaded
 
     def run(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - typed by Stub.call
         """Run one call; raises its ``Refusal``, or ``ObjectFailed`` with its writes dropped."""
@@ -179,6 +207,9 @@ class LiveObject(Generic[ObjectT]):
             if self.changed:
                 self.rebuild()
             self.events = []
+            raise
+        except DataBusy:
+            self.rebuild()
             raise
         except Exception as error:
             self.rebuild()
@@ -192,17 +223,17 @@ class LiveObject(Generic[ObjectT]):
         self.alarm_at = None
         self.run("alarm", (), {})
 
-    def seal(self) -> None:
-        """Turn the last call's changes into a commit of their own number, waiting to be written."""
+    def stage(self) -> None:
+        """Make the last call's changes a commit of their own number, part of what is written next."""
         self.seq += 1
-        self.storage.waiting.update(self.storage.call)
+        self.storage.pending.update(self.storage.call)
         self.storage.call = {}
-        self.before = Head(self.seq, self.alarm_at)
+        self.staged_head = Head(self.seq, self.alarm_at)
 
     def rebuild(self) -> None:
-        """Forget the running call: its writes, alarm and events, and the memory it may have left half changed."""
+        """Drop the running call's writes, alarm and events, and the instance, whose memory may be half changed."""
         self._meter.failures += 1
         self._object = None
         self.storage.call = {}
         self.events = []
-        self.seq, self.alarm_at = self.before
+        self.seq, self.alarm_at = self.staged_head

@@ -1,36 +1,21 @@
-"""What every runtime inside one process does: find the live instance, run the call, hold the answer at the gate."""
+"""What every runtime inside one process does: find the live instance, run the call, wait until what it saw is durable."""
 
 import logging
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections import OrderedDict
+from collections.abc import Callable
+from itertools import islice
 from random import Random
-from typing import Any, Concatenate, Generic, NamedTuple, cast
+from typing import Any, Concatenate, Generic, cast
 
 from durable_objects.alarms import Alarms
-from durable_objects.commits import Change, Gate, GroupCommit
+from durable_objects.commits import CommitLoop, Disk, Loop
 from durable_objects.contract import Context, Listener, Namespace, ObjectT, P, R
-from durable_objects.errors import LimitExceeded, ObjectFailed, Overloaded, RuntimeClosed
-from durable_objects.limits import MAX_NAME_CHARS, MAX_WAITING_CALLS
-from durable_objects.live import Disk, LiveObject, utf8_length
+from durable_objects.errors import DataBusy, LimitExceeded, ObjectFailed, Overloaded, RuntimeClosed
+from durable_objects.limits import MAX_ALARMS_PER_TURN, MAX_LIVE_OBJECTS, MAX_NAME_CHARS, MAX_WAITING_CALLS
+from durable_objects.live import LiveObject, utf8_length
 from durable_objects.meter import Meter
 
 log = logging.getLogger("durable_objects")
-
-RETRY_MS = 1_000
-"""First delay before an alarm that failed, or whose commit failed, is tried again; doubles up to ``MAX_RETRY_MS``."""
-
-MAX_RETRY_MS = 300_000
-
-
-def _check_name(kind: str, name: str) -> None:
-    utf8_length(name)
-    if not 1 <= len(name) <= MAX_NAME_CHARS:
-        raise LimitExceeded(f"the name of {kind} has {len(name)} characters; 1 to {MAX_NAME_CHARS} are allowed")
-
-
-class _AlarmFailure(NamedTuple):
-    times: int
-    retry_at: int
 
 
 class LocalStub(Generic[ObjectT]):
@@ -47,15 +32,16 @@ class LocalStub(Generic[ObjectT]):
     async def call(self, method: Callable[Concatenate[ObjectT, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """See ``contract.Stub``. With nothing uncommitted this is a plain call: it never suspends."""
         runtime = self._runtime
-        live = runtime.find(self._object_id) or runtime.wake(self._object_id, self._name, self._create)
+        live = runtime.find(self._object_id) or runtime.load(self._object_id, self._name, self._create)
+        name = live.name_of(method)
         runtime.meter.calls += 1
         try:
-            result = live.run(method.__name__, args, kwargs)
+            result = live.run(name, args, kwargs)
         finally:
-            # A refusal, too, may tell of changes that are not durable yet: it waits at the same gate.
-            runtime.commits.take(live)
+            # A refusal may reveal changes that are not durable yet, so that it waits as well.
+            runtime.commits.add(live)
             if live.batch is not None:
-                await runtime.commits.settled(live)
+                await runtime.commits.wait_durable(live)
         return cast("R", result)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
@@ -77,82 +63,66 @@ class LocalNamespace(Generic[ObjectT]):
         return LocalStub(self._runtime, f"{self._name}/{name}", name, self.create)
 
 
-class LocalRuntime(ABC):
-    """The common part of the embedded and the simulated runtime; they differ in clock, disk and what waits."""
+class LocalRuntime:
+    """The common part of the embedded and the simulated runtime, which differ in disk, clock and event loop."""
 
-    def __init__(self, disk: Disk) -> None:
+    def __init__(self, disk: Disk, *, clock: Callable[[], int], new_random: Callable[[], Random]) -> None:
         self.meter = Meter()
         self._disk = disk
+        self._clock = clock
+        self._new_random = new_random
         self._namespaces: dict[str, LocalNamespace[Any]] = {}
-        self._running = False
-        self._begin()
-
-    def _begin(self) -> None:
-        """Start with nothing in memory."""
-        self.commits = GroupCommit(
-            meter=self.meter,
-            new_gate=self._new_gate,
-            depart=self._depart,
-            write=self._write,
-            landed=self._landed,
-            broken=self._broken,
-            deliver=self._deliver,
-        )
-        self._alarms = Alarms()
-        self._alarm_failures: dict[str, _AlarmFailure] = {}
-        self._live: dict[str, LiveObject[Any]] = {}
         self._listeners: dict[str, dict[object, Listener]] = {}
+        self._live: OrderedDict[str, LiveObject[Any]] = OrderedDict()
+        self._alarms = Alarms()
+        self._running = False
+        self.commits: CommitLoop
 
-    @abstractmethod
-    def _clock(self) -> int:
-        """Milliseconds since 1970."""
+    def _start(self, loop: Loop) -> None:
+        """Start with nothing in memory but the alarms that are durable; overdue ones run at once."""
+        self._loop = loop
+        self.commits = CommitLoop(
+            self._disk,
+            loop,
+            meter=self.meter,
+            on_committed=self._on_committed,
+            on_lost=self._on_lost,
+            publish=self._publish,
+        )
+        self._live.clear()
+        self._alarms = Alarms()
+        for object_id, at in self._disk.alarms():
+            self._alarms.set(object_id, at)
+        self._running = True
+        self._rearm()
 
-    @abstractmethod
-    def _seed(self) -> Random:
-        """The randomness of an object that wakes."""
-
-    @abstractmethod
-    def _new_gate(self) -> Gate:
-        """Something that calls can wait on."""
-
-    @abstractmethod
-    def _depart(self) -> None:
-        """Have ``commits.start()`` called soon."""
-
-    @abstractmethod
-    def _write(self, changes: list[Change]) -> None:
-        """Begin to make ``changes`` durable; ``commits.finish()`` tells the end."""
-
-    @abstractmethod
     def _rearm(self) -> None:
-        """Have ``fire_due()`` called when the earliest alarm is due."""
+        """Called when ``run_due`` may have something to do sooner than before."""
 
     def namespace(self, name: str, create: Callable[[Context], ObjectT]) -> Namespace[ObjectT]:
         """See ``contract.Runtime``. Declare every class before the runtime starts, so that overdue alarms find theirs."""
         _check_name("a namespace", name)
         if "/" in name:
             raise LimitExceeded(f"the name of a namespace is {name!r}; a slash is not allowed")
-        self._namespaces[name] = namespace = LocalNamespace(self, name, create)
+        namespace = self._namespaces.setdefault(name, LocalNamespace(self, name, create))
+        if namespace.create != create:
+            raise ValueError(f"the namespace {name!r} is declared already, with {namespace.create!r}")
         return namespace
 
-    def _set_alarms(self, alarms: Iterable[tuple[str, int]]) -> None:
-        """Take over the alarms that were durable when this process started; overdue ones fire at once."""
-        for object_id, at in alarms:
-            self._alarms.set(object_id, at)
-        self._rearm()
-
     def find(self, object_id: str) -> LiveObject[Any] | None:
-        """The live instance, ready to take a call; None when it must be woken first."""
+        """The live instance, ready to take a call; None when ``load`` has to make it, or to refuse."""
         live = self._live.get(object_id)
-        if live is None or live.asleep or not self._running or self.commits.waiting_calls >= MAX_WAITING_CALLS:
+        if live is None or live.unloaded or not self._running or self.commits.waiting_calls >= MAX_WAITING_CALLS:
             return None
-        live.used = True
+        if self.commits.stalled and live.batch is not None:
+            return None
+        live.touched = True
         return live
 
-    def wake(self, object_id: str, name: str, create: Callable[[Context], ObjectT]) -> LiveObject[ObjectT]:
+    def load(self, object_id: str, name: str, create: Callable[[Context], ObjectT]) -> LiveObject[ObjectT]:
         """The live instance, made from storage where needed.
 
-        Raises ``RuntimeClosed``, ``Overloaded``, or ``ObjectFailed`` when its constructor raises.
+        Raises ``RuntimeClosed``, ``Overloaded``, ``DataBusy``, or ``ObjectFailed`` when its constructor raises.
         """
         if not self._running:
             raise RuntimeClosed("the runtime is not running")
@@ -160,27 +130,66 @@ class LocalRuntime(ABC):
             raise Overloaded(f"{MAX_WAITING_CALLS} calls wait for the disk already")
         live = self._live.get(object_id)
         if live is None:
-            try:
-                live = LiveObject(
-                    object_id,
-                    name,
-                    create=create,
-                    disk=self._disk,
-                    clock=self._clock,
-                    random=self._seed(),
-                    meter=self.meter,
-                )
-            except Exception as error:
-                raise ObjectFailed(f"{object_id} could not be read from its storage: {error!r}") from error
-            self._live[object_id] = live
-        if live.asleep:
+            self._make_room()
+            live = self._live[object_id] = self._read(object_id, name, create)
+        elif self.commits.stalled and live.batch is not None:
+            raise Overloaded(f"{object_id} has changes that are not durable yet: {self.commits.error}")
+        live.touched = True
+        if live.unloaded:
             self.meter.wakes += 1
-            live.wake()
-            self.commits.take(live)
+            live.load()
+            self.commits.add(live)
         return live
 
+    def _read(self, object_id: str, name: str, create: Callable[[Context], ObjectT]) -> LiveObject[ObjectT]:
+        try:
+            return LiveObject(
+                object_id,
+                name,
+                create=create,
+                snapshot=self._disk,
+                clock=self._clock,
+                random=self._new_random(),
+                meter=self.meter,
+            )
+        except DataBusy:
+            raise
+        except Exception as error:
+            raise ObjectFailed(f"{object_id} could not be read from its storage: {error!r}") from error
+
+    def _make_room(self) -> None:
+        """Evict objects until one more may be in memory: of those with nothing uncommitted, one that was idle longest."""
+        passed = 0
+        while len(self._live) >= MAX_LIVE_OBJECTS:
+            object_id, live = next(iter(self._live.items()))
+            if live.batch is None and not live.touched:
+                del self._live[object_id]
+                self.meter.evictions += 1
+                continue
+            # A second chance: it is evicted when its turn comes again and nobody has called it.
+            live.touched = False
+            self._live.move_to_end(object_id)
+            passed += 1
+            if passed > 2 * len(self._live):
+                raise Overloaded(f"{MAX_LIVE_OBJECTS} objects in memory wait for the disk")
+
+    def evict_idle(self) -> int:
+        """Drop the objects not called since the last time this was called; returns how many."""
+        idle = [live for live in self._live.values() if not live.touched and live.batch is None]
+        for live in idle:
+            del self._live[live.object_id]
+        for live in self._live.values():
+            live.touched = False
+        self.meter.evictions += len(idle)
+        return len(idle)
+
+    @property
+    def live_objects(self) -> int:
+        """How many objects are in memory."""
+        return len(self._live)
+
     def subscribe(self, object_id: str, listener: Listener) -> Callable[[], None]:
-        """Add a listener; the returned function removes it, once or more often."""
+        """Add a listener; the returned function removes it, and may be called more than once."""
         listeners = self._listeners.setdefault(object_id, {})
         subscription = object()
         listeners[subscription] = listener
@@ -192,79 +201,77 @@ class LocalRuntime(ABC):
 
         return unsubscribe
 
-    def fire_due(self) -> None:
-        """Call ``alarm()`` of every object whose alarm is due; one that fails is tried again later."""
-        now = self._clock()
-        for object_id in self._alarms.pop_due(now):
-            try:
-                self._fire(object_id)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the alarm must not be lost
-                times = self._alarm_failures[object_id].times + 1 if object_id in self._alarm_failures else 1
-                delay = min(RETRY_MS << min(times - 1, 16), MAX_RETRY_MS)
-                log.warning("the alarm of %s failed, %d in a row, next try in %d ms: %s", object_id, times, delay, error)
-                self._alarm_failures[object_id] = _AlarmFailure(times, now + delay)
-                self._arm(object_id, now + delay)
-        self._rearm()
-
-    def _fire(self, object_id: str) -> None:
-        namespace_name, _, name = object_id.partition("/")
-        namespace = self._namespaces.get(namespace_name)
-        if namespace is None:
-            raise ObjectFailed(f"no class is declared for the namespace {namespace_name!r}")
-        live = self.find(object_id) or self.wake(object_id, name, namespace.create)
-        if live.alarm_at is None or live.alarm_at > self._clock():
-            # A call whose commit has yet to land has cleared or moved it; that commit sets the alarm anew, or its failure does.
-            # (Or the clock has just stepped back, and it is not due any more.)
-            self._arm_if_settled(live)
-            return
-        self.meter.alarms += 1
-        live.run_alarm()
-        self._alarm_failures.pop(object_id, None)
-        self.commits.take(live)
-        # An alarm that set itself again, and nothing else, has changed nothing that a commit would tell of.
-        self._arm_if_settled(live)
-
-    def _arm_if_settled(self, live: LiveObject[Any]) -> None:
-        if live.batch is None:
-            self._arm(live.object_id, live.alarm_at)
-
-    def _arm(self, object_id: str, at: int | None) -> None:
-        """Set the alarm in memory, no sooner than the next try of one that has failed."""
-        if at is None:
-            self._alarm_failures.pop(object_id, None)
-        elif failure := self._alarm_failures.get(object_id):
-            at = max(at, failure.retry_at)
-        self._alarms.set(object_id, at)
-
-    def evict_idle(self) -> int:
-        """Drop the objects not called since the last time this was called; returns how many."""
-        idle = [live for live in self._live.values() if not live.used and live.batch is None]
-        for live in idle:
-            del self._live[live.object_id]
-        for live in self._live.values():
-            live.used = False
-        self.meter.evictions += len(idle)
-        return len(idle)
-
-    @property
-    def live_objects(self) -> int:
-        """How many objects are in memory."""
-        return len(self._live)
-
-    def _landed(self, live: LiveObject[Any]) -> None:
-        self._arm(live.object_id, live.on_disk.alarm_at)
-        self._rearm()
-
-    def _broken(self, live: LiveObject[Any]) -> None:
-        self.meter.failures += 1
-        self._live.pop(live.object_id, None)
-        if live.on_disk.alarm_at is not None:
-            self._arm(live.object_id, max(live.on_disk.alarm_at, self._clock() + RETRY_MS))
-            self._rearm()
-
-    def _deliver(self, object_id: str, event: bytes) -> None:
+    def _publish(self, object_id: str, event: bytes) -> None:
         for listener in tuple(self._listeners.get(object_id, {}).values()):
             try:
                 listener(event)
             except Exception:
                 log.exception("a listener of %s failed", object_id)
+
+    def run_due(self) -> None:
+        """Answer calls that have waited too long, try a failed disk again, run due alarms (not all at once when they are many).
+
+        Alarms wait while the disk takes no writes: all they could do is fail.
+        """
+        self.commits.run_due()
+        if self._running and self.commits.error is None:
+            due = list(islice(self._alarms.pop_due(self._clock(), self._loop.steady_ms()), MAX_ALARMS_PER_TURN))
+            for object_id in due:
+                try:
+                    self._run_alarm(object_id)
+                except Exception as error:  # noqa: BLE001 - whatever it is, the alarm must not be lost
+                    self._retry_alarm(object_id, error)
+        self._rearm()
+
+    def ms_until_due(self) -> int | None:
+        """Milliseconds until ``run_due`` has something to do; None while it has not."""
+        now = self._loop.steady_ms()
+        at = self.commits.due_at()
+        waits = [None if at is None else at - now, None if self.commits.error else self._alarms.wait_ms(self._clock(), now)]
+        return min((max(wait, 0) for wait in waits if wait is not None), default=None)
+
+    def _run_alarm(self, object_id: str) -> None:
+        namespace_name, _, name = object_id.partition("/")
+        namespace = self._namespaces.get(namespace_name)
+        if namespace is None:
+            raise ObjectFailed(f"no class is declared for the namespace {namespace_name!r}")
+        live = self.find(object_id) or self.load(object_id, name, namespace.create)
+        if live.alarm_at is None or live.alarm_at > self._clock():
+            # An uncommitted call moved the alarm, and its commit (or its failure) arms it; or the clock has just stepped back.
+            if live.batch is None:
+                self._alarms.set(object_id, live.alarm_at)
+            return
+        self.meter.alarms += 1
+        live.run_alarm()
+        if not live.changed:
+            # It set itself to the same time again, and did nothing else: no commit will arm it.
+            self._alarms.succeeded(object_id)
+            if live.batch is None:
+                self._alarms.set(object_id, live.alarm_at)
+        self.commits.add(live, alarm=True)
+
+    def _retry_alarm(self, object_id: str, error: object) -> None:
+        failures, delay = self._alarms.failed(object_id, self._loop.steady_ms())
+        log.warning("the alarm of %s failed, %d in a row, next try in %d ms: %s", object_id, failures, delay, error)
+
+    def _on_committed(self, live: LiveObject[Any], alarm: bool) -> None:  # noqa: FBT001 - CommitLoop's
+        if alarm:
+            self._alarms.succeeded(live.object_id)
+        self._alarms.set(live.object_id, live.on_disk.alarm_at)
+        if live.on_disk.alarm_at is not None:
+            self._rearm()
+
+    def _on_lost(self, live: LiveObject[Any], alarm: bool) -> None:  # noqa: FBT001 - CommitLoop's
+        self.meter.failures += 1
+        self._live.pop(live.object_id, None)
+        if alarm:
+            self._retry_alarm(live.object_id, self.commits.error)
+        else:
+            self._alarms.set(live.object_id, live.on_disk.alarm_at)
+        self._rearm()
+
+
+def _check_name(kind: str, name: str) -> None:
+    utf8_length(name)
+    if not 1 <= len(name) <= MAX_NAME_CHARS:
+        raise LimitExceeded(f"the name of {kind} has {len(name)} characters; 1 to {MAX_NAME_CHARS} are allowed")

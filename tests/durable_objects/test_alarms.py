@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from ledger import Ledger
 
 from durable_objects import DurableObject
-from durable_objects.alarms import Alarms
+from durable_objects.alarms import Timetable
 from durable_objects.embedded import EmbeddedRuntime
-from durable_objects.local import MAX_RETRY_MS, RETRY_MS
+from durable_objects.limits import ALARM_RETRY_MS, MAX_ALARM_RETRY_MS
 from durable_objects.simulated import SimulatedRuntime
 from scenario import run, until
 
@@ -25,11 +25,11 @@ def now_ms() -> int:
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.none() | st.integers(0, 9)) | st.integers(0, 9), max_size=400))
 def test_the_alarms_in_memory_are_a_dictionary_that_knows_who_is_next(steps: list[tuple[str, int | None] | int]) -> None:
     """A tuple sets one; a number takes all that are due by then, the earliest first."""
-    alarms, model = Alarms(), dict[str, int]()
+    alarms, model = Timetable(), dict[str, int]()
     for step in steps:
         if isinstance(step, int):
             due = sorted((at, name) for name, at in model.items() if at <= step)
-            assert alarms.pop_due(step) == [name for _, name in due]
+            assert list(alarms.pop_due(step)) == [name for _, name in due]
             model = {name: at for name, at in model.items() if at > step}
         else:
             name, at = step
@@ -124,9 +124,9 @@ def test_an_alarm_that_keeps_failing_is_tried_ever_more_rarely_but_for_ever() ->
     runtime.run(runtime.namespace("Stubborn", Stubborn).get("ash").call(Stubborn.set_alarm, runtime.now_ms))
     runtime.advance(3_600)
     gaps = [later - earlier for earlier, later in itertools.pairwise(tries)]
-    doubling = [min(RETRY_MS << n, MAX_RETRY_MS) for n in range(len(gaps))]
+    doubling = [min(ALARM_RETRY_MS << n, MAX_ALARM_RETRY_MS) for n in range(len(gaps))]
     assert gaps == doubling
-    assert gaps[-1] == MAX_RETRY_MS
+    assert gaps[-1] == MAX_ALARM_RETRY_MS
     runtime.crash()
     runtime.advance(0)
     assert tries[-1] == runtime.now_ms
@@ -140,7 +140,7 @@ def test_an_alarm_and_what_it_wrote_become_durable_together_or_it_rings_again(wa
     runtime.advance(1)
     getattr(runtime, way)()
     assert runtime.run(ledger.call(Ledger.texts)) == ["alarm set"]
-    runtime.advance(RETRY_MS / 1_000)
+    runtime.advance(ALARM_RETRY_MS / 1_000)
     assert runtime.run(ledger.call(Ledger.texts)) == ["alarm set", "alarm rang"]
     runtime.crash()
     runtime.advance(3_600)

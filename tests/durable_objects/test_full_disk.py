@@ -1,8 +1,6 @@
 """A disk that takes no more: real refusals of SQLite and of the system, and what callers hear."""
 
 import asyncio
-import time
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,7 +8,6 @@ from child import child
 from ledger import Entry, Ledger
 
 from durable_objects import CommitFailed
-from durable_objects.commits import Change
 from durable_objects.embedded import EmbeddedRuntime
 from durable_objects.embedded.store import Store
 from held import held_runtime
@@ -22,6 +19,7 @@ BIG = "x" * 100_000
 
 def fill_up(store: Store) -> None:
     """Let the file grow no further; the next commit that needs room fails with SQLITE_FULL, and takes the limit with it."""
+    assert store._writer is not None
     store._writer.execute("PRAGMA max_page_count = 1")
 
 
@@ -36,7 +34,7 @@ def test_p1_a_commit_that_finds_the_disk_full_fails_its_callers_and_leaves_nothi
             ash.subscribe(events.append)
             await ash.call(Ledger.append, "durable")
             instance = await ash.call(Ledger.which)
-            fill_up(runtime.store)
+            fill_up(runtime.disk)
             failures = await asyncio.gather(
                 ash.call(Ledger.append, BIG),
                 ash.call(Ledger.set_alarm, 1),
@@ -66,7 +64,7 @@ def test_p9_after_a_failure_the_disk_is_tried_again_though_nobody_writes(tmp_pat
     async def scenario() -> None:
         async with EmbeddedRuntime(tmp_path) as runtime:
             ledger = runtime.namespace("Ledger", Ledger).get("ash")
-            fill_up(runtime.store)
+            fill_up(runtime.disk)
             with pytest.raises(CommitFailed):
                 await ledger.call(Ledger.append, BIG)
             assert runtime.last_error is not None
@@ -91,7 +89,7 @@ def test_p2_calls_that_built_on_a_failed_commit_fall_with_it_and_all_others_surv
             ]
             independent = asyncio.create_task(birch.call(Ledger.append, "another object's"))
             await turns()
-            fill_up(runtime.store)
+            fill_up(runtime.disk)
             held.let_one_through()
             for call in [flying, *dependent]:
                 with pytest.raises(CommitFailed):
@@ -121,7 +119,7 @@ def test_p6_calls_that_fell_with_a_failed_commit_no_longer_count_as_waiting(
             await until(lambda: held.begun == 1)
             calls += [asyncio.create_task(ash.call(Ledger.append, "built on it")) for _ in range(49)]
             await turns()
-            fill_up(runtime.store)
+            fill_up(runtime.disk)
             held.go_on()
             for call in calls:
                 with pytest.raises(CommitFailed):
@@ -152,37 +150,3 @@ def test_p1_when_the_system_lets_no_file_grow_nothing_acknowledged_is_lost_and_r
             assert (await ledger.call(Ledger.last)).seq == len(acknowledged)
 
     run(scenario())
-
-
-def test_a_full_disk_is_tried_again_once_at_a_time_however_many_calls_have_failed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The log has one line when it begins and one when it is over."""
-    monkeypatch.setattr("durable_objects.embedded.runtime._PROBE_SECONDS", 0.01)
-
-    async def scenario() -> None:
-        async with EmbeddedRuntime(tmp_path) as runtime:
-            ash = runtime.namespace("Ledger", Ledger).get("ash")
-            await ash.call(Ledger.append, "before")
-            tried: list[float] = []
-
-            def fail(_: list[Change]) -> None:
-                tried.append(time.monotonic())
-                raise OSError("no room")
-
-            commit, runtime._committer._commit = runtime._committer._commit, fail
-            for _ in range(50):
-                with pytest.raises(CommitFailed, match="no room"):
-                    await ash.call(Ledger.append, "lost")
-            tried.clear()
-            await until(lambda: len(tried) >= 10)
-            assert min(later - earlier for earlier, later in pairwise(tried)) >= 0.01, "never two tries at once"
-            runtime._committer._commit = commit
-            await until(lambda: runtime.last_error is None)
-            assert await ash.call(Ledger.append, "after") == Entry(2, "after")
-
-    run(scenario())
-    assert [record.getMessage() for record in caplog.records] == [
-        f"the data can not be written to {tmp_path}; tried again every second: no room",
-        f"the data can be written to {tmp_path} again",
-    ]

@@ -105,9 +105,7 @@ class World(RuleBasedStateMachine):
     @rule(landed=st.booleans())
     def crash(self, *, landed: bool) -> None:
         """Perhaps right after the commit in flight became durable, before anybody heard of it."""
-        if landed and self.runtime._pending is not None:
-            self.runtime.disk.commit(self.runtime._pending)
-        self.runtime.crash()
+        self.runtime.crash(landed=landed)
         self.hear_answers()
         self.listen()
 

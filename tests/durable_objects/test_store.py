@@ -28,17 +28,22 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def test_p1_every_connection_that_commits_waits_for_the_disk(store: Store) -> None:
     """Loss of power takes nothing back: the log is synced with every commit, also after a failure had it opened anew."""
 
-    def settings() -> tuple[str, int]:
-        (journal,) = store._writer.execute("PRAGMA journal_mode").fetchone()
-        (synchronous,) = store._writer.execute("PRAGMA synchronous").fetchone()
-        return journal, synchronous
+    def settings() -> list[object]:
+        store.write([])
+        names = ("journal_mode", "synchronous", "fullfsync", "checkpoint_fullfsync")
+        return [writer(store).execute(f"PRAGMA {name}").fetchone()[0] for name in names]
 
-    full = 2
-    assert settings() == ("wal", full)
-    store._writer.execute("PRAGMA max_page_count = 1")
+    full, on = 2, 1
+    assert settings() == ["wal", full, on, on]
+    writer(store).execute("PRAGMA max_page_count = 1")
     with pytest.raises(sqlite3.OperationalError, match="full"):
-        store.commit([Change("o", {"key": bytes(10_000)}, Head(1))])
-    assert settings() == ("wal", full)
+        store.write([Change("o", {"key": bytes(10_000)}, Head(1))])
+    assert settings() == ["wal", full, on, on]
+
+
+def writer(store: Store) -> sqlite3.Connection:
+    assert store._writer is not None
+    return store._writer
 
 
 @pytest.mark.parametrize("keys", [1, 2, 4_095, 4_096, 5_000, 9_000])
@@ -46,8 +51,8 @@ def test_p1_a_commit_of_any_size_is_all_there_once_it_returned(tmp_path: Path, k
     writes: dict[str, bytes | None] = {f"{n:05}": b"" for n in range(keys)}
     store = Store(tmp_path)
     store.open()
-    store.commit([Change("old", {"00000": b"x", "gone": b"x"}, Head(1, 5))])
-    store.commit([Change("old", {"00000": b"y", "gone": None}, Head(2, None)), Change("new", writes, Head(1, 7))])
+    store.write([Change("old", {"00000": b"x", "gone": b"x"}, Head(1, 5))])
+    store.write([Change("old", {"00000": b"y", "gone": None}, Head(2, None)), Change("new", writes, Head(1, 7))])
     with closing(sqlite3.connect(store.path)) as other:
         assert other.execute("SELECT count(*) FROM entries WHERE object = 'new'").fetchone() == (keys,)
         assert other.execute("SELECT key, value FROM entries WHERE object = 'old'").fetchall() == [("00000", b"y")]
@@ -57,14 +62,14 @@ def test_p1_a_commit_of_any_size_is_all_there_once_it_returned(tmp_path: Path, k
 
 def test_p1_a_large_commit_that_fails_half_way_leaves_nothing(store: Store) -> None:
     """It goes in by several statements, the first of which succeeds here."""
-    store.commit([Change("o", {"before": b""}, Head(1))])
-    (pages,) = store._writer.execute("PRAGMA page_count").fetchone()
-    store._writer.execute(f"PRAGMA max_page_count = {pages + 200}")
+    store.write([Change("o", {"before": b""}, Head(1))])
+    (pages,) = writer(store).execute("PRAGMA page_count").fetchone()
+    writer(store).execute(f"PRAGMA max_page_count = {pages + 200}")
     writes: dict[str, bytes | None] = {f"{n:05}": b"" if n < 4_096 else bytes(5_000) for n in range(5_000)}
     with pytest.raises(sqlite3.OperationalError, match="full"):
-        store.commit([Change("o", writes, Head(2, 9))])
+        store.write([Change("o", writes, Head(2, 9))])
     assert (store.head("o"), store.list("o", "", "", 10)) == (Head(1), [("before", b"")])
-    store.commit([Change("o", writes, Head(2, 9))])
+    store.write([Change("o", writes, Head(2, 9))])
     assert (store.head("o"), len(store.list("o", "", "", 10_000))) == (Head(2, 9), 5_001)
 
 
@@ -106,8 +111,8 @@ UNREADABLE = [
     (make_another_programs_file, r"written by another program \(application id 0x7\)"),
     (make_a_file_without_a_stamp, r"written by another program \(application id 0x0\)"),
     (make_a_newer_file, rf"has data version {VERSION + 1}; this program reads version {VERSION}"),
-    (make_no_database, "can not be read: file is not a database"),
-    (make_a_damaged_file, "can not be read: database disk image is malformed"),
+    (make_no_database, "cannot be read: file is not a database"),
+    (make_a_damaged_file, "cannot be read: database disk image is malformed"),
 ]
 
 
@@ -170,10 +175,10 @@ def test_the_log_shrinks_to_its_bound_once_another_program_has_stopped_reading(
     other.execute("BEGIN")
     other.execute("SELECT count(*) FROM entries").fetchone()
     for seq in range(1, 2_001):
-        store.commit([Change("Ledger/ash", {"key": b"x" * 4_000}, Head(seq))])
+        store.write([Change("Ledger/ash", {"key": b"x" * 4_000}, Head(seq))])
     assert log.stat().st_size > 4_000_000
     other.close()
     for seq in range(2_001, 2_101):
-        store.commit([Change("Ledger/ash", {"key": b"x"}, Head(seq))])
+        store.write([Change("Ledger/ash", {"key": b"x"}, Head(seq))])
     assert log.stat().st_size <= 1_000_000
     store.close()

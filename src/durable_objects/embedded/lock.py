@@ -12,8 +12,7 @@ from durable_objects.errors import DataLocked
 class DirectoryLock:
     """Holds ``directory`` until released or until the process ends, however it ends (the kernel frees it).
 
-    Its file ``lock`` says by whom. That is locked too, but whoever removes it takes nothing from the holder, who has the
-    directory itself.
+    Its file ``lock`` names the process. Removing the file does not release the lock, which is on the directory.
     """
 
     def __init__(self, directory: Path) -> None:

@@ -1,25 +1,24 @@
-"""The SQLite file: what is durable, read on the event loop's thread, written on the committer's.
+"""The SQLite file: what is durable.
 
-A commit is one statement. Python gives up and takes back the interpreter lock at every step of every statement, and taking it
-back from a busy event loop can cost a whole switch interval each time; so all changes of a commit go in as the rows of one
-``INSERT`` into a view, whose triggers put, delete and update. In autocommit mode that statement is also the transaction.
+A commit is one statement. Python releases the interpreter lock at every step of every statement, and taking it back from a
+busy event loop can cost a whole switch interval each time; so all changes of a commit go in as the rows of one ``INSERT`` into
+a view, whose triggers put, delete and update. In autocommit mode that statement is also the transaction.
 """
 
 import sqlite3
 from collections.abc import Iterable, Sequence
 from functools import cache
-from itertools import chain
+from itertools import chain, takewhile
 from pathlib import Path
+from typing import Any
 
 from durable_objects.commits import Change
-from durable_objects.errors import DataUnreadable
+from durable_objects.errors import DataBusy, DataUnreadable
+from durable_objects.limits import MAX_IDLE_LOG_BYTES, READ_BUSY_SECONDS, WRITE_BUSY_SECONDS
 from durable_objects.live import Head
 
 APPLICATION_ID = 0x44_4F_50_59  # "DOPY"; tells our files from other SQLite files
 VERSION = 1
-MAX_IDLE_LOG_BYTES = 64 * 1024 * 1024
-"""What the write-ahead log shrinks to when it has grown: while another program reads in one transaction, all that is written
-stays in it."""
 
 _SCHEMA = f"""
 BEGIN;
@@ -49,11 +48,13 @@ _LIST_AFTER = "SELECT key, value FROM entries WHERE object = ? AND key > ? ORDER
 _MAX_ROWS = 4_096
 """Rows of one statement; SQLite takes 32,766 parameters at most, and a row has four."""
 _MAX_EXACT_ROWS = 64
-"""Up to so many there is a statement for each number of rows; beyond, for powers of two, so that few need be prepared."""
+"""Up to here there is a statement for each number of rows; above, for powers of two only, so that few need be prepared."""
 
 _Row = tuple[str | None, str | None, bytes | int | None, int | None]
 _Rows = list[_Row]
 _NO_ROW: _Row = (None, None, None, None)
+_PROBE: _Row = ("", None, 0, None)
+"""The head of an object that does not exist."""
 
 
 @cache
@@ -70,8 +71,14 @@ def _rows(changes: Iterable[Change]) -> list[_Row]:
 
 
 def _make_durable(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
+    """Have every commit of ``connection`` synced to the disk before it returns."""
+    (journal,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if journal != "wal":
+        raise DataUnreadable(f"SQLite cannot keep a write-ahead log here (its journal mode is {journal!r}); use a local disk")
     connection.execute("PRAGMA synchronous = FULL")
+    # On macOS fsync stops at the drive's own cache; elsewhere these change nothing.
+    connection.execute("PRAGMA fullfsync = ON")
+    connection.execute("PRAGMA checkpoint_fullfsync = ON")
     connection.execute(f"PRAGMA journal_size_limit = {MAX_IDLE_LOG_BYTES}")
 
 
@@ -80,91 +87,111 @@ class Store:
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / "objects.sqlite3"
-        self._reader: sqlite3.Connection
-        self._writer: sqlite3.Connection
+        self._reader: sqlite3.Connection | None = None
+        self._writer: sqlite3.Connection | None = None
 
-    def open(self) -> Sequence[tuple[str, int]]:
-        """Create the file where it is missing; returns every object that has an alarm, and when.
+    def open(self) -> None:
+        """Create the file where it is missing.
 
         Raises ``DataUnreadable`` for a file that is not ours, newer, or damaged, and leaves it as it is.
         """
-        self._writer, self._reader = self._connect(), self._connect()
         try:
-            self._check_version()
+            self._writer = self._connect(WRITE_BUSY_SECONDS)
+            self._check_version(self._writer)
             _make_durable(self._writer)
-            return self.alarms()
+            self._reader = self._connect(READ_BUSY_SECONDS)
+            self.alarms()
         except sqlite3.DatabaseError as error:
             self.close()
-            raise DataUnreadable(f"{self.path} can not be read: {error}") from error
+            raise DataUnreadable(f"{self.path} cannot be read: {error}") from error
         except DataUnreadable:
             self.close()
             raise
 
     def close(self) -> None:
         """Close both connections; SQLite folds its write-ahead log into the file."""
-        self._reader.close()
-        self._writer.close()
+        for connection in (self._reader, self._writer):
+            if connection is not None:
+                connection.close()
+        self._reader = self._writer = None
 
     def head(self, object_id: str) -> Head:
-        """The object's last commit and its alarm; zero and none for one never written."""
-        row = self._reader.execute("SELECT seq, alarm_at FROM heads WHERE object = ?", (object_id,)).fetchone()
-        return Head(*row) if row else Head()
+        """The object's last commit and its alarm; zero and none for one never written. Raises ``DataBusy``, as all reads do."""
+        rows = self._read("SELECT seq, alarm_at FROM heads WHERE object = ?", object_id)
+        return Head(*rows[0]) if rows else Head()
 
     def get(self, object_id: str, key: str) -> bytes | None:
         """The value under ``key``, or None."""
-        row: tuple[bytes] | None
-        row = self._reader.execute("SELECT value FROM entries WHERE object = ? AND key = ?", (object_id, key)).fetchone()
-        return row[0] if row else None
+        rows = self._read("SELECT value FROM entries WHERE object = ? AND key = ?", object_id, key)
+        value: bytes | None = rows[0][0] if rows else None
+        return value
 
     def list(self, object_id: str, prefix: str, after: str, limit: int) -> Sequence[tuple[str, bytes]]:
-        """Up to ``limit`` entries in key order, with ``prefix``, behind ``after``."""
-        found = []
-        scan = self._reader.execute(_LIST_AFTER if after >= prefix else _LIST_FROM, (object_id, max(after, prefix), limit))
-        for key, value in scan:
-            if not key.startswith(prefix):
-                break
-            found.append((key, value))
-        return found
+        """Up to ``limit`` entries in key order that start with ``prefix`` and are greater than ``after``."""
+        rows = self._read(_LIST_AFTER if after >= prefix else _LIST_FROM, object_id, max(after, prefix), limit)
+        return [*takewhile(lambda row: row[0].startswith(prefix), rows)]
 
     def alarms(self) -> Sequence[tuple[str, int]]:
         """Every object that has an alarm, and when."""
-        return self._reader.execute("SELECT object, alarm_at FROM heads WHERE alarm_at IS NOT NULL").fetchall()
+        return self._read("SELECT object, alarm_at FROM heads WHERE alarm_at IS NOT NULL")
 
-    def commit(self, changes: Iterable[Change]) -> None:
-        """Make all of ``changes`` durable, fsync included, or none of them; raises ``sqlite3.Error``."""
-        rows = _rows(changes)
+    def write(self, changes: Iterable[Change]) -> None:
+        """Make all of ``changes`` durable, fsync included, or none of them; raises ``sqlite3.Error`` or ``DataUnreadable``.
+
+        Without changes it writes something that nobody reads, to see whether the disk takes it.
+        """
+        rows = _rows(changes) or [_PROBE]
+        if self._writer is None:
+            self._writer = self._open_writer()
         try:
             if len(rows) <= _MAX_ROWS:
-                self._insert(rows)
+                self._insert(self._writer, rows)
             else:
                 with self._writer:
                     self._writer.execute("BEGIN")
                     for at in range(0, len(rows), _MAX_ROWS):
-                        self._insert(rows[at : at + _MAX_ROWS])
+                        self._insert(self._writer, rows[at : at + _MAX_ROWS])
         except sqlite3.Error:
-            # After a failed write or fsync nothing that the connection holds in memory is to be believed.
+            # After a failed write or fsync nothing that the connection holds in memory can be trusted.
             self._writer.close()
-            self._writer = self._connect()
-            _make_durable(self._writer)
+            self._writer = None
             raise
 
-    def _insert(self, rows: _Rows) -> None:
+    def _insert(self, writer: sqlite3.Connection, rows: _Rows) -> None:
         if len(rows) > _MAX_EXACT_ROWS:
             rows += [_NO_ROW] * ((1 << (len(rows) - 1).bit_length()) - len(rows))  # no trigger takes these
-        self._writer.execute(_insert(len(rows)), tuple(chain.from_iterable(rows)))
+        writer.execute(_insert(len(rows)), tuple(chain.from_iterable(rows)))
 
-    def _connect(self) -> sqlite3.Connection:
+    def _read(self, statement: str, *parameters: str | int) -> Sequence[Any]:
+        assert self._reader is not None  # noqa: S101 - nobody reads before it is open
         try:
-            return sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-        except sqlite3.DatabaseError as error:
-            raise DataUnreadable(f"{self.path} can not be opened: {error}") from error
+            return self._reader.execute(statement, parameters).fetchall()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise DataBusy(f"another program has locked {self.path}") from error
+            raise
 
-    def _check_version(self) -> None:
-        (application_id,) = self._writer.execute("PRAGMA application_id").fetchone()
-        (version,) = self._writer.execute("PRAGMA user_version").fetchone()
-        (tables,) = self._writer.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    def _open_writer(self) -> sqlite3.Connection:
+        writer = self._connect(WRITE_BUSY_SECONDS)
+        try:
+            _make_durable(writer)
+        except BaseException:
+            writer.close()
+            raise
+        return writer
+
+    def _connect(self, busy_seconds: float) -> sqlite3.Connection:
+        try:
+            return sqlite3.connect(self.path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+        except sqlite3.DatabaseError as error:
+            raise DataUnreadable(f"{self.path} cannot be opened: {error}") from error
+
+    def _check_version(self, connection: sqlite3.Connection) -> None:
+        (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         if application_id == 0 and version == 0 and tables == 0:
-            self._writer.executescript(_SCHEMA)
+            connection.executescript(_SCHEMA)
         elif application_id != APPLICATION_ID:
             raise DataUnreadable(f"{self.path} was written by another program (application id {application_id:#x})")
         elif version != VERSION:

@@ -4,142 +4,72 @@
     counter = runtime.namespace("Counter", Counter).get("visits")
     assert runtime.run(counter.call(Counter.add, 2)) == 2
 
-By default each call commits at once, so its stub works under any event loop too. With ``autocommit=False`` nothing becomes
-durable before ``commit()``: ``start`` calls, look at who still waits at the gate, then ``commit()``, ``fail()`` or ``crash()``.
+By default each call commits at once, so that its stub works under any event loop too. With ``autocommit=False`` nothing becomes
+durable before ``commit()``: ``start`` calls, look at which of them wait, then ``commit()``, ``fail()`` or ``crash()``.
 """
 
-from collections.abc import Coroutine, Generator, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine
 from random import Random
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar, cast
 
-from durable_objects.commits import Change, Gate
-from durable_objects.errors import DurableObjectError
-from durable_objects.live import Head
 from durable_objects.local import LocalRuntime
+from durable_objects.simulated.disk import SimulatedDisk
+from durable_objects.simulated.task import Task
 
 ResultT = TypeVar("ResultT")
 
 
-class Crashed(DurableObjectError):
-    """The simulated process died while this call waited; whether it became durable is not known to the caller."""
+class ManualLoop:
+    """An event loop that runs nothing by itself: ``commits.Loop``, driven by the runtime."""
 
+    def __init__(self, start: Callable[[Callable[[], Coroutine[Any, Any, None]]], None]) -> None:
+        self.now_ms = 0
+        self.start = start
 
-class SimulatedGate:
-    """A future that needs no event loop."""
+    def steady_ms(self) -> int:
+        """Milliseconds by which the clock was moved forward."""
+        return self.now_ms
 
-    def __init__(self) -> None:
-        self._done = False
-        self._exception: BaseException | None = None
+    def create_future(self) -> "asyncio.Future[None]":
+        """A future that nothing is called for: tasks look whether it is done."""
+        return asyncio.Future(loop=cast("asyncio.AbstractEventLoop", self))
 
-    def __await__(self) -> Generator["SimulatedGate", None, None]:
-        while not self._done:
-            yield self
-        if self._exception is not None:
-            raise self._exception
+    def get_debug(self) -> bool:
+        """For ``asyncio.Future``."""
+        return False
 
-    def done(self) -> bool:
-        """Whether waiting is over."""
-        return self._done
-
-    def set_result(self, result: None) -> None:
-        """Let through."""
-        assert result is None  # noqa: S101 - a gate carries no value
-        self._done = True
-
-    def set_exception(self, exception: BaseException) -> None:
-        """Let through with an error."""
-        self._done, self._exception = True, exception
-
-
-class Task(Generic[ResultT]):
-    """A started call, which may wait at the gate."""
-
-    def __init__(self, coroutine: Coroutine[Any, Any, ResultT]) -> None:
-        self._coroutine = coroutine
-        self._result: list[ResultT] = []
-        self._error: BaseException | None = None
-        self.step()
-
-    @property
-    def done(self) -> bool:
-        """Whether the caller has its answer."""
-        return bool(self._result) or self._error is not None
-
-    def result(self) -> ResultT:
-        """The answer; raises what the call raised."""
-        if self._error is not None:
-            raise self._error
-        return self._result[0]
-
-    def step(self) -> None:
-        """Go on until the answer or the next wait."""
-        if self.done:
-            return
-        try:
-            self._coroutine.send(None)
-        except StopIteration as stop:
-            self._result.append(stop.value)
-        except Exception as error:  # noqa: BLE001 - kept for result()
-            self._error = error
-
-    def abandon(self) -> None:
-        """The process died: the caller never hears."""
-        if not self.done:
-            self._coroutine.close()
-            self._error = Crashed("the process died")
-
-
-class SimulatedDisk:
-    """What survives a crash."""
-
-    def __init__(self) -> None:
-        self._heads: dict[str, Head] = {}
-        self._entries: dict[str, dict[str, bytes]] = {}
-
-    def head(self, object_id: str) -> Head:
-        """See ``live.Disk``."""
-        return self._heads.get(object_id, Head())
-
-    def get(self, object_id: str, key: str) -> bytes | None:
-        """See ``live.Disk``."""
-        return self._entries.get(object_id, {}).get(key)
-
-    def list(self, object_id: str, prefix: str, after: str, limit: int) -> Sequence[tuple[str, bytes]]:
-        """See ``live.Disk``."""
-        entries = self._entries.get(object_id, {})
-        return [(key, entries[key]) for key in sorted(entries) if key > after and key.startswith(prefix)][:limit]
-
-    def alarms(self) -> Sequence[tuple[str, int]]:
-        """Every object that has an alarm, and when."""
-        return [(object_id, head.alarm_at) for object_id, head in self._heads.items() if head.alarm_at is not None]
-
-    def commit(self, changes: Sequence[Change]) -> None:
-        """All of ``changes`` become durable."""
-        for object_id, writes, head in changes:
-            entries = self._entries.setdefault(object_id, {})
-            for key, value in writes.items():
-                if value is None:
-                    entries.pop(key, None)
-                else:
-                    entries[key] = value
-            self._heads[object_id] = head
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """For ``asyncio.Future``: an error that no caller was left to see."""
 
 
 class SimulatedRuntime(LocalRuntime):
-    """Objects without threads or disk. The same seed and the same steps give the same history."""
+    """Objects without threads or disk. The same seed and the same steps give the same history.
+
+    Args:
+        seed: of all randomness that objects see.
+        now_ms: the wall clock at the start, in milliseconds since 1970.
+        autocommit: whether each call commits at once.
+    """
 
     def __init__(self, *, seed: int = 0, now_ms: int = 1_700_000_000_000, autocommit: bool = True) -> None:
-        self.disk = SimulatedDisk()
+        self._manual_loop = ManualLoop(self._start_flush)
+        self.disk = SimulatedDisk(lambda: None if self.autocommit else self._manual_loop.create_future())
         self.autocommit = autocommit
         self.now_ms = now_ms
         self._randomness = Random(seed)  # noqa: S311 - repeatable on purpose
-        self._pending: list[Change] | None = None
         self._tasks: list[Task[Any]] = []
-        super().__init__(self.disk)
-        self._running = True
+        self._next_flush: Callable[[], Coroutine[Any, Any, None]] | None = None
+        self._flush: Task[None] | None = None
+        super().__init__(
+            self.disk,
+            clock=lambda: self.now_ms,
+            new_random=lambda: Random(self._randomness.getrandbits(64)),  # noqa: S311 - repeatable on purpose
+        )
+        self._start(self._manual_loop)
 
     def start(self, call: Coroutine[Any, Any, ResultT]) -> Task[ResultT]:
-        """Begin a call and go on until it has its answer or waits at the gate."""
+        """Begin a call and go on until it has its answer or waits for a commit."""
         task = Task(call)
         if not task.done:
             self._tasks.append(task)
@@ -155,68 +85,78 @@ class SimulatedRuntime(LocalRuntime):
         return task.result()
 
     def begin_commit(self) -> None:
-        """Send off what has gathered; it is not durable yet, and later calls gather for the next commit."""
-        self.commits.start()
+        """Begin to write what has gathered; it is not durable yet, and later calls gather for the next commit."""
+        if self._next_flush is not None:
+            flush, self._next_flush = self._next_flush, None
+            self._flush = Task(flush())
+        elif self._flush is not None:
+            self._flush.step()
+        self._settle()
 
     def commit(self) -> None:
         """Make the commit in flight (or, when none is, what has gathered) durable."""
         self.begin_commit()
-        if self._pending is not None:
-            self.disk.commit(self._pending)
-            self._finish(None)
+        self._answer(None)
 
     def fail(self, error: Exception | None = None) -> None:
         """Have the commit in flight (or what has gathered) fail, as a full disk would; needs ``autocommit=False``."""
         if self.autocommit:
             raise RuntimeError("with autocommit no commit is left to fail; use SimulatedRuntime(autocommit=False)")
         self.begin_commit()
-        if self._pending is not None:
-            self._finish(error or OSError("the simulated disk is full"))
+        self._answer(error or OSError("the simulated disk is full"))
 
     def crash(self, *, landed: bool = False) -> None:
-        """Lose everything that is not durable, and start again: objects wake on their next call.
+        """Lose everything that is not durable, and start again: objects are loaded by their next call.
 
-        With ``landed`` the process dies a moment later: the commit in flight is durable, and nobody was told.
+        With ``landed`` the process dies a moment later: the commit in flight is durable, and no caller has its answer.
         """
-        if landed and self._pending is not None:
-            self.disk.commit(self._pending)
-        for task in self._tasks:
+        if landed:
+            self.disk.apply(self.disk.in_flight)
+        for task in [*self._tasks, *filter(None, [self._flush])]:
             task.abandon()
         self._tasks = []
-        self._pending = None
-        self._begin()
-        self._set_alarms(self.disk.alarms())
+        self._next_flush = self._flush = None
+        self._listeners = {}
+        self._start(self._manual_loop)
 
     def advance(self, seconds: float) -> None:
-        """Move the clock; alarms that are due on the way fire in their order, at their time."""
-        until = self.now_ms + round(seconds * 1_000)
-        while (at := self._alarms.next()) is not None and at <= until:
-            self.now_ms = max(self.now_ms, at)
-            self.fire_due()
-        self.now_ms = max(self.now_ms, until) if seconds >= 0 else until
+        """Move the clock; what is due on the way (alarms first of all) happens in its order, at its time.
 
-    def _finish(self, error: Exception | None) -> None:
-        self._pending = None
-        self.commits.finish(error)
+        Less than 0 seconds is a step back of the wall clock; for a step forward set ``now_ms``.
+        """
+        left = round(seconds * 1_000)
+        while (wait := self.ms_until_due()) is not None and wait <= left:
+            self._move(wait)
+            left -= wait
+            self.run_due()
+            self._settle()
+        if left >= 0:
+            self._move(left)
+        else:
+            self.now_ms += left
+
+    def _move(self, milliseconds: int) -> None:
+        self.now_ms += milliseconds
+        self._manual_loop.now_ms += milliseconds
+
+    def _start_flush(self, flush: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._next_flush = flush
+        if self.autocommit or self.commits.idle:  # idle: it only finds out whether the disk takes writes
+            self.begin_commit()
+
+    def _answer(self, error: Exception | None) -> None:
+        if self.disk.answer(error):
+            assert self._flush is not None  # noqa: S101 - the disk answers it
+            self._flush.step()
+            self._settle()
+
+    def _settle(self) -> None:
+        """Let everything go on that can."""
+        while self._flush is not None and (self.autocommit or self.commits.idle) and not self._flush.waits:
+            self._flush.step()
+            if self._flush.done:
+                self._flush.result()
+                self._flush = None
         for task in self._tasks:
             task.step()
         self._tasks = [task for task in self._tasks if not task.done]
-
-    def _clock(self) -> int:
-        return self.now_ms
-
-    def _seed(self) -> Random:
-        return Random(self._randomness.getrandbits(64))  # noqa: S311 - repeatable on purpose
-
-    def _new_gate(self) -> Gate:
-        return SimulatedGate()
-
-    def _depart(self) -> None:
-        if self.autocommit:
-            self.commit()
-
-    def _write(self, changes: list[Change]) -> None:
-        self._pending = changes
-
-    def _rearm(self) -> None:
-        """Nothing sleeps here: ``advance`` looks for what is due."""

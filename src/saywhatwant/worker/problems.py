@@ -9,7 +9,7 @@ from msgspec import Struct
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from durable_objects import CommitFailed, ObjectFailed, Overloaded, RuntimeClosed
+from durable_objects import CommitFailed, DataBusy, ObjectFailed, OutcomeUnknown, Overloaded, RuntimeClosed
 from saywhatwant import errors
 from saywhatwant.validation import humanize
 
@@ -38,6 +38,8 @@ class Kind(NamedTuple):
     title: str
 
 
+_NOT_WRITTEN = Kind(503, "not-written", "The data could not be written")
+
 _KINDS: dict[type[BaseException], Kind] = {
     errors.InvalidField: Kind(422, "invalid-field", "A value breaks a rule"),
     errors.MalformedBody: Kind(400, "malformed-body", "The body is not what it should be"),
@@ -55,7 +57,9 @@ _KINDS: dict[type[BaseException], Kind] = {
     errors.BacklogFull: Kind(503, "backlog-full", "Too much work is waiting"),
     errors.TooManyWaiting: Kind(503, "too-many-waiting", "Too many claims are waiting"),
     errors.NotReady: Kind(503, "not-ready", "The server is not ready"),
-    CommitFailed: Kind(503, "not-written", "The data could not be written"),
+    CommitFailed: _NOT_WRITTEN,
+    OutcomeUnknown: _NOT_WRITTEN,
+    DataBusy: Kind(503, "busy", "Another program has locked the data"),
     Overloaded: Kind(503, "overloaded", "Too many calls are waiting"),
     RuntimeClosed: Kind(503, "stopping", "The server is starting or stopping"),
     ObjectFailed: Kind(500, "failed", "Something went wrong in here"),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from durable_objects.live import LiveStorage
 from durable_objects.meter import Meter
-from durable_objects.simulated.runtime import SimulatedDisk
+from durable_objects.simulated.disk import SimulatedDisk
 from saywhatwant.errors import KeyReused
 from saywhatwant.message import NewMessage
 from saywhatwant.queue import keys

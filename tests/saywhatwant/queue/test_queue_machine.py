@@ -281,8 +281,7 @@ class QueueMachine(RuleBasedStateMachine):
         """Before the commit in flight is durable, or after that and before anybody heard."""
         if written:
             self.runtime.begin_commit()
-            self.runtime.disk.commit(self.runtime._pending or [])
-        self.runtime.crash()
+        self.runtime.crash(landed=written)
         if written:
             self.promises.learn(self.durable(), [heard.post for heard in self.awaited if heard.post], self.calls)
             self.mirror = {decode(wire).id: wire for wire in self.durable_wires()}

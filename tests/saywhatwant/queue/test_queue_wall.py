@@ -178,7 +178,7 @@ def test_what_is_stored_and_is_no_message_is_named() -> None:
     wall.ask()
     ((key, _),) = wall.runtime.disk.list("Queue/wall", "message/", "", 10)
     wall.runtime.crash()
-    wall.runtime.disk.commit([Change("Queue/wall", {key: b"{}"}, Head(1))])
+    wall.runtime.disk.apply([Change("Queue/wall", {key: b"{}"}, Head(1))])
     with pytest.raises(ObjectFailed, match=f"stored under {key} is no message"):
         wall.messages()
 

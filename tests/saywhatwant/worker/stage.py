@@ -30,7 +30,7 @@ from saywhatwant.worker.server import KEEP_ALIVE_SECONDS, Server, listen
 from scenario import until
 
 DEADLINE_SECONDS = 5
-OF_THE_DISK = "the data can "
+OF_THE_DISK = ("the data can ", "the data cannot ")
 ALIVE = b'{"status":"alive"}'
 """The body of a probe's answer."""
 CLOSE = "Connection: close"

@@ -1,0 +1,36 @@
+"""The SQLite file as a disk: read on the event loop's thread, written on another."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from durable_objects.commits import Change
+from durable_objects.embedded.store import Store
+from durable_objects.embedded.writer import WriterThread
+
+
+class SqliteDisk(Store):
+    """A ``Store`` whose commits do not block the event loop; a ``commits.Disk``."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self._thread = WriterThread(self._write)
+
+    def __str__(self) -> str:
+        return str(self.path.parent)
+
+    def open(self) -> None:
+        """Open the data and start the thread; raises ``DataUnreadable``."""
+        super().open()
+        self._thread.start()
+
+    def close(self) -> None:
+        """Wait for what is being written, then close the data."""
+        self._thread.stop()
+        super().close()
+
+    async def commit(self, changes: Sequence[Change]) -> None:
+        """See ``commits.Disk``."""
+        await self._thread.run(changes)
+
+    def _write(self, changes: Sequence[Change]) -> None:
+        self.write(changes)  # looked up at each commit, so that tests can stand in between

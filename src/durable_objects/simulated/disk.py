@@ -1,0 +1,79 @@
+"""What survives a simulated crash."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from durable_objects.commits import Change
+from durable_objects.live import Head
+
+
+class SimulatedDisk:
+    """Entries and heads in memory; a ``commits.Disk``.
+
+    Args:
+        hold: gives a future that a commit waits for before it is durable, or None when it need not wait.
+    """
+
+    def __init__(self, hold: Callable[[], "asyncio.Future[None] | None"] = lambda: None) -> None:
+        self._hold = hold
+        self._heads: dict[str, Head] = {}
+        self._entries: dict[str, dict[str, bytes]] = {}
+        self._held: asyncio.Future[None] | None = None
+        self.in_flight: Sequence[Change] = ()
+        """The changes that wait to become durable."""
+        self.error: Exception | None = None
+        """Set it, and every commit fails with it."""
+
+    def __str__(self) -> str:
+        return "the simulated disk"
+
+    def head(self, object_id: str) -> Head:
+        """See ``live.Snapshot``."""
+        return self._heads.get(object_id, Head())
+
+    def get(self, object_id: str, key: str) -> bytes | None:
+        """See ``live.Snapshot``."""
+        return self._entries.get(object_id, {}).get(key)
+
+    def list(self, object_id: str, prefix: str, after: str, limit: int) -> Sequence[tuple[str, bytes]]:
+        """See ``live.Snapshot``."""
+        entries = self._entries.get(object_id, {})
+        return [(key, entries[key]) for key in sorted(entries) if key > after and key.startswith(prefix)][:limit]
+
+    def alarms(self) -> Sequence[tuple[str, int]]:
+        """See ``commits.Disk``."""
+        return [(object_id, head.alarm_at) for object_id, head in self._heads.items() if head.alarm_at is not None]
+
+    async def commit(self, changes: Sequence[Change]) -> None:
+        """See ``commits.Disk``. One without changes never waits."""
+        if self.error is not None:
+            raise self.error
+        held = self._hold() if changes else None
+        if held is not None:
+            self.in_flight, self._held = changes, held
+            try:
+                await held
+            finally:
+                self.in_flight, self._held = (), None
+        self.apply(changes)
+
+    def answer(self, error: Exception | None) -> bool:
+        """Let the commit in flight become durable, or fail; returns whether there is one."""
+        if self._held is None:
+            return False
+        if error is None:
+            self._held.set_result(None)
+        else:
+            self._held.set_exception(error)
+        return True
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Make ``changes`` durable now."""
+        for object_id, writes, head in changes:
+            entries = self._entries.setdefault(object_id, {})
+            for key, value in writes.items():
+                if value is None:
+                    entries.pop(key, None)
+                else:
+                    entries[key] = value
+            self._heads[object_id] = head

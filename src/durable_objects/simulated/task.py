@@ -1,0 +1,57 @@
+"""A coroutine that is driven by hand."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Generic, TypeVar
+
+from durable_objects.errors import DurableObjectError
+
+ResultT = TypeVar("ResultT")
+
+
+class Crashed(DurableObjectError):
+    """The simulated process died while this call waited; the caller cannot know whether it became durable."""
+
+
+class Task(Generic[ResultT]):
+    """A started call, which may wait for a commit."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, ResultT]) -> None:
+        self._coroutine = coroutine
+        self._awaited: asyncio.Future[Any] | None = None
+        self._result: list[ResultT] = []
+        self._error: BaseException | None = None
+        self.step()
+
+    @property
+    def done(self) -> bool:
+        """Whether the caller has its answer."""
+        return bool(self._result) or self._error is not None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for a future that is not done."""
+        return self._awaited is not None and not self._awaited.done()
+
+    def result(self) -> ResultT:
+        """The answer; raises what the call raised."""
+        if self._error is not None:
+            raise self._error
+        return self._result[0]
+
+    def step(self) -> None:
+        """Go on until the answer or the next wait; does nothing while what it waits for is not done."""
+        if self.done or self.waits:
+            return
+        try:
+            self._awaited = self._coroutine.send(None)
+        except StopIteration as stop:
+            self._result.append(stop.value)
+        except Exception as error:  # noqa: BLE001 - kept for result()
+            self._error = error
+
+    def abandon(self) -> None:
+        """The process died: the caller gets no answer."""
+        if not self.done:
+            self._coroutine.close()
+            self._error = Crashed("the process died")
