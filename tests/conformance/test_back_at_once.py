@@ -1,9 +1,7 @@
 """Back at once (P9). How long it takes is measured by the benchmarks; here is what it rests on."""
 
 import asyncio
-import sqlite3
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -14,6 +12,7 @@ from durable_objects.embedded import EmbeddedRuntime
 from saywhatwant.message import NewMessage, decode_list
 from saywhatwant.queue import MessageQueue
 from servers import until
+from sql_trace import trace_sql
 
 
 def test_p9_a_killed_server_comes_back_with_all_messages(start_server: StartServer) -> None:
@@ -37,13 +36,7 @@ def test_p9_a_killed_server_comes_back_with_all_messages(start_server: StartServ
 def test_p9_an_idle_object_wakes_with_the_same_few_statements_however_many_messages_it_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    statements: list[str] = []
-    connect = sqlite3.connect
-
-    def traced(*args: Any, **options: Any) -> sqlite3.Connection:
-        connection: sqlite3.Connection = connect(*args, **options)
-        connection.set_trace_callback(statements.append)
-        return connection
+    statements = trace_sql(monkeypatch)
 
     async def statements_of_a_wake(messages: int) -> list[str]:
         async with EmbeddedRuntime(tmp_path / str(messages)) as runtime:
@@ -57,7 +50,6 @@ def test_p9_an_idle_object_wakes_with_the_same_few_statements_however_many_messa
             assert len(decode_list(page.body)) == messages
             return [statement.partition(" FROM ")[2].partition(" ")[0] for statement in statements]
 
-    monkeypatch.setattr(sqlite3, "connect", traced)
     few, many = (asyncio.run(statements_of_a_wake(messages)) for messages in (2, 200))
     assert few == many
     assert len(many) <= 5
