@@ -29,6 +29,7 @@ class OnGranian:
 
     name = "Say What Want, on Granian"
     loads: Collection[str] = frozenset(LOADS)
+    stores = True
 
     @contextmanager
     def start(self, directory: Path) -> Iterator[Running]:

@@ -29,6 +29,7 @@ class Postgres:
 
     name = "FastAPI + PostgreSQL"
     loads: Collection[str] = COMMON
+    stores = True
 
     @contextmanager
     def start(self, directory: Path) -> Iterator[Running]:

@@ -24,6 +24,7 @@ class Redis:
 
     name = "FastAPI + Redis"
     loads: Collection[str] = COMMON
+    stores = True
 
     @contextmanager
     def start(self, directory: Path) -> Iterator[Running]:

@@ -44,7 +44,7 @@ def prints(program: Path, *, requests: int = 28_005, more: str = "", then: str =
 
 def test_a_server_that_ends_before_it_is_ready_is_reported_with_its_last_words() -> None:
     with (
-        pytest.raises(ServerFailed, match="status 3: no disk"),
+        pytest.raises(ServerFailed, match="status 3 before it was ready: no disk"),
         running(*python("sys.exit(print('no disk', file=sys.stderr) or 3)")),
     ):
         pass
