@@ -17,7 +17,7 @@ MESSAGE = {"text": "x" * 300, "username": "Bench", "color": "169080199"}
 
 
 class Result(NamedTuple):
-    """One load on one contender in one round: a figure, or a note that says why there is none."""
+    """One load on one contender in one round: a figure, or a note why there is none."""
 
     contender: str
     load: str

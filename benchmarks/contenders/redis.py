@@ -1,4 +1,4 @@
-"""FastAPI on Redis, which syncs every write: what a team would write that knows both."""
+"""FastAPI on Redis, which syncs every write: as a team that knows both would write it."""
 
 import shutil
 import socket
