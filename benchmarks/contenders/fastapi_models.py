@@ -19,7 +19,7 @@ class Model(BaseModel):
 
 
 class PostParams(Model):
-    """The work fields of a post."""
+    """What a post may say about its work."""
 
     entity: Entity | None = None
     priority: Annotated[int, Field(ge=0, le=99)] = 50
@@ -43,7 +43,7 @@ class Posted(Model):
 
 
 class BotParams(Model):
-    """The work fields of a message."""
+    """A message as work."""
 
     status: Literal["pending", "processing", "complete"]
     priority: int = 50
@@ -107,7 +107,7 @@ class Completed(Model):
 
 
 class Stats(Model):
-    """Counts of the wall."""
+    """Figures."""
 
     seq: int
     messages: int

@@ -68,6 +68,21 @@ class TooManyPosts(RequestRefused):
         self.retry_after_seconds = retry_after_seconds
 
 
+class NoSuchPath(RequestRefused):
+    """Nothing is served at this path."""
+
+    def __init__(self) -> None:
+        super().__init__("nothing is served at this path; /api/docs lists what is")
+
+
+class MethodNotAllowed(RequestRefused):
+    """The path does not take this method."""
+
+    def __init__(self, allow: str) -> None:
+        super().__init__("this path does not take this method; /api/docs lists what it takes")
+        self.allow = allow
+
+
 class BodyTooLarge(RequestRefused):
     """The request body is over the limit."""
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Raw, Struct
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from saywhatwant.limits import (
     MAX_CIRCUIT_ENTITIES,
@@ -219,4 +219,5 @@ class Stats(Struct, frozen=True, rename="camel"):
     backing_off: int
     depth: Depth
     entities: dict[str, Depth]
-    circuits: list[ReportedCircuit]
+    circuits: list[ReportedCircuit] | UnsetType = UNSET
+    """Left out for callers without the bot token: they name providers."""

@@ -34,8 +34,12 @@ def answer(server: Server, message_id: str, text: str = "It is not.", **more: ob
 
 
 def read(server: Server, **query: object) -> list[Json]:
-    """Messages on the wall."""
-    messages: list[Json] = said(server.http.get("/api/comments", params={name: str(value) for name, value in query.items()}))
+    """Messages on the wall, of all pages where there are several."""
+    response = server.http.get("/api/comments", params={name: str(value) for name, value in query.items()})
+    messages: list[Json] = said(response)
+    while "next" in response.links:
+        response = server.http.get(response.links["next"]["url"])
+        messages += said(response)
     return messages
 
 

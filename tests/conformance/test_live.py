@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 from calls import Json, a_post, assert_problem, claim, post, queue, read, said
-from clients import Clients
+from crowd import Crowd
 from readers import MAX_MISSED, DeafReader, Feed, RestlessReader, by_change, listening
 
 from conftest import StartServer
@@ -84,8 +84,8 @@ def test_p5_much_that_was_missed_comes_in_frames_that_say_that_more_follows(
         assert missed == by_change(read(server, since=first["timestamp"]))
         assert [len(frame["events"]) for frame in feed.frames] == sizes
         assert max(sizes) <= MAX_MISSED
-        # Who is cut off before the last frame comes back with the token it had.
-        assert [frame["seq"] for frame in feed.frames] == [1] * (len(sizes) - 1) + [posts + 1]
+        # Each frame's token is behind what it brought: who is cut off between two goes on from there.
+        assert [frame["seq"] for frame in feed.frames] == [1 + sum(sizes[: number + 1]) for number in range(len(sizes))]
         assert [frame.get("more", False) for frame in feed.frames] == [True] * (len(sizes) - 1) + [False]
 
 
@@ -156,14 +156,25 @@ def test_p2_a_reply_being_written_is_shown_but_never_stored(feed: Feed, server: 
     posted = post(server)["id"]
     claim(server, posted)
     before = feed.until_message(posted, status="processing")["seq"]
-    for text in ("Bec", "Because \U0001f30c"):
+    pieces = [
+        ("Bec", 0, "Bec"),
+        ("Because \U0001f30c", 3, "ause \U0001f30c"),
+        ("Because \U0001f30c of", 9, " of"),
+        ("No.", 0, "No."),
+    ]
+    for text, offset, piece in pieces:
         said(queue(server, "progress", messageId=posted, workerId="worker-1", attempt=1, text=text))
         event = feed.until(lambda event: event["type"] == "progress")
-        assert event == {"type": "progress", "id": posted, "attempt": 1, "text": text}
+        assert event == {"type": "progress", "id": posted, "attempt": 1, "offset": offset, "text": piece}
         assert feed.picture.token == before
     with Feed(server, before - 1) as later:
-        later.missed()
-        assert [(event["type"], event["message"]["id"]) for event in later.events] == [("message", posted)]
+        later.frame()
+        message, progress = later.events
+        assert message["message"]["id"] == posted
+        assert progress == {"type": "progress", "id": posted, "attempt": 1, "offset": 0, "text": "No."}
+    said(queue(server, "complete", messageId=posted, workerId="worker-1", attempt=1, reply={"text": "No."}))
+    with Feed(server, before - 1) as last:
+        assert len(last.missed()) == len(last.events) == 2
 
 
 def test_p3_a_refused_call_tells_nobody_anything(feed: Feed, server: Server) -> None:
@@ -216,17 +227,17 @@ def test_p5_readers_who_cut_and_come_back_while_many_write_and_the_server_dies_s
     """Every frame is checked as it comes, see ``Picture``; and nothing was ever told that a crash took back (P2)."""
     server = start_server(lease_seconds=1, backoff_seconds=0.05, max_attempts=5, retention=100_000)
     with ExitStack() as stack:
-        clients = stack.enter_context(Clients(server.url, people=3, bots=2, posts=30))
+        crowd = stack.enter_context(Crowd(server.url, people=3, bots=2, posts=60))
         restless = [stack.enter_context(RestlessReader(server.url, number)) for number in range(4)]
-        for posts in (20, 40, 60):
-            until(lambda posts=posts: len(clients.posted) >= posts, f"{posts} posts")  # type: ignore[misc]
+        for posts in (30, 80, 130):
+            until(lambda posts=posts: len(crowd.posted) >= posts, f"{posts} posts")  # type: ignore[misc]
             server.restart()
-        clients.stop_posting()
+        crowd.stop_posting()
         until(lambda: said(server.http.get("/api/stats"))["backlog"] == 0, "the end of all work")
         last, wall = seq(server), {message["id"]: message for message in read(server)}
         for reader in restless:
             reader.until_token(last)
-    assert clients.errors == []
+    assert crowd.broken == []
     told: dict[tuple[str, int], Json] = {}
     for reader in restless:
         assert reader.picture.messages == wall

@@ -39,7 +39,7 @@ def queue(
         f"{depth.pending} pending ({stats.backing_off} of them wait for a retry), {depth.processing} held, "
         f"{depth.failed} failed, {depth.complete} complete; backlog {stats.backlog} of {stats.backlog_limit}"
     )
-    for circuit in stats.circuits:
+    for circuit in stats.circuits or ():
         names = ", ".join(circuit.entities)
         left = _span(circuit.open_until)
         line = f"circuit open: {circuit.worker_id} leaves {circuit.provider} ({names}) alone for {left} more: {circuit.reason}"

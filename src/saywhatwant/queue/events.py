@@ -1,6 +1,6 @@
-"""What a queue publishes: JSON objects with a ``type``, as the wall's subscribers will get them."""
+"""What a queue publishes: JSON objects with a ``type``, as the wall's subscribers get them."""
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -11,7 +11,7 @@ _LEASE_ENDED: Final = b'{"type":"leaseEnded"'
 
 
 def changed(wire: bytes) -> bytes:
-    """A message is new or stands elsewhere now; ``wire`` is its encoding, used as it is."""
+    """A message is new or has changed; ``wire`` is its encoding, used as it is."""
     return b'{"type":"message","message":' + wire + b"}"
 
 
@@ -30,33 +30,36 @@ def is_lease_ended(event: bytes) -> bool:
     return event.startswith(_LEASE_ENDED)
 
 
-class _Params(Struct, frozen=True, rename="camel"):
+class WorkState(Struct, frozen=True, rename="camel"):
+    """The part of a message's ``botParams`` by which work is scheduled."""
+
     status: Status
     entity: str | None
     retry_at: int | None
+    attempt: int
 
 
-class _Message(Struct, frozen=True, rename="camel"):
-    bot_params: _Params
+class ChangedMessage(Struct, frozen=True, rename="camel"):
+    """The part of a message that a worker looks at."""
+
+    id: str
     seq: int
+    bot_params: WorkState
+
+    @property
+    def claimable(self) -> bool:
+        """Whether a bot may claim it now."""
+        return self.bot_params.status == "pending" and self.bot_params.retry_at is None
 
 
-class _Event(Struct, frozen=True):
-    message: _Message | None = None
+class Event(Struct, frozen=True):
+    """A published event, decoded: a changed message, a reply so far (with the id of what it answers), or a lease that ended."""
+
+    type: Literal["message", "progress", "leaseEnded"]
+    message: ChangedMessage | None = None
+    id: str = ""
+    attempt: int = 0
+    text: str = ""
 
 
-_decode = msgspec.json.Decoder(_Event).decode
-
-
-def seq_of(event: bytes) -> int | None:
-    """The commit that ``event`` tells of; None when it tells of nothing stored."""
-    message = _decode(event).message
-    return None if message is None else message.seq
-
-
-def claimable_entity(event: bytes) -> tuple[str | None] | None:
-    """The entity of a message that has become claimable (None for nobody's), in a tuple; None for any other event."""
-    message = _decode(event).message
-    if message is None or message.bot_params.status != "pending" or message.bot_params.retry_at is not None:
-        return None
-    return (message.bot_params.entity,)
+parse = msgspec.json.Decoder(Event).decode

@@ -4,15 +4,21 @@ No operation here grows with the backlog beyond the logarithm of sorted lists
 (<https://grantjenks.com/docs/sortedcontainers/performance-at-scale.html>), but ``changed_after`` with what has changed.
 """
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable
 from heapq import merge
 from itertools import islice, takewhile
+from operator import itemgetter
 
 from msgspec import Struct
 from sortedcontainers import SortedDict, SortedList
 
+from saywhatwant.limits import MAX_ANSWER_BYTES
 from saywhatwant.message import BotParams, Message, Status
+
+MIN_CHANGES = 1_000
+"""Changes that are remembered however few messages there are."""
 
 Deadline = tuple[int, int]
 """When something ends, then the timestamp of the message it ends for."""
@@ -37,6 +43,8 @@ class Index:
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
         """In the order of their last changes."""
+        self._changes: list[tuple[int, str]] = []
+        """Commit and id of every change, in order; those that were not a message's last are skipped, and dropped in time."""
         self._timeline: SortedDict[int, str] = SortedDict()
         self._ready: SortedList[Urgency] = SortedList()
         self._ready_by_entity: dict[str | None, SortedList[Urgency]] = {}
@@ -72,6 +80,9 @@ class Index:
             self._displace(old.message)
             del self._entries[message.id]
         self._entries[message.id] = Entry(message, wire)
+        self._changes.append((message.seq, message.id))
+        if len(self._changes) > 2 * len(self._entries) + MIN_CHANGES:
+            self._changes = [(entry.message.seq, message_id) for message_id, entry in self._entries.items()]
         self._place(message)
 
     def remove(self, message: Message) -> None:
@@ -180,21 +191,44 @@ class Index:
         """Up to ``limit`` failed messages, the newest first."""
         return [self._at(timestamp) for timestamp in islice(reversed(self._failed), limit)]
 
-    def between(self, since: int, before: int | None, limit: int | None, *, newest_first: bool) -> list[bytes]:
-        """The bytes of up to ``limit`` messages younger than ``since`` and, where that is given, older than ``before``."""
-        times = self._timeline.irange(since, before, inclusive=(False, False), reverse=newest_first)
-        return [self._entries[self._timeline[at]].wire for at in islice(times, limit)]
+    def between(
+        self, since: int, before: int | None, limit: int | None, *, newest_first: bool, max_bytes: int = MAX_ANSWER_BYTES
+    ) -> tuple[list[bytes], int | None]:
+        """The bytes of up to ``limit`` messages younger than ``since`` and, where that is given, older than ``before``.
 
-    def changed_after(self, seq: int, limit: int | None = None) -> list[Entry]:
-        """The messages that commits after ``seq`` have changed, in the order of these changes.
-
-        All of them, or those of the first commits that make ``limit`` together: a commit is never divided.
+        Where ``max_bytes`` cut the list short (never before its first message), also the timestamp of its last message.
         """
-        changed = list(takewhile(lambda entry: entry.message.seq > seq, reversed(self._entries.values())))[::-1]
-        if limit is None or len(changed) <= limit:
-            return changed
-        last = changed[limit - 1].message.seq
-        return list(takewhile(lambda entry: entry.message.seq <= last, changed))
+        times = self._timeline.irange(since, before, inclusive=(False, False), reverse=newest_first)
+        wires: list[bytes] = []
+        last = None
+        for at in islice(times, limit):
+            wire = self._entries[self._timeline[at]].wire
+            max_bytes -= len(wire)
+            if max_bytes < 0 and wires:
+                return wires, last
+            wires.append(wire)
+            last = at
+        return wires, None
+
+    def changed_after(self, seq: int, limit: int | None = None, max_bytes: int = MAX_ANSWER_BYTES) -> tuple[list[Entry], bool]:
+        """The messages that commits after ``seq`` have changed, in the order of these changes; and whether there are more.
+
+        All of them, or those of the first commits that reach ``limit`` or ``max_bytes``: a commit is never divided.
+        """
+        changed: dict[str, Entry] = {}
+        last = seq
+        for at in range(bisect_right(self._changes, seq, key=itemgetter(0)), len(self._changes)):
+            of, message_id = self._changes[at]
+            entry = self._entries.get(message_id)
+            if entry is None or entry.message.seq != of:
+                continue
+            if of > last and (max_bytes <= 0 or (limit is not None and len(changed) >= limit)):
+                return list(changed.values()), True
+            last = of
+            if message_id not in changed:
+                changed[message_id] = entry
+                max_bytes -= len(entry.wire)
+        return list(changed.values()), False
 
     def depths(self, limit: int, first: Iterable[str] = ()) -> dict[str, Counter[Status]]:
         """How many messages there are of each status: for the entities ``first``, then others by name, up to ``limit``.

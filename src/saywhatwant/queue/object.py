@@ -125,11 +125,11 @@ class MessageQueue(DurableObject):
     def changes(self, since: int, limit: int | None = None) -> Changes:
         """The messages as they stand that commits after ``since`` have changed, the last change last; up to about ``limit``.
 
-        A ``since`` that is yet to come is from other data, and all of this is news to whoever has it.
+        A ``since`` beyond the last commit comes from other data: that caller gets everything.
         """
-        changed = self._index.changed_after(since if since <= self.ctx.seq else 0, limit)
-        all_told = limit is None or len(changed) < limit
-        return Changes(self.ctx.seq if all_told else changed[-1].message.seq, [Raw(entry.wire) for entry in changed])
+        changed, more = self._index.changed_after(since if since <= self.ctx.seq else 0, limit)
+        seq = changed[-1].message.seq if more else self.ctx.seq
+        return Changes(seq, [Raw(entry.wire) for entry in changed], more)
 
     # -- The work
 
@@ -226,9 +226,9 @@ class MessageQueue(DurableObject):
         """A bot tells that it leaves a provider alone, for people to see."""
         self._circuits.report(report, self.ctx.now())
 
-    def stats(self) -> Stats:
-        """Figures, without a search."""
-        depths = self._index.depths(MAX_STATS_ENTITIES, self._policy.entities)
+    def stats(self, entities: tuple[str, ...] = ()) -> Stats:
+        """Figures, without a search; of ``entities`` first, or else of those that the settings name."""
+        depths = self._index.depths(MAX_STATS_ENTITIES, entities or self._policy.entities)
         return Stats(
             seq=self.ctx.seq,
             messages=len(self._index),

@@ -12,13 +12,16 @@ class Page(Struct, frozen=True):
 
     seq: int
     body: Raw
+    cut_at: int | None = None
+    """The timestamp of the last message, where ``MAX_ANSWER_BYTES`` cut the list: go on from there."""
 
 
 class Changes(Struct, frozen=True):
-    """Messages as they are on the wire, and the commit up to which these are all that changed."""
+    """Messages as they are on the wire, the commit up to which these are all that changed, and whether more came later."""
 
     seq: int
     messages: list[Raw]
+    more: bool
 
 
 class ReadCache:
@@ -28,8 +31,8 @@ class ReadCache:
         self._seq = 0
         self._pages: dict[Hashable, Page] = {}
 
-    def get(self, query: Hashable, seq: int, read: Callable[[], Iterable[bytes]]) -> Page:
-        """The page of ``query`` at the commit ``seq``, read anew where none is kept."""
+    def get(self, query: Hashable, seq: int, read: Callable[[], tuple[Iterable[bytes], int | None]]) -> Page:
+        """The page of ``query`` at the commit ``seq``, read where none is kept."""
         if seq != self._seq:
             self._seq = seq
             self._pages.clear()
@@ -37,11 +40,11 @@ class ReadCache:
         if page is None:
             if len(self._pages) >= MAX_CACHED_READS:
                 del self._pages[next(iter(self._pages))]
-            page = page_of(seq, read())
+            page = page_of(seq, *read())
         self._pages[query] = page
         return page
 
 
-def page_of(seq: int, wires: Iterable[bytes]) -> Page:
+def page_of(seq: int, wires: Iterable[bytes], cut_at: int | None = None) -> Page:
     """A page of these messages."""
-    return Page(seq, Raw(b"[%b]" % b",".join(wires)))
+    return Page(seq, Raw(b"[%b]" % b",".join(wires)), cut_at)

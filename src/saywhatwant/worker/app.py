@@ -6,40 +6,38 @@ from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple
 
-from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import Response
-from starlette.routing import BaseRoute, Route, Router, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from durable_objects import Meter, Runtime
 from saywhatwant.entities import Entities
+from saywhatwant.errors import NoSuchPath
 from saywhatwant.queue import MessageQueue
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.events import is_lease_ended
 from saywhatwant.settings import Settings
-from saywhatwant.worker import assets, openapi
+from saywhatwant.worker import api_docs, assets
 from saywhatwant.worker.auth import BotAuth, PostRateLimiter
 from saywhatwant.worker.broadcaster import Broadcaster
 from saywhatwant.worker.claim_waiters import ClaimWaiters
-from saywhatwant.worker.endpoint import Endpoint, Handler
-from saywhatwant.worker.metrics import Metrics, RouteFigures
+from saywhatwant.worker.endpoint import Action, Endpoint
+from saywhatwant.worker.metrics import OTHER, Metrics, RouteMetrics
 from saywhatwant.worker.operations import OPERATIONS
-from saywhatwant.worker.problems import Kind, problem, problem_response
-from saywhatwant.worker.routes import Api, Rules
+from saywhatwant.worker.problems import problem
+from saywhatwant.worker.queue_events import QueueEvent, QueueEvents
+from saywhatwant.worker.routes import Api, MessageRules
 
 QUEUE_NAME = "global-queue"
 """The one object of the topology ``single``."""
 
-_NO_PREFLIGHT = Kind(400, "cross-site", "ReadCache of this site may not do this")
-
 
 class Worker(NamedTuple):
-    """The ASGI app, and the room of waiting claims: close it before the server stops, or they keep it for up to a minute."""
+    """The ASGI app, and what its server needs beside it."""
 
     app: ASGIApp
-    room: ClaimWaiters
+    waiters: ClaimWaiters
+    """Close them before the server stops, or waiting claims hold it up for as long as a minute."""
+    on_refused: Callable[[int], None]
+    """Counts a refusal that no route has made, by its status."""
 
 
 def create_worker(
@@ -51,59 +49,81 @@ def create_worker(
 ) -> Worker:
     """The worker in front of ``runtime``, which must not have started yet.
 
-    ``meter`` is the runtime's, where it has one; ``trouble`` tells the readiness probe what is wrong, if anything.
+    ``meter`` is the runtime's, where it has one; ``trouble`` gives the readiness probe what is wrong, or None.
     """
     entities = Entities(settings.entities)
-    policy = queue_config(settings, tuple(entities.current))
-    queue = runtime.namespace("MessageQueue", partial(MessageQueue, policy=policy)).get(QUEUE_NAME)
-    metrics = Metrics(meter or Meter())
-    room = ClaimWaiters(queue)
-    origins = frozenset(settings.cors_origins)
-    live = Broadcaster(queue, allowed_origins=origins, per_address=settings.max_sockets_per_address)
+    config = queue_config(settings, tuple(entities.current))
+    queue = runtime.namespace("MessageQueue", partial(MessageQueue, policy=config)).get(QUEUE_NAME)
+    metrics = Metrics()
+    queue_events = QueueEvents(queue)
+    waiters = ClaimWaiters(queue, queue_events)
+    auth = BotAuth(settings.token, frozenset(settings.cors_origins))
+    broadcaster = Broadcaster(
+        queue,
+        queue_events,
+        check_page=auth.check_page,
+        per_client=settings.max_sockets_per_address,
+        metrics=metrics,
+    )
+    rules = MessageRules(max_text=settings.max_text, entities=entities, open_entities=settings.takes_unknown_entities)
     api = Api(
         queue,
-        rules=Rules(max_text=settings.max_text, entities=entities, open_entities=settings.takes_unknown_entities),
-        access=BotAuth(settings.token, origins),
+        rules=rules,
+        auth=auth,
         rate=PostRateLimiter(settings.posts_per_minute),
-        room=room,
-        live=live,
+        waiters=waiters,
+        broadcaster=broadcaster,
         metrics=metrics,
+        meter=meter or Meter(),
         trouble=trouble,
     )
 
-    def count_expiries(event: bytes) -> None:
-        if is_lease_ended(event):
-            metrics.lease_expiries.inc()
+    def count_expiries(event: QueueEvent) -> None:
+        metrics.lease_expiries += is_lease_ended(event.raw)
 
-    queue.subscribe(count_expiries)
-    router = Paths([WebSocketRoute("/api/ws", live), *_routes(api, metrics), openapi.assets()])
-    return Worker(_with_cors(router, settings.cors_origins), room)
+    queue_events.subscribe(count_expiries)
+    endpoints = dict(_endpoints(api, rules, auth, metrics))
+    app = Router(endpoints, {"/api/ws": broadcaster}, metrics.route(OTHER))
+
+    return Worker(_with_cors(app, settings.cors_origins, metrics), waiters, metrics.count_refused)
 
 
-class Paths(Router):
-    """Starlette's router tries one route after the other; here a path without parameters is found at once."""
+class Router:
+    """Finds what stands at a path; no path has parameters."""
 
-    def __init__(self, routes: list[BaseRoute]) -> None:
-        super().__init__(routes, redirect_slashes=False, default=_nowhere)
-        self._apps = {route.path: route.app for route in routes if isinstance(route, Route)}
+    def __init__(self, endpoints: dict[str, ASGIApp], sockets: dict[str, ASGIApp], elsewhere: RouteMetrics) -> None:
+        self._apps = {"http": endpoints, "websocket": sockets}
+        self._elsewhere = elsewhere
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand over to what stands at the path."""
-        app = self._apps.get(scope["path"]) if scope["type"] == "http" else None
-        await (app or super().__call__)(scope, receive, send)
+        app = self._apps[scope["type"]].get(scope["path"])
+        if app is not None:
+            await app(scope, receive, send)
+            return
+        response = problem(NoSuchPath())
+        await response(scope, receive, send)
+        self._elsewhere.count(response.status_code, 0)
 
 
-def _routes(api: Api, metrics: Metrics) -> Iterator[BaseRoute]:
+def _endpoints(api: Api, rules: MessageRules, auth: BotAuth, metrics: Metrics) -> Iterator[tuple[str, ASGIApp]]:
+    authorize = {"anyone": None, "own pages": auth.check_page, "bots": auth.check}
     for path, operations in groupby(OPERATIONS, key=attrgetter("path")):
-        handlers: dict[str, tuple[Handler, RouteFigures]] = {
-            operation.method: (getattr(api, operation.handler), metrics.requests.route(path, operation.method))
+        actions: dict[str, Action] = {
+            operation.method: Action(
+                handler=getattr(api, operation.handler),
+                metrics=metrics.route(path, operation.method),
+                authorize=authorize[operation.access],
+                query=operation.query,
+                body=operation.body,
+                max_body_bytes=rules.max_body_bytes,
+            )
             for operation in operations
         }
-        yield Route(path, Endpoint(handlers))
-    for label, files in (("/page", assets.handlers()), ("/api/docs", openapi.handlers())):
-        figures = metrics.requests.route(label, "GET")
+        yield path, Endpoint(actions, metrics.route(path))
+    for label, files in (("/page", assets.handlers()), ("/api/docs", api_docs.handlers(rules.max_text))):
+        get, others = metrics.route(label, "GET"), metrics.route(label)
         for path, handler in files.items():
-            yield Route(path, Endpoint({"GET": (handler, figures)}))
+            yield path, Endpoint({"GET": Action(handler=handler, metrics=get)}, others)
 
 
 def queue_config(settings: Settings, entities: tuple[str, ...]) -> QueueConfig:
@@ -119,27 +139,9 @@ def queue_config(settings: Settings, entities: tuple[str, ...]) -> QueueConfig:
     )
 
 
-def _with_cors(app: ASGIApp, origins: list[str]) -> ASGIApp:
+def _with_cors(app: ASGIApp, origins: list[str], metrics: Metrics) -> ASGIApp:
     if not origins:
         return app
-    return _CORS(
-        app,
-        allow_origins=origins,
-        allow_methods=["GET", "POST"],
-        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-None-Match"],
-        expose_headers=["ETag", "Retry-After"],
-    )
+    from saywhatwant.worker.cors import cross_origin  # noqa: PLC0415 - most servers have no need of it
 
-
-class _CORS(CORSMiddleware):
-    """Starlette's, with its refusals as problems too."""
-
-    def preflight_response(self, request_headers: Headers) -> Response:
-        response = super().preflight_response(request_headers)
-        if response.status_code < 400:  # noqa: PLR2004 - as HTTP counts
-            return response
-        return problem_response(_NO_PREFLIGHT, bytes(response.body).decode())
-
-
-async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:
-    await problem(HTTPException(404))(scope, receive, send)
+    return cross_origin(app, origins, metrics.route("preflight", "OPTIONS"))

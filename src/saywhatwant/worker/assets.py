@@ -1,10 +1,11 @@
 """The wall in the browser, from the package: one HTML page, and assets whose address changes when they do."""
 
 import gzip
+from collections.abc import Callable
+from functools import cached_property, partial
 from hashlib import blake2b
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from mimetypes import guess_type
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,31 +13,55 @@ from starlette.responses import Response
 from saywhatwant.worker.endpoint import Handler
 
 PLAIN = b"/page/"
-"""Where ``index.html`` says that its assets are; it is served with their hash behind this."""
+"""The path of the assets as ``index.html`` names it; their hash is put behind it."""
 FOREVER = "public, max-age=31536000, immutable"
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""Nothing inline, nothing from elsewhere, and in nobody's frame."""
+"""Nothing inline, nothing from other sites, and no frame around it."""
+
+_TYPES = {
+    "css": "text/css; charset=utf-8",
+    "html": "text/html; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "json": "application/json",
+    "png": "image/png",
+    "svg": "image/svg+xml; charset=utf-8",
+}
+"""By suffix; the standard library's table reads the system's files and is slow to load."""
 
 
 class Asset:
-    """One file, plain and compressed once; served with ``headers``."""
+    """One file, read and compressed when it is first asked for; served with ``headers``."""
 
-    def __init__(self, name: str, content: bytes, headers: dict[str, str]) -> None:
-        self._plain = content
-        self._gzipped = gzip.compress(content, mtime=0)
-        kind, _ = guess_type(name)
-        self._etag = f'"{blake2b(content, digest_size=6).hexdigest()}"'
-        self._headers = headers | {
-            "content-type": f"{kind}; charset=utf-8",
+    def __init__(self, name: str, read: Callable[[], bytes], headers: dict[str, str] | None = None) -> None:
+        self._read = read
+        self._own_headers = headers or {}
+        self._type = _TYPES[name.rpartition(".")[2]]
+
+    @cached_property
+    def _plain(self) -> bytes:
+        return self._read()
+
+    @cached_property
+    def _gzipped(self) -> bytes:
+        return gzip.compress(self._plain, mtime=0)
+
+    @cached_property
+    def _etag(self) -> str:
+        return f'"{blake2b(self._plain, digest_size=6).hexdigest()}"'
+
+    @cached_property
+    def _headers(self) -> dict[str, str]:
+        return self._own_headers | {
+            "content-type": self._type,
             "x-content-type-options": "nosniff",
             "vary": "accept-encoding",
             "etag": self._etag,
         }
 
-    async def serve(self, request: Request) -> Response:
+    async def serve(self, request: Request, _: None = None) -> Response:
         """The file, compressed for those who take that."""
         if self._etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=self._headers)
@@ -47,15 +72,15 @@ class Asset:
 
 def handlers() -> dict[str, Handler]:
     """The page at ``/``, and its assets under one hash of them all, so that modules find each other by relative names."""
-    index, *assets = sorted(_files(), key=lambda file: file.name != "index.html")
-    contents = {file.name: file.read_bytes() for file in assets}
+    index, *others = sorted(_files(), key=lambda file: file.name != "index.html")
+    contents = {file.name: file.read_bytes() for file in others}
     digest = blake2b(repr(contents).encode(), digest_size=6).hexdigest()
     page = index.read_bytes().replace(PLAIN, PLAIN + digest.encode() + b"/")
     page_headers = {"cache-control": "no-cache", "content-security-policy": CONTENT_POLICY, "referrer-policy": "no-referrer"}
-    found: dict[str, Handler] = {"/": Asset(index.name, page, page_headers).serve}
+    found = {"/": Asset(index.name, partial(bytes, page), page_headers)}
     for name, content in contents.items():
-        found[f"/page/{digest}/{name}"] = Asset(name, content, {"cache-control": FOREVER}).serve
-    return found
+        found[f"/page/{digest}/{name}"] = Asset(name, partial(bytes, content), {"cache-control": FOREVER})
+    return {path: asset.serve for path, asset in found.items()}
 
 
 def _files() -> list[Traversable]:

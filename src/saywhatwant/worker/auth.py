@@ -1,18 +1,19 @@
-"""Who may do what: the bot token, other sites' pages, and how often one address may post."""
+"""Who may do what: the bot token, pages of other sites, and how often one client may post."""
 
 import hmac
 import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from starlette.requests import HTTPConnection, Request
-from throttled import MemoryStore, Throttled
-from throttled.rate_limiter import per_min
+from starlette.requests import HTTPConnection
 
-from saywhatwant.addresses import is_loopback
-from saywhatwant.errors import CrossSite, NotAllowed, TooManyPosts
+from saywhatwant.addresses import client_network, is_loopback
+from saywhatwant.errors import CrossSite, NotAllowed, RequestRefused, TooManyPosts
+from saywhatwant.worker.limits import MAX_RATE_ADDRESSES
 
-MAX_ADDRESSES = 65_536
-"""Client addresses whose posts are counted."""
+WINDOW_SECONDS = 60
 
 
 class BotAuth:
@@ -20,31 +21,52 @@ class BotAuth:
 
     Without a token the server listens on loopback only, yet any page that the same person's browser shows could send
     requests there. A browser names the page's site in ``Origin``, and other programs have no reason to. A page whose name was
-    made to lead here afterwards (DNS rebinding) gives itself away by that name in ``Host``.
+    made to resolve to this machine afterwards (DNS rebinding) is recognized by that name in ``Host``.
     """
 
     def __init__(self, token: str | None, allowed_origins: frozenset[str]) -> None:
         self._expected = f"Bearer {token}".encode() if token else None
         self._allowed_origins = allowed_origins
 
-    def check(self, request: Request) -> None:
+    def check(self, connection: HTTPConnection) -> None:
         """Raises ``NotAllowed`` or ``CrossSite``."""
         if self._expected is not None:
-            given = request.headers.get("authorization", "").encode("latin-1")
+            given = connection.headers.get("authorization", "").encode("latin-1")
             if not hmac.compare_digest(given, self._expected):
                 raise NotAllowed("this needs the header 'Authorization: Bearer TOKEN' with the bot token")
             return
-        host = request.headers.get("host")
+        host = connection.headers.get("host")
         if host is not None and not is_loopback(_hostname(host)):
             raise CrossSite(f"with no bot token set, this is open to this machine only, not to {host!r}")
-        check_origin(request, self._allowed_origins)
+        # "*" lets every page post and read; the queue stays closed to them.
+        check_origin(connection, self._allowed_origins - {"*"})
+
+    def allows(self, connection: HTTPConnection) -> bool:
+        """Whether ``check`` would let it in."""
+        try:
+            self.check(connection)
+        except RequestRefused:
+            return False
+        return True
+
+    def check_page(self, connection: HTTPConnection) -> None:
+        """Lets in programs and pages that may post and listen; raises ``CrossSite`` for pages of other sites."""
+        check_origin(connection, self._allowed_origins)
 
 
 def check_origin(connection: HTTPConnection, allowed: frozenset[str]) -> None:
-    """Lets in pages of this server's own and of ``allowed`` sites, and programs; raises ``CrossSite`` for other pages."""
-    host, origin = connection.headers.get("host"), connection.headers.get("origin")
-    if origin not in {None, f"http://{host}", f"https://{host}", *allowed}:
+    """Lets in pages of this server and of ``allowed`` sites ("*": all), and programs; raises ``CrossSite`` for other pages."""
+    origin = connection.headers.get("origin")
+    if origin is None or "*" in allowed or origin in allowed:
+        return
+    host = connection.headers.get("host")
+    if origin not in {f"http://{host}", f"https://{host}"}:
         raise CrossSite(f"pages of {origin} may not do this here")
+
+
+def client_of(connection: HTTPConnection) -> str:
+    """The client as limits count it."""
+    return client_network(connection.client.host) if connection.client else "unknown"
 
 
 def _hostname(host: str) -> str:
@@ -55,20 +77,41 @@ def _hostname(host: str) -> str:
 
 
 class PostRateLimiter:
-    """Limits the posts of one client address in any minute; 0 is no limit.
+    """Limits the posts of one client in any minute; ``per_minute`` 0 is no limit.
 
-    Remembers the addresses that posted last, ``MAX_ADDRESSES`` of them.
+    A sliding window: the last minute's posts are those of this minute and, in proportion to what the window still covers of
+    it, those of the minute before <https://blog.cloudflare.com/counting-things-a-lot-of-different-things/>.
     """
 
-    def __init__(self, per_minute: int) -> None:
+    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_minute = per_minute
-        quota = per_min(max(per_minute, 1))
-        self._limiter = Throttled(using="sliding_window", quota=quota, store=MemoryStore(options={"MAX_SIZE": MAX_ADDRESSES}))
+        self._clock = clock
+        self._counts: OrderedDict[str, tuple[int, int, int]] = OrderedDict()
+        """By client: the number of the last minute in which it posted, its posts then, and in the minute before."""
 
-    def check(self, request: Request) -> None:
+    def check(self, connection: HTTPConnection) -> None:
         """Count one post; raises ``TooManyPosts`` when it is one too many."""
         if not self._per_minute:
             return
-        result = self._limiter.limit(request.client.host if request.client else "unknown")
-        if result.limited:
-            raise TooManyPosts(self._per_minute, max(math.ceil(result.state.retry_after), 1))
+        client = client_of(connection)
+        window, passed = divmod(self._clock(), WINDOW_SECONDS)
+        counted_in, current, previous = self._counts.get(client, (0, 0, 0))
+        if counted_in != window:
+            previous = current if counted_in == window - 1 else 0
+            current = 0
+        left = WINDOW_SECONDS - passed
+        if current + previous * left / WINDOW_SECONDS + 1 > self._per_minute:
+            raise TooManyPosts(self._per_minute, self._retry_after(current, previous, left))
+        self._counts[client] = (int(window), current + 1, previous)
+        self._counts.move_to_end(client)
+        if len(self._counts) > MAX_RATE_ADDRESSES:
+            self._counts.popitem(last=False)
+
+    def _retry_after(self, current: int, previous: int, left: float) -> int:
+        """Whole seconds until one more post fits, if none comes meanwhile."""
+        room = self._per_minute - 1
+        if current <= room:
+            # In this minute, once the last one weighs less.
+            return max(math.ceil(left - (room - current) * WINDOW_SECONDS / previous), 1)
+        # In the next one, of which this one is the minute before.
+        return math.ceil(left + WINDOW_SECONDS * (1 - room / current))

@@ -1,225 +1,177 @@
-"""The wall as it happens, over WebSocket: what a reader missed, then every change after its commit (P2, P5).
+"""The wall as it happens, over WebSocket: what a subscriber missed, then every change after its commit (P2, P5).
 
-A frame is ``{"seq": 7, "events": [...]}``: the events of one or more commits, put together once for all readers. Its ``seq``
-is the token to come back with. The first frames carry what was missed, all but the last of them with ``"more": true``.
+A frame is ``{"seq": 7, "events": [...]}``: the events of one or more commits, put together once for all subscribers. Its
+``seq`` is the token to reconnect with. The first frames bring what was missed, page by page, all but the last of them with
+``"more": true``.
 """
 
 import asyncio
-from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Self
 
+from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from durable_objects import DurableObjectError, Stub
 from saywhatwant.errors import RequestRefused, TooManyReaders
 from saywhatwant.queue import MessageQueue, events
-from saywhatwant.worker.auth import check_origin
+from saywhatwant.worker.auth import client_of
 from saywhatwant.worker.connection import ABORT
-from saywhatwant.worker.endpoint import QueryReader
-from saywhatwant.worker.operations import Live
+from saywhatwant.worker.decoders import Query
+from saywhatwant.worker.limits import HEARTBEAT_SECONDS, MAX_MISSED
+from saywhatwant.worker.metrics import Metrics
 from saywhatwant.worker.problems import problem
-
-MAX_BEHIND_CHARS = 1024 * 1024
-"""Of frames that wait for one reader. One that falls behind further is cut, and catches up with its token."""
-MAX_MISSED = 100
-"""Missed messages in one frame."""
-CLOSE_SECONDS = 2.0
-"""How long a reader that is cut may take to read so."""
-HEARTBEAT_SECONDS = 25.0
-"""How often a frame without events comes: a browser shows pings to nobody."""
-
-POLICY_VIOLATION = 1_008
-TRY_AGAIN_LATER = 1_013
-TOO_SLOW = 4_008
-"""Of the range for private use, after HTTP's 408."""
-
-
-class Frame:
-    """Some events, with the commits they tell of (None for those that are not stored)."""
-
-    __slots__ = ("_changes", "seq", "text")
-
-    def __init__(self, seq: int, changes: Sequence[tuple[int | None, bytes]], *, more: bool = False) -> None:
-        self._changes = changes
-        self.seq = seq
-        told = b",".join([event for _, event in changes])
-        self.text = (b'{"seq":%d,"events":[%b]%b}' % (seq, told, b',"more":true' if more else b"")).decode()
-
-    def after(self, seq: int) -> Self | None:
-        """What this frame has that is younger than ``seq``; None when that is nothing."""
-        first = next((of for of, _ in self._changes if of is not None), None)
-        if first is None or first > seq:
-            return self
-        younger = [change for change in self._changes if change[0] is None or change[0] > seq]
-        return type(self)(self.seq, younger) if younger else None
-
-
-class Reader:
-    """One socket's place: the frames that wait for it, and whether it is over."""
-
-    def __init__(self, abort: Callable[[], None] = lambda: None) -> None:
-        self._abort = abort
-        self._frames: deque[Frame] = deque()
-        self._behind = 0
-        self._stirred = asyncio.Event()
-        self._over = False
-        self.close_code: int | None = None
-        """What to close it with; None when it went by itself."""
-
-    def offer(self, frame: Frame) -> None:
-        """One more frame; too many end it."""
-        self._behind += len(frame.text)
-        if self._behind > MAX_BEHIND_CHARS and self._behind > len(frame.text):
-            self.end(TOO_SLOW)
-        elif not self._over:
-            self._frames.append(frame)
-            self._stirred.set()
-
-    def end(self, close_code: int | None = None) -> None:
-        """Give it no more. Only the first end counts."""
-        if not self._over:
-            self._over = True
-            self.close_code = close_code
-            self._frames.clear()
-            self._stirred.set()
-            if close_code is not None:
-                asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._abort)
-
-    async def frames(self) -> AsyncIterator[Frame]:
-        """The frames as they come, until it is over."""
-        while not self._over:
-            await self._stirred.wait()
-            self._stirred.clear()
-            while self._frames:
-                frame = self._frames.popleft()
-                yield frame
-                self._behind -= len(frame.text)
+from saywhatwant.worker.progress import ProgressTexts
+from saywhatwant.worker.queries import SocketQuery
+from saywhatwant.worker.queue_events import QueueEvent, QueueEvents
+from saywhatwant.worker.subscriber import POLICY_VIOLATION, TRY_AGAIN_LATER, Frame, Subscriber
 
 
 class Broadcaster:
-    """The endpoint, and all its readers. It listens to the queue while there are any, which keeps no object in memory."""
+    """The endpoint of GET /api/ws, and all its subscribers. It listens to the queue while there are any."""
 
-    def __init__(self, queue: Stub[MessageQueue], *, allowed_origins: frozenset[str], per_address: int) -> None:
+    def __init__(
+        self,
+        queue: Stub[MessageQueue],
+        queue_events: QueueEvents,
+        *,
+        check_page: Callable[[HTTPConnection], None],
+        per_client: int,
+        metrics: Metrics,
+    ) -> None:
         self._queue = queue
-        self._allowed_origins = allowed_origins
-        self._per_address = per_address
-        self._query = QueryReader(Live)
-        self._readers: dict[Reader, None] = {}
-        self._addresses: Counter[str] = Counter()
+        self._events = queue_events
+        self._check_page = check_page
+        self._per_client = per_client
+        self._metrics = metrics
+        self._query = Query(SocketQuery)
+        self._subscribers: dict[Subscriber, None] = {}
+        self._clients: Counter[str] = Counter()
         self._unsubscribe: Callable[[], None] | None = None
         self._heartbeat: asyncio.TimerHandle | None = None
         self._changes: list[tuple[int | None, bytes]] = []
+        self._progress = ProgressTexts()
         self._seq = 0
-        self.too_slow = 0
-        """How many readers were cut."""
 
     def __len__(self) -> int:
-        return len(self._readers)
+        return len(self._subscribers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One socket, from its handshake to its end."""
         socket = WebSocket(scope, receive, send)
         try:
-            if "*" not in self._allowed_origins:
-                check_origin(socket, self._allowed_origins)
+            self._check_page(socket)
             since = self._query.read(socket).since
-            self._check_room(_address(socket))
+            self._check_free_slot(client_of(socket))
         except RequestRefused as error:
-            await socket.send_denial_response(problem(error))
+            refusal = problem(error)
+            self._metrics.handshakes[refusal.status_code] += 1
+            await socket.send_denial_response(refusal)
             return
-        with self._seat(socket) as reader, suppress(WebSocketDisconnect):
+        with self._slot(socket) as subscriber, suppress(WebSocketDisconnect):
             await socket.accept()
-            await self._serve(socket, reader, since)
+            self._metrics.handshakes[101] += 1
+            await self._serve(socket, subscriber, since)
 
-    def _check_room(self, address: str) -> None:
-        if self._per_address and self._addresses[address] >= self._per_address:
-            raise TooManyReaders(f"{self._per_address} sockets of one address are open already; poll instead")
+    def _check_free_slot(self, client: str) -> None:
+        if self._per_client and self._clients[client] >= self._per_client:
+            raise TooManyReaders(f"{self._per_client} sockets of one address are open already; poll instead")
 
     @contextmanager
-    def _seat(self, socket: WebSocket) -> Iterator[Reader]:
-        address = _address(socket)
-        reader = Reader(socket.scope.get("extensions", {}).get(ABORT, lambda: None))
-        self._addresses[address] += 1
-        self._readers[reader] = None
+    def _slot(self, socket: WebSocket) -> Iterator[Subscriber]:
+        client = client_of(socket)
+        subscriber = Subscriber(socket.scope.get("extensions", {}).get(ABORT, lambda: None))
+        self._clients[client] += 1
+        self._subscribers[subscriber] = None
         if self._unsubscribe is None:
-            self._unsubscribe = self._queue.subscribe(self._on_event)
-            self._beat_later()
+            self._unsubscribe = self._events.subscribe(self._on_event)
+            self._schedule_heartbeat()
         try:
-            yield reader
+            yield subscriber
         finally:
-            del self._readers[reader]
-            self._addresses[address] -= 1
-            if not self._addresses[address]:
-                del self._addresses[address]
-            self.too_slow += reader.close_code == TOO_SLOW
-            if not self._readers:
-                self._leave()
+            del self._subscribers[subscriber]
+            self._clients[client] -= 1
+            if not self._clients[client]:
+                del self._clients[client]
+            self._metrics.closes["client" if subscriber.close_code is None else str(subscriber.close_code)] += 1
+            if not self._subscribers:
+                self._stop_listening()
 
-    async def _serve(self, socket: WebSocket, reader: Reader, since: int) -> None:
-        listening = asyncio.create_task(_listen(socket, reader))
+    async def _serve(self, socket: WebSocket, subscriber: Subscriber, since: int) -> None:
+        watching = asyncio.create_task(_end_when_client_leaves(socket, subscriber))
         try:
-            seq = await self._catch_up(socket, since)
-            async for frame in reader.frames():
-                if frame.seq >= seq and (younger := frame.after(seq)):
-                    await socket.send_text(younger.text)
+            seq = await self._catch_up(socket, subscriber, since)
+            async for frame in subscriber.frames():
+                if frame.seq >= seq and (newer := frame.after(seq)):
+                    await socket.send_text(newer.text)
         except DurableObjectError:
-            reader.end(TRY_AGAIN_LATER)
+            subscriber.end(TRY_AGAIN_LATER)
         finally:
-            listening.cancel()
-        if reader.close_code is not None:
-            await socket.close(reader.close_code)
+            watching.cancel()
+        if subscriber.close_code is not None:
+            await socket.close(subscriber.close_code)
 
-    async def _catch_up(self, socket: WebSocket, since: int) -> int:
-        """Send what changed after the commit ``since``; the commit up to which that is everything."""
-        page = await self._queue.call(MessageQueue.changes, since)
-        self._seq = max(self._seq, page.seq)
-        for start in range(0, max(len(page.messages), 1), MAX_MISSED):
-            end = start + MAX_MISSED
-            more = end < len(page.messages)
-            missed = [(None, events.changed(bytes(wire))) for wire in page.messages[start:end]]
-            await socket.send_text(Frame(since if more else page.seq, missed, more=more).text)
-        return page.seq
+    async def _catch_up(self, socket: WebSocket, subscriber: Subscriber, since: int) -> int:
+        """Send, page by page, what changed after the commit ``since``; returns the commit up to which that is everything.
 
-    def _on_event(self, event: bytes) -> None:
+        A page's ``seq`` is the token behind it, so that a slow line gets further with each page that arrives. Live frames are
+        kept from the request of the last page on; before it, a later page has what they bring.
+        """
+        while True:
+            subscriber.resume()
+            page = await self._queue.call(MessageQueue.changes, since, MAX_MISSED)
+            self._seq = max(self._seq, page.seq)
+            missed: list[tuple[int | None, bytes]] = [(None, events.changed(bytes(wire))) for wire in page.messages]
+            if not page.more:
+                missed += [(None, event) for event in self._progress.snapshot()]
+                await socket.send_text(Frame(page.seq, missed).text)
+                return page.seq
+            subscriber.pause()
+            await socket.send_text(Frame(page.seq, missed, more=True).text)
+            since = page.seq
+
+    def _on_event(self, event: QueueEvent) -> None:
         if not self._changes:
             # All events of a commit, and of the calls that it carried, arrive before this runs: they make one frame.
-            asyncio.get_running_loop().call_soon(self._tell)
-        seq = events.seq_of(event)
-        self._changes.append((seq, event))
-        self._seq = max(self._seq, seq or 0)
+            asyncio.get_running_loop().call_soon(self._broadcast)
+        decoded = event.decoded
+        if decoded.message is not None:
+            self._progress.on_change(decoded.message)
+            self._changes.append((decoded.message.seq, event.raw))
+            self._seq = max(self._seq, decoded.message.seq)
+        elif decoded.type == "progress":
+            self._changes.append((None, self._progress.delta(decoded.id, decoded.attempt, decoded.text)))
+        else:
+            self._changes.append((None, event.raw))
 
-    def _tell(self) -> None:
+    def _broadcast(self) -> None:
         changes, self._changes = self._changes, []
-        frame = Frame(self._seq, changes)
-        for reader in self._readers:
-            reader.offer(frame)
+        self._offer(Frame(self._seq, changes))
+
+    def _offer(self, frame: Frame) -> None:
+        for subscriber in self._subscribers:
+            subscriber.offer(frame)
 
     def _beat(self) -> None:
         if not self._changes:
-            frame = Frame(self._seq, [])
-            for reader in self._readers:
-                reader.offer(frame)
-        self._beat_later()
+            self._offer(Frame(self._seq, []))
+        self._schedule_heartbeat()
 
-    def _beat_later(self) -> None:
+    def _schedule_heartbeat(self) -> None:
         self._heartbeat = asyncio.get_running_loop().call_later(HEARTBEAT_SECONDS, self._beat)
 
-    def _leave(self) -> None:
-        assert self._unsubscribe is not None  # noqa: S101 - since there was a reader
-        assert self._heartbeat is not None  # noqa: S101 - since there was a reader
+    def _stop_listening(self) -> None:
+        assert self._unsubscribe is not None  # noqa: S101 - since there was a subscriber
+        assert self._heartbeat is not None  # noqa: S101 - since there was a subscriber
         self._unsubscribe()
         self._heartbeat.cancel()
+        self._progress.clear()
         self._unsubscribe = self._heartbeat = None
 
 
-def _address(socket: WebSocket) -> str:
-    return socket.client.host if socket.client else "unknown"
-
-
-async def _listen(socket: WebSocket, reader: Reader) -> None:
-    """End the reader when it goes, or says something: readers say nothing."""
+async def _end_when_client_leaves(socket: WebSocket, subscriber: Subscriber) -> None:
+    """End the subscriber when its client leaves, or sends anything: clients are not expected to."""
     message = await socket.receive()
-    reader.end(POLICY_VIOLATION if message["type"] == "websocket.receive" else None)
+    subscriber.end(POLICY_VIOLATION if message["type"] == "websocket.receive" else None)

@@ -2,64 +2,92 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from itertools import count
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
-from msgspec import Raw
+import msgspec
+from msgspec import Raw, Struct
+from sortedcontainers import SortedDict
 
 from durable_objects import Stub
 from saywhatwant.errors import TooManyWaiting
 from saywhatwant.queue import MessageQueue
-from saywhatwant.queue.events import claimable_entity
-
-MAX_WAITING = 1_000
-"""Claims that may wait at one time."""
+from saywhatwant.worker.limits import MAX_WAITING_CLAIMS
+from saywhatwant.worker.queue_events import QueueEvent, QueueEvents
 
 Disconnected = Callable[[], Coroutine[Any, Any, None]]
 """Returns when the client has gone away."""
 
 
+class Work(NamedTuple):
+    """A message that has become claimable."""
+
+    message_id: str
+    entity: str | None
+
+
+class _Claimed(Struct, frozen=True):
+    id: str
+
+
+_id_of = msgspec.json.Decoder(_Claimed).decode
+
+
 class Waiter:
-    """One claim's place in the room; ``offered`` says for which entity it was woken."""
+    """One waiting claim. It is idle until it is notified of work, and again once it has begun to look for that."""
 
-    def __init__(self, room: "ClaimWaiters", entities: tuple[str, ...] | None) -> None:
-        self._room = room
-        self._entities = entities
+    def __init__(self, waiters: "ClaimWaiters", number: int, entities: tuple[str, ...] | None) -> None:
+        self._waiters = waiters
+        self.number = number
+        self.entities = None if entities is None else frozenset(entities)
         self.woken = asyncio.Event()
-        self.offered: tuple[str | None] | None = None
+        self.notified: Work | None = None
+        self.looking_for: Work | None = None
 
-    def wants(self, entity: str | None) -> bool:
-        return self.offered is None and (self._entities is None or entity is None or entity in self._entities)
-
-    def offer(self, entity: str | None) -> None:
-        self.offered = (entity,)
-        self.woken.set()
-
-    def take_offer(self) -> tuple[str | None] | None:
-        """About to claim: what was offered so far will be seen by that, what comes meanwhile wakes it again."""
-        offered, self.offered = self.offered, None
+    def begin_claim(self) -> None:
+        """Clear the notification before claiming, so that work that comes meanwhile wakes this waiter again."""
+        self.looking_for, self.notified = self.notified, None
         self.woken.clear()
-        return offered
+        if self.looking_for is not None:
+            self._waiters.add_idle(self)
+
+    def found(self, claimed: list[Raw]) -> None:
+        """The claim gave these; what it was notified of and is not among them is still there, unless another has it."""
+        if self.looking_for is not None and (
+            not claimed or self.looking_for.message_id in {_id_of(wire).id for wire in claimed}
+        ):
+            self.looking_for = None
 
     def __enter__(self) -> Self:
-        self._room.enter(self)
+        self._waiters.enter(self)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._room.leave(self)
+        self._waiters.leave(self)
+
+
+Idle = SortedDict[int, Waiter]
+"""Waiters that have not been notified, by their number: the order in which they came."""
 
 
 class ClaimWaiters:
-    """Gives each piece of new work to the claim that has waited longest for such, and wakes no other."""
+    """Notifies, of each message that becomes claimable, the one claim for its entity that has waited longest."""
 
-    def __init__(self, queue: Stub[MessageQueue]) -> None:
+    def __init__(self, queue: Stub[MessageQueue], queue_events: QueueEvents) -> None:
         self._queue = queue
-        self._places: dict[Waiter, None] = {}
+        self._events = queue_events
+        self._waiters: dict[Waiter, None] = {}
+        self._idle: Idle = SortedDict()
+        self._idle_for_any: Idle = SortedDict()
+        """Those that take work of every entity."""
+        self._idle_by_entity: dict[str, Idle] = {}
+        self._numbers = count()
         self._unsubscribe: Callable[[], None] | None = None
         self._closed = False
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._waiters)
 
     async def claim(
         self,
@@ -71,26 +99,19 @@ class ClaimWaiters:
     ) -> list[Raw]:
         """Claim at once, or wait up to ``wait`` seconds for something to claim; empty when nothing came.
 
-        Claims nothing for a client that has gone away. Raises ``TooManyWaiting`` when the room is full.
+        Claims nothing for a client that has gone away. Raises ``TooManyWaiting`` at ``MAX_WAITING_CLAIMS``.
         """
         if not wait:
             return await self._queue.call(MessageQueue.claim_next, worker_id, entities, limit)
         deadline = asyncio.get_running_loop().time() + wait
         gone = asyncio.create_task(disconnected())
         try:
-            with Waiter(self, entities) as place:
+            with Waiter(self, next(self._numbers), entities) as waiter:
                 while not gone.done():
-                    offered = place.take_offer()
-                    try:
-                        found = await self._queue.call(MessageQueue.claim_next, worker_id, entities, limit)
-                    except BaseException:
-                        # What it was woken for is still there: leaving passes it on.
-                        place.offered = place.offered or offered
-                        raise
-                    if found:
-                        # It may have claimed something more urgent than it was woken for: leaving passes that on too.
-                        place.offered = place.offered or offered
-                    if found or self._closed or not await _woken(place, gone, deadline):
+                    waiter.begin_claim()
+                    found = await self._queue.call(MessageQueue.claim_next, worker_id, entities, limit)
+                    waiter.found(found)
+                    if found or self._closed or not await _woken(waiter, gone, deadline):
                         return found
                 return []
         finally:
@@ -99,41 +120,79 @@ class ClaimWaiters:
     def close(self) -> None:
         """The server stops: every waiting claim returns."""
         self._closed = True
-        for place in self._places:
-            place.woken.set()
+        for waiter in self._waiters:
+            waiter.woken.set()
 
-    def enter(self, place: Waiter) -> None:
-        if len(self._places) >= MAX_WAITING:
-            raise TooManyWaiting(f"{MAX_WAITING} claims wait for work already")
+    def enter(self, waiter: Waiter) -> None:
+        """Add a waiter, idle."""
+        if len(self._waiters) >= MAX_WAITING_CLAIMS:
+            raise TooManyWaiting(f"{MAX_WAITING_CLAIMS} claims wait for work already")
         if self._unsubscribe is None:
-            self._unsubscribe = self._queue.subscribe(self._on_event)
-        self._places[place] = None
+            self._unsubscribe = self._events.subscribe(self._on_event)
+        self._waiters[waiter] = None
+        self.add_idle(waiter)
 
-    def leave(self, place: Waiter) -> None:
-        del self._places[place]
-        if place.offered is not None:
-            self._offer(*place.offered)
-        if not self._places and self._unsubscribe is not None:
+    def leave(self, waiter: Waiter) -> None:
+        """Remove a waiter; work that it was notified of and has not claimed goes to the next one."""
+        del self._waiters[waiter]
+        if waiter.notified is None:
+            self.remove_idle(waiter)
+        for work in (waiter.looking_for, waiter.notified):
+            if work is not None:
+                self._notify(work)
+        if not self._waiters and self._unsubscribe is not None:
             self._unsubscribe()
             self._unsubscribe = None
 
-    def _on_event(self, event: bytes) -> None:
-        if claimable := claimable_entity(event):
-            self._offer(*claimable)
+    def add_idle(self, waiter: Waiter) -> None:
+        """Let the waiter be notified; it keeps its turn."""
+        self._idle[waiter.number] = waiter
+        if waiter.entities is None:
+            self._idle_for_any[waiter.number] = waiter
+            return
+        for entity in waiter.entities:
+            if entity not in self._idle_by_entity:
+                self._idle_by_entity[entity] = SortedDict()
+            self._idle_by_entity[entity][waiter.number] = waiter
 
-    def _offer(self, entity: str | None) -> None:
-        for place in self._places:
-            if place.wants(entity):
-                place.offer(entity)
-                return
+    def remove_idle(self, waiter: Waiter) -> None:
+        """Notify the waiter no more."""
+        del self._idle[waiter.number]
+        if waiter.entities is None:
+            del self._idle_for_any[waiter.number]
+            return
+        for entity in waiter.entities:
+            of_entity = self._idle_by_entity[entity]
+            del of_entity[waiter.number]
+            if not of_entity:
+                del self._idle_by_entity[entity]
+
+    def _on_event(self, event: QueueEvent) -> None:
+        message = event.decoded.message
+        if message is not None and message.claimable:
+            self._notify(Work(message.id, message.bot_params.entity))
+
+    def _notify(self, work: Work) -> None:
+        waiter = self._first_for(work.entity)
+        if waiter is not None:
+            self.remove_idle(waiter)
+            waiter.notified = work
+            waiter.woken.set()
+
+    def _first_for(self, entity: str | None) -> Waiter | None:
+        if entity is None:
+            return self._idle.peekitem(0)[1] if self._idle else None
+        idle = (self._idle_for_any, self._idle_by_entity.get(entity))
+        firsts = [waiters.peekitem(0)[1] for waiters in idle if waiters]
+        return min(firsts, key=lambda waiter: waiter.number, default=None)
 
 
-async def _woken(place: Waiter, gone: asyncio.Task[None], deadline: float) -> bool:
-    """Wait for an offer; False when the time is up or the client gone (an offer stays with the place then)."""
-    woken = asyncio.create_task(place.woken.wait())
+async def _woken(waiter: Waiter, gone: asyncio.Task[None], deadline: float) -> bool:
+    """Wait for a notification; False when the time is up or the client gone (a notification stays with the waiter then)."""
+    woken = asyncio.create_task(waiter.woken.wait())
     try:
         timeout = deadline - asyncio.get_running_loop().time()
         await asyncio.wait({woken, gone}, timeout=max(timeout, 0), return_when=asyncio.FIRST_COMPLETED)
     finally:
         woken.cancel()
-    return place.woken.is_set() and not gone.done()
+    return waiter.woken.is_set() and not gone.done()

@@ -1,8 +1,5 @@
 """The worker's bounds: what a client may make it hold, and for how long."""
 
-MAX_ANSWER_BYTES = 8 * 1024 * 1024
-"""Encoded messages in one answer of GET /api/comments; a longer list is cut and names its next page in ``Link``."""
-
 MAX_KEY_CHARS = 255
 """The header Idempotency-Key, 1 to 255 printable ASCII characters."""
 

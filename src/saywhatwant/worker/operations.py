@@ -1,103 +1,30 @@
-"""The HTTP interface as a table: every call's route, what it takes and what it gives.
+"""The HTTP interface as a table: every operation's route, what it takes and what it gives.
 
-The app makes its routes from it and the OpenAPI document its paths; the structs named here decode, validate and describe.
+The app makes its routes from it, the endpoints decode with it, and the OpenAPI document describes it.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
-
-from msgspec import Meta, Struct
+from typing import Any, Literal
 
 from saywhatwant import schemas
-from saywhatwant.limits import MAX_PAGE
-from saywhatwant.message import Entity, Message
+from saywhatwant.message import Message
+from saywhatwant.worker.decoders import NO_PARAMETERS, Body, Query
+from saywhatwant.worker.queries import (
+    Health,
+    ListingQuery,
+    PendingQuery,
+    ReadQuery,
+    SocketFrame,
+    SocketQuery,
+    WallSummary,
+)
 
-MAX_SINCE = 2**53 - 1
-"""The largest integer that every JSON reader takes."""
+Access = Literal["anyone", "own pages", "bots"]
+"""Who may call: anyone; people and programs, but no page of another site; or who has the bot token."""
 
-_WORK = (400, 404, 409, 413, 422, 503)
-"""How a call of the queue with a body may end beside 200 and 401."""
-
-Since = Annotated[int, Meta(ge=0, le=MAX_SINCE, description="milliseconds since 1970: only messages younger than this")]
-Before = Annotated[int, Meta(ge=0, le=MAX_SINCE, description="milliseconds since 1970: only messages older than this")]
-Seq = Annotated[
-    int, Meta(ge=0, le=MAX_SINCE, description="the seq of the last frame or ETag seen: only messages changed since")
-]
-Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE, description="1 to 1,000 messages")]
-
-
-class Read(Struct, frozen=True, rename="camel"):
-    """Query of GET /api/comments. Without ``limit`` it gives everything younger than ``since``.
-
-    With ``changedAfter``, and of the others at most ``limit``, it gives what ``GET /api/ws`` would begin with, up to the commit
-    that the ``ETag`` names. With ``limit`` or more messages there may be more to come: go on from there. There are more than
-    ``limit`` where one commit has changed more.
-    """
-
-    since: Since = 0
-    before: Before | None = None
-    limit: Limit | None = None
-    order: Literal["asc", "desc"] = "desc"
-    changed_after: Seq | None = None
-
-
-class Live(Struct, frozen=True):
-    """Query of GET /api/ws."""
-
-    since: Seq = 0
-
-
-class LiveEvent(Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A message that is new or has changed; or, by the id of what is answered, the reply so far, or a lease that ran out."""
-
-    type: Literal["message", "progress", "leaseEnded"]
-    message: Message | None = None
-    id: str | None = None
-    attempt: int | None = None
-    text: str | None = None
-
-
-class LiveFrame(Struct, frozen=True, omit_defaults=True):
-    """One frame of GET /api/ws. ``seq`` is the token to come back with; ``more`` says that more of what was missed follows."""
-
-    seq: int
-    events: list[LiveEvent]
-    more: bool = False
-
-
-class Pending(Struct, frozen=True):
-    """Query of GET /api/queue/pending."""
-
-    limit: Limit = 10
-    entity: Entity | None = None
-
-
-class Listing(Struct, frozen=True):
-    """Query of GET /api/queue/messages: ``waiting`` messages back off after a failure."""
-
-    state: Literal["pending", "waiting", "held", "failed"] = "pending"
-    limit: Limit = 100
-
-
-class EntitySummary(Struct, frozen=True, rename="camel"):
-    """An entity as visitors see it."""
-
-    name: str
-    display_name: str
-    color: str
-
-
-class WallSummary(Struct, frozen=True, rename="camel"):
-    """What a page has to know before it can post."""
-
-    entities: list[EntitySummary]
-    max_text: int
-
-
-class Health(Struct, frozen=True):
-    """Answer of the probes."""
-
-    status: Literal["alive", "ready"]
+_BODY = (400, 413, 503)
+"""How a call with a body may be refused, beside 422 and what its access adds."""
+_WORK = (*_BODY, 404, 409)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,66 +36,72 @@ class Operation:
     handler: str
     summary: str
     answers: tuple[Any, ...]
-    body: type | None = None
-    query: type | None = None
-    headers: tuple[tuple[str, str], ...] = ()
-    token: bool = False
+    body: Body[Any] | None = None
+    query: Query[Any] = NO_PARAMETERS
+    access: Access = "anyone"
+    headers: tuple[tuple[str, str, dict[str, Any]], ...] = ()
+    """Name, description and JSON Schema of each."""
     upgrades: bool = False
     """Whether it is a WebSocket; ``answers`` are its frames then."""
     refusals: tuple[int, ...] = ()
 
 
 OPERATIONS: tuple[Operation, ...] = (
-    # Routes are tried in order: the busiest first, those of one path together.
     Operation(
         method="GET",
         path="/api/comments",
         handler="read",
         summary="Read the wall, newest first; with order=asc and limit, page by page",
-        query=Read,
+        query=Query(ReadQuery),
         answers=(list[Message],),
-        headers=(("If-None-Match", "the ETag of an earlier answer to this URL: 304 when nothing has changed since"),),
-        refusals=(304, 422),
+        headers=(("If-None-Match", "the ETag of an earlier answer to this URL: 304 when nothing has changed since", {}),),
+        refusals=(304, 503),
     ),
     Operation(
         method="POST",
         path="/api/comments",
         handler="post",
         summary="Put a message on the wall; as AI with replyTo, answer one (needs the bot token)",
-        body=schemas.PostRequest,
+        body=Body(schemas.PostRequest),
         answers=(schemas.PostResponse,),
-        headers=(("Idempotency-Key", "1 to 255 printable ASCII characters: a repetition gets the first answer"),),
-        refusals=(400, 401, 404, 409, 413, 422, 429, 503),
+        access="own pages",
+        headers=(
+            (
+                "Idempotency-Key",
+                "1 to 255 printable ASCII characters: a repetition gets the first answer",
+                {"minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
+            ),
+        ),
+        refusals=(*_WORK, 401, 429),
     ),
     Operation(
         method="GET",
         path="/api/ws",
-        handler="live",
-        summary="WebSocket: what was missed since a seq, then every change after its commit, as JSON frames",
-        query=Live,
-        answers=(LiveFrame,),
+        handler="websocket",
+        summary="WebSocket: what was missed, then every change after its commit",
+        query=Query(SocketQuery),
+        answers=(SocketFrame,),
         upgrades=True,
-        headers=(("Upgrade", "websocket"),),
-        refusals=(403, 422, 426, 429),
+        refusals=(403, 426, 429),
     ),
     Operation(
         method="GET",
         path="/api/queue/pending",
         handler="pending",
-        summary="List the claimable messages, most urgent first",
-        query=Pending,
+        summary="List claimable messages, most urgent first",
+        query=Query(PendingQuery),
         answers=(list[Message],),
-        token=True,
-        refusals=(422,),
+        access="bots",
+        refusals=(503,),
     ),
     Operation(
         method="POST",
         path="/api/queue/claim",
         handler="claim",
         summary="Hold a message by its id, or the most urgent ones, waiting for them if need be",
-        body=schemas.ClaimRequest,
+        body=Body(schemas.ClaimRequest),
         answers=(schemas.ClaimResponse, schemas.ClaimNextResponse),
-        token=True,
+        access="bots",
         refusals=_WORK,
     ),
     Operation(
@@ -176,19 +109,19 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/queue/complete",
         handler="complete",
         summary="Finish a message, together with its reply",
-        body=schemas.CompleteRequest,
+        body=Body(schemas.CompleteRequest),
         answers=(schemas.CompleteResponse,),
-        token=True,
+        access="bots",
         refusals=_WORK,
     ),
     Operation(
         method="POST",
         path="/api/queue/extend",
         handler="extend",
-        summary="Give a sign of life: the lease begins anew",
-        body=schemas.ExtendRequest,
+        summary="Heartbeat: renew the lease of a message that is being answered",
+        body=Body(schemas.ExtendRequest),
         answers=(schemas.ExtendResponse,),
-        token=True,
+        access="bots",
         refusals=_WORK,
     ),
     Operation(
@@ -196,19 +129,19 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/queue/fail",
         handler="fail",
         summary="Give a message up: pending again after a backoff, or failed",
-        body=schemas.FailRequest,
+        body=Body(schemas.FailRequest),
         answers=(schemas.FailResponse,),
-        token=True,
+        access="bots",
         refusals=_WORK,
     ),
     Operation(
         method="POST",
         path="/api/queue/progress",
         handler="progress",
-        summary="Show a reply being written to those who watch; never stored",
-        body=schemas.ProgressRequest,
+        summary="Show subscribers a reply that is being written; never stored",
+        body=Body(schemas.ProgressRequest),
         answers=(schemas.Ok,),
-        token=True,
+        access="bots",
         refusals=_WORK,
     ),
     Operation(
@@ -216,34 +149,49 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/queue/retry",
         handler="retry",
         summary="Make a failed message pending again, with all its attempts",
-        body=schemas.RetryRequest,
+        body=Body(schemas.RetryRequest),
         answers=(schemas.Ok,),
-        token=True,
+        access="bots",
         refusals=_WORK,
     ),
     Operation(
         method="POST",
         path="/api/queue/circuit",
         handler="circuit",
-        summary="Tell that a provider has failed again and again and is left alone for a while",
-        body=schemas.CircuitReport,
+        summary="Report that a provider failed repeatedly and is not called for a while",
+        body=Body(schemas.CircuitReport),
         answers=(schemas.Ok,),
-        token=True,
-        refusals=(400, 413, 422, 503),
+        access="bots",
+        refusals=_BODY,
     ),
     Operation(
         method="GET",
         path="/api/queue/messages",
         handler="listing",
-        summary="List messages by where they stand: pending, waiting for a retry, held, failed",
-        query=Listing,
+        summary="List messages by state: pending, waiting for a retry, held, failed",
+        query=Query(ListingQuery),
         answers=(list[Message],),
-        token=True,
-        refusals=(422,),
+        access="bots",
+        refusals=(503,),
     ),
-    Operation(method="GET", path="/api/entities", handler="entities", summary="Who answers here", answers=(WallSummary,)),
-    Operation(method="GET", path="/api/stats", handler="stats", summary="Figures of the queue", answers=(schemas.Stats,)),
-    Operation(method="GET", path="/metrics", handler="metrics", summary="Figures for Prometheus", answers=(str,)),
+    Operation(method="GET", path="/api/entities", handler="entities", summary="List who answers here", answers=(WallSummary,)),
+    Operation(
+        method="GET",
+        path="/api/stats",
+        handler="stats",
+        summary="Figures of the queue; the circuits among them need the bot token",
+        answers=(schemas.Stats,),
+        refusals=(503,),
+    ),
+    Operation(
+        method="GET",
+        path="/metrics",
+        handler="metrics",
+        summary="Figures for Prometheus",
+        answers=(str,),
+        access="bots",
+        refusals=(503,),
+    ),
     Operation(method="GET", path="/healthz", handler="healthz", summary="Is the process alive", answers=(Health,)),
     Operation(method="GET", path="/readyz", handler="readyz", summary="Can it do its work", answers=(Health,), refusals=(503,)),
 )

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple, get_args
 
 import msgspec
 from msgspec import Struct
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from durable_objects import CommitFailed, DataBusy, ObjectFailed, OutcomeUnknown, Overloaded, RuntimeClosed
@@ -16,7 +15,7 @@ from saywhatwant.validation import humanize
 log = logging.getLogger("saywhatwant")
 
 RETRY_SECONDS = 1
-"""What ``Retry-After`` says where nothing better is known."""
+"""``Retry-After`` where nothing better is known."""
 
 
 class Problem(Struct, frozen=True, omit_defaults=True):
@@ -42,10 +41,12 @@ _NOT_WRITTEN = Kind(503, "not-written", "The data could not be written")
 
 _KINDS: dict[type[BaseException], Kind] = {
     errors.InvalidField: Kind(422, "invalid-field", "A value breaks a rule"),
+    errors.NoSuchPath: Kind(404, "no-such-path", "Nothing is served here"),
+    errors.MethodNotAllowed: Kind(405, "method-not-allowed", "The path does not take this method"),
     errors.MalformedBody: Kind(400, "malformed-body", "The body is not what it should be"),
     errors.BodyTooLarge: Kind(413, "body-too-large", "The body is too large"),
     errors.NotAllowed: Kind(401, "not-allowed", "The bot token is missing or wrong"),
-    errors.CrossSite: Kind(403, "cross-site", "ReadCache of other sites may not do this"),
+    errors.CrossSite: Kind(403, "cross-site", "Pages of other sites may not do this"),
     errors.UnknownMessage: Kind(404, "unknown-message", "There is no such message"),
     errors.WrongState: Kind(409, "wrong-state", "The message is in another state"),
     errors.NotTheHolder: Kind(409, "not-the-holder", "The lease has passed on"),
@@ -62,10 +63,10 @@ _KINDS: dict[type[BaseException], Kind] = {
     DataBusy: Kind(503, "busy", "Another program has locked the data"),
     Overloaded: Kind(503, "overloaded", "Too many calls are waiting"),
     RuntimeClosed: Kind(503, "stopping", "The server is starting or stopping"),
-    ObjectFailed: Kind(500, "failed", "Something went wrong in here"),
+    ObjectFailed: Kind(500, "failed", "Something went wrong in the server"),
 }
-_PASSING = {429, 503}
-_UNEXPECTED = Kind(500, "failed", "Something went wrong in here")
+_TEMPORARY = {429, 503}
+_UNEXPECTED = Kind(500, "failed", "Something went wrong in the server")
 _FIELD = re.compile(r"^(?P<rule>.*) - at `\$\.?(?P<field>.*)`$", re.DOTALL)
 _MEMBER = {"body": "field", "query": "parameter"}
 _MISSING = re.compile(r"^Object missing required field `(?P<field>[^`]*)`")
@@ -73,7 +74,7 @@ _UNKNOWN = re.compile(r"^Object contains unknown field `(?P<field>.*)`$", re.DOT
 
 
 def invalid(error: msgspec.ValidationError, kind: type[Any], root: str) -> errors.InvalidField:
-    """What the decoder of ``kind`` found wrong, as our own error; ``root`` is the whole, where no field of it is to blame."""
+    """What the decoder of ``kind`` found wrong, as our own error; ``root`` names the whole, "body" or "query"."""
     match = _FIELD.match(str(error))
     found, place = (match["rule"], match["field"]) if match else (str(error), "")
     if missing := _MISSING.match(found):
@@ -95,15 +96,14 @@ def _rule(found: str, kind: type[Any], field: str) -> str:
 
 
 def problem(error: Exception) -> Response:
-    """The response that says what was wrong."""
-    if isinstance(error, HTTPException):
-        kind = Kind(error.status_code, "http", error.detail)
-        return problem_response(kind, _DETAILS.get(error.status_code, error.detail), headers=dict(error.headers or {}))
+    """The refusal as a response; an error of no known kind is logged, and its text kept from the client."""
     kind = next((_KINDS[cls] for cls in type(error).__mro__ if cls in _KINDS), _UNEXPECTED)
     if kind.status == _UNEXPECTED.status:
         log.error("unexpected error", exc_info=error)
         return problem_response(kind, "the server's log has the details; nothing was changed")
     headers = {}
+    if isinstance(error, errors.MethodNotAllowed):
+        headers["Allow"] = error.allow
     if isinstance(error, errors.TooManyPosts):
         headers["Retry-After"] = str(error.retry_after_seconds)
     if isinstance(error, errors.UpgradeRequired):
@@ -113,12 +113,6 @@ def problem(error: Exception) -> Response:
     return problem_response(kind, str(error), getattr(error, "field", None), getattr(error, "rule", None), headers)
 
 
-_DETAILS = {
-    404: "nothing is served at this path; /api/docs lists what is",
-    405: "this path does not take this method; /api/docs lists what it takes",
-}
-
-
 def problem_response(
     kind: Kind,
     detail: str,
@@ -126,9 +120,9 @@ def problem_response(
     rule: str | None = None,
     headers: dict[str, str] | None = None,
 ) -> Response:
-    """A problem as a response; one that passes says when to try again."""
+    """A problem as a response; a temporary one carries ``Retry-After``."""
     body = Problem(f"urn:saywhatwant:problem:{kind.name}", kind.title, kind.status, detail, field, rule)
     response = Response(msgspec.json.encode(body), kind.status, headers, "application/problem+json")
-    if kind.status in _PASSING:
+    if kind.status in _TEMPORARY:
         response.headers.setdefault("Retry-After", str(RETRY_SECONDS))
     return response

@@ -1,12 +1,17 @@
-"""The HTTP interface: each call's route, what it takes and gives, and its handler."""
+"""The handlers of the HTTP interface: each checks what its operation could not, calls the object, and answers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import urlencode
 
+import msgspec
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
-from durable_objects import Stub
+from durable_objects import Meter, Stub
 from saywhatwant import schemas
 from saywhatwant.entities import Entities, Entity
 from saywhatwant.errors import InvalidField, NotReady, UpgradeRequired
@@ -16,16 +21,26 @@ from saywhatwant.queue.read_cache import page_of
 from saywhatwant.worker.auth import BotAuth, PostRateLimiter
 from saywhatwant.worker.broadcaster import Broadcaster
 from saywhatwant.worker.claim_waiters import ClaimWaiters
-from saywhatwant.worker.endpoint import JSON, BodyReader, QueryReader, header
+from saywhatwant.worker.decoders import NoParameters, header
+from saywhatwant.worker.endpoint import JSON
+from saywhatwant.worker.limits import MAX_KEY_CHARS
 from saywhatwant.worker.metrics import Metrics
-from saywhatwant.worker.operations import EntitySummary, Listing, Pending, Read, WallSummary
+from saywhatwant.worker.queries import EntitySummary, ListingQuery, PendingQuery, ReadQuery, SocketQuery, WallSummary
 
-MAX_KEY_CHARS = 255
+T = TypeVar("T")
+
+_LISTS = {
+    "pending": MessageQueue.pending,
+    "waiting": MessageQueue.waiting,
+    "held": MessageQueue.held,
+    "failed": MessageQueue.failed,
+}
+"""The lists of GET /api/queue/messages."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rules:
-    """What the worker asks of a message beyond its shape."""
+class MessageRules:
+    """What the settings and the entities file ask of a message."""
 
     max_text: int
     entities: Entities
@@ -38,111 +53,87 @@ class Rules:
 
 
 class Api:
-    """The handlers. They check who may, read the request, call the object, and answer."""
+    """The handlers of ``operations.OPERATIONS``, by name. Each takes the request and what its operation decoded from it."""
 
     def __init__(
         self,
         queue: Stub[MessageQueue],
         *,
-        rules: Rules,
-        access: BotAuth,
+        rules: MessageRules,
+        auth: BotAuth,
         rate: PostRateLimiter,
-        room: ClaimWaiters,
-        live: Broadcaster,
+        waiters: ClaimWaiters,
+        broadcaster: Broadcaster,
         metrics: Metrics,
+        meter: Meter,
         trouble: Callable[[], str | None],
     ) -> None:
         self._queue = queue
         self._rules = rules
-        self._access = access
+        self._auth = auth
         self._rate = rate
-        self._room = room
-        self._live = live
+        self._waiters = waiters
+        self._broadcaster = broadcaster
         self._metrics = metrics
+        self._meter = meter
         self._trouble = trouble
-        max_bytes = rules.max_body_bytes
-        self._post = BodyReader(schemas.PostRequest, max_bytes)
-        self._claim = BodyReader(schemas.ClaimRequest, max_bytes)
-        self._complete = BodyReader(schemas.CompleteRequest, max_bytes)
-        self._extend = BodyReader(schemas.ExtendRequest, max_bytes)
-        self._fail = BodyReader(schemas.FailRequest, max_bytes)
-        self._progress = BodyReader(schemas.ProgressRequest, max_bytes)
-        self._retry = BodyReader(schemas.RetryRequest, max_bytes)
-        self._circuit = BodyReader(schemas.CircuitReport, max_bytes)
-        self._read = QueryReader(Read)
-        self._pending = QueryReader(Pending)
-        self._listing = QueryReader(Listing)
 
     # -- The wall
 
-    async def post(self, request: Request) -> Response:
+    async def post(self, request: Request, body: schemas.PostRequest) -> Response:
         """POST /api/comments."""
-        body = await self._post.read(request)
         if body.message_type == "AI":
-            self._access.check(request)
+            self._auth.check(request)
         else:
             self._rate.check(request)
-        new = self._checked(body)
-        return JSON(await self._queue.call(MessageQueue.post, new, _idempotency_key(request)))
+        return JSON(await self._queue.call(MessageQueue.post, self._new_message(body), _idempotency_key(request)))
 
-    async def read(self, request: Request) -> Response:
+    async def read(self, request: Request, query: ReadQuery) -> Response:
         """GET /api/comments."""
-        query = self._read.read(request)
-        if query.changed_after is None:
-            newest_first = query.order == "desc"
+        limit = _given(query.limit)
+        link = None
+        if query.changed_after is UNSET:
+            newest_first = query.order != "asc"
             page = await self._queue.call(
-                MessageQueue.read, query.since, query.limit, newest_first=newest_first, before=query.before
+                MessageQueue.read, query.since or 0, limit, newest_first=newest_first, before=_given(query.before)
             )
+            if page.cut_at is not None:
+                link = next_page(replace(query, **{"before" if newest_first else "since": page.cut_at}))
         else:
-            changes = await self._queue.call(MessageQueue.changes, query.changed_after, query.limit)
+            changes = await self._queue.call(MessageQueue.changes, query.changed_after, limit)
             page = page_of(changes.seq, map(bytes, changes.messages))
+            if changes.more:
+                link = next_page(replace(query, changed_after=changes.seq))
         known = header(request, b"if-none-match")
         # A client or proxy may send a list of ETags and mark them as weak; ours are digits in quotes.
         if known is not None and b'"%d"' % page.seq in known:
             return Response(status_code=304, headers={"etag": f'"{page.seq}"'})
-        return JSON(page.body, etag=page.seq)
+        return JSON(page.body, etag=page.seq, link=link)
 
-    async def live(self, _: Request) -> Response:
-        """GET /api/ws without a handshake; with one it is ``live.Broadcaster``'s."""
+    async def websocket(self, _: Request, __: SocketQuery) -> Response:
+        """GET /api/ws without a handshake; with one it is ``broadcaster.Broadcaster``'s."""
         raise UpgradeRequired("this is a WebSocket; poll GET /api/comments where there can be none")
 
     # -- The work
 
-    async def pending(self, request: Request) -> Response:
+    async def pending(self, _: Request, query: PendingQuery) -> Response:
         """GET /api/queue/pending."""
-        self._access.check(request)
-        query = self._pending.read(request)
-        return JSON(await self._queue.call(MessageQueue.pending, query.limit, query.entity))
+        return JSON(await self._queue.call(MessageQueue.pending, query.limit, _given(query.entity)))
 
-    async def listing(self, request: Request) -> Response:
+    async def listing(self, _: Request, query: ListingQuery) -> Response:
         """GET /api/queue/messages."""
-        self._access.check(request)
-        query = self._listing.read(request)
-        match query.state:
-            case "pending":
-                messages = await self._queue.call(MessageQueue.pending, query.limit)
-            case "waiting":
-                messages = await self._queue.call(MessageQueue.waiting, query.limit)
-            case "held":
-                messages = await self._queue.call(MessageQueue.held, query.limit)
-            case "failed":
-                messages = await self._queue.call(MessageQueue.failed, query.limit)
-        return JSON(messages)
+        return JSON(await self._queue.call(_LISTS[query.state], query.limit))
 
-    async def claim(self, request: Request) -> Response:
+    async def claim(self, request: Request, body: schemas.ClaimRequest) -> Response:
         """POST /api/queue/claim."""
-        self._access.check(request)
-        body = await self._claim.read(request)
         if body.message_id is not None:
             return JSON(schemas.ClaimResponse(await self._queue.call(MessageQueue.claim, body.message_id, body.worker_id)))
         entities = None if body.entities is None else tuple(body.entities)
-        found = await self._room.claim(body.worker_id, entities, body.limit, body.wait, lambda: _disconnected(request))
+        found = await self._waiters.claim(body.worker_id, entities, body.limit, body.wait, lambda: _disconnected(request))
         return JSON(schemas.ClaimNextResponse(found))
 
-    async def complete(self, request: Request) -> Response:
+    async def complete(self, _: Request, body: schemas.CompleteRequest) -> Response:
         """POST /api/queue/complete."""
-        self._access.check(request)
-        body = await self._complete.read(request)
         reply = body.reply
         if reply is not None:
             reply = schemas.Reply(
@@ -153,75 +144,79 @@ class Api:
         done = await self._queue.call(MessageQueue.complete, body.message_id, body.worker_id, body.attempt, reply)
         return JSON(done)
 
-    async def extend(self, request: Request) -> Response:
+    async def extend(self, _: Request, body: schemas.ExtendRequest) -> Response:
         """POST /api/queue/extend."""
-        self._access.check(request)
-        body = await self._extend.read(request)
         return JSON(await self._queue.call(MessageQueue.extend, body.message_id, body.worker_id, body.attempt))
 
-    async def fail(self, request: Request) -> Response:
+    async def fail(self, _: Request, body: schemas.FailRequest) -> Response:
         """POST /api/queue/fail."""
-        self._access.check(request)
-        body = await self._fail.read(request)
         failed = await self._queue.call(
             MessageQueue.fail, body.message_id, body.worker_id, body.attempt, body.error, retry=body.retry
         )
         return JSON(failed)
 
-    async def progress(self, request: Request) -> Response:
+    async def progress(self, _: Request, body: schemas.ProgressRequest) -> Response:
         """POST /api/queue/progress."""
-        self._access.check(request)
-        body = await self._progress.read(request)
         text = clean_text(body.text, self._rules.max_text)
         await self._queue.call(MessageQueue.progress, body.message_id, body.worker_id, body.attempt, text)
         return JSON(schemas.Ok())
 
-    async def retry(self, request: Request) -> Response:
+    async def retry(self, _: Request, body: schemas.RetryRequest) -> Response:
         """POST /api/queue/retry."""
-        self._access.check(request)
-        body = await self._retry.read(request)
         await self._queue.call(MessageQueue.retry, body.message_id)
         return JSON(schemas.Ok())
 
-    async def circuit(self, request: Request) -> Response:
+    async def circuit(self, _: Request, body: schemas.CircuitReport) -> Response:
         """POST /api/queue/circuit."""
-        self._access.check(request)
-        await self._queue.call(MessageQueue.report_circuit, await self._circuit.read(request))
+        await self._queue.call(MessageQueue.report_circuit, body)
         return JSON(schemas.Ok())
 
     # -- Figures and probes
 
-    async def entities(self, _: Request) -> Response:
+    async def entities(self, _: Request, __: NoParameters) -> Response:
         """GET /api/entities."""
         self._rules.entities.refresh()
         known = self._rules.entities.current.items()
         summaries = [EntitySummary(name, entity.display_name, entity.color) for name, entity in known]
         return JSON(WallSummary(summaries, self._rules.max_text))
 
-    async def stats(self, _: Request) -> Response:
-        """GET /api/stats."""
-        return JSON(await self._queue.call(MessageQueue.stats))
+    async def stats(self, request: Request, _: NoParameters) -> Response:
+        """GET /api/stats; a circuit names a provider's address, which is not for everybody."""
+        stats = await self._stats()
+        return JSON(stats if self._auth.allows(request) else replace(stats, circuits=UNSET))
 
-    async def metrics(self, _: Request) -> Response:
+    async def metrics(self, _: Request, __: NoParameters) -> Response:
         """GET /metrics."""
-        stats = await self._queue.call(MessageQueue.stats)
-        return Response(
-            self._metrics.exposition(stats, len(self._room), len(self._live), self._live.too_slow),
-            media_type="text/plain; version=0.0.4",
-        )
+        from saywhatwant.worker.exposition import exposition  # noqa: PLC0415 - see there
 
-    async def healthz(self, _: Request) -> Response:
+        text = exposition(
+            self._metrics,
+            self._meter,
+            await self._stats(),
+            waiting_claims=len(self._waiters),
+            sockets=len(self._broadcaster),
+        )
+        return Response(text, media_type="text/plain; version=0.0.4")
+
+    async def healthz(self, _: Request, __: NoParameters) -> Response:
         """GET /healthz."""
         return JSON({"status": "alive"})
 
-    async def readyz(self, _: Request) -> Response:
+    async def readyz(self, _: Request, __: NoParameters) -> Response:
         """GET /readyz."""
         if trouble := self._trouble():
             raise NotReady(trouble)
         await self._queue.call(MessageQueue.stats)
         return JSON({"status": "ready"})
 
-    def _checked(self, body: schemas.PostRequest) -> NewMessage:
+    # -- What the handlers share
+
+    async def _stats(self) -> schemas.Stats:
+        entities = self._rules.entities
+        entities.refresh()
+        return await self._queue.call(MessageQueue.stats, tuple(entities.current))
+
+    def _new_message(self, body: schemas.PostRequest) -> NewMessage:
         name, priority = body.bot_params.entity, body.bot_params.priority
         entity = self._entity(name)
         if priority is None:
@@ -248,6 +243,15 @@ class Api:
                 known = ", ".join(sorted(entities.current))
                 raise InvalidField("botParams.entity", f"must be one of the entities that answer here: {known}")
         return entities.current.get(name)
+
+
+def next_page(query: ReadQuery) -> str:
+    """The header ``Link`` (RFC 8288) that leads to ``query``."""
+    return f'</api/comments?{urlencode(msgspec.to_builtins(query))}>; rel="next"'
+
+
+def _given(value: T | UnsetType) -> T | None:
+    return None if isinstance(value, UnsetType) else value
 
 
 async def _disconnected(request: Request) -> None:

@@ -64,7 +64,7 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=GRACE_SECONDS,
             )
         )
-        self._room = worker.room
+        self._waiters = worker.waiters
         self._on_ready = on_ready
         self._on_stop = on_stop
 
@@ -93,7 +93,7 @@ class Server(uvicorn.Server):
         """Answer what is being answered, waiting claims at once, then stop."""
         if self._on_stop is not None:
             await self._on_stop()
-        self._room.close()
+        self._waiters.close()
         await super().shutdown(sockets)
 
 

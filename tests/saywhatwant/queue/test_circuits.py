@@ -21,7 +21,7 @@ class Wall:
 
     @property
     def open(self) -> list[ReportedCircuit]:
-        return self.runtime.run(self.queue.call(MessageQueue.stats)).circuits
+        return self.runtime.run(self.queue.call(MessageQueue.stats)).circuits or []
 
 
 def test_a_report_is_shown_until_its_time_is_over_also_after_a_crash() -> None:

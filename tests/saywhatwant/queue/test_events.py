@@ -30,8 +30,10 @@ def test_p2_only_a_pending_message_that_does_not_back_off_is_claimable(
     status: Status, retry_at: int | None, entity: str | None
 ) -> None:
     event = events.changed(encode(message(status, entity, retry_at)))
-    claimable = status == "pending" and retry_at is None
-    assert events.claimable_entity(event) == ((entity,) if claimable else None)
+    decoded = events.parse(event).message
+    assert decoded is not None
+    assert decoded.claimable == (status == "pending" and retry_at is None)
+    assert (decoded.id, decoded.bot_params.entity) == ("24spd5q8ti", entity)
     assert not events.is_lease_ended(event)
 
 
@@ -44,7 +46,7 @@ def test_p3_the_end_of_a_lease_is_an_event_of_its_own_and_no_work_by_itself() ->
     event = events.lease_ended("24spd5q8ti")
     assert json.decode(event) == {"type": "leaseEnded", "id": "24spd5q8ti"}
     assert events.is_lease_ended(event)
-    assert events.claimable_entity(event) is None
+    assert events.parse(event) == events.Event(type="leaseEnded", id="24spd5q8ti")
 
 
 def test_p2_a_subscriber_hears_of_every_change_when_it_is_durable_and_of_no_other() -> None:
@@ -71,7 +73,17 @@ def test_p2_a_subscriber_hears_of_every_change_when_it_is_durable_and_of_no_othe
     wall.runtime.commit()
     assert news() == ["leaseEnded", "pending"]
     wall.call(MessageQueue.fail, question, "bot", wall.claim(question).bot_params.attempt, "no")
-    assert events.claimable_entity(heard[-1]) is None
+    assert not claimable(heard[-1])
     wall.runtime.advance(2)
     wall.runtime.commit()
-    assert events.claimable_entity(heard[-1]) == (None,), "the end of a backoff is news"
+    assert claimable(heard[-1]), "the end of a backoff is an event"
+
+
+def claimable(event: bytes) -> bool:
+    message = events.parse(event).message
+    return message is not None and message.claimable
+
+
+def test_p2_progress_is_an_event_with_the_whole_text_and_of_no_commit() -> None:
+    event = events.parse(events.progress("24spd5q8ti", 2, "Because"))
+    assert event == events.Event(type="progress", id="24spd5q8ti", attempt=2, text="Because")

@@ -5,13 +5,14 @@ from collections import Counter
 from collections.abc import Callable
 from types import FrameType
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from queue_wall import Wall
 
 from profiles import examples
-from saywhatwant.message import BotParams, Message, Status, encode
+from saywhatwant.message import BotParams, Message, Status, decode, encode
 from saywhatwant.queue import MessageQueue
 from saywhatwant.queue.index import Index
 
@@ -76,8 +77,8 @@ def check(index: Index, naive: Naive, limit: int, now: int, entities: list[str |
     later = [
         encode(message) for message in naive.having("pending", "processing", "complete", "failed") if message.timestamp > now
     ]
-    assert list(index.between(now, None, None, newest_first=False)) == later
-    assert list(index.between(now, None, limit, newest_first=True)) == later[::-1][:limit]
+    assert index.between(now, None, None, newest_first=False) == (later, None)
+    assert index.between(now, None, limit, newest_first=True) == (later[::-1][:limit], None)
     names = {message.bot_params.entity or "" for message in naive.all.values()}
     assert index.depths(100) == {
         entity: Counter(m.bot_params.status for m in naive.all.values() if (m.bot_params.entity or "") == entity)
@@ -181,3 +182,25 @@ def test_p6_no_call_costs_more_as_the_backlog_grows() -> None:
     for name, (functions, operations) in many.items():
         assert functions <= 2 * few[name][0], f"{name} at 5,000: {functions} functions, at 100: {few[name][0]}"
         assert operations <= 2 * few[name][1] + 1, f"{name} at 5,000: {operations} storage operations, at 100: {few[name][1]}"
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_p5_a_list_cut_at_its_bytes_goes_on_at_the_last_timestamp(*, newest_first: bool) -> None:
+    index = Index()
+    wall = Wall()
+    for number in range(7):
+        wall.ask(f"number {number}")
+    messages = wall.messages()
+    for message in messages:
+        index.put(message, encode(message))
+    times = [message.timestamp for message in messages]
+    size = max(len(encode(message)) for message in messages)
+    since, before, got = 0, None, list[int]()
+    for pages in range(4):
+        wires, cut_at = index.between(since, before, None, newest_first=newest_first, max_bytes=2 * size + 1)
+        assert len(wires) == (1 if pages == 3 else 2)
+        got += [decode(wire).timestamp for wire in wires]
+        assert cut_at == (None if pages == 3 else got[-1])
+        since, before = (0, cut_at) if newest_first else (cut_at or 0, None)
+    assert got == sorted(times, reverse=newest_first)
+    assert len(index.between(0, None, None, newest_first=newest_first, max_bytes=1)[0]) == 1, "never without a message"

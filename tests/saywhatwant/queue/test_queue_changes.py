@@ -30,12 +30,19 @@ def naive(messages: list[Message], since: int) -> list[tuple[int, str]]:
 
 
 @settings(max_examples=examples(100))
-@given(steps=st.lists(st.tuples(st.integers(1, 8), st.sampled_from([*STATUSES, None])), max_size=40), since=st.integers(0, 42))
-def test_p5_an_index_knows_what_changed_after_any_commit(steps: list[tuple[int, Status | None]], since: int) -> None:
-    """Each step is a commit that puts one of eight messages, anew or again; ``None`` removes it."""
+@given(
+    steps=st.lists(st.tuples(st.integers(1, 8), st.sampled_from([*STATUSES, None])), max_size=40),
+    since=st.integers(0, 42),
+    limit=st.integers(1, 9),
+    bytes_of=st.integers(0, 9),
+)
+def test_p5_an_index_knows_what_changed_after_any_commit(
+    steps: list[tuple[int, Status | None]], since: int, limit: int, bytes_of: int
+) -> None:
+    """Each step puts one of eight messages, new or again, or removes it (``None``); two steps are a commit."""
     index = Index()
     present: dict[int, Message] = {}
-    for seq, (at, status) in enumerate(steps, 1):
+    for number, (at, status) in enumerate(steps):
         old = present.pop(at, None)
         if status is None:
             if old is not None:
@@ -50,12 +57,31 @@ def test_p5_an_index_knows_what_changed_after_any_commit(steps: list[tuple[int, 
             message_type="human",
             reply_to=None,
             bot_params=BotParams(status=status),
-            seq=seq,
+            seq=1 + number // 2,
         )
         present[at] = message
         index.put(message, encode(message))
     expected = sorted((message for message in present.values() if message.seq > since), key=lambda message: message.seq)
-    assert [entry.wire for entry in index.changed_after(since)] == [encode(message) for message in expected]
+    changed, more = index.changed_after(since)
+    assert ([entry.wire for entry in changed], more) == ([encode(message) for message in expected], False)
+    size = len(encode(expected[0])) if expected else 1
+    paged = pages_of(index, since, limit, bytes_of * size + 1)
+    assert [message for page in paged for message in page] == expected
+    for page in paged[:-1]:
+        before_last_commit = [message for message in page if message.seq < page[-1].seq]
+        assert len(before_last_commit) < limit, "a page ends with the commit that reaches the limit"
+        assert len(before_last_commit) <= bytes_of, "or the bytes"
+        assert len(page) >= min(limit, bytes_of + 1)
+
+
+def pages_of(index: Index, since: int, limit: int, max_bytes: int) -> list[list[Message]]:
+    pages = []
+    while True:
+        changed, more = index.changed_after(since, limit, max_bytes)
+        pages.append([entry.message for entry in changed])
+        if not more:
+            return pages
+        since = changed[-1].message.seq
 
 
 def step(wall: Wall, call: str, pick: int) -> None:

@@ -237,7 +237,7 @@ async def stage(data: Path, **given: Any) -> AsyncIterator[Stage]:
         serving = asyncio.create_task(server.serve([sock]))
         await ready.wait()
         try:
-            yield Stage(server, commits, worker.room, address, clients)
+            yield Stage(server, commits, worker.waiters, address, clients)
         finally:
             commits.go_on()
             await clients.aclose()

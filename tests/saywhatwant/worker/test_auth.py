@@ -1,8 +1,11 @@
-"""Who may do what: the token, the origin, and the rate, as the worker asks for them (section 5)."""
+"""Who may do what: the token, the origin and the rate, as the worker checks them."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from starlette.requests import Request
 
+from profiles import examples
 from saywhatwant.errors import CrossSite, NotAllowed, TooManyPosts
 from saywhatwant.worker.auth import BotAuth, PostRateLimiter
 
@@ -43,8 +46,8 @@ def test_p8_without_a_token_pages_of_other_sites_are_kept_out(origin: str) -> No
 @pytest.mark.parametrize(
     "host", ["evil.example:8787", "evil.example", "192.0.2.1", "localhost.evil.example", "[2001:db8::1]:80", ""]
 )
-def test_p8_without_a_token_a_name_that_was_made_to_lead_here_does_not_open_the_queue(host: str) -> None:
-    """DNS rebinding: the page's site and the name it asks for agree, and neither is this machine's."""
+def test_p8_without_a_token_a_foreign_host_name_does_not_open_the_queue(host: str) -> None:
+    """DNS rebinding: the page's site and the host it asks for agree, and neither is this machine's."""
     with pytest.raises(CrossSite, match="this machine only"):
         OPEN.check(request(host=host, origin=f"http://{host}"))
 
@@ -54,17 +57,98 @@ def test_p8_without_a_token_every_name_of_this_machine_opens_the_queue(host: str
     OPEN.check(request(host=host, origin=f"http://{host}"))
 
 
-def test_p8_the_rate_counts_each_address_by_itself_and_says_when_to_come_back() -> None:
-    rate = PostRateLimiter(3)
-    for _ in range(3):
-        rate.check(request("192.0.2.1"))
-    with pytest.raises(TooManyPosts, match="3 posts a minute") as refusal:
-        rate.check(request("192.0.2.1"))
-    assert 1 <= refusal.value.retry_after_seconds <= 60
-    rate.check(request("192.0.2.2"))
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def limited(rate: PostRateLimiter, client: str = "192.0.2.1") -> int | None:
+    """Post once; how long the client is to wait when that is one too many."""
+    try:
+        rate.check(request(client))
+    except TooManyPosts as refusal:
+        return refusal.retry_after_seconds
+    return None
+
+
+def test_p8_posts_beyond_the_rate_are_refused_with_the_time_after_which_one_fits() -> None:
+    clock = Clock()
+    rate = PostRateLimiter(3, clock)
+    for clock.now in (59.0, 61.0, 62.0):
+        assert limited(rate) is None
+    for _ in range(10):
+        wait = limited(rate)
+        assert wait is not None
+        clock.now += wait - 1.5
+        assert limited(rate) is not None, "refused posts count for nothing, and the time is not too long"
+        clock.now += 1.5
+        assert limited(rate) is None
+
+
+@settings(max_examples=examples(200))
+@given(pauses=st.lists(st.floats(0, 40), max_size=60), per_minute=st.integers(1, 6))
+def test_p8_no_client_posts_more_than_twice_the_rate_nor_waits_twice(pauses: list[float], per_minute: int) -> None:
+    """The window weighs the minute before by its share, so that it may be off, but never by more than the rate."""
+    clock = Clock()
+    rate = PostRateLimiter(per_minute, clock)
+    posted: list[float] = []
+    for pause in pauses:
+        clock.now += pause
+        wait = limited(rate)
+        if wait is not None:
+            assert 1 <= wait <= 120
+            clock.now += wait
+            assert limited(rate) is None
+        posted.append(clock.now)
+        assert sum(at > clock.now - 60 for at in posted) < 2 * per_minute + 1
+
+
+def test_p8_the_rate_counts_each_address_by_itself_and_ipv6_by_its_network() -> None:
+    rate = PostRateLimiter(1, Clock())
+    assert limited(rate, "192.0.2.1") is None
+    assert limited(rate, "192.0.2.2") is None
+    assert limited(rate, "2001:db8::1") is None
+    assert limited(rate, "2001:db8::ffff:1") is not None
+    assert limited(rate, "2001:db8:0:1::1") is None
+    assert limited(rate, "::ffff:192.0.2.1") is not None
+
+
+def test_p8_the_addresses_that_are_counted_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("saywhatwant.worker.auth.MAX_RATE_ADDRESSES", 2)
+    rate = PostRateLimiter(1, Clock())
+    assert [limited(rate, f"192.0.2.{host}") for host in (1, 2)] == [None, None]
+    assert limited(rate, "192.0.2.1") is not None
+    assert limited(rate, "192.0.2.3") is None
+    assert limited(rate, "192.0.2.1") is None, "it posted longest ago"
+    assert limited(rate, "192.0.2.3") is not None
 
 
 def test_p8_a_rate_of_zero_is_no_limit() -> None:
     rate = PostRateLimiter(0)
-    for _ in range(1_000):
-        rate.check(request())
+    assert [limited(rate) for _ in range(1_000)] == [None] * 1_000
+
+
+# -- Pages
+
+
+def test_p8_a_page_of_another_site_may_not_post_or_listen() -> None:
+    for auth in (OPEN, GUARDED):
+        auth.check_page(request(host="wall.example"))
+        auth.check_page(request(host="wall.example", origin="https://wall.example"))
+        with pytest.raises(CrossSite, match="elsewhere"):
+            auth.check_page(request(host="wall.example", origin="https://elsewhere.example"))
+    OPEN.check_page(request(host="wall.example", origin="https://friend.example"))
+
+
+def test_p8_a_wall_for_all_sites_still_keeps_its_queue_to_its_own() -> None:
+    auth = BotAuth(None, frozenset({"*"}))
+    stranger = request(host="127.0.0.1:8787", origin="https://elsewhere.example")
+    auth.check_page(stranger)
+    with pytest.raises(CrossSite):
+        auth.check(stranger)
+    assert not auth.allows(stranger)

@@ -1,9 +1,9 @@
-"""The waiting room: each piece of new work wakes one claim, and none is forgotten while a claim waits (P4)."""
+"""Waiting claims: each new message wakes one of them, and none is forgotten while a claim waits (P4)."""
 
 import asyncio
 
 import pytest
-from claims import Scene, ids
+from claim_harness import Harness, ids
 
 from saywhatwant.errors import TooManyWaiting
 from saywhatwant.message import NewMessage
@@ -13,30 +13,30 @@ from scenario import run, turns
 
 def test_p4_claims_are_woken_in_the_order_in_which_they_came() -> None:
     async def scenario() -> None:
-        scene = Scene()
-        claims = [await scene.wait(f"bot-{number}") for number in range(3)]
-        assert len(scene.room) == 3
+        harness = Harness()
+        claims = [await harness.wait(f"bot-{number}") for number in range(3)]
+        assert len(harness.waiters) == 3
         for claim in claims:
             assert not claim.done()
-            posted = await scene.post()
+            posted = await harness.post()
             await turns()
             assert ids(claim) == [posted]
-        assert len(scene.room) == 0
+        assert len(harness.waiters) == 0
 
     run(scenario())
 
 
 def test_p4_a_claim_is_woken_for_its_own_entities_and_for_nobodys() -> None:
     async def scenario() -> None:
-        scene = Scene()
-        rude, zen = await scene.wait("rude", "rude", "eliza"), await scene.wait("zen", "zen")
-        posted = await scene.post("zen")
+        harness = Harness()
+        rude, zen = await harness.wait("rude", "rude", "eliza"), await harness.wait("zen", "zen")
+        posted = await harness.post("zen")
         await turns()
         assert ids(zen) == [posted]
-        await scene.post("suntsu")
+        await harness.post("suntsu")
         await turns()
         assert not rude.done()
-        posted = await scene.post(None)
+        posted = await harness.post(None)
         await turns()
         assert ids(rude) == [posted]
 
@@ -45,9 +45,9 @@ def test_p4_a_claim_is_woken_for_its_own_entities_and_for_nobodys() -> None:
 
 def test_p4_work_that_is_there_already_is_not_waited_for() -> None:
     async def scenario() -> None:
-        scene = Scene()
-        posted = await scene.post()
-        assert ids(await scene.wait("bot")) == [posted]
+        harness = Harness()
+        posted = await harness.post()
+        assert ids(await harness.wait("bot")) == [posted]
 
     run(scenario())
 
@@ -56,11 +56,11 @@ def test_p4_an_offer_is_passed_on_when_the_claimer_leaves() -> None:
     """The client goes away in the very moment in which work comes."""
 
     async def scenario() -> None:
-        scene = Scene()
+        harness = Harness()
         gone = asyncio.Event()
-        leaver, next_one = await scene.wait("leaver", gone=gone), await scene.wait("next")
+        leaver, next_one = await harness.wait("leaver", gone=gone), await harness.wait("next")
         gone.set()
-        posted = await scene.post()
+        posted = await harness.post()
         await turns()
         assert leaver.result() == []
         assert ids(next_one) == [posted]
@@ -72,11 +72,11 @@ def test_p4_a_claim_that_takes_something_more_urgent_passes_on_what_it_was_woken
     """A is woken for zen's message, finds rude's more urgent one beside it; zen's is for B, who waits for nothing else."""
 
     async def scenario() -> None:
-        scene = Scene()
-        either, zen_only = await scene.wait("either", "zen", "rude"), await scene.wait("zen only", "zen")
-        posted = await scene.post("zen")
+        harness = Harness()
+        either, zen_only = await harness.wait("either", "zen", "rude"), await harness.wait("zen only", "zen")
+        posted = await harness.post("zen")
         urgent = NewMessage(text="Now!", username="Human", color="169080199", entity="rude", priority=0)
-        first = (await scene.queue.call(MessageQueue.post, urgent)).id
+        first = (await harness.queue.call(MessageQueue.post, urgent)).id
         await turns()
         assert ids(either) == [first]
         assert ids(zen_only) == [posted]
@@ -86,22 +86,22 @@ def test_p4_a_claim_that_takes_something_more_urgent_passes_on_what_it_was_woken
 
 def test_p4_an_offer_is_passed_on_when_the_claimer_is_cancelled() -> None:
     async def scenario() -> None:
-        scene = Scene()
-        cancelled, next_one = await scene.wait("cancelled"), await scene.wait("next")
-        posted = await scene.post()
+        harness = Harness()
+        cancelled, next_one = await harness.wait("cancelled"), await harness.wait("next")
+        posted = await harness.post()
         cancelled.cancel()
         await turns()
         assert cancelled.cancelled()
         assert ids(next_one) == [posted]
-        assert len(scene.room) == 0
+        assert len(harness.waiters) == 0
 
     run(scenario())
 
 
 def test_p4_an_offer_is_passed_on_when_the_claim_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:
-        scene = Scene()
-        unlucky, next_one = await scene.wait("unlucky"), await scene.wait("next")
+        harness = Harness()
+        unlucky, next_one = await harness.wait("unlucky"), await harness.wait("next")
         claim_next = MessageQueue.claim_next
 
         def break_once(*_: object, **__: object) -> None:
@@ -110,7 +110,7 @@ def test_p4_an_offer_is_passed_on_when_the_claim_fails(monkeypatch: pytest.Monke
 
         break_once.__name__ = "claim_next"
         monkeypatch.setattr(MessageQueue, "claim_next", break_once)
-        posted = await scene.post()
+        posted = await harness.post()
         await turns()
         assert unlucky.exception() is not None
         assert ids(next_one) == [posted]
@@ -122,14 +122,14 @@ def test_p4_work_that_comes_while_a_woken_claim_finds_nothing_wakes_it_again() -
     """Somebody was faster; what is posted before the woken claim has its answer must not be lost on it."""
 
     async def scenario() -> None:
-        scene = Scene()
-        waiting = await scene.wait("waiting")
-        scene.slow.open.clear()
-        await scene.post()
-        await scene.queue.call(MessageQueue.claim_next, "faster")
+        harness = Harness()
+        waiting = await harness.wait("waiting")
+        harness.stub.open.clear()
+        await harness.post()
+        await harness.queue.call(MessageQueue.claim_next, "faster")
         await turns()
-        posted = await scene.post()
-        scene.slow.open.set()
+        posted = await harness.post()
+        harness.stub.open.set()
         await turns()
         assert ids(waiting) == [posted]
 
@@ -138,41 +138,41 @@ def test_p4_work_that_comes_while_a_woken_claim_finds_nothing_wakes_it_again() -
 
 def test_p4_a_client_that_has_left_claims_nothing() -> None:
     async def scenario() -> None:
-        scene = Scene()
+        harness = Harness()
         gone = asyncio.Event()
-        leaver = await scene.wait("leaver", gone=gone)
+        leaver = await harness.wait("leaver", gone=gone)
         gone.set()
         await turns()
         assert leaver.result() == []
-        await scene.post()
-        assert len(await scene.queue.call(MessageQueue.pending, 10)) == 1
+        await harness.post()
+        assert len(await harness.queue.call(MessageQueue.pending, 10)) == 1
 
     run(scenario())
 
 
 def test_p6_a_full_room_refuses_and_has_room_again_when_somebody_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("saywhatwant.worker.claim_waiters.MAX_WAITING", 2)
+    monkeypatch.setattr("saywhatwant.worker.claim_waiters.MAX_WAITING_CLAIMS", 2)
 
     async def scenario() -> None:
-        scene = Scene()
-        first, _ = await scene.wait("first"), await scene.wait("second")
-        refused = await scene.wait("third")
+        harness = Harness()
+        first, _ = await harness.wait("first"), await harness.wait("second")
+        refused = await harness.wait("third")
         assert isinstance(refused.exception(), TooManyWaiting)
         first.cancel()
         await turns()
-        assert not (await scene.wait("third")).done()
-        assert len(scene.room) == 2
+        assert not (await harness.wait("third")).done()
+        assert len(harness.waiters) == 2
 
     run(scenario())
 
 
 def test_p6_closing_the_room_lets_everybody_go_with_nothing() -> None:
     async def scenario() -> None:
-        scene = Scene()
-        claims = [await scene.wait(f"bot-{number}") for number in range(3)]
-        scene.room.close()
+        harness = Harness()
+        claims = [await harness.wait(f"bot-{number}") for number in range(3)]
+        harness.waiters.close()
         await turns()
         assert [claim.result() for claim in claims] == [[], [], []]
-        assert (await scene.wait("late")).result() == []
+        assert (await harness.wait("late")).result() == []
 
     run(scenario())

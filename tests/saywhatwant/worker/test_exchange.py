@@ -3,8 +3,6 @@
 import pytest
 from stage import ALIVE, CLOSE, WALL, Play, Stage, post, request
 
-from saywhatwant.worker.openapi import _assets
-
 pytest_plugins = ["playing"]
 pytestmark = pytest.mark.usefixtures("no_settings")
 
@@ -56,21 +54,6 @@ def test_pages_of_other_sites_may_read_what_went_through_no_middleware(play: Pla
         assert "access-control-allow-origin" not in answer.headers
 
     play(scenario, cors_origins=[site])
-
-
-def test_files_that_are_read_in_threads_are_served_too(play: Play) -> None:
-    file = next(_assets().glob("*.css"))
-    path = f"/api/docs/assets/{file.name}"
-
-    async def scenario(stage: Stage) -> None:
-        client = await stage.client()
-        served = await client.ask(request(path))
-        assert (served.status, served.body) == (200, file.read_bytes())
-        client.send(request(path, f"If-None-Match: {served.headers['etag']}"), request("/healthz"))
-        assert (await client.head()).status == 304
-        assert (await client.answer()).body == ALIVE
-
-    play(scenario)
 
 
 def test_p8_a_file_that_is_not_there_is_a_404(play: Play) -> None:

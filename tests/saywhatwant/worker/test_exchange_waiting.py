@@ -24,9 +24,9 @@ def test_a_read_that_need_not_wait_is_no_task(play: Play, monkeypatch: pytest.Mo
     tasks: list[object] = []
     original = MessageQueue.stats
 
-    def stats(queue: MessageQueue) -> Stats:
+    def stats(queue: MessageQueue, entities: tuple[str, ...]) -> Stats:
         tasks.append(asyncio.current_task())
-        return original(queue)
+        return original(queue, entities)
 
     monkeypatch.setattr(MessageQueue, "stats", stats)
 
@@ -82,7 +82,7 @@ def test_a_read_that_waits_keeps_its_context_and_shares_what_it_waits_for(play: 
     mine: ContextVar[bytes] = ContextVar("mine", default=b"nobody's")
     shared: list[asyncio.Future[None]] = []
 
-    async def stats(_: Api, request: Request) -> Response:
+    async def read(_: Api, request: Request, __: object) -> Response:
         token = mine.set(request.url.query.encode())
         for future in shared:
             await future
@@ -90,18 +90,18 @@ def test_a_read_that_waits_keeps_its_context_and_shares_what_it_waits_for(play: 
         mine.reset(token)
         return answer
 
-    monkeypatch.setattr(Api, "stats", stats)
+    monkeypatch.setattr(Api, "read", read)
 
     async def scenario(stage: Stage) -> None:
         shared.extend(asyncio.get_running_loop().create_future() for _ in range(2))
         clients = [await stage.client() for _ in range(3)]
         for number, client in enumerate(clients):
-            client.send(request(f"/api/stats?{number}"))
+            client.send(request(f"/api/comments?since={number}"))
         await stage.under_way(3)
         for future in shared:
             future.set_result(None)
             await turns()
-        assert [(await client.answer()).body for client in clients] == [b"0", b"1", b"2"]
+        assert [(await client.answer()).body for client in clients] == [b"since=0", b"since=1", b"since=2"]
 
     play(scenario)
 

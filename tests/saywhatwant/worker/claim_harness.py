@@ -1,4 +1,4 @@
-"""A waiting room on a simulated queue, and the bots in it."""
+"""Waiting claims on a simulated queue."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from durable_objects.simulated import SimulatedRuntime
 from saywhatwant.message import NewMessage, decode
 from saywhatwant.queue import MessageQueue
 from saywhatwant.worker.claim_waiters import ClaimWaiters
+from saywhatwant.worker.queue_events import QueueEvents
 from scenario import turns
 
 P = ParamSpec("P")
@@ -23,28 +24,34 @@ class SlowStub:
     def __init__(self, stub: Stub[MessageQueue]) -> None:
         self._stub = stub
         self.subscribe = stub.subscribe
+        self.calls = 0
         self.open = asyncio.Event()
         self.open.set()
 
     async def call(self, method: Callable[Concatenate[MessageQueue, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        self.calls += 1
         result = await self._stub.call(method, *args, **kwargs)
         await self.open.wait()
         return result
 
 
-class Scene:
+class Harness:
     """Make it inside a running event loop."""
 
     def __init__(self) -> None:
         self.runtime = SimulatedRuntime()
         self.queue = self.runtime.namespace("MessageQueue", MessageQueue).get("global-queue")
-        self.slow = SlowStub(self.queue)
-        self.room = ClaimWaiters(self.slow)
+        self.stub = SlowStub(self.queue)
+        self.waiters = ClaimWaiters(self.stub, QueueEvents(self.queue))
 
-    async def post(self, entity: str | None = "zen") -> str:
+    async def post(self, entity: str | None = "zen", priority: int = 50) -> str:
         """A message's id."""
-        message = NewMessage(text="Why?", username="Human", color="169080199", entity=entity)
+        message = NewMessage(text="Why?", username="Human", color="169080199", entity=entity, priority=priority)
         return (await self.queue.call(MessageQueue.post, message)).id
+
+    async def pending(self) -> list[str]:
+        """The ids of claimable messages."""
+        return [decode(wire).id for wire in await self.queue.call(MessageQueue.pending, 1_000)]
 
     async def wait(
         self, worker: str, *entities: str, limit: int = 1, gone: asyncio.Event | None = None
@@ -54,7 +61,7 @@ class Scene:
         async def disconnected() -> None:
             await (gone or asyncio.Event()).wait()
 
-        claim = asyncio.create_task(self.room.claim(worker, entities or None, limit, 60, disconnected))
+        claim = asyncio.create_task(self.waiters.claim(worker, entities or None, limit, 60, disconnected))
         await turns()
         return claim
 

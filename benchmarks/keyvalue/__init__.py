@@ -1,1 +1,0 @@
-"""The original design on a key-value store, simulated, beside this product; see ``__main__``."""

@@ -1,0 +1,37 @@
+"""Answers for pages of the sites that the settings name (CORS)."""
+
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from saywhatwant.worker.metrics import RouteMetrics
+from saywhatwant.worker.problems import Kind, problem_response
+
+_NO_PREFLIGHT = Kind(400, "cross-site", "Pages of this site may not do this")
+
+
+def cross_origin(app: ASGIApp, origins: list[str], preflights: RouteMetrics) -> ASGIApp:
+    """``app`` with the headers that let pages of ``origins`` read its answers."""
+    return _Middleware(app, origins, preflights)
+
+
+class _Middleware(CORSMiddleware):
+    """Starlette's, with its refusals as problems too."""
+
+    def __init__(self, app: ASGIApp, origins: list[str], preflights: RouteMetrics) -> None:
+        super().__init__(
+            app,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-None-Match"],
+            expose_headers=["ETag", "Link", "Retry-After"],
+        )
+        self._preflights = preflights
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        response = super().preflight_response(request_headers)
+        if response.status_code >= 400:  # noqa: PLR2004 - as HTTP counts
+            response = problem_response(_NO_PREFLIGHT, bytes(response.body).decode())
+        self._preflights.count(response.status_code, 0)
+        return response

@@ -1,0 +1,104 @@
+"""What turns a request's body and query into structs; every refusal names the field and the rule (P8)."""
+
+import re
+from functools import lru_cache
+from typing import Generic, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import HTTPConnection, Request
+
+from saywhatwant.errors import BodyTooLarge, InvalidField, MalformedBody
+from saywhatwant.worker.limits import MAX_CACHED_QUERY_BYTES
+from saywhatwant.worker.problems import invalid
+
+T = TypeVar("T")
+
+_BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+
+def header(request: HTTPConnection, name: bytes) -> bytes | None:
+    """The first header of this lower-case name."""
+    for key, value in request.scope["headers"]:
+        if key == name:
+            found: bytes = value
+            return found
+    return None
+
+
+class Body(Generic[T]):
+    """Decodes JSON bodies of one type, whatever their content type: ``curl -d`` calls everything a form."""
+
+    def __init__(self, kind: type[T]) -> None:
+        self.kind = kind
+        self._decode = msgspec.json.Decoder(kind).decode
+
+    async def read(self, request: Request, max_bytes: int) -> T:
+        """The decoded body, of up to ``max_bytes``; raises ``BodyTooLarge``, ``MalformedBody`` or ``InvalidField``."""
+        receive = request.receive
+        message = await receive()
+        body = message.get("body", b"")
+        while message.get("more_body"):
+            if len(body) > max_bytes:
+                break
+            message = await receive()
+            body += message.get("body", b"")
+        if message["type"] == "http.disconnect":
+            raise MalformedBody("the client went away before its body was complete")
+        if len(body) > max_bytes:
+            raise BodyTooLarge(f"the body has more than {max_bytes} bytes")
+        if not body:
+            if header(request, b"upgrade") is not None:
+                raise MalformedBody("the body of a request with the header Upgrade is not read; send it without that header")
+            raise MalformedBody("the body is empty; send JSON")
+        try:
+            return self._decode(body)
+        except msgspec.ValidationError as error:
+            raise invalid(error, self.kind, "body") from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise MalformedBody(f"the body is not JSON in UTF-8: {error}") from None
+        except RecursionError:
+            raise MalformedBody("the body is JSON nested too deep") from None
+
+
+class Query(Generic[T]):
+    """Decodes query strings of one type. Readers poll with the same few, so the last ones are cached."""
+
+    def __init__(self, kind: type[T]) -> None:
+        self.kind = kind
+        self._parse = lru_cache(maxsize=1_024)(self._parse_new)
+
+    def read(self, connection: HTTPConnection) -> T:
+        """The parameters; raises ``InvalidField``, also for one that is unknown, given twice or not percent-encoded UTF-8."""
+        query_string: bytes = connection.scope["query_string"]
+        return self._parse(query_string) if len(query_string) <= MAX_CACHED_QUERY_BYTES else self._parse_new(query_string)
+
+    def _parse_new(self, query_string: bytes) -> T:
+        values: dict[str, str] = {}
+        for name, value in _pairs(query_string):
+            if name in values:
+                raise InvalidField(name, "must be given once")
+            values[name] = value
+        try:
+            return msgspec.convert(values, self.kind, strict=False)
+        except msgspec.ValidationError as error:
+            raise invalid(error, self.kind, "query") from None
+
+
+class NoParameters(Struct, frozen=True, forbid_unknown_fields=True):
+    """The query of an operation that takes no parameters."""
+
+
+NO_PARAMETERS = Query(NoParameters)
+
+
+def _pairs(query_string: bytes) -> list[tuple[str, str]]:
+    """Names and values of a query string; raises ``InvalidField``."""
+    try:
+        text = query_string.decode("ascii")
+        if "%" in text and _BAD_PERCENT.search(text):
+            raise InvalidField("query", "must have two hexadecimal digits behind each %")
+        return parse_qsl(text, keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        raise InvalidField("query", "must be UTF-8, percent-encoded") from None

@@ -1,0 +1,111 @@
+"""The queries of the HTTP interface, and the answers that no call of the queue gives."""
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from saywhatwant.errors import InvalidField
+from saywhatwant.limits import MAX_PAGE
+from saywhatwant.message import Entity, Message
+
+MAX_SINCE = 2**53 - 1
+"""The largest integer that every JSON reader takes."""
+
+Since = Annotated[int, Meta(ge=0, le=MAX_SINCE, description="milliseconds since 1970: only messages younger than this")]
+Before = Annotated[int, Meta(ge=0, le=MAX_SINCE, description="milliseconds since 1970: only messages older than this")]
+Seq = Annotated[
+    int, Meta(ge=0, le=MAX_SINCE, description="the seq of the last frame or ETag seen: only messages changed since")
+]
+ChangedAfter = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=MAX_SINCE,
+        description="the seq of the last frame or ETag seen: only messages changed since; not with since, before or order",
+    ),
+]
+Order = Annotated[Literal["asc", "desc"], Meta(description="asc: oldest first; desc, the default: newest first")]
+Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE, description="1 to 1,000 messages")]
+
+
+class ReadQuery(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """Query of GET /api/comments. Without ``limit`` it gives everything younger than ``since``.
+
+    With ``changedAfter`` it gives what ``GET /api/ws`` would begin with, up to the commit that the ``ETag`` names: at most
+    ``limit`` messages, unless one commit has changed more. Go on from that commit where there are ``limit`` or more messages,
+    or a ``Link``.
+    """
+
+    since: Since | UnsetType = UNSET
+    before: Before | UnsetType = UNSET
+    limit: Limit | UnsetType = UNSET
+    order: Order | UnsetType = UNSET
+    changed_after: ChangedAfter | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if self.changed_after is not UNSET and not self.since is self.before is self.order is UNSET:
+            raise InvalidField("changedAfter", "must stand without since, before and order")
+
+
+class SocketQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """Query of GET /api/ws."""
+
+    since: Seq = 0
+
+
+class PendingQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """Query of GET /api/queue/pending."""
+
+    limit: Limit = 10
+    entity: Entity | UnsetType = UNSET
+
+
+class ListingQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """Query of GET /api/queue/messages: ``waiting`` messages back off after a failure, ``held`` ones are being processed."""
+
+    state: Literal["pending", "waiting", "held", "failed"] = "pending"
+    limit: Limit = 100
+
+
+class SocketEvent(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A message that is new or has changed; a piece of a reply that is being written; or a lease that ended.
+
+    A reader puts a reply together by ``offset``, in Unicode code points: 0 replaces what it has; any other appends ``text``
+    to a text of exactly that length, and is ignored by a reader whose text has another.
+    """
+
+    type: Literal["message", "progress", "leaseEnded"]
+    message: Message | None = None
+    id: str | None = None
+    attempt: int | None = None
+    offset: int | None = None
+    text: str | None = None
+
+
+class SocketFrame(Struct, frozen=True, omit_defaults=True):
+    """One frame of GET /api/ws. ``seq`` is the token to reconnect with; ``more`` announces more of what was missed."""
+
+    seq: int
+    events: list[SocketEvent]
+    more: bool = False
+
+
+class EntitySummary(Struct, frozen=True, rename="camel"):
+    """An entity as visitors see it."""
+
+    name: str
+    display_name: str
+    color: str
+
+
+class WallSummary(Struct, frozen=True, rename="camel"):
+    """What a page needs before it can post."""
+
+    entities: list[EntitySummary]
+    max_text: int
+
+
+class Health(Struct, frozen=True):
+    """Answer of the probes."""
+
+    status: Literal["alive", "ready"]
