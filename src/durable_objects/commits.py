@@ -8,11 +8,11 @@ fsync. Every answer that depends on a commit waits for it here.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from durable_objects.errors import CommitFailed, DurableObjectError, OutcomeUnknown
-from durable_objects.limits import MAX_COMMIT_WAIT_SECONDS, PROBE_MS
+from durable_objects.limits import MAX_COMMIT_WAIT_SECONDS, MAX_WAITING_CALLS, PROBE_MS
 from durable_objects.live import Head, LiveObject, Snapshot
 from durable_objects.meter import Meter
 
@@ -35,7 +35,7 @@ class Disk(Snapshot, Protocol):
     def alarms(self) -> Iterable[tuple[str, int]]:
         """Every object that has an alarm, and when."""
 
-    async def commit(self, changes: Sequence[Change]) -> None:
+    def commit(self, changes: Sequence[Change]) -> Awaitable[None]:
         """Make all of ``changes`` durable; an empty commit finds out whether the disk takes writes.
 
         Raises what went wrong; then none of them is visible.
@@ -54,6 +54,10 @@ class Loop(Protocol):
         """Run ``job`` after everything that is ready to run now."""
 
 
+Waiters = list[tuple[LiveObject[Any], "asyncio.Future[None]"]]
+"""Calls whose answer waits, each with its object."""
+
+
 class Batch:
     """The changes of some calls, and who waits for them to be durable."""
 
@@ -65,8 +69,12 @@ class Batch:
         self.calls: dict[LiveObject[Any], int] = {}
         self.heads: dict[LiveObject[Any], Head] = {}
         self.alarms: set[LiveObject[Any]] = set()
-        self.waiters: list[tuple[LiveObject[Any], asyncio.Future[None]]] = []
+        self.waiters: Waiters = []
         self.events: list[tuple[LiveObject[Any], bytes]] = []
+
+    def changes(self) -> Sequence[Change]:
+        """What the disk is to write."""
+        return [Change(live.object_id, live.storage.in_flight, head) for live, head in self.heads.items()]
 
     @property
     def is_awaited(self) -> bool:
@@ -104,6 +112,10 @@ class CommitLoop:
         self._probe_at = 0
         self.error: Exception | None = None
         """Why the disk takes no writes, as of the last commit; None when it does."""
+        self.waiting_calls = 0
+        """Calls that wait for a commit, or have waited for one that is not finished yet."""
+        self.overloaded = False
+        """Whether so many wait that further ones are refused, or the disk does not answer."""
         self.stalled = False
         """Whether the commit in flight has taken longer than calls wait for it."""
 
@@ -140,6 +152,8 @@ class CommitLoop:
         """
         waiter = self._loop.create_future()
         live.batch.waiters.append((live, waiter))
+        self.waiting_calls += 1
+        self.overloaded = self.overloaded or self.waiting_calls >= MAX_WAITING_CALLS
         return waiter
 
     def _schedule_flush(self) -> None:
@@ -147,24 +161,21 @@ class CommitLoop:
         self._loop.start(self._flush)
 
     async def _flush(self) -> None:
-        """Commit what is pending, again and again until nothing is."""
-        while True:
-            batch = self._begin()
-            try:
-                await self._disk.commit(
-                    [Change(live.object_id, live.storage.in_flight, head) for live, head in batch.heads.items()]
-                )
-            except Exception as error:  # noqa: BLE001 - whatever the disk raises, the callers must be answered
-                self._lose(batch, error)
-            else:
-                self._finish(batch)
-            # The callers that this woke run first: what they change now is part of the next commit.
-            await asyncio.sleep(0)
-            if not self._pending.heads:
-                break
-        self._flushing = False
-        if self._drained is not None and not self._drained.done():
-            self._drained.set_result(None)
+        """Commit what is pending."""
+        batch = self._begin()
+        try:
+            await self._disk.commit(batch.changes())
+        except Exception as error:  # noqa: BLE001 - whatever the disk raises, the callers must be answered
+            self._lose(batch, error)
+        else:
+            self._finish(batch)
+        if self._pending.heads:
+            # The callers that were just let through run first: what they change now is part of the next commit.
+            self._schedule_flush()
+        else:
+            self._flushing = False
+            if self._drained is not None and not self._drained.done():
+                self._drained.set_result(None)
 
     def _begin(self) -> Batch:
         batch, self._pending = self._pending, Batch()
@@ -177,8 +188,7 @@ class CommitLoop:
 
     def _finish(self, batch: Batch) -> None:
         """The batch is durable: let its callers through, then its events."""
-        self._in_flight = None
-        self._report(None)
+        self._end(batch.waiters, None)
         self._meter.committed(sum(batch.calls.values()))
         for live, head in batch.heads.items():
             live.storage.in_flight = {}
@@ -194,12 +204,11 @@ class CommitLoop:
 
     def _lose(self, batch: Batch, error: Exception) -> None:
         """The batch was not written: its calls fail, and with them those that have seen its changes since it began."""
-        self._in_flight = None
-        self._report(error)
-        self._probe_at = self._loop.steady_ms() + PROBE_MS
-        self._meter.commit_failures += 1
         pending, lost = self._pending, batch.heads
         waiters = batch.waiters + [(live, waiter) for live, waiter in pending.waiters if live in lost]
+        self._end(waiters, error)
+        self._probe_at = self._loop.steady_ms() + PROBE_MS
+        self._meter.commit_failures += 1
         pending.waiters = [(live, waiter) for live, waiter in pending.waiters if live not in lost]
         pending.events = [(live, event) for live, event in pending.events if live not in lost]
         for live in lost:
@@ -209,8 +218,11 @@ class CommitLoop:
             pending.alarms.discard(live)
         _fail(waiters, lambda: CommitFailed(f"the data could not be written: {error}"))
 
-    def _report(self, error: Exception | None) -> None:
+    def _end(self, waiters: Waiters, error: Exception | None) -> None:
+        self._in_flight = None
         self.stalled = False
+        self.waiting_calls -= len(waiters)
+        self.overloaded = self.waiting_calls >= MAX_WAITING_CALLS
         if error is not None and self.error is None:
             log.error("the data cannot be written to %s; trying again every second: %s", self._disk, error)
         elif error is None and self.error is not None:
@@ -225,7 +237,7 @@ class CommitLoop:
                 if batch.since + _MAX_WAIT_MS <= now:
                     _fail(batch.waiters, _unknown)
             if not self.stalled and self._in_flight.since + _MAX_WAIT_MS <= now:
-                self.stalled = True
+                self.stalled = self.overloaded = True
                 self.error = TimeoutError(f"no answer from the disk for {MAX_COMMIT_WAIT_SECONDS} seconds")
                 log.error("the data cannot be written to %s: %s", self._disk, self.error)
         elif self.error is not None and not self._flushing and self._probe_at <= now:
@@ -247,17 +259,12 @@ class CommitLoop:
             await self._drained
 
     @property
-    def waiting_calls(self) -> int:
-        """Calls that wait for a commit, or have waited for one that is not finished yet."""
-        return len(self._pending.waiters) + (len(self._in_flight.waiters) if self._in_flight else 0)
-
-    @property
     def idle(self) -> bool:
         """Whether everything is durable."""
         return self._in_flight is None and not self._pending.heads
 
 
-def _fail(waiters: list[tuple[LiveObject[Any], "asyncio.Future[None]"]], error: Callable[[], DurableObjectError]) -> None:
+def _fail(waiters: Waiters, error: Callable[[], DurableObjectError]) -> None:
     # An exception of its own for each, since every raise adds to its traceback.
     for _, waiter in waiters:
         if not waiter.done():

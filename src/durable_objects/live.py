@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from inspect import isfunction
 from random import Random
 from typing import Any, Generic, NamedTuple, Protocol
 
-from durable_objects.contract import Context, DurableObject, ObjectT
+from durable_objects.contract import Context, ObjectT
 from durable_objects.errors import DataBusy, LimitExceeded, ObjectFailed, Refusal
 from durable_objects.limits import MAX_CALL_WRITES, MAX_KEY_BYTES, MAX_LIST_PAGE, MAX_TIME_MS, MAX_VALUE_BYTES
 from durable_objects.meter import Meter
@@ -103,17 +104,11 @@ def utf8_length(text: str) -> int:
         raise LimitExceeded(f"{text!r} cannot be written in UTF-8") from None
 
 
-@lru_cache(maxsize=4_096)
-def method_name(cls: type[DurableObject], method: Callable[..., object]) -> str:
-    """The name under which objects of ``cls`` have ``method``; raises ``TypeError`` for what is not a public method of theirs.
-
-    A method of a base class counts; the object runs its own override.
-    """
-    found = (name for base in cls.__mro__ for name, value in vars(base).items() if value is method)
-    name = next(found, None)
-    if name is None or name.startswith("_"):
-        raise TypeError(f"{method!r} is not a public method of {cls.__name__}")
-    return name
+@lru_cache(maxsize=1_024)
+def methods_of(cls: type[Any]) -> dict[Callable[..., object], str]:
+    """The public methods of ``cls``, with their names. Those of its base classes count: an object runs its own override."""
+    members = [member for base in cls.__mro__ for member in vars(base).items()]
+    return {method: name for name, method in members if isfunction(method) and not name.startswith("_")}
 
 
 class LiveObject(Generic[ObjectT]):
@@ -122,11 +117,12 @@ class LiveObject(Generic[ObjectT]):
     ``run`` executes one call to its end and leaves what it changed in ``storage.call``, ``alarm_at`` and ``events``; ``stage``
     makes that the part of the object's next commit. ``batch`` is the latest unfinished commit of this object; answers wait
     while it is set. ``on_disk`` is its head as of the last finished commit, ``staged_head`` as of the last call.
+    ``instance`` is the user's object, None while it is to be made from storage; ``methods`` are those that may be called.
     """
 
     __slots__ = (
-        "_clock", "_create", "_meter", "_now", "_object", "alarm_at", "batch", "events", "name", "object_id", "on_disk",
-        "random", "seq", "staged_head", "storage", "touched",
+        "_clock", "_create", "_meter", "_now", "alarm_at", "batch", "events", "instance", "methods", "name", "object_id",
+        "on_disk", "random", "seq", "staged_head", "storage", "touched",
     )  # fmt: skip
 
     def __init__(
@@ -153,7 +149,8 @@ class LiveObject(Generic[ObjectT]):
         self._clock = clock
         self._create = create
         self._now = clock()
-        self._object: ObjectT | None = None
+        self.instance: ObjectT | None = None
+        self.methods: dict[Callable[..., object], str] = {}
 
     def now(self) -> int:
         """Milliseconds since 1970, as of the start of the running call."""
@@ -170,11 +167,6 @@ class LiveObject(Generic[ObjectT]):
         self.events.append(event)
 
     @property
-    def unloaded(self) -> bool:
-        """Whether the object must be made from storage before it can take a call."""
-        return self._object is None
-
-    @property
     def changed(self) -> bool:
         """Whether the last call left changes that are not staged yet."""
         return bool(self.storage.call) or self.alarm_at != self.staged_head.alarm_at
@@ -183,7 +175,7 @@ class LiveObject(Generic[ObjectT]):
         """Make the object from storage; what its constructor writes is committed like a call's."""
         self._now = self._clock()
         try:
-            self._object = self._create(self)
+            self.instance = self._create(self)
         except DataBusy:
             self.rebuild()
             raise
@@ -193,16 +185,24 @@ class LiveObject(Generic[ObjectT]):
         except BaseException:
             self.rebuild()
             raise
+        self.methods = methods_of(type(self.instance))  # type: ignore[arg-type] # classes are hashable, whatever their objects are
 
     def name_of(self, method: Callable[..., object]) -> str:
-        """The name under which the object has ``method``; raises ``TypeError`` when it has not."""
-        return method_name(type(self._object), method)  # type: ignore[arg-type] # it is loaded
+        """The name of a method that is not among ``methods``: one that its class was given later, as tests do.
+
+        Raises ``TypeError`` for what is not a public method of the object.
+        """
+        cls = type(self.instance)
+        self.methods = methods_of.__wrapped__(cls)
+        if method not in self.methods:
+            raise TypeError(f"{method!r} is not a public method of {cls.__name__}")
+        return self.methods[method]
 
     def run(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - typed by Stub.call
         """Run one call; raises its ``Refusal``, or ``ObjectFailed`` with its writes dropped."""
         self._now = self._clock()
         try:
-            return getattr(self._object, method)(*args, **kwargs)
+            return getattr(self.instance, method)(*args, **kwargs)
         except Refusal:
             if self.changed:
                 self.rebuild()
@@ -233,7 +233,7 @@ class LiveObject(Generic[ObjectT]):
     def rebuild(self) -> None:
         """Drop the running call's writes, alarm and events, and the instance, whose memory may be half changed."""
         self._meter.failures += 1
-        self._object = None
+        self.instance = None
         self.storage.call = {}
         self.events = []
         self.seq, self.alarm_at = self.staged_head

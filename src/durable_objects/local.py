@@ -33,7 +33,7 @@ class LocalStub(Generic[ObjectT]):
         """See ``contract.Stub``. With nothing uncommitted this is a plain call: it never suspends."""
         runtime = self._runtime
         live = runtime.find(self._object_id) or runtime.load(self._object_id, self._name, self._create)
-        name = live.name_of(method)
+        name = live.methods.get(method) or live.name_of(method)
         runtime.meter.calls += 1
         try:
             result = live.run(name, args, kwargs)
@@ -94,10 +94,9 @@ class LocalRuntime:
         for object_id, at in self._disk.alarms():
             self._alarms.set(object_id, at)
         self._running = True
-        self._rearm()
 
-    def _rearm(self) -> None:
-        """Called when ``run_due`` may have something to do sooner than before."""
+    def _rearm(self, at: int) -> None:
+        """Called when an alarm was set for ``at``: ``run_due`` should be called then."""
 
     def namespace(self, name: str, create: Callable[[Context], ObjectT]) -> Namespace[ObjectT]:
         """See ``contract.Runtime``. Declare every class before the runtime starts, so that overdue alarms find theirs."""
@@ -112,9 +111,7 @@ class LocalRuntime:
     def find(self, object_id: str) -> LiveObject[Any] | None:
         """The live instance, ready to take a call; None when ``load`` has to make it, or to refuse."""
         live = self._live.get(object_id)
-        if live is None or live.unloaded or not self._running or self.commits.waiting_calls >= MAX_WAITING_CALLS:
-            return None
-        if self.commits.stalled and live.batch is not None:
+        if live is None or live.instance is None or not self._running or self.commits.overloaded:
             return None
         live.touched = True
         return live
@@ -135,7 +132,7 @@ class LocalRuntime:
         elif self.commits.stalled and live.batch is not None:
             raise Overloaded(f"{object_id} has changes that are not durable yet: {self.commits.error}")
         live.touched = True
-        if live.unloaded:
+        if live.instance is None:
             self.meter.wakes += 1
             live.load()
             self.commits.add(live)
@@ -221,7 +218,6 @@ class LocalRuntime:
                     self._run_alarm(object_id)
                 except Exception as error:  # noqa: BLE001 - whatever it is, the alarm must not be lost
                     self._retry_alarm(object_id, error)
-        self._rearm()
 
     def ms_until_due(self) -> int | None:
         """Milliseconds until ``run_due`` has something to do; None while it has not."""
@@ -259,7 +255,7 @@ class LocalRuntime:
             self._alarms.succeeded(live.object_id)
         self._alarms.set(live.object_id, live.on_disk.alarm_at)
         if live.on_disk.alarm_at is not None:
-            self._rearm()
+            self._rearm(live.on_disk.alarm_at)
 
     def _on_lost(self, live: LiveObject[Any], alarm: bool) -> None:  # noqa: FBT001 - CommitLoop's
         self.meter.failures += 1
@@ -268,7 +264,6 @@ class LocalRuntime:
             self._retry_alarm(live.object_id, self.commits.error)
         else:
             self._alarms.set(live.object_id, live.on_disk.alarm_at)
-        self._rearm()
 
 
 def _check_name(kind: str, name: str) -> None:

@@ -183,7 +183,8 @@ def test_a_subscription_survives_eviction_and_keeps_no_object_in_memory(tmp_path
 def test_p6_beyond_the_bound_of_waiting_calls_a_call_is_refused_unbegun_and_all_others_are_safe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("durable_objects.local.MAX_WAITING_CALLS", 50)
+    for module in ("commits", "local"):
+        monkeypatch.setattr(f"durable_objects.{module}.MAX_WAITING_CALLS", 50)
 
     async def scenario() -> None:
         async with held_runtime(tmp_path) as (runtime, held):

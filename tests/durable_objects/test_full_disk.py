@@ -110,7 +110,7 @@ def test_p6_calls_that_fell_with_a_failed_commit_no_longer_count_as_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else a failure under full load leaves the service overloaded for ever."""
-    monkeypatch.setattr("durable_objects.local.MAX_WAITING_CALLS", 50)
+    monkeypatch.setattr("durable_objects.commits.MAX_WAITING_CALLS", 50)
 
     async def scenario() -> None:
         async with held_runtime(tmp_path) as (runtime, held):

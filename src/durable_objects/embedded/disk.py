@@ -1,6 +1,6 @@
 """The SQLite file as a disk: read on the event loop's thread, written on another."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 
 from durable_objects.commits import Change
@@ -13,7 +13,7 @@ class SqliteDisk(Store):
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
-        self._thread = WriterThread(self._write)
+        self._thread = WriterThread(self)
 
     def __str__(self) -> str:
         return str(self.path.parent)
@@ -28,9 +28,6 @@ class SqliteDisk(Store):
         self._thread.stop()
         super().close()
 
-    async def commit(self, changes: Sequence[Change]) -> None:
+    def commit(self, changes: Sequence[Change]) -> Awaitable[None]:
         """See ``commits.Disk``."""
-        await self._thread.run(changes)
-
-    def _write(self, changes: Sequence[Change]) -> None:
-        self.write(changes)  # looked up at each commit, so that tests can stand in between
+        return self._thread.write(changes)

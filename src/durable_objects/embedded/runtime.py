@@ -14,7 +14,7 @@ from durable_objects.embedded.lock import DirectoryLock
 from durable_objects.limits import IDLE_SECONDS, MAX_COMMIT_WAIT_SECONDS
 from durable_objects.local import LocalRuntime, log
 
-_TICK_SECONDS = 1.0
+_TICK_MS = 1_000
 """How often the runtime looks for what is due at the latest: a step of the wall clock delays no alarm by more than this."""
 
 
@@ -58,7 +58,9 @@ class EmbeddedRuntime(LocalRuntime):
         self.disk = SqliteDisk(self.directory)
         self._lock = DirectoryLock(self.directory)
         self._idle_seconds = idle_seconds
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle
+        self._tick_at = 0
+        """When the timer rings, by the wall clock as it was then."""
         self._eviction: asyncio.TimerHandle
         super().__init__(self.disk, clock=clock, new_random=_new_random)
 
@@ -72,6 +74,7 @@ class EmbeddedRuntime(LocalRuntime):
             self.disk.close()
             self._lock.release()
             raise
+        self._set_timer()
         self._eviction = asyncio.get_running_loop().call_later(self._idle_seconds, self._evict)
         return self
 
@@ -94,27 +97,28 @@ class EmbeddedRuntime(LocalRuntime):
             self._lock.release()
         finally:
             self._live.clear()
-            if self._timer is not None:
-                self._timer.cancel()
+            self._timer.cancel()
 
     @property
     def last_error(self) -> Exception | None:
         """Why the disk takes no writes; None when it does. Tried again every second, also when nobody writes."""
         return self.commits.error
 
-    def _rearm(self) -> None:
-        loop = asyncio.get_running_loop()
-        wait_ms = None if self.commits.error else self._alarms.wait_ms(self._clock(), self._loop.steady_ms())
-        delay = _TICK_SECONDS if wait_ms is None else min(max(wait_ms, 0) / 1_000, _TICK_SECONDS)
-        if self._timer is not None:
-            if self._timer.when() <= loop.time() + delay:
-                return
+    def _rearm(self, at: int) -> None:
+        if at < self._tick_at:
             self._timer.cancel()
-        self._timer = loop.call_later(delay, self._tick)
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        now = self._clock()
+        wait_ms = None if self.commits.error else self._alarms.wait_ms(now, self._loop.steady_ms())
+        delay_ms = _TICK_MS if wait_ms is None else min(max(wait_ms, 0), _TICK_MS)
+        self._tick_at = now + delay_ms
+        self._timer = asyncio.get_running_loop().call_later(delay_ms / 1_000, self._tick)
 
     def _tick(self) -> None:
-        self._timer = None
         self.run_due()
+        self._set_timer()
 
     def _evict(self) -> None:
         self.evict_idle()

@@ -1,19 +1,20 @@
 """The thread that waits for the disk, so that the event loop never does."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from queue import SimpleQueue
 from threading import Thread
 
 from durable_objects.commits import Change
+from durable_objects.embedded.store import Store
 
 
 class WriterThread:
-    """Runs ``write`` for each list of changes, one after the other, on a thread of its own."""
+    """Writes lists of changes to ``store``, one after the other, on a thread of its own."""
 
-    def __init__(self, write: Callable[[Sequence[Change]], None]) -> None:
-        self._write = write
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._queue: SimpleQueue[tuple[Sequence[Change], asyncio.Future[None]] | None] = SimpleQueue()
         # Not waited for when the process ends: a disk that hangs would keep it alive.
         self._thread = Thread(target=self._work, name="writer", daemon=True)
@@ -24,11 +25,11 @@ class WriterThread:
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
-    async def run(self, changes: Sequence[Change]) -> None:
+    def write(self, changes: Sequence[Change]) -> "asyncio.Future[None]":
         """Have ``changes`` written; raises what that raised."""
-        written = self._loop.create_future()
+        written: asyncio.Future[None] = self._loop.create_future()
         self._queue.put((changes, written))
-        await written
+        return written
 
     def stop(self) -> None:
         """Wait for what is being written, then end the thread; harmless when it was not started."""
@@ -41,7 +42,7 @@ class WriterThread:
             changes, written = job
             error = None
             try:
-                self._write(changes)
+                self._store.write(changes)
             except Exception as caught:  # noqa: BLE001 - the thread must outlive whatever the disk does
                 error = caught
             with suppress(RuntimeError):  # the loop has closed: a runtime that gave up on a disk that hung

@@ -57,15 +57,14 @@ class SimulatedDisk:
                 self.in_flight, self._held = (), None
         self.apply(changes)
 
-    def answer(self, error: Exception | None) -> bool:
-        """Let the commit in flight become durable, or fail; returns whether there is one."""
+    def answer(self, error: Exception | None) -> None:
+        """Let the commit in flight become durable, or fail."""
         if self._held is None:
-            return False
+            return
         if error is None:
             self._held.set_result(None)
         else:
             self._held.set_exception(error)
-        return True
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Make ``changes`` durable now."""

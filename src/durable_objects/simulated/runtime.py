@@ -86,12 +86,10 @@ class SimulatedRuntime(LocalRuntime):
 
     def begin_commit(self) -> None:
         """Begin to write what has gathered; it is not durable yet, and later calls gather for the next commit."""
-        if self._next_flush is not None:
+        while self._next_flush is not None and self._flush is None:
             flush, self._next_flush = self._next_flush, None
             self._flush = Task(flush())
-        elif self._flush is not None:
-            self._flush.step()
-        self._settle()
+            self._settle_flush()
 
     def commit(self) -> None:
         """Make the commit in flight (or, when none is, what has gathered) durable."""
@@ -145,18 +143,19 @@ class SimulatedRuntime(LocalRuntime):
             self.begin_commit()
 
     def _answer(self, error: Exception | None) -> None:
-        if self.disk.answer(error):
-            assert self._flush is not None  # noqa: S101 - the disk answers it
+        if self._flush is not None:
+            self.disk.answer(error)
             self._flush.step()
-            self._settle()
+            self._settle_flush()
+
+    def _settle_flush(self) -> None:
+        if self._flush is not None and self._flush.done:
+            flush, self._flush = self._flush, None
+            flush.result()
+        self._settle()
 
     def _settle(self) -> None:
-        """Let everything go on that can."""
-        while self._flush is not None and (self.autocommit or self.commits.idle) and not self._flush.waits:
-            self._flush.step()
-            if self._flush.done:
-                self._flush.result()
-                self._flush = None
+        """Let every call go on that can."""
         for task in self._tasks:
             task.step()
         self._tasks = [task for task in self._tasks if not task.done]
