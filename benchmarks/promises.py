@@ -8,7 +8,7 @@ machines can be compared. Exit status 2 when something could not be measured; wi
 import argparse
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from rich.console import Console
@@ -116,21 +116,20 @@ def outcomes(runs: int = RUNS) -> list[Outcome]:
     return [measure(promise, runs) for promise in PROMISES]
 
 
-def main() -> None:
-    """Measure and print."""
+def main(words: Sequence[str] | None = None) -> int:
+    """Measure and print; the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.promises", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--runs", type=int, default=RUNS, help="of each promise and each reference")
     parser.add_argument("--strict", action="store_true", help="exit status 1 when a bound is exceeded")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     measured = outcomes(arguments.runs)
     show(Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH), measured)
     if any(outcome.note for outcome in measured):
-        sys.exit(2)
-    if arguments.strict and not all(outcome.kept for outcome in measured):
-        sys.exit(1)
+        return 2
+    return int(arguments.strict and not all(outcome.kept for outcome in measured))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

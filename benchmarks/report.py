@@ -58,7 +58,7 @@ def _median(figures: Sequence[Figure]) -> Figure:
 def show(console: Console, measured: Rows, ours: str = NAME) -> None:
     """A row for each load and contender; the ratio is ours to theirs. Notes stand below."""
     table = Table(box=None)
-    for heading in ("load", "contender", "per second", "ours is", "p50 ms", "p99 ms", "processor us"):
+    for heading in ("load", "contender", "per second", "ours is", "p50 ms", "p99 ms", "cpu us"):
         table.add_column(heading, no_wrap=True, justify="left" if heading in {"load", "contender"} else "right")
     notes = []
     for load, of_load in measured.items():

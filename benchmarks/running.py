@@ -3,6 +3,7 @@
 import os
 import re
 import resource
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -86,7 +87,7 @@ def running(
             yield Running(_announced(process, output, ready, start_seconds), (process.pid,))
         except Exception as error:
             if not isinstance(error, ServerFailed) and has_ended(process):
-                raise ServerFailed(f"{_name(command)} ended with status {process.returncode}: {_last(output)}") from error
+                raise ServerFailed(f"{_name(command)} {_end(process)}: {_last(output)}") from error
             raise
         finally:
             stop(process, stop_seconds)
@@ -121,7 +122,7 @@ def _announced(process: "subprocess.Popen[bytes]", output: Path, ready: str, sec
     deadline = time.monotonic() + seconds
     while not (found := re.search(ready + r".*\n", output.read_text(errors="replace"))):
         if process.poll() is not None:
-            raise ServerFailed(f"{_name(process.args)} did not start, status {process.returncode}: {_last(output)}")
+            raise ServerFailed(f"{_name(process.args)} {_end(process)} before it was ready: {_last(output)}")
         if time.monotonic() > deadline:
             raise ServerFailed(f"{_name(process.args)} did not start within {seconds:g} s: {_last(output)}")
         time.sleep(0.002)
@@ -131,6 +132,11 @@ def _announced(process: "subprocess.Popen[bytes]", output: Path, ready: str, sec
 def _name(command: object) -> str:
     words = command if isinstance(command, tuple | list) else (command,)
     return " ".join(Path(str(word)).name for word in words[:3])
+
+
+def _end(process: "subprocess.Popen[bytes]") -> str:
+    status = process.returncode
+    return f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
 
 
 def _last(output: Path) -> str:

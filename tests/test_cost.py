@@ -1,123 +1,143 @@
-"""What a request costs, counted and not timed: calls of functions, Python's and C's, from its bytes to the object and back.
+"""What a request costs in calls of objects, entries of storage, commits and SQL: exact numbers, the same on every machine.
 
-A bound that is broken says that somebody has made the hot path longer: make it shorter again, or say here why it has to be.
+A number that grows makes the product slower everywhere. Bring it down again, or change it here and say why in the commit.
 """
 
 import asyncio
-import cProfile
-import json
-import pstats
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import httpx
 import pytest
 
-from durable_objects.simulated import SimulatedRuntime
+from durable_objects import Meter
+from durable_objects.embedded import EmbeddedRuntime
 from saywhatwant.settings import load
 from saywhatwant.worker import create_worker
-from saywhatwant.worker.connection import BoundedProtocol
-from saywhatwant.worker.server import Server
+from sql_trace import trace_sql
 
 pytestmark = pytest.mark.usefixtures("no_settings")
 
-TIMES = 200
-SLACK = 1.25
-"""How much more than what was counted when the bound was set."""
 POST = {"text": "Why is space black?", "username": "Human", "color": "169080199", "botParams": {"entity": "zen"}}
 
 
-class EncodedMessage(asyncio.Transport):
-    """The end of a connection that only remembers what was sent."""
+class Cost(NamedTuple):
+    calls: int
+    """Calls of objects."""
+    reads: int
+    """Entries read from storage."""
+    writes: int
+    deletes: int
+    commits: int
+    statements: int
+    """SQL statements, whatever their triggers do."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.sent = bytearray()
-        self.answered = asyncio.Event()
-
-    def write(self, data: Any) -> None:
-        self.sent += data
-        self.answered.set()
-
-    def is_closing(self) -> bool:
-        return False
-
-
-class Wall:
-    """A connection to a worker in front of a simulated runtime: bytes in, bytes out, no sockets; and the requests counted."""
-
-    def __init__(self) -> None:
-        settings = load(retention=50, rate_limit=0)
-        server = Server(create_worker(SimulatedRuntime(), settings), settings, on_ready=print)
-        server.config.load()
-        self._wire = EncodedMessage()
-        self._connection = BoundedProtocol(server.config, server.server_state, {}, max_connections=1)
-        self._connection.connection_made(self._wire)
-        self.requests = 0
-
-    async def ask(self, method: str, path: str, query: str = "", body: object = None) -> Any:
-        """The decoded answer to one request."""
-        self.requests += 1
-        content = b"" if body is None else json.dumps(body).encode()
-        head = f"{method} {path}?{query} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(content)}\r\n\r\n"
-        self._wire.sent.clear()
-        self._wire.answered.clear()
-        self._connection.data_received(head.encode() + content)
-        await self._wire.answered.wait()
-        found, _, answer = bytes(self._wire.sent).partition(b"\r\n\r\n")
-        assert found.startswith(b"HTTP/1.1 200 "), self._wire.sent
-        return json.loads(answer)
+    def since(self, before: "Cost") -> "Cost":
+        return Cost(*(now - earlier for now, earlier in zip(self, before, strict=True)))
 
 
-async def posts(wall: Wall) -> None:
-    for _ in range(TIMES):
-        await wall.ask("POST", "/api/comments", body=POST)
+class Client:
+    """A worker in this process, without sockets, and what its requests cost."""
+
+    def __init__(self, http: httpx.AsyncClient, meter: Meter, statements: list[str]) -> None:
+        self._http = http
+        self._meter = meter
+        self._statements = statements
+
+    async def send(self, method: str, path: str, body: object = None, **query: int) -> Any:
+        """The decoded answer."""
+        answer = await self._http.request(method, path, params=query, json=body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def post(self, **more: object) -> Any:
+        return await self.send("POST", "/api/comments", POST | more)
+
+    async def claim(self) -> Any:
+        (message,) = (await self.send("POST", "/api/queue/claim", {"workerId": "bot"}))["messages"]
+        return {"messageId": message["id"], "workerId": "bot", "attempt": message["botParams"]["attempt"]}
+
+    @property
+    def total(self) -> Cost:
+        meter = self._meter
+        return Cost(meter.calls, meter.reads, meter.writes, meter.deletes, meter.commits, len(self._statements))
+
+    async def cost(self, operation: str) -> Cost:
+        """What ``operation`` costs; what it needs is made before it is measured."""
+        needs_claim = operation in {"complete with a reply", "fail", "extend"}
+        fence: dict[str, Any] = await self.claim() if needs_claim else {}
+        since = (await self.send("GET", "/api/comments", limit=1))[0]["timestamp"]
+        before = self.total
+        match operation:
+            case "post":
+                await self.post()
+            case "claim":
+                await self.claim()
+            case "complete with a reply":
+                await self.send("POST", "/api/queue/complete", fence | {"reply": {"text": "Because."}})
+            case "extend":
+                await self.send("POST", "/api/queue/extend", fence)
+            case "fail":
+                await self.send("POST", "/api/queue/fail", fence | {"error": "not now"})
+            case "read nothing new":
+                assert await self.send("GET", "/api/comments", since=since) == []
+            case "read all":
+                await self.send("GET", "/api/comments")
+            case "pending":
+                await self.send("GET", "/api/queue/pending")
+            case _:
+                raise AssertionError(operation)
+        return self.total.since(before)
 
 
-async def reads_of_nothing_new(wall: Wall) -> None:
-    for _ in range(TIMES):
-        assert await wall.ask("GET", "/api/comments", "since=9000000000000") == []
+@asynccontextmanager
+async def worker(directory: Path, monkeypatch: pytest.MonkeyPatch, *, waiting: int) -> AsyncIterator[Client]:
+    """A worker with ``waiting`` messages, all in memory."""
+    statements = trace_sql(monkeypatch)
+    settings = load(retention=5, rate_limit=0)
+    runtime = EmbeddedRuntime(directory)
+    transport = httpx.ASGITransport(app=create_worker(runtime, settings, meter=runtime.meter).app, client=("127.0.0.1", 1))
+    async with runtime, httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+        client = Client(http, runtime.meter, statements)
+        await asyncio.gather(*(client.post() for _ in range(waiting)))
+        yield client
 
 
-async def reads_of_all(wall: Wall) -> None:
-    for _ in range(TIMES):
-        assert len(await wall.ask("GET", "/api/comments", "limit=100")) == 100
+READ_ONLY = Cost(calls=1, reads=0, writes=0, deletes=0, commits=0, statements=0)
+ONE_WRITE = Cost(calls=1, reads=0, writes=1, deletes=0, commits=1, statements=1)
+COSTS = {
+    "post": ONE_WRITE,
+    "claim": ONE_WRITE,
+    "complete with a reply": ONE_WRITE._replace(writes=2),  # the message and its reply, in one commit
+    "fail": ONE_WRITE,
+    "extend": ONE_WRITE,
+    "read nothing new": READ_ONLY,
+    "read all": READ_ONLY,
+    "pending": READ_ONLY,
+}
 
 
-async def round_trips(wall: Wall) -> None:
-    for _ in range(TIMES):
-        await wall.ask("POST", "/api/comments", body=POST)
-        (message,) = (await wall.ask("POST", "/api/queue/claim", body={"workerId": "bot"}))["messages"]
-        fence = {"messageId": message["id"], "workerId": "bot", "attempt": 1}
-        await wall.ask("POST", "/api/queue/complete", body=fence | {"reply": {"text": "Because."}})
+@pytest.mark.parametrize("waiting", [3, 300])
+@pytest.mark.parametrize("operation", COSTS)
+def test_a_request_costs_the_same_however_many_messages_wait(
+    operation: str, waiting: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def cost() -> Cost:
+        async with worker(tmp_path, monkeypatch, waiting=waiting) as client:
+            return await client.cost(operation)
+
+    assert asyncio.run(cost()) == COSTS[operation]
 
 
-def calls_per_request(scenario: Callable[[Wall], Awaitable[None]], *, retained: int = TIMES) -> float:
-    """Counted when everything is warm and so many messages are on the wall."""
-    profile = cProfile.Profile()
+def test_p9_posts_that_come_together_share_one_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def cost() -> Cost:
+        async with worker(tmp_path, monkeypatch, waiting=3) as client:
+            before = client.total
+            await asyncio.gather(*(client.post() for _ in range(50)))
+            return client.total.since(before)
 
-    async def measured() -> Wall:
-        wall = Wall()
-        for _ in range(retained // TIMES):
-            await posts(wall)
-        await scenario(wall)
-        wall.requests = 0
-        profile.enable()
-        await scenario(wall)
-        profile.disable()
-        return wall
-
-    wall = asyncio.run(measured())
-    total: int = pstats.Stats(profile).total_calls  # type: ignore[attr-defined]
-    return total / wall.requests
-
-
-@pytest.mark.parametrize(
-    ("scenario", "counted"), [(posts, 311), (reads_of_nothing_new, 160), (reads_of_all, 160), (round_trips, 384)]
-)
-def test_a_request_costs_no_more_than_it_did(scenario: Callable[[Wall], Awaitable[None]], counted: float) -> None:
-    assert calls_per_request(scenario) <= SLACK * counted
-
-
-@pytest.mark.parametrize("scenario", [posts, reads_of_nothing_new, reads_of_all, round_trips])
-def test_a_request_costs_the_same_however_many_messages_wait(scenario: Callable[[Wall], Awaitable[None]]) -> None:
-    assert calls_per_request(scenario, retained=20 * TIMES) <= 1.1 * calls_per_request(scenario)
+    together = asyncio.run(cost())
+    assert (together.calls, together.writes) == (50, 50)
+    assert together.commits == together.statements <= 3

@@ -26,6 +26,7 @@ class Ceiling:
 
     name = "our HTTP server, no storage"
     loads: Collection[str] = ("post-32",)
+    stores = False
 
     @contextmanager
     def start(self, _: Path) -> Iterator[Running]:

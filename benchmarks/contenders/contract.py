@@ -28,6 +28,10 @@ class Contender(Protocol):
     def loads(self) -> Collection[str]:
         """Short names of the loads (``loads.LOADS``) that it is measured under."""
 
+    @property
+    def stores(self) -> bool:
+        """Whether it keeps what it acknowledges; then each load checks that it does."""
+
     def start(self, directory: Path) -> AbstractContextManager[Running]:
         """Run it on the data in ``directory`` (empty at first) until the end of the block.
 

@@ -19,7 +19,7 @@ class Model(BaseModel):
 
 
 class PostParams(Model):
-    """What a post may say about its work."""
+    """The work fields of a post."""
 
     entity: Entity | None = None
     priority: Annotated[int, Field(ge=0, le=99)] = 50
@@ -43,7 +43,7 @@ class Posted(Model):
 
 
 class BotParams(Model):
-    """A message as work."""
+    """The work fields of a message."""
 
     status: Literal["pending", "processing", "complete"]
     priority: int = 50
@@ -107,7 +107,7 @@ class Completed(Model):
 
 
 class Stats(Model):
-    """Figures."""
+    """Counts of the wall."""
 
     seq: int
     messages: int

@@ -29,6 +29,7 @@ class OnGranian:
 
     name = "Say What Want, on Granian"
     loads: Collection[str] = frozenset(LOADS)
+    stores = True
 
     @contextmanager
     def start(self, directory: Path) -> Iterator[Running]:
@@ -40,7 +41,7 @@ class OnGranian:
 
 
 def _in_bytes(app: ASGIApp) -> ASGIApp:
-    """Granian reads buffers other than bytes one byte at a time."""
+    """Pass bodies on as bytes: Granian copies other buffers one byte at a time."""
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         async def send_bytes(message: Message) -> None:

@@ -25,6 +25,7 @@ class OnPlainUvicorn:
 
     name = f"{NAME}, on plain uvicorn"
     loads: Collection[str] = frozenset(LOADS)
+    stores = True
 
     @contextmanager
     def start(self, directory: Path) -> Iterator[Running]:

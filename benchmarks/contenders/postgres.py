@@ -1,4 +1,4 @@
-"""FastAPI on PostgreSQL, which syncs every commit: what a team would write that knows both."""
+"""FastAPI on PostgreSQL, which syncs every commit: as a team that knows both would write it."""
 
 import os
 import shutil
@@ -29,6 +29,7 @@ class Postgres:
 
     name = "FastAPI + PostgreSQL"
     loads: Collection[str] = COMMON
+    stores = True
 
     @contextmanager
     def start(self, directory: Path) -> Iterator[Running]:

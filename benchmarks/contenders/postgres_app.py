@@ -20,7 +20,7 @@ SCHEMA = Path(__file__).with_name("postgres_schema.sql")
 
 
 def to_message(row: asyncpg.Record) -> Message:
-    """A row as it goes over the wire."""
+    """A row as a message on the wire."""
     return Message(
         id=row["id"],
         timestamp=row["timestamp"],
@@ -43,7 +43,7 @@ def to_message(row: asyncpg.Record) -> Message:
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Open the pool for as long as the app runs, and have its tables there."""
+    """Open the pool and create the tables; close the pool at the end."""
     async with asyncpg.create_pool(
         os.environ["DATABASE_URL"],
         max_queries=2**62,  # the server's processes are counted when it starts, so
@@ -78,7 +78,7 @@ async def post(body: Post, request: Request) -> Posted:
 
 @app.get("/api/comments")
 async def read(request: Request, since: int = 0) -> list[Message]:
-    """The messages younger than that, newest first."""
+    """The messages newer than that, newest first."""
     rows = await pool_of(request).fetch(
         "SELECT * FROM message WHERE timestamp > $1 ORDER BY timestamp DESC LIMIT $2", since, RETENTION
     )
@@ -87,7 +87,7 @@ async def read(request: Request, since: int = 0) -> list[Message]:
 
 @app.post("/api/queue/claim")
 async def claim(body: Claim, request: Request) -> Claimed:
-    """Hold the most urgent messages."""
+    """Claim the most urgent messages."""
     rows = await pool_of(request).fetch("SELECT * FROM claim_messages($1, $2, $3)", body.worker_id, body.limit, LEASE_MS)
     return Claimed(messages=[to_message(row) for row in rows])
 
@@ -118,7 +118,7 @@ async def complete(body: Complete, request: Request) -> Completed:
 
 @app.get("/api/stats")
 async def stats(request: Request) -> Stats:
-    """Figures of the wall."""
+    """Counts of the wall."""
     row = await pool_of(request).fetchrow(
         """
         SELECT coalesce(max(seq), 0) AS seq, count(*) AS messages, count(*) FILTER (WHERE status = 'pending') AS pending

@@ -32,8 +32,8 @@ CREATE OR REPLACE FUNCTION now_ms() RETURNS bigint LANGUAGE sql VOLATILE AS $$
     SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint
 $$;
 
--- Gives the timestamp. The lock is held until the commit, so that messages become visible in the order of their timestamps and a
--- reader that pages by them skips none. What a bot is just writing to is removed by the next post.
+-- Returns the timestamp. The lock is held until the commit, so that messages become visible in the order of their timestamps and a
+-- reader that pages by them skips none. A row that a bot is updating is removed by the next post.
 CREATE OR REPLACE FUNCTION post_message(
     new_id text, new_text text, new_username text, new_color text, new_type text, new_reply_to text, new_status text,
     new_priority integer, new_entity text, retention integer
@@ -55,7 +55,7 @@ BEGIN
 END
 $$;
 
--- Gives the messages that the worker holds now.
+-- Returns the messages that the worker holds now.
 CREATE OR REPLACE FUNCTION claim_messages(worker text, most integer, lease_ms integer) RETURNS SETOF message LANGUAGE plpgsql AS $$
 DECLARE
     moment bigint := now_ms();
@@ -70,7 +70,7 @@ BEGIN
     ), held AS (
         UPDATE message
         SET status = 'processing', claimed_by = worker, claimed_at = moment, attempt = message.attempt + 1,
-            lease_ends_at = moment + lease_ms, seq = (SELECT nextval('write')) -- one for all
+            lease_ends_at = moment + lease_ms, seq = (SELECT nextval('write')) -- the same for all
         FROM next WHERE message.id = next.id
         RETURNING message.*
     )

@@ -16,6 +16,7 @@ class Product:
     """``sww serve``."""
 
     loads: Collection[str] = frozenset(LOADS)
+    stores = True
 
     def __init__(self, name: str = NAME, sww: Path | None = None, **settings: str) -> None:
         self.name = name

@@ -1,4 +1,4 @@
-"""FastAPI on Redis, which syncs every write: what a team would write that knows both."""
+"""FastAPI on Redis, which syncs every write: as a team that knows both would write it."""
 
 import shutil
 import socket
@@ -24,6 +24,7 @@ class Redis:
 
     name = "FastAPI + Redis"
     loads: Collection[str] = COMMON
+    stores = True
 
     @contextmanager
     def start(self, directory: Path) -> Iterator[Running]:

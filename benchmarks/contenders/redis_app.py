@@ -61,7 +61,7 @@ async def post(body: Post) -> Posted:
 
 @app.get("/api/comments")
 async def read(since: int = 0) -> list[Message]:
-    """The messages younger than that, newest first."""
+    """The messages newer than that, newest first."""
     ids = await redis.zrange("timeline", "+inf", f"({since}", desc=True, byscore=True)
     if not ids:
         return []
@@ -71,7 +71,7 @@ async def read(since: int = 0) -> list[Message]:
 
 @app.post("/api/queue/claim")
 async def claim(body: Claim) -> Claimed:
-    """Hold the most urgent messages."""
+    """Claim the most urgent messages."""
     found = await call("claim", body.worker_id, body.limit, LEASE_MS)
     return Claimed(messages=[Message.model_validate_json(json) for json in found])
 
@@ -99,7 +99,7 @@ async def complete(body: Complete) -> Completed:
 
 @app.get("/api/stats")
 async def stats() -> Stats:
-    """Figures of the wall."""
+    """Counts of the wall."""
     async with redis.pipeline() as pipeline:
         pipeline.hget("wall", "seq")
         pipeline.hlen("messages")

@@ -1,11 +1,11 @@
 #!lua name=wall
 
--- The wall's writes, each of them atomic. KEYS of every function, in this order:
+-- The wall's writes, each atomic. KEYS of every function, in this order:
 --   wall      hash    seq, the number of writes; timestamp, that of the newest message
 --   messages  hash    id to message, as JSON
 --   timeline  zset    ids by timestamp
 --   pending   zset    ids of those that may be claimed, by priority, then timestamp
---   leases    zset    ids of those that are held, by the end of the lease
+--   leases    zset    ids of those that are held, by the end of their lease
 
 local PRIORITY_STEP = 10000000000000 -- above any timestamp; 99 of it still is an exact double
 

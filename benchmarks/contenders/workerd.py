@@ -22,6 +22,7 @@ class _Workerd:
     """A constant of ``workerd/worker.capnp``."""
 
     loads: Collection[str] = COMMON
+    stores = True
 
     def __init__(self, name: str, constant: str) -> None:
         self.name = name

@@ -1,6 +1,6 @@
--- Visitors and bots in one: a post, a claim of what is pending, a completion with a reply, over and over.
+-- Visitors and bots together: posts, claims of what is pending, completions with a reply.
 -- Each claimed message is completed once; a round trip is done when its completion is acknowledged.
--- With the argument "work" there are only bots, for what is pending already.
+-- With the argument "work" there are bots only, on what is pending already.
 
 local BATCH = 20
 local json = { ["Content-Type"] = "application/json" }
@@ -10,7 +10,7 @@ local only_work = false
 
 function init(args)
   only_work = args[1] == "work"
-  -- Only here does wrk know the Host.
+  -- wrk knows the Host from here on.
   post = wrk.format("POST", "/api/comments", json,
     '{"text":"' .. text .. '","username":"Bench","color":"169080199","botParams":{"entity":"bench"}}')
   claim = wrk.format("POST", "/api/queue/claim", json, '{"workerId":"bench","limit":' .. BATCH .. '}')

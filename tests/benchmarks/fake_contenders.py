@@ -62,6 +62,7 @@ class FakeContender:
     """A contender whose server runs already, or fails to start with ``failure``."""
 
     loads: Collection[str] = SITTING
+    stores = True
 
     def __init__(self, name: str, url: str, failure: Exception | None = None) -> None:
         self.name = name

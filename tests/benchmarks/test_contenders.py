@@ -32,7 +32,7 @@ def test_the_ceiling_answers_posts_and_stores_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("contender", [Redis(), Postgres()], ids=lambda contender: contender.name)
-def test_a_contender_without_its_python_packages_says_how_to_get_them(
+def test_a_contender_without_its_python_packages_names_what_installs_them(
     contender: Contender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{type(contender).__module__}.find_spec", lambda _: None)

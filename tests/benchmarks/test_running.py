@@ -42,9 +42,9 @@ def prints(program: Path, *, requests: int = 28_005, more: str = "", then: str =
     program.chmod(0o755)
 
 
-def test_a_server_that_ends_before_it_is_ready_is_reported_with_its_last_words() -> None:
+def test_a_server_that_ends_before_it_is_ready_is_reported_with_its_last_output() -> None:
     with (
-        pytest.raises(ServerFailed, match="status 3: no disk"),
+        pytest.raises(ServerFailed, match="status 3 before it was ready: no disk"),
         running(*python("sys.exit(print('no disk', file=sys.stderr) or 3)")),
     ):
         pass
@@ -110,7 +110,7 @@ def test_a_load_that_hangs_is_given_up(fake_wrk: Path) -> None:
         measure("http://127.0.0.1:9", LOADS["post-32"], 0, grace_seconds=0.1)
 
 
-def test_without_wrk_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_wrk_the_note_names_what_installs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Missing, match="apt-get install wrk"):
         measure("http://127.0.0.1:9", LOADS["post-32"], 2)

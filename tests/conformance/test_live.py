@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 from calls import Json, a_post, assert_problem, claim, post, queue, read, said
-from crowd import Crowd
+from clients import Clients
 from readers import MAX_MISSED, DeafReader, Feed, RestlessReader, by_change, listening
 
 from conftest import StartServer
@@ -227,17 +227,17 @@ def test_p5_readers_who_cut_and_come_back_while_many_write_and_the_server_dies_s
     """Every frame is checked as it comes, see ``Picture``; and nothing was ever told that a crash took back (P2)."""
     server = start_server(lease_seconds=1, backoff_seconds=0.05, max_attempts=5, retention=100_000)
     with ExitStack() as stack:
-        crowd = stack.enter_context(Crowd(server.url, people=3, bots=2, posts=60))
+        clients = stack.enter_context(Clients(server.url, people=3, bots=2, posts=30))
         restless = [stack.enter_context(RestlessReader(server.url, number)) for number in range(4)]
-        for posts in (30, 80, 130):
-            until(lambda posts=posts: len(crowd.posted) >= posts, f"{posts} posts")  # type: ignore[misc]
+        for posts in (20, 40, 60):
+            until(lambda posts=posts: len(clients.posted) >= posts, f"{posts} posts")  # type: ignore[misc]
             server.restart()
-        crowd.stop_posting()
+        clients.stop_posting()
         until(lambda: said(server.http.get("/api/stats"))["backlog"] == 0, "the end of all work")
         last, wall = seq(server), {message["id"]: message for message in read(server)}
         for reader in restless:
             reader.until_token(last)
-    assert crowd.broken == []
+    assert clients.errors == []
     told: dict[tuple[str, int], Json] = {}
     for reader in restless:
         assert reader.picture.messages == wall

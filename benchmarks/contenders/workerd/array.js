@@ -23,7 +23,7 @@ export class ArrayWall extends Wall {
 
   async claim(workerId, limit) {
     await this.#load();
-    // The sort is stable and the array in order of age, so that ties go to the older message.
+    // The sort is stable and the array ordered by age, so ties go to the older message.
     const claimed = this.#messages
       .filter(({ botParams }) => botParams.status === "pending")
       .sort((a, b) => a.botParams.priority - b.botParams.priority)
@@ -56,7 +56,7 @@ export class ArrayWall extends Wall {
 
   async #load() {
     if (this.#messages) return;
-    // No other call begins while this waits for storage: the input gate is shut.
+    // No other call begins while this waits for storage: the input gate is closed.
     const stored = await this.ctx.storage.get(["messages", "seq"]);
     this.#messages = stored.get("messages") ?? [];
     this.#seq = stored.get("seq") ?? 0;
@@ -71,10 +71,10 @@ export class ArrayWall extends Wall {
   async #save() {
     this.#seq += 1;
     try {
-      // Both keys are one write. Others are not told before it is on disk: the output gate holds the answers.
+      // Both keys are one write. The output gate holds the answers until it is on disk.
       await this.ctx.storage.put({ messages: this.#messages, seq: this.#seq });
     } catch (error) {
-      this.#messages = undefined; // such as over the size limit of a value: what is stored is what holds
+      this.#messages = undefined; // beyond the size limit of a value, say: what is stored counts
       throw error;
     }
   }

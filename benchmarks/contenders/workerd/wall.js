@@ -1,4 +1,4 @@
-// What both contenders share: the stateless worker in front, the routes, and the shape of a message.
+// Shared by both contenders: the stateless worker in front, the routes, and the shape of a message.
 
 import { DurableObject } from "cloudflare:workers";
 
@@ -10,7 +10,7 @@ const COLOR = /^([01]\d\d|2[0-4]\d|25[0-5]){3}$/;
 const ENTITY = /^[a-z0-9-]{1,64}$/;
 const ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789";
 
-/** A 4xx that says what is wrong. */
+/** A 4xx with a reason. */
 export class Refusal extends Error {
   constructor(status, detail) {
     super(detail);
@@ -18,7 +18,7 @@ export class Refusal extends Error {
   }
 }
 
-/** An object that answers HTTP; what extends it keeps the messages: `post`, `list`, `claim`, `complete`, `stats`. */
+/** An object that answers HTTP. Subclasses keep the messages: `post`, `list`, `claim`, `complete`, `stats`. */
 export class Wall extends DurableObject {
   async fetch(request) {
     try {
@@ -53,7 +53,7 @@ export class Wall extends DurableObject {
       case "GET /api/stats":
         return this.stats();
       default:
-        throw new Refusal(404, "there is no such call");
+        throw new Refusal(404, "no such path");
     }
   }
 }
@@ -70,7 +70,7 @@ export function later(newest) {
   return Math.max(Date.now(), newest + 1);
 }
 
-/** Refuses a completion by anybody but the holder. */
+/** Refuses a completion by any attempt but the holding one. */
 export function checkHeld(params, workerId, attempt) {
   if (!params) throw new Refusal(404, "no message has this id");
   if (params.status !== "processing") throw new Refusal(409, `the message is ${params.status}, not processing`);
@@ -84,7 +84,7 @@ function newMessage({ text, username, color, botParams }, { messageType = "human
   check(Number.isInteger(priority) && priority >= 0 && priority <= 99, "priority must be 0 to 99");
   return {
     id: newId(),
-    timestamp: 0, // its place on the wall is for the object to give
+    timestamp: 0, // set by the object
     text: trimmed(text, "text", MAX_TEXT),
     username: trimmed(username, "username", MAX_USERNAME),
     color,

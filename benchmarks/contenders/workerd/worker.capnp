@@ -1,4 +1,4 @@
-# Both contenders, one a constant. Where to listen and where the data is comes from the command line.
+# Both contenders, a constant each. The address and the data directory come from the command line.
 
 using Workerd = import "/workerd/workerd.capnp";
 

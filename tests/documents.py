@@ -1,0 +1,41 @@
+"""The documents of the repository, and what they show."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+
+class Block(NamedTuple):
+    """A fenced block of a document."""
+
+    document: str
+    language: str
+    text: str
+
+    @property
+    def commands(self) -> list[str]:
+        """The commands in it: each line, or in a ``console`` those behind a prompt."""
+        lines = self.text.splitlines()
+        if self.language == "console":
+            return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+        return [line.partition("  #")[0].strip() for line in lines if line.strip()]
+
+
+def text_of(name: str) -> str:
+    """The text of a document, by its path in the repository."""
+    return (ROOT / name).read_text()
+
+
+def blocks(document: str) -> list[Block]:
+    """The fenced blocks of a document."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", text_of(document), re.DOTALL | re.MULTILINE)
+    return [Block(document, language, text) for language, text in found]
+
+
+def inline_code(document: str) -> list[str]:
+    """What a document shows in backticks within a line."""
+    prose = re.sub(r"^```.*?^```$", "", text_of(document), flags=re.DOTALL | re.MULTILINE)
+    return re.findall(r"`([^`\n]+)`", prose)

@@ -1,0 +1,132 @@
+"""Every command that README.md, CONTRIBUTING.md and the guides show runs here, in its order; test_backup runs its own."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from documents import DOCUMENTS, ROOT, Block, blocks, inline_code
+from servers import DEADLINE_SECONDS, SWW, Server, environment, until
+from test_backup import BACK_UP, GO_BACK
+
+SHOWN = [path.relative_to(ROOT).as_posix() for path in DOCUMENTS if path.name not in {"ARCHITECTURE.md", "CHANGELOG.md"}]
+BLOCKS = [block for document in SHOWN for block in blocks(document)]
+SHOWN_URL = "http://127.0.0.1:8787"
+CHANGING = [(r"\b(?=[a-z]*[0-9])[a-z0-9]{10}\b", "ID"), (r"\b\d\d:\d\d:\d\d\b", "TIME"), (r"(?<=Eliza ).*(?=  ID)", "ANSWER")]
+"""What differs from run to run in the output of a command."""
+
+
+@pytest.fixture(scope="module")
+def server(runtime: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The wall with a bot, as ``make up`` runs it."""
+    with Server(tmp_path_factory.mktemp("server"), command="up", runtime=runtime) as started:
+        yield started
+
+
+def run_sww(server: Server, arguments: list[str]) -> str:
+    done = subprocess.run(
+        [SWW, *arguments],
+        cwd=server.directory,
+        env=environment(bind=server.url.removeprefix("http://")) | {"COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def run_curl(server: Server, arguments: list[str]) -> str:
+    """Send the request that curl would send."""
+    (url,) = [argument for argument in arguments if argument.startswith(SHOWN_URL)]
+    body = dict(pairwise(arguments)).get("-d")
+    answer = server.http.request("GET" if body is None else "POST", url.removeprefix(SHOWN_URL), content=body)
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+def run_make(arguments: list[str]) -> str:
+    """Ask make what it would do: that the target is there, and its commands can be read."""
+    done = subprocess.run(["make", "--dry-run", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return ""
+
+
+def run_python(arguments: list[str]) -> str:
+    """Collect the tests that a command names; they run with the others."""
+    assert arguments[:2] == ["-m", "pytest"], arguments
+    command = [sys.executable, *arguments, "--collect-only"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False)
+    assert done.returncode == 0, done.stdout
+    return ""
+
+
+def run(server: Server, command: str) -> str:
+    program, *arguments = shlex.split(command)
+    match program.removeprefix(".venv/bin/"):
+        case "sww":
+            return run_sww(server, arguments)
+        case "curl":
+            return run_curl(server, arguments)
+        case "make":
+            return run_make(arguments)
+        case "python":
+            return run_python(arguments)
+    raise AssertionError(f"no test knows how to run {command!r}")
+
+
+def pattern(output: str) -> list[str]:
+    """The lines of an output, with a word for what differs from run to run."""
+    for changing, word in CHANGING:
+        output = re.sub(changing, word, output)
+    return output.splitlines()
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"{block.document}: {block.text.splitlines()[0][:40]}")
+def test_a_shown_block_runs_as_it_is_shown(server: Server, block: Block, tmp_path: Path) -> None:
+    if block.language == "python":
+        subprocess.run([sys.executable, "-c", block.text], cwd=tmp_path, check=True, timeout=DEADLINE_SECONDS)
+        return
+    if block.text in {BACK_UP, GO_BACK}:
+        return
+    output = ""
+    for command in block.commands:
+        output += f"$ {command}\n{run(server, command)}"
+        until(lambda: server.http.get("/api/stats").json()["backlog"] == 0, "an answer to what was posted")
+    if block.language == "console":
+        assert pattern(output) == pattern(block.text)
+
+
+def test_the_python_of_the_readme_counts_on_when_it_runs_again(tmp_path: Path) -> None:
+    (script,) = [block.text for block in BLOCKS if block.language == "python" and block.document == "README.md"]
+    command = [sys.executable, "-c", script]
+    runs = [subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout for _ in range(2)]
+    assert runs == ["1\n", "2\n"]
+
+
+@cache
+def help_of(command: str) -> str:
+    """What ``sww COMMAND --help`` prints."""
+    environment = os.environ | {"COLUMNS": "200"}
+    done = subprocess.run([SWW, command, "--help"], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("document", SHOWN)
+def test_commands_named_in_a_text_exist_with_their_options(document: str) -> None:
+    for code in inline_code(document):
+        program, *arguments = code.removeprefix(".venv/bin/").split()
+        if program == "make" and arguments:
+            run_make(arguments)
+        if program == "sww" and arguments and arguments[0].islower():
+            options = {argument for argument in arguments if argument.startswith("--")}
+            assert {option for option in options if option not in help_of(arguments[0])} == set(), code
