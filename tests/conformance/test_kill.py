@@ -1,7 +1,7 @@
 """SIGKILL under load, then every promise checked against what clients were sent. ``make torture`` kills more often."""
 
 import pytest
-from calls import claim, post, queue, read, said
+from calls import claim, params, post, queue, read, said
 from clients import Clients
 from kill_harness import (
     Aftermath,
@@ -74,7 +74,8 @@ def test_p6_unfinished_work_of_every_kind_survives_a_kill(start_server: StartSer
     held, backing_off, _ = (post(server)["id"] for _ in range(3))
     claim(server, held)
     claim(server, backing_off)
-    said(queue(server, "fail", messageId=backing_off, workerId="worker-1", attempt=1, error="not now"))
+    failed = said(queue(server, "fail", messageId=backing_off, workerId="worker-1", attempt=1, error="not now"))
+    assert params(server, backing_off)["retryAt"] == failed["retryAt"]
     before = read(server)
     server.restart()
     assert read(server) == before
