@@ -27,6 +27,8 @@ PUBLIC_POSTS_PER_MINUTE = 60
 """The default rate limit of a server that listens beyond loopback."""
 PUBLIC_SOCKETS_PER_ADDRESS = 64
 """The default for such a server; an office or a school may have one address."""
+PUBLIC_CONNECTIONS_PER_ADDRESS = 512
+"""The default for such a server; a browser opens up to six."""
 
 
 class WrongSettings(ExpectedError):
@@ -67,6 +69,10 @@ class Settings(Struct, frozen=True, kw_only=True):
         Annotated[int, Meta(ge=0, le=1_000_000, description="0 (no limit) to 1000000 WebSockets of one client address")] | None
     ) = None
     max_connections: Annotated[int, Meta(ge=1, le=1_000_000, description="1 to 1000000 connections")] = 4_096
+    connections_per_address: (
+        Annotated[int, Meta(ge=0, le=1_000_000, description="0 (no limit) to 1000000 HTTP connections of one client address")]
+        | None
+    ) = None
     topology: Annotated[Literal["single"], Meta(description="'single'")] = "single"
     runtime: Annotated[Literal["embedded"], Meta(description="'embedded'")] = "embedded"
     cors_origins: Annotated[list[str], Meta(description="origins like https://example.org, commas between")] = []
@@ -117,6 +123,13 @@ class Settings(Struct, frozen=True, kw_only=True):
         if self.sockets_per_address is None:
             return 0 if self.is_loopback else PUBLIC_SOCKETS_PER_ADDRESS
         return self.sockets_per_address
+
+    @property
+    def max_connections_per_address(self) -> int:
+        """The limit of HTTP connections: as set, else none on a laptop and a moderate one in public."""
+        if self.connections_per_address is None:
+            return 0 if self.is_loopback else PUBLIC_CONNECTIONS_PER_ADDRESS
+        return self.connections_per_address
 
 
 def load(**options: Any) -> Settings:  # noqa: ANN401 - as many types as there are options

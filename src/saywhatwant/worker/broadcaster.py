@@ -18,7 +18,6 @@ from durable_objects import DurableObjectError, Stub
 from saywhatwant.errors import RequestRefused, TooManyReaders
 from saywhatwant.queue import MessageQueue, events
 from saywhatwant.worker.auth import client_of
-from saywhatwant.worker.connection import ABORT
 from saywhatwant.worker.decoders import Query
 from saywhatwant.worker.limits import HEARTBEAT_SECONDS, MAX_MISSED
 from saywhatwant.worker.metrics import Metrics
@@ -27,6 +26,7 @@ from saywhatwant.worker.progress import ProgressTexts
 from saywhatwant.worker.queries import SocketQuery
 from saywhatwant.worker.queue_events import QueueEvent, QueueEvents
 from saywhatwant.worker.subscriber import POLICY_VIOLATION, TRY_AGAIN_LATER, Frame, Subscriber
+from saywhatwant.worker.websocket_protocol import ABORT
 
 
 class Broadcaster:

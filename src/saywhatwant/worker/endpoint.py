@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from saywhatwant.errors import MethodNotAllowed
 from saywhatwant.worker.decoders import Body, Query
-from saywhatwant.worker.exchange import Exchange
+from saywhatwant.worker.http_protocol import send_response
 from saywhatwant.worker.metrics import RouteMetrics
 from saywhatwant.worker.problems import problem
 
@@ -100,5 +100,4 @@ class JSON(Response):
 
     def sent_at_once(self, send: Send) -> bool:
         """Send it in one plain call, where ``send`` is the server's own and can do that now."""
-        exchange = getattr(send, "__self__", None)
-        return isinstance(exchange, Exchange) and exchange.answer(self.status_code, self._head, self.body)
+        return send_response(send, self.status_code, self._head, self.body)

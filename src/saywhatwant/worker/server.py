@@ -1,9 +1,8 @@
 """The real server: uvicorn, started and stopped in our order.
 
-uvicorn rather than Granian: ARCHITECTURE.md says what both measured.
+uvicorn rather than Granian: ARCHITECTURE.md has the figures of both.
 """
 
-import asyncio
 import gc
 import logging
 import signal
@@ -12,21 +11,17 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from types import FrameType
 
 import uvicorn
 
 from saywhatwant.settings import Settings
+from saywhatwant.worker import limits
 from saywhatwant.worker.app import Worker
-from saywhatwant.worker.connection import AbortableWebSocket, BoundedProtocol
+from saywhatwant.worker.connections import Connections
+from saywhatwant.worker.http_protocol import LimitedProtocol
+from saywhatwant.worker.websocket_protocol import LimitedWebSocket
 
-KEEP_ALIVE_SECONDS = 65
-"""Longer than the minute that proxies keep idle connections, so that they and not we close them."""
-PING_SECONDS = 20.0
-"""How often a WebSocket is asked whether it is still there, and how long it may take to say so."""
-MAX_SAID_BYTES = 1_024
-"""Of what a WebSocket may send; the wall's readers say nothing."""
-GRACE_SECONDS = 5
-"""How long a stop waits for requests that are being answered."""
 SWITCH_INTERVAL_SECONDS = 0.0001
 """How soon a busy event loop lets the committing thread go on; Python's own 5 ms would be added to every commit."""
 COLLECTOR_THRESHOLDS = (10_000, 20, 50)
@@ -34,7 +29,7 @@ COLLECTOR_THRESHOLDS = (10_000, 20, 50)
 
 
 class Server(uvicorn.Server):
-    """uvicorn, telling when it answers and letting waiting claims go when it stops."""
+    """uvicorn, which reports when it answers and ends waiting claims when it stops."""
 
     def __init__(
         self,
@@ -43,47 +38,49 @@ class Server(uvicorn.Server):
         *,
         on_ready: Callable[[str], None],
         on_stop: Callable[[], Awaitable[None]] | None = None,
+        protocol: type[LimitedProtocol] = LimitedProtocol,
     ) -> None:
-        _quieten(logging.getLogger("uvicorn.error"))
+        connections = Connections(
+            in_total=settings.max_connections,
+            of_one_client=settings.max_connections_per_address,
+            proxies=settings.trusted_proxies,
+            on_refused=worker.on_refused,
+        )
         super().__init__(
             uvicorn.Config(
                 worker.app,
-                http=partial(BoundedProtocol, max_connections=settings.max_connections),  # type: ignore[arg-type]
-                ws=AbortableWebSocket,
-                ws_max_size=MAX_SAID_BYTES,
-                ws_ping_interval=PING_SECONDS,
-                ws_ping_timeout=PING_SECONDS,
-                ws_per_message_deflate=False,  # it would encode each frame anew for each reader
+                http=partial(protocol, open_connections=connections),  # type: ignore[arg-type] # as good as a class
+                ws=LimitedWebSocket,
+                ws_max_size=limits.MAX_SOCKET_MESSAGE_BYTES,
+                ws_ping_interval=limits.PING_SECONDS,
+                ws_ping_timeout=limits.PING_SECONDS,
+                ws_per_message_deflate=False,  # it would encode each frame again for each reader
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
                 proxy_headers=bool(settings.trusted_proxies),
                 forwarded_allow_ips=settings.trusted_proxies or None,
-                timeout_keep_alive=KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=GRACE_SECONDS,
+                timeout_keep_alive=round(limits.KEEP_ALIVE_SECONDS),
+                timeout_graceful_shutdown=limits.GRACE_SECONDS,
             )
         )
         self._waiters = worker.waiters
         self._on_ready = on_ready
         self._on_stop = on_stop
 
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Stop in order on SIGINT and SIGTERM; uvicorn's own would raise them again and so cut off what stops after it."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until stopped; what is changed for the whole process meanwhile is restored then."""
+        with _quiet_log(logging.getLogger("uvicorn.error")), _tuned_interpreter():
+            await super().serve(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature is uvicorn's
+        """Stop in order; uvicorn would raise the signal again afterwards and so cut off what its caller still has to close."""
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen on ``sockets``; then say so."""
-        sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
-        _calm_the_collector()
+        """Listen on ``sockets``; then report it."""
         await super().startup(sockets)
         for listening in sockets or ():
             host, port = listening.getsockname()[:2]
@@ -97,21 +94,41 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _quieten(logger: logging.Logger) -> None:
+@contextmanager
+def _quiet_log(logger: logging.Logger) -> Iterator[None]:
     """Errors only; and not the one that uvicorn has for every refused handshake."""
+
+    def is_wanted(record: logging.LogRecord) -> bool:
+        return "without completing handshake" not in record.getMessage()
+
+    level = logger.level
     logger.setLevel(logging.ERROR)
-    logger.addFilter(lambda record: "without completing handshake" not in record.getMessage())
+    logger.addFilter(is_wanted)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_wanted)
+        logger.setLevel(level)
 
 
-def _calm_the_collector() -> None:
-    """Have the garbage collector look rarely, and never at what is there for good.
+@contextmanager
+def _tuned_interpreter() -> Iterator[None]:
+    """Have the committing thread get its turn soon, and the garbage collector look rarely, never at what is there for good.
 
     By default it looks after every 700 new containers, several times in one commit's worth of requests. What a request makes
     is freed by reference counts; cycles are rare.
     """
+    interval, thresholds = sys.getswitchinterval(), gc.get_threshold()
+    sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECTOR_THRESHOLDS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
+        sys.setswitchinterval(interval)
 
 
 def listen(settings: Settings) -> socket.socket:

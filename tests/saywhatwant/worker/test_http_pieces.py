@@ -8,55 +8,57 @@ from pathlib import Path
 
 import pytest
 import uvloop
+from harness import ALIVE, CLOSE, WALL, Harness, Run, post, request, running_server
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stage import ALIVE, CLOSE, DEADLINE_SECONDS, WALL, Play, Stage, post, request, stage
 
-from profiles import examples
 from scenario import turns
 
-pytest_plugins = ["playing"]
+pytest_plugins = ["harness_fixture"]
 pytestmark = pytest.mark.usefixtures("no_settings")
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-def test_a_body_may_come_in_pieces(play: Play) -> None:
+def test_a_body_may_come_in_pieces(run: Run) -> None:
     head, _, body = post("in pieces").partition(b"\r\n\r\n")
 
-    async def scenario(stage: Stage) -> None:
-        client = await stage.client()
-        assert (await client.ask(request("/healthz"))).body == ALIVE
+    async def scenario(harness: Harness) -> None:
+        client = await harness.client()
+        assert (await client.fetch(request("/healthz"))).body == ALIVE
         client.send(head, b"\r\n\r\n")
-        await stage.under_way(1)
+        await harness.until_tasks(1)
+        before = client.received_bytes
         for piece in (body[:9], body[9:-1]):
             client.send(piece)
+            await client.delivered()
             await turns()
-        assert client.heard == b""
+        assert client.received_bytes == before
         client.send(body[-1:], request())
-        assert (await client.answer()).status == 200
-        assert (await client.answer()).texts == ["in pieces"]
+        assert (await client.response()).status == 200
+        assert (await client.response()).texts == ["in pieces"]
 
-    play(scenario)
+    run(scenario)
 
 
-def test_p8_who_asks_whether_to_send_a_body_is_told_once_to_go_on(play: Play) -> None:
+def test_p8_a_client_that_expects_100_continue_gets_it_once(run: Run) -> None:
     head, _, body = post("asked first", "Expect: 100-continue").partition(b"\r\n\r\n")
 
-    async def scenario(stage: Stage) -> None:
-        client = await stage.client()
+    async def scenario(harness: Harness) -> None:
+        client = await harness.client()
         for _ in range(2):
             client.send(head, b"\r\n\r\n")
             assert await client.reader.readexactly(len(CONTINUE)) == CONTINUE
             client.send(body)
-            assert (await client.answer()).status == 200
-        assert (await client.ask(request())).texts == ["asked first"] * 2
+            assert (await client.response()).status == 200
+        assert (await client.fetch(request())).texts == ["asked first"] * 2
 
-    play(scenario)
+    run(scenario)
 
 
 KEPT = post("kept", "Idempotency-Key: one")
 CHUNKS = b"Transfer-Encoding: chunked\r\n\r\n3\r\n{} \r\n2\r\n  \r\n0\r\n\r\n"
+TRAILERS = b"Expect: 100-continue\r\nOrigin: https://example.org\r\nAuthorization: Bearer x\r\n\r\n"
 REQUESTS = {
     "read": request(),
     "page": request(f"{WALL}?limit=1&order=asc", "X-Padding: " + "x" * 300),
@@ -72,35 +74,36 @@ REQUESTS = {
     "asking first": KEPT.replace(b"\r\n", b"\r\nExpect: 100-continue\r\n", 1),
     "wrong post": post(""),
     "chunks": request("/api/queue/claim", method="POST").replace(b"\r\n\r\n", b"\r\n" + CHUNKS),
+    "trailers": request("/api/queue/claim", method="POST").replace(b"\r\n\r\n", b"\r\n" + CHUNKS[:-2] + TRAILERS),
 }
-"""With a wall of three messages, one of them ``KEPT``, each has the same answer whenever it is sent."""
+"""With a wall of three messages, one of them ``KEPT``, each gets the same answer whenever it is sent."""
 
 
-async def all_said(stage: Stage, *pieces: bytes) -> bytes:
-    """What the server answers to these bytes, without the clock; they end a connection."""
-    client = await stage.client()
+async def sent(harness: Harness, *pieces: bytes) -> bytes:
+    """All that the server sends for these bytes, without the clock; they end a connection."""
+    client = await harness.client()
     for piece in pieces:
         client.send(piece)
         await turns()
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        heard = await client.reader.read()
-    await client.leave()
-    return re.sub(rb"date: [^\r]*\r\n", b"", heard)
+    received = await client.reader.read()
+    await client.close()
+    return re.sub(rb"date: [^\r]*\r\n", b"", received)
 
 
 def test_requests_are_answered_alike_alone_and_in_a_stream_cut_anywhere(tmp_path: Path) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        stages = AsyncExitStack()
-        it = runner.run(stages.enter_async_context(stage(tmp_path / "data")))
-        runner.run(it.hang("first", "second"))
+        servers = AsyncExitStack()
+        harness = runner.run(servers.enter_async_context(running_server(tmp_path / "data")))
+        runner.run(harness.add_messages("first", "second"))
         last = request("/healthz", CLOSE)
-        goodbye = runner.run(all_said(it, KEPT, last))[-len(runner.run(all_said(it, last))) :]
-        alone = {name: runner.run(all_said(it, sent, last)).removesuffix(goodbye) for name, sent in REQUESTS.items()}
-        assert len(set(alone.values())) >= len(alone) - 2, "most have an answer of their own"
+        ending = runner.run(sent(harness, KEPT, last))[-len(runner.run(sent(harness, last))) :]
+        alone = {name: runner.run(sent(harness, one, last)).removesuffix(ending) for name, one in REQUESTS.items()}
+        assert len(set(alone.values())) >= len(alone) - 3, "most have an answer of their own"
         assert alone["in other letters"] == alone["read"]
+        assert alone["trailers"] == alone["chunks"]
         assert all(b"HTTP/1.1 " in answer for answer in alone.values())
 
-        @settings(max_examples=examples(150))
+        @settings(deadline=None, database=None)
         @given(
             names=st.lists(st.sampled_from(sorted(REQUESTS)), min_size=1, max_size=8),
             cuts=st.lists(st.floats(0, 1), max_size=6),
@@ -109,20 +112,20 @@ def test_requests_are_answered_alike_alone_and_in_a_stream_cut_anywhere(tmp_path
             stream = b"".join(REQUESTS[name] for name in names) + last
             places = [0, *sorted(round(cut * len(stream)) for cut in cuts), len(stream)]
             pieces = [stream[start:end] for start, end in pairwise(places)]
-            assert runner.run(all_said(it, *pieces)) == b"".join(alone[name] for name in names) + goodbye
+            assert runner.run(sent(harness, *pieces)) == b"".join(alone[name] for name in names) + ending
 
         try:
             check()
         finally:
-            runner.run(stages.aclose())
+            runner.run(servers.aclose())
 
 
-def test_the_rest_of_a_request_that_has_its_answer_gets_no_other(play: Play) -> None:
-    async def scenario(stage: Stage) -> None:
-        client = await stage.client()
+def test_the_rest_of_an_answered_request_gets_no_second_answer(run: Run) -> None:
+    async def scenario(harness: Harness) -> None:
+        client = await harness.client()
         client.send(request(WALL, "Transfer-Encoding: chunked", method="DELETE"))
-        assert (await client.answer()).status == 405
+        assert (await client.response()).status == 405
         client.send(b"no chunk\r\n")
         await client.assert_closed()
 
-    play(scenario)
+    run(scenario)

@@ -1,0 +1,332 @@
+"""HTTP connections: uvicorn's protocol, with a bound on everything that a client can make it hold (P8).
+
+Every callback of uvicorn's that is overridden here is also called, so that its fixes arrive.
+"""
+
+import asyncio
+from collections.abc import Callable, Sized
+from typing import Any
+
+from starlette.types import Send
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from saywhatwant.worker import limits
+from saywhatwant.worker.connections import Connections
+from saywhatwant.worker.problems import Kind, problem_response
+
+COPIED_BYTES = 64 * 1024
+"""A smaller body is copied behind its head, into one write; a larger one is passed to the system as it is."""
+
+_TOO_MANY = Kind(503, "too-many-connections", "Too many connections")
+_HEADER_TOO_LARGE = Kind(431, "header-too-large", "The header is too large")
+_TOO_SLOW = Kind(408, "request-too-slow", "The request took too long to arrive")
+_MALFORMED = Kind(400, "malformed-request", "This is not HTTP")
+
+
+def send_response(send: Send, status: int, head: bytes, body: bytes | memoryview) -> bool:
+    """Send a whole response by one plain call, where ``send`` is uvicorn's own; False when ASGI has to do it.
+
+    By ASGI a response is two messages, each awaited, checked and written on its own. ``head`` is the response's own header
+    lines, ``Content-Length`` among them; they are not checked.
+    """
+    cycle = getattr(send, "__self__", None)
+    if not isinstance(cycle, RequestResponseCycle) or cycle.response_started or cycle.disconnected or not cycle.keep_alive:
+        return False
+    if cycle.flow.write_paused or cycle.transport.is_closing() or cycle.scope["method"] == "HEAD":
+        return False
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    default = [b"%b: %b\r\n" % header for header in cycle.default_headers]
+    parts = (STATUS_LINE[status], *default, head, b"\r\n", body)
+    if len(body) < COPIED_BYTES:
+        cycle.transport.write(b"".join(parts))
+    else:
+        cycle.transport.writelines((b"".join(parts[:-1]), body))
+    cycle.message_event.set()
+    cycle.on_response()
+    return True
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """One HTTP connection within ``limits``.
+
+    A client that breaks one gets a problem, after the answers to what it asked before, and then the connection ends.
+    """
+
+    def __init__(self, *args: Any, open_connections: Connections, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own
+        super().__init__(*args, **kwargs)
+        self._open_connections = open_connections
+        self._timer: asyncio.TimerHandle | None = None
+        self._since = self._flushed_at = self.loop.time()
+        self._unsent = 0
+        self._running: RequestResponseCycle | None = None
+        self._complete: object = None
+        self._unfinished: object = None
+        self._trailers = _Trailers(self._on_trailer)
+        self._read_bytes = self._head_bytes = self._bytes_without_body = self._discarded_bytes = 0
+        self._discarding = self._stopping = False
+        self._refusal: tuple[Kind, str] | None = None
+
+    @property
+    def _busy(self) -> bool:
+        """Whether a request is being answered."""
+        return self._running is not None and not self._running.response_complete
+
+    @property
+    def _receiving(self) -> bool:
+        """Whether a request has begun to arrive and is not complete: uvicorn makes a scope when one begins."""
+        return self.scope is not self._complete
+
+    @property
+    def _in_body(self) -> bool:
+        """Whether it has arrived up to its body: uvicorn makes a cycle then."""
+        return self._receiving and self.cycle is not None and self.cycle.scope is self.scope
+
+    # -- The connection
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
+        self._output = _Output(transport, self._close)
+        super().connection_made(self._output)
+        self.flow = _BoundedFlow(transport, self.pipeline)
+        self._timer = self.loop.call_later(limits.CHECK_SECONDS, self._check)
+        host = self.client[0] if self.client else None
+        if reason := self._open_connections.add(self, host, len(self.connections)):
+            self._refuse(_TOO_MANY, reason)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._leave()
+        if self._running is not None:
+            self._running.disconnected = True
+            self._running.message_event.set()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._discarding:
+            self._discard(len(data))
+            return
+        complete, self._read_bytes = self._complete, len(data)
+        super().data_received(data)
+        if self.scope is not self._complete:
+            self._on_unfinished(len(data), alone=complete is self._complete)
+
+    def handle_websocket_upgrade(self) -> None:
+        if self._busy:
+            self._refuse(_MALFORMED, "a WebSocket handshake must not be sent before the answers to earlier requests")
+            return
+        self._leave()
+        self.transport = self._output.transport
+        super().handle_websocket_upgrade()
+
+    def shutdown(self) -> None:
+        self._stopping = True
+        if self._output.half_closed:
+            self._output.transport.close()
+        else:
+            super().shutdown()
+
+    def _leave(self) -> None:
+        self._open_connections.remove(self)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # -- One request, as the parser reports it
+
+    def on_headers_complete(self) -> None:
+        if self._read_bytes > limits.MAX_HEAD_BYTES or self._unfinished is self.scope:  # else it is within the bound
+            self._count_head(len(self.url) + sum(map(_size, self.headers)))
+        before, busy = self.cycle, self._busy
+        super().on_headers_complete()
+        if self.cycle is before:
+            return  # a WebSocket handshake
+        if busy:
+            self.flow.resume_reading()  # uvicorn pauses at the first request that has to wait
+        else:
+            self._running = self.cycle
+        if self.parser.should_upgrade():
+            # To a protocol that is not spoken here; and the parser would take a body for the next request.
+            self.cycle.keep_alive = False
+            self._discarding = True
+        else:
+            self._head_bytes = 0
+            self.headers = self._trailers
+
+    def on_body(self, body: bytes) -> None:
+        self._bytes_without_body = -1
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._complete = self.scope
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        self._since = self.loop.time()
+        if self.pipeline:
+            self._running = self.pipeline[-1][0]
+            super().on_response_complete()
+        else:
+            self.server_state.total_requests += 1
+            self.flow.resume_reading()
+        if self._refusal is not None and not self._busy:
+            self._send_refusal(*self._refusal)
+
+    def _on_trailer(self, field: tuple[bytes, bytes]) -> None:
+        """Drop a trailer field: nothing here needs one, and as a header it would be believed (RFC 9110, 6.5.1)."""
+        self._count_head(self._head_bytes + _size(field))
+
+    def _count_head(self, size: int) -> None:
+        self._head_bytes = size
+        if size > limits.MAX_HEAD_BYTES:
+            self._refuse_head()
+            raise _StopParser
+
+    def _on_unfinished(self, size: int, *, alone: bool) -> None:
+        """A read has ended within a request; ``alone`` means that none ended in it."""
+        if self.scope is not self._unfinished:
+            self._unfinished = self.scope
+            self._since = self.loop.time()
+            self._bytes_without_body = self._discarded_bytes = 0
+        if self._in_body and self.cycle.response_complete:
+            self._discard(size)
+        if self._bytes_without_body < 0 or not alone:
+            self._bytes_without_body = 0
+        else:
+            self._bytes_without_body += size
+        if self._bytes_without_body > limits.MAX_HEAD_BYTES:
+            self._refuse_head()
+
+    def _discard(self, size: int) -> None:
+        self._discarded_bytes += size
+        if self._discarded_bytes > limits.MAX_DISCARDED_BYTES:
+            self._output.abort()
+
+    # -- Deadlines
+
+    def _check(self) -> None:
+        self._timer = self.loop.call_later(limits.CHECK_SECONDS, self._check)
+        now = self.loop.time()
+        unsent, before = self._output.get_write_buffer_size(), self._unsent
+        self._unsent = unsent
+        if not unsent or unsent < before:
+            self._flushed_at = now
+        if now - self._flushed_at >= limits.WRITE_SECONDS:
+            self._output.abort()
+        elif unsent or self.flow.read_paused:
+            self._since = now  # the client reads, or it is we who do not
+        else:
+            self._check_input(now - self._since)
+
+    def _check_input(self, seconds: float) -> None:
+        if self._output.half_closed or (self._in_body and self.cycle.response_complete):
+            if seconds >= limits.LINGER_SECONDS:
+                self._output.transport.close()
+        elif self._receiving:
+            if seconds >= limits.REQUEST_SECONDS:
+                self._refuse(_TOO_SLOW, f"it was not complete after {limits.REQUEST_SECONDS:g} seconds")
+        elif not self._busy and seconds >= (limits.KEEP_ALIVE_SECONDS if self._running else limits.REQUEST_SECONDS):
+            self._output.transport.close()
+
+    # -- Refusals that no route makes
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(_MALFORMED, msg)
+
+    def _refuse_head(self) -> None:
+        self._refuse(_HEADER_TOO_LARGE, f"request line, headers and trailers have more than {limits.MAX_HEAD_BYTES} bytes")
+
+    def _refuse(self, kind: Kind, detail: str) -> None:
+        """Refuse what is coming in, once the requests before it have their answers, and discard all that follows."""
+        if self._discarding:
+            return
+        self._discarding = True
+        if self._in_body:
+            if self.cycle.response_started:
+                self._output.close()
+                return
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            if self.cycle is self._running:
+                self._running = None
+            else:
+                self.pipeline.popleft()
+        self._refusal = kind, detail
+        if not self._busy:
+            self._send_refusal(kind, detail)
+
+    def _send_refusal(self, kind: Kind, detail: str) -> None:
+        response = problem_response(kind, detail)
+        headers = [*self.server_state.default_headers, *response.raw_headers, (b"connection", b"close")]
+        head = b"".join([b"%b: %b\r\n" % header for header in headers])
+        self._output.write(STATUS_LINE[kind.status] + head + b"\r\n" + bytes(response.body))
+        self._open_connections.on_refused(kind.status)
+        self._output.close()
+
+    def _close(self) -> None:
+        """Close; where the client may be sending still, only after it has had time to read its answer (RFC 9112, 9.6).
+
+        A socket that is closed with bytes unread is reset, and the reset may overtake the answer.
+        """
+        if not (self._receiving or self._discarding) or self._stopping or not self._open_connections.may_linger(self):
+            self._output.transport.close()
+            return
+        self._discarding = True
+        self._since = self.loop.time()
+        self._output.half_close()
+
+
+def _size(field: tuple[bytes, bytes]) -> int:
+    return len(field[0]) + len(field[1]) + len(": \r\n")
+
+
+class _StopParser(Exception):
+    """What follows is not parsed."""
+
+
+class _Trailers(list[tuple[bytes, bytes]]):
+    """Takes the place of a request's headers once they are complete: uvicorn appends what comes later, too."""
+
+    def __init__(self, on_field: Callable[[tuple[bytes, bytes]], None]) -> None:
+        super().__init__()
+        self.append = on_field  # type: ignore[method-assign]
+
+
+class _BoundedFlow(FlowControl):
+    """uvicorn's flow control, which reads on only while few requests wait for their turn."""
+
+    def __init__(self, transport: asyncio.Transport, pipeline: Sized) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
+
+    def resume_reading(self) -> None:
+        if len(self._pipeline) < limits.MAX_PIPELINED:
+            super().resume_reading()
+
+
+class _Output(asyncio.Transport):
+    """The transport as uvicorn sees it, whose ``close`` is the protocol's."""
+
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+        super().__init__()
+        self.transport = transport
+        self.half_closed = False
+        self._close = close
+        # What each request needs is the transport's own method, without a call between.
+        self.write = transport.write  # type: ignore[method-assign]
+        self.writelines = transport.writelines  # type: ignore[method-assign]
+        self.is_closing = transport.is_closing  # type: ignore[method-assign]
+        self.abort = transport.abort  # type: ignore[method-assign]
+        self.get_extra_info = transport.get_extra_info  # type: ignore[method-assign]
+        self.get_write_buffer_size = transport.get_write_buffer_size  # type: ignore[method-assign]
+
+    def close(self) -> None:
+        if not self.is_closing():
+            self._close()
+
+    def half_close(self) -> None:
+        """Send what is written and then the end, write no more, and read on."""
+        self.half_closed = True
+        self.write = self.writelines = lambda _: None  # type: ignore[method-assign]
+        self.is_closing = lambda: True  # type: ignore[method-assign]
+        self.transport.write_eof()
+        self.transport.resume_reading()
