@@ -65,7 +65,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._unfinished: object = None
         self._trailers = _Trailers(self._on_trailer)
         self._read_bytes = self._head_bytes = self._bytes_without_body = self._discarded_bytes = 0
-        self._discarding = self._stopping = False
+        self._body_arrived = self._discarding = self._stopping = False
         self._refusal: tuple[Kind, str] | None = None
 
     @property
@@ -81,7 +81,7 @@ class LimitedProtocol(HttpToolsProtocol):
     @property
     def _in_body(self) -> bool:
         """Whether it has arrived up to its body: uvicorn makes a cycle then."""
-        return self._receiving and self.cycle is not None and self.cycle.scope is self.scope
+        return self._receiving and getattr(self.cycle, "scope", None) is self.scope
 
     # -- The connection
 
@@ -105,7 +105,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._discarding:
             self._discard(len(data))
             return
-        complete, self._read_bytes = self._complete, len(data)
+        complete, self._read_bytes, self._body_arrived = self._complete, len(data), False
         super().data_received(data)
         if self.scope is not self._complete:
             self._on_unfinished(len(data), alone=complete is self._complete)
@@ -153,7 +153,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self.headers = self._trailers
 
     def on_body(self, body: bytes) -> None:
-        self._bytes_without_body = -1
+        self._body_arrived = True
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -189,10 +189,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._bytes_without_body = self._discarded_bytes = 0
         if self._in_body and self.cycle.response_complete:
             self._discard(size)
-        if self._bytes_without_body < 0 or not alone:
-            self._bytes_without_body = 0
-        else:
-            self._bytes_without_body += size
+        self._bytes_without_body = self._bytes_without_body + size if alone and not self._body_arrived else 0
         if self._bytes_without_body > limits.MAX_HEAD_BYTES:
             self._refuse_head()
 
@@ -279,6 +276,10 @@ def _size(field: tuple[bytes, bytes]) -> int:
     return len(field[0]) + len(field[1]) + len(": \r\n")
 
 
+def _drop(data: object) -> None:
+    pass
+
+
 class _StopParser(Exception):
     """What follows is not parsed."""
 
@@ -326,7 +327,7 @@ class _Output(asyncio.Transport):
     def half_close(self) -> None:
         """Send what is written and then the end, write no more, and read on."""
         self.half_closed = True
-        self.write = self.writelines = lambda _: None  # type: ignore[method-assign]
+        self.write = self.writelines = _drop  # type: ignore[method-assign, assignment]
         self.is_closing = lambda: True  # type: ignore[method-assign]
         self.transport.write_eof()
         self.transport.resume_reading()
