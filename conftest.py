@@ -15,7 +15,7 @@ profiles.register("ci")
 
 
 class StartServer(Protocol):
-    """Starts a server of a test's own; ``lease_seconds=1`` is the setting SWW_LEASE_SECONDS=1."""
+    """Start a server for this test alone; ``lease_seconds=5`` is the setting SWW_LEASE_SECONDS=5."""
 
     def __call__(self, *, command: str = "serve", **settings: object) -> Server: ...
 
@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--runtimes",
         default=os.environ.get("SWW_CONFORMANCE_RUNTIMES", "embedded"),
-        help="the runtimes that servers under test run on, commas between (also SWW_CONFORMANCE_RUNTIMES)",
+        help="runtimes of the servers under test, separated by commas (also SWW_CONFORMANCE_RUNTIMES)",
     )
 
 
@@ -36,14 +36,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="module")
 def server(runtime: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server for all tests of a module, with nothing set but a retention that keeps everything."""
+    """One server for all tests of a module, with the default settings and a retention that keeps everything."""
     with Server(tmp_path_factory.mktemp("server"), runtime=runtime, retention=100_000) as started:
         yield started
 
 
 @pytest.fixture
 def start_server(runtime: str, tmp_path: Path) -> Iterator[StartServer]:
-    """Servers for one test alone, each on data of its own."""
+    """Servers for one test alone, each with its own data."""
     with ExitStack() as servers:
 
         def start(*, command: str = "serve", **settings: object) -> Server:
@@ -56,7 +56,7 @@ def start_server(runtime: str, tmp_path: Path) -> Iterator[StartServer]:
 
 @pytest.fixture
 def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """In this process: none of the caller's SWW_ variables, and a working directory without a file of settings."""
+    """Run without the caller's SWW_ variables, in a working directory without a settings file."""
     for name in set(os.environ) - set(environment()):
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)

@@ -41,7 +41,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def environment(**settings: object) -> dict[str, str]:
-    """This environment with these settings and no others: ``lease_seconds=1`` sets ``SWW_LEASE_SECONDS=1``."""
+    """This environment with these settings and no others: ``lease_seconds=5`` sets ``SWW_LEASE_SECONDS=5``."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("SWW_")}
     return inherited | {f"SWW_{name.upper()}": str(value) for name, value in settings.items()}
 

@@ -14,7 +14,7 @@ import pytest
 
 from documents import DOCUMENTS, ROOT, Block, blocks, inline_code
 from servers import DEADLINE_SECONDS, SWW, Server, environment, until
-from test_backup import BACK_UP, GO_BACK
+from test_backup import BACKUP, RESTORE
 
 SHOWN = [path.relative_to(ROOT).as_posix() for path in DOCUMENTS if path.name not in {"ARCHITECTURE.md", "CHANGELOG.md"}]
 BLOCKS = [block for document in SHOWN for block in blocks(document)]
@@ -95,7 +95,7 @@ def test_a_shown_block_runs_as_it_is_shown(server: Server, block: Block, tmp_pat
     if block.language == "python":
         subprocess.run([sys.executable, "-c", block.text], cwd=tmp_path, check=True, timeout=DEADLINE_SECONDS)
         return
-    if block.text in {BACK_UP, GO_BACK}:
+    if block.text in {BACKUP, RESTORE}:
         return
     output = ""
     for command in block.commands:

@@ -1,4 +1,4 @@
-"""The calls of the HTTP interface, each in a word, for tests that expect them to succeed."""
+"""Helpers for the HTTP interface. Each but ``queue`` and ``answer`` expects its call to succeed."""
 
 from typing import Any
 
@@ -17,24 +17,24 @@ def said(response: httpx.Response) -> Any:
 
 
 def a_post(text: str = "Why is space black?", **more: object) -> Json:
-    """The body of a post."""
+    """The JSON body of a post."""
     return {"text": text, "username": "Human", "color": "169080199"} | more
 
 
 def post(server: Server, text: str = "Why is space black?", *, entity: str | None = None, priority: int = 50) -> Json:
-    """A human message's answer."""
+    """Post a human message; returns the answer."""
     body = a_post(text, botParams={"entity": entity, "priority": priority})
     answer: Json = said(server.http.post("/api/comments", json=body))
     return answer
 
 
 def answer(server: Server, message_id: str, text: str = "It is not.", **more: object) -> httpx.Response:
-    """The older way to reply: an AI message of its own."""
+    """Reply in two steps: an AI message now, ``complete`` later."""
     return server.http.post("/api/comments", json=a_post(text, messageType="AI", replyTo=message_id) | more)
 
 
 def read(server: Server, **query: object) -> list[Json]:
-    """Messages on the wall, of all pages where there are several."""
+    """The messages that match ``query``, of all pages."""
     response = server.http.get("/api/comments", params={name: str(value) for name, value in query.items()})
     messages: list[Json] = said(response)
     while "next" in response.links:
@@ -50,24 +50,24 @@ def message(server: Server, message_id: str) -> Json:
 
 
 def params(server: Server, message_id: str) -> Json:
-    """Where a message stands as work."""
+    """The ``botParams`` of one message as it stands now."""
     found: Json = message(server, message_id)["botParams"]
     return found
 
 
 def queue(server: Server, call: str, **body: object) -> httpx.Response:
-    """A call of the queue, whatever comes of it."""
+    """A queue call, successful or refused."""
     return server.http.post(f"/api/queue/{call}", json=body)
 
 
 def claim(server: Server, message_id: str, worker: str = "worker-1") -> Json:
-    """Hold one message."""
+    """Claim one message."""
     claimed: Json = said(queue(server, "claim", messageId=message_id, workerId=worker))["message"]
     return claimed
 
 
 def claim_next(server: Server, worker: str = "worker-1", **body: object) -> list[Json]:
-    """Hold what comes next."""
+    """Claim the next messages."""
     claimed: list[Json] = said(queue(server, "claim", workerId=worker, **body))["messages"]
     return claimed
 
@@ -80,20 +80,20 @@ def metric(server: Server, name: str, **labels: str) -> float:
 
 
 def until_waiting(server: Server, claims: int) -> None:
-    """Return once so many claims wait in their long poll."""
+    """Return when this number of claims wait in their long poll."""
     until(lambda: metric(server, "sww_waiting_claims") == claims, f"{claims} waiting claims")
 
 
 def assert_problem(response: httpx.Response, status: int, *names: str) -> None:
-    """A refusal as P8 wants it: RFC 9457, and each of ``names`` in its field, its rule or its detail."""
+    """Check a refusal as P8 promises it: RFC 9457, with each of ``names`` in its field, rule or detail."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     problem = response.json()
     assert problem["status"] == status
     assert problem["type"].startswith("urn:saywhatwant:problem:")
     assert problem["title"]
-    told = " ".join(str(problem.get(part, "")) for part in ("field", "rule", "detail"))
+    explanation = " ".join(str(problem.get(part, "")) for part in ("field", "rule", "detail"))
     for name in names:
-        assert name in told, f"{name!r} is not in {told!r}"
+        assert name in explanation, f"{name!r} is not in {explanation!r}"
     if status in {429, 503}:
         assert int(response.headers["retry-after"]) >= 1

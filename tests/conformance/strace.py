@@ -1,4 +1,4 @@
-"""What ``strace`` saw a server do, as a list of system calls in the order in which they began and ended."""
+"""The system calls of a server, traced with ``strace``."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ _UNFINISHED = " <unfinished ...>"
 
 
 class Call(NamedTuple):
-    """A system call: its whole text, and the lines where it began and ended."""
+    """A system call: its text, and the lines of the trace where it began and ended."""
 
     text: str
     began: int
@@ -19,17 +19,17 @@ class Call(NamedTuple):
 
     @property
     def is_sync_of_the_log(self) -> bool:
-        """Whether it made SQLite's write-ahead log durable, and could."""
+        """Whether it synced SQLite's write-ahead log successfully."""
         return re.match(r"f(data)?sync\(\d+<[^>]*-wal>\) += 0$", self.text) is not None
 
 
 def command(output: Path) -> tuple[str, ...]:
-    """The command that traces another one, and lets that keep its process id."""
+    """The prefix of a command that traces it and keeps its process id."""
     return ("strace", "-D", "-f", "-y", "-s", "400", "-e", "trace=" + ",".join(CALLS), "-o", str(output))
 
 
 def parse(text: str) -> list[Call]:
-    """The calls that have ended, in the order of their ends."""
+    """The calls that have ended, in the order in which they did."""
     calls: list[Call] = []
     begun: dict[str, tuple[str, int]] = {}
     for number, line in enumerate(text.splitlines()):

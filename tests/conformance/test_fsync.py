@@ -1,4 +1,4 @@
-"""Between a request that changes something and its 200 the kernel has put it on the disk, as strace sees it."""
+"""Between each request that changes something and its 200 the log is synced, as strace sees it."""
 
 import shutil
 from pathlib import Path
@@ -13,7 +13,7 @@ WRITES = ("POST /api/comments", "POST /api/queue/claim", "POST /api/queue/comple
 
 
 def change_everything(server: Server) -> None:
-    """One request after the other, each of which changes something."""
+    """Send ten requests in sequence, each of which changes something."""
     first, second, third = (post(server, text)["id"] for text in ("one", "two", "three"))
     claim(server, first)
     said(queue(server, "complete", messageId=first, workerId="worker-1", attempt=1, reply={"text": "Because."}))
@@ -34,7 +34,7 @@ def is_success(call: Call) -> bool:
 
 def test_p1_between_every_change_and_its_200_the_log_is_synced(runtime: str, tmp_path: Path) -> None:
     if shutil.which("strace") is None:
-        pytest.fail("strace is missing, and nothing else can tell when the disk was synced: apt-get install strace")
+        pytest.fail("strace is needed to see when the disk is synced: apt-get install strace")
     trace = tmp_path / "trace"
     server = Server(tmp_path, runtime=runtime)
     try:
