@@ -61,11 +61,13 @@ Waiters = list[tuple[LiveObject[Any], "asyncio.Future[None]"]]
 class Batch:
     """The changes of some calls, and who waits for them to be durable."""
 
-    __slots__ = ("alarms", "calls", "events", "heads", "since", "waiters")
+    __slots__ = ("alarms", "calls", "events", "failure", "heads", "since", "waiters")
 
     def __init__(self) -> None:
         self.since = 0
         """When the first of the calls ran, by the steady clock."""
+        self.failure: CommitFailed | None = None
+        """Why it was lost, when that was at once: before its first caller could wait for it."""
         self.calls: dict[LiveObject[Any], int] = {}
         self.heads: dict[LiveObject[Any], Head] = {}
         self.alarms: set[LiveObject[Any]] = set()
@@ -150,6 +152,8 @@ class CommitLoop:
 
         Raises ``CommitFailed`` when it is lost, ``OutcomeUnknown`` when the disk does not answer.
         """
+        if live.batch.failure is not None:
+            raise live.batch.failure
         waiter = self._loop.create_future()
         live.batch.waiters.append((live, waiter))
         self.waiting_calls += 1
@@ -216,7 +220,9 @@ class CommitLoop:
             pending.calls.pop(live, None)
             self._on_lost(live, live in batch.alarms or live in pending.alarms)
             pending.alarms.discard(live)
-        _fail(waiters, lambda: CommitFailed(f"the data could not be written: {error}"))
+        message = f"the data could not be written: {error}"
+        batch.failure = CommitFailed(message)
+        _fail(waiters, lambda: CommitFailed(message))
 
     def _end(self, waiters: Waiters, error: Exception | None) -> None:
         self._in_flight = None

@@ -74,6 +74,7 @@ class LocalRuntime:
         self._namespaces: dict[str, LocalNamespace[Any]] = {}
         self._listeners: dict[str, dict[object, Listener]] = {}
         self._live: OrderedDict[str, LiveObject[Any]] = OrderedDict()
+        """The objects in memory, the one called last at the end."""
         self._alarms = Alarms()
         self._running = False
         self.commits: CommitLoop
@@ -114,6 +115,7 @@ class LocalRuntime:
         if live is None or live.instance is None or not self._running or self.commits.overloaded:
             return None
         live.touched = True
+        self._live.move_to_end(object_id)
         return live
 
     def load(self, object_id: str, name: str, create: Callable[[Context], ObjectT]) -> LiveObject[ObjectT]:
@@ -132,6 +134,7 @@ class LocalRuntime:
         elif self.commits.stalled and live.batch is not None:
             raise Overloaded(f"{object_id} has changes that are not durable yet: {self.commits.error}")
         live.touched = True
+        self._live.move_to_end(object_id)
         if live.instance is None:
             self.meter.wakes += 1
             live.load()
@@ -155,20 +158,15 @@ class LocalRuntime:
             raise ObjectFailed(f"{object_id} could not be read from its storage: {error!r}") from error
 
     def _make_room(self) -> None:
-        """Evict objects until one more may be in memory: of those with nothing uncommitted, one that was idle longest."""
-        passed = 0
-        while len(self._live) >= MAX_LIVE_OBJECTS:
-            object_id, live = next(iter(self._live.items()))
-            if live.batch is None and not live.touched:
+        """Let one more object into memory: beyond the bound, one goes whose last call is the longest ago."""
+        if len(self._live) < MAX_LIVE_OBJECTS:
+            return
+        for object_id, live in self._live.items():
+            if live.batch is None:
                 del self._live[object_id]
                 self.meter.evictions += 1
-                continue
-            # A second chance: it is evicted when its turn comes again and nobody has called it.
-            live.touched = False
-            self._live.move_to_end(object_id)
-            passed += 1
-            if passed > 2 * len(self._live):
-                raise Overloaded(f"{MAX_LIVE_OBJECTS} objects in memory wait for the disk")
+                return
+        raise Overloaded(f"{MAX_LIVE_OBJECTS} objects in memory wait for the disk")
 
     def evict_idle(self) -> int:
         """Drop the objects not called since the last time this was called; returns how many."""

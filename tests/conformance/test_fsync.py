@@ -1,15 +1,55 @@
-"""Between each request that changes something and its 200 the log is synced, as strace sees it."""
+"""P1: no answer leaves the server before the change that it reports is on the disk, as strace sees it."""
 
-import shutil
+import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from calls import answer, claim, post, queue, said
-from strace import Call, command, parse
 
 from servers import Server, until
+from strace import Call, command, parse
 
+CALLS = ("fdatasync", "fsync", "pwrite64", "read", "recvfrom", "write", "writev", "sendto", "sendmsg")
 WRITES = ("POST /api/comments", "POST /api/queue/claim", "POST /api/queue/complete", "POST /api/queue/fail")
+
+
+@pytest.fixture
+def traced(runtime: str, tmp_path: Path) -> "TracedServer":
+    return TracedServer(tmp_path, runtime)
+
+
+class TracedServer:
+    """A server and the system calls that it has made."""
+
+    def __init__(self, directory: Path, runtime: str) -> None:
+        self._trace = directory / "trace"
+        self.server = Server(directory, runtime=runtime, rate_limit=0)
+
+    def __enter__(self) -> Server:
+        self.server.start(through=command(self._trace, *CALLS, characters=5_000))
+        return self.server
+
+    def __exit__(self, *_: object) -> None:
+        self.server.kill()
+
+    def calls(self) -> list[Call]:
+        return parse(self._trace.read_text())
+
+    def wait_for_successes(self, count: int) -> None:
+        until(lambda: sum(map(is_success, self.calls())) >= count, f"the trace of {count} answers")
+
+
+def is_request(call: Call) -> bool:
+    return call.name in {"read", "recvfrom"} and any(f'"{write} ' in call.text for write in WRITES)
+
+
+def is_success(call: Call) -> bool:
+    return call.text.startswith(("write", "send")) and "HTTP/1.1 200 " in call.text
+
+
+def is_write_of_the_log(call: Call) -> bool:
+    return re.match(r"pwrite64\(\d+<[^>]*-wal>", call.text) is not None
 
 
 def change_everything(server: Server) -> None:
@@ -24,29 +64,28 @@ def change_everything(server: Server) -> None:
     said(queue(server, "fail", messageId=third, workerId="worker-1", attempt=1, error="no"))
 
 
-def is_request(call: Call) -> bool:
-    return call.text.startswith(("read(", "recvfrom(")) and any(f'"{write} ' in call.text for write in WRITES)
-
-
-def is_success(call: Call) -> bool:
-    return call.text.startswith(("write", "send")) and "HTTP/1.1 200 " in call.text
-
-
-def test_p1_between_every_change_and_its_200_the_log_is_synced(runtime: str, tmp_path: Path) -> None:
-    if shutil.which("strace") is None:
-        pytest.fail("strace is needed to see when the disk is synced: apt-get install strace")
-    trace = tmp_path / "trace"
-    server = Server(tmp_path, runtime=runtime)
-    try:
-        server.start(through=command(trace))
+def test_p1_between_every_kind_of_change_and_its_answer_the_log_is_synced(traced: TracedServer) -> None:
+    with traced as server:
         change_everything(server)
-        until(lambda: sum(map(is_success, parse(trace.read_text()))) == 10, "the trace of ten answers")
-    finally:
-        server.kill()
-    calls = parse(trace.read_text())
+        traced.wait_for_successes(10)
+    calls = traced.calls()
     requests = [call for call in calls if is_request(call)]
     answers = [call for call in calls if is_success(call)]
     assert len(requests) == len(answers) == 10
     for request, answered in zip(requests, answers, strict=True):
         between = [call for call in calls if request.ended < call.began and call.ended < answered.began]
         assert any(call.is_sync_of_the_log for call in between), f"nothing was synced between {request.text[:60]} and its 200"
+
+
+def test_p1_among_many_clients_an_answer_waits_for_the_sync_of_its_own_commit(traced: TracedServer) -> None:
+    """A sync of somebody else's commit is always near, and must not let an answer out."""
+    with traced as server:
+        with ThreadPoolExecutor(8) as clients:
+            ids = [posted["id"] for posted in clients.map(lambda n: post(server, f"number {n}"), range(80))]
+        traced.wait_for_successes(len(ids))
+    calls = traced.calls()
+    syncs = [call for call in calls if call.is_sync_of_the_log]
+    for message_id in ids:
+        answered = next(call for call in calls if is_success(call) and message_id in call.text)
+        written = next(call for call in calls if is_write_of_the_log(call) and message_id in call.text)
+        assert any(written.ended < sync.began and sync.ended < answered.began for sync in syncs), f"{message_id} was not synced"

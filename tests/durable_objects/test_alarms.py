@@ -1,25 +1,16 @@
 """Alarms: one per object, durable with its call, rung at least once, and not before their time."""
 
 import itertools
-import time
-from pathlib import Path
 
 import pytest
-from child import child, heard
 from hypothesis import given
 from hypothesis import strategies as st
 from ledger import Ledger
 
-from durable_objects import DurableObject
-from durable_objects.alarms import Timetable
-from durable_objects.embedded import EmbeddedRuntime
-from durable_objects.limits import ALARM_RETRY_MS, MAX_ALARM_RETRY_MS
+from durable_objects import Context, DurableObject
+from durable_objects.alarms import Alarms, Timetable
+from durable_objects.limits import ALARM_RETRY_MS, MAX_ALARM_RETRY_MS, MAX_ALARMS_PER_TURN
 from durable_objects.simulated import SimulatedRuntime
-from scenario import run, until
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.none() | st.integers(0, 9)) | st.integers(0, 9), max_size=400))
@@ -39,79 +30,6 @@ def test_the_alarms_in_memory_are_a_dictionary_that_knows_who_is_next(steps: lis
         assert len(alarms._heap) <= 100
 
 
-def test_an_alarm_rings_once_it_is_due_and_is_cleared_by_then(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with EmbeddedRuntime(tmp_path) as runtime:
-            ledgers = runtime.namespace("Ledger", Ledger)
-            due, later = ledgers.get("due"), ledgers.get("later")
-            rung: list[bytes] = []
-            due.subscribe(rung.append)
-            await later.call(Ledger.set_alarm, now_ms() + 3_600_000)
-            await due.call(Ledger.set_alarm, now_ms() + 20)
-            await until(lambda: len(rung) == 2)
-            assert rung == [b"1 alarm set", b"2 alarm rang"]
-            assert await due.call(Ledger.alarm_at) is None
-            assert await later.call(Ledger.texts) == ["alarm set"]
-
-    run(scenario())
-
-
-def test_an_alarm_set_before_the_restart_rings_after_it_though_nobody_calls_the_object(tmp_path: Path) -> None:
-    at = now_ms() + 100
-
-    async def scenario() -> None:
-        async with EmbeddedRuntime(tmp_path) as runtime:
-            await runtime.namespace("Ledger", Ledger).get("ash").call(Ledger.set_alarm, at)
-        await until(lambda: now_ms() > at)
-        runtime = EmbeddedRuntime(tmp_path)
-        ledger = runtime.namespace("Ledger", Ledger).get("ash")
-        rung: list[bytes] = []
-        ledger.subscribe(rung.append)
-        async with runtime:
-            await until(lambda: rung == [b"2 alarm rang"])
-        async with EmbeddedRuntime(tmp_path) as again:
-            assert await again.namespace("Ledger", Ledger).get("ash").call(Ledger.alarm_at) is None
-
-    run(scenario())
-
-
-def test_an_alarm_rings_though_its_process_was_killed_after_it_was_set(tmp_path: Path) -> None:
-    with child("alarm", tmp_path) as process:
-        assert heard(process) == "set"
-        process.kill()
-        process.wait()
-
-    async def scenario() -> None:
-        async with EmbeddedRuntime(tmp_path) as runtime:
-            ledger = runtime.namespace("Ledger", Ledger).get("ash")
-            rung: list[bytes] = []
-            ledger.subscribe(rung.append)
-            await until(lambda: rung == [b"2 alarm rang"])
-
-    run(scenario())
-
-
-def test_an_alarm_that_raises_leaves_nothing_and_rings_again(tmp_path: Path) -> None:
-    tries: list[int] = []
-
-    class Stubborn(Ledger):
-        def alarm(self) -> None:
-            tries.append(self.ctx.now())
-            self.append(f"try {len(tries)}")
-            if len(tries) == 1:
-                raise ZeroDivisionError
-
-    async def scenario() -> None:
-        async with EmbeddedRuntime(tmp_path) as runtime:
-            stubborn = runtime.namespace("Stubborn", Stubborn).get("ash")
-            await stubborn.call(Stubborn.set_alarm, now_ms())
-            await until(lambda: len(tries) == 2)
-            assert await stubborn.call(Stubborn.texts) == ["alarm set", "try 2"]
-            assert await stubborn.call(Stubborn.alarm_at) is None
-
-    run(scenario())
-
-
 def test_an_alarm_that_keeps_failing_is_tried_ever_more_rarely_but_for_ever() -> None:
     tries: list[int] = []
 
@@ -121,7 +39,7 @@ def test_an_alarm_that_keeps_failing_is_tried_ever_more_rarely_but_for_ever() ->
             raise ZeroDivisionError
 
     runtime = SimulatedRuntime()
-    runtime.run(runtime.namespace("Stubborn", Stubborn).get("ash").call(Stubborn.set_alarm, runtime.now_ms))
+    runtime.run(runtime.namespace("Stubborn", Stubborn).get("a").call(Stubborn.set_alarm, runtime.now_ms))
     runtime.advance(3_600)
     gaps = [later - earlier for earlier, later in itertools.pairwise(tries)]
     doubling = [min(ALARM_RETRY_MS << n, MAX_ALARM_RETRY_MS) for n in range(len(gaps))]
@@ -135,7 +53,7 @@ def test_an_alarm_that_keeps_failing_is_tried_ever_more_rarely_but_for_ever() ->
 @pytest.mark.parametrize("way", ["fail", "crash"])
 def test_an_alarm_and_what_it_wrote_become_durable_together_or_it_rings_again(way: str) -> None:
     runtime = SimulatedRuntime(autocommit=False)
-    ledger = runtime.namespace("Ledger", Ledger).get("ash")
+    ledger = runtime.namespace("Ledger", Ledger).get("a")
     runtime.run(ledger.call(Ledger.set_alarm, runtime.now_ms + 1_000))
     runtime.advance(1)
     getattr(runtime, way)()
@@ -173,7 +91,7 @@ def test_an_alarm_that_was_moved_rings_at_the_new_time_and_one_that_was_cleared_
 def test_an_alarm_that_an_uncommitted_call_has_moved_does_not_ring_at_its_old_time() -> None:
     """A call that is seen by the next one has moved the alarm too; if its commit fails, the old time counts again."""
     runtime = SimulatedRuntime(autocommit=False)
-    ledger = runtime.namespace("Ledger", Ledger).get("ash")
+    ledger = runtime.namespace("Ledger", Ledger).get("a")
     start = runtime.now_ms
     runtime.run(ledger.call(Ledger.set_alarm, start + 10_000))
     runtime.start(ledger.call(Ledger.set_alarm, start + 100_000, "moved"))
@@ -186,7 +104,7 @@ def test_an_alarm_that_an_uncommitted_call_has_moved_does_not_ring_at_its_old_ti
 def test_an_alarm_that_rang_behind_a_commit_in_flight_does_not_ring_again_when_that_lands() -> None:
     """At least once, but twice only when something broke in between."""
     runtime = SimulatedRuntime(autocommit=False)
-    ledger = runtime.namespace("Ledger", Ledger).get("ash")
+    ledger = runtime.namespace("Ledger", Ledger).get("a")
     runtime.run(ledger.call(Ledger.set_alarm, runtime.now_ms + 1_000))
     runtime.start(ledger.call(Ledger.append, "in flight"))
     runtime.begin_commit()
@@ -244,3 +162,118 @@ def test_an_alarm_that_has_failed_once_is_not_lost_when_it_is_cleared_and_set_ag
     runtime.run(bell.call(Fragile.start))
     runtime.advance(0.1)
     assert runtime.run(bell.call(Fragile.count)) == 3
+
+
+class Announcer(Ledger):
+    """Its alarm writes, and counts how often the object was made."""
+
+    made = 0
+
+    def __init__(self, ctx: Context) -> None:
+        super().__init__(ctx)
+        Announcer.made += 1
+
+
+def advance_until_something_is_written(runtime: SimulatedRuntime) -> None:
+    while runtime.commits.idle:
+        runtime.advance(0.5)
+
+
+def test_an_alarm_whose_commit_keeps_failing_backs_off_doubling() -> None:
+    """The disk takes what finds out whether it takes anything, and not what the alarm writes."""
+    runtime = SimulatedRuntime(autocommit=False)
+    ledger = runtime.namespace("Ledger", Ledger).get("a")
+    runtime.run(ledger.call(Ledger.set_alarm, runtime.now_ms))
+    tries: list[int] = []
+    while len(tries) < 12:
+        advance_until_something_is_written(runtime)
+        tries.append(runtime.now_ms)
+        runtime.fail()
+    gaps = [(later - earlier) // 1_000 for earlier, later in itertools.pairwise(tries)]
+    assert gaps == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+    advance_until_something_is_written(runtime)
+    runtime.commit()
+    assert runtime.run(ledger.call(Ledger.texts)) == ["alarm set", "alarm rang"]
+    runtime.run(ledger.call(Ledger.set_alarm, runtime.now_ms))
+    runtime.advance(0)
+    runtime.fail()
+    failed_at = runtime.now_ms
+    advance_until_something_is_written(runtime)
+    assert runtime.now_ms - failed_at == ALARM_RETRY_MS, "and a success is the end of it"
+
+
+def test_while_the_disk_fails_no_alarm_runs_and_no_object_is_loaded_for_one() -> None:
+    runtime = SimulatedRuntime()
+    announcer = runtime.namespace("Announcer", Announcer).get("a")
+    runtime.run(announcer.call(Announcer.set_alarm, runtime.now_ms + 5_000))
+    runtime.disk.error = OSError("no room")
+    runtime.advance(10)
+    loaded, alarms = Announcer.made, runtime.meter.alarms
+    runtime.advance(3_600)
+    assert (Announcer.made, runtime.meter.alarms) == (loaded, alarms) == (loaded, 1)
+    runtime.disk.error = None
+    runtime.advance(2)
+    assert runtime.run(announcer.call(Announcer.texts)) == ["alarm set", "alarm rang"]
+
+
+def test_a_call_that_commits_does_not_end_the_backoff_of_an_alarm_that_raises() -> None:
+    tries: list[int] = []
+
+    class Stubborn(Ledger):
+        def alarm(self) -> None:
+            tries.append(self.ctx.now())
+            raise ZeroDivisionError
+
+    runtime = SimulatedRuntime()
+    stubborn = runtime.namespace("Stubborn", Stubborn).get("a")
+    runtime.run(stubborn.call(Stubborn.set_alarm, runtime.now_ms))
+    for _ in range(70):
+        runtime.advance(0.1)
+        runtime.run(stubborn.call(Stubborn.append, "a change"))
+    assert [later - earlier for earlier, later in itertools.pairwise(tries)] == [1_000, 2_000, 4_000]
+
+
+def test_a_step_of_the_wall_clock_delays_no_retry() -> None:
+    """An alarm fails in the second in which the clock is a year ahead."""
+    tries: list[int] = []
+
+    class Stubborn(Ledger):
+        def alarm(self) -> None:
+            tries.append(self.ctx.now())
+            if len(tries) < 3:
+                raise ZeroDivisionError
+
+    runtime = SimulatedRuntime()
+    stubborn = runtime.namespace("Stubborn", Stubborn).get("a")
+    runtime.run(stubborn.call(Stubborn.set_alarm, runtime.now_ms))
+    year_ms = 365 * 24 * 3_600 * 1_000
+    runtime.now_ms += year_ms
+    runtime.advance(0)
+    runtime.now_ms -= year_ms
+    runtime.advance(3.5)
+    assert len(tries) == 3
+
+
+def test_an_alarm_that_waits_for_its_retry_is_not_run_by_a_commit_of_the_object() -> None:
+    timetable = Alarms()
+    timetable.set("a", 100)
+    assert list(timetable.pop_due(100, 0)) == ["a"]
+    assert timetable.failed("a", 0) == (1, ALARM_RETRY_MS)
+    timetable.set("a", 100)
+    assert list(timetable.pop_due(100, ALARM_RETRY_MS - 1)) == []
+    assert timetable.wait_ms(100, 0) == ALARM_RETRY_MS
+    assert list(timetable.pop_due(100, ALARM_RETRY_MS)) == ["a"]
+
+
+def test_alarms_that_are_due_at_once_run_a_few_at_a_time() -> None:
+    """So that calls get their turn in between, also after a restart with many overdue ones."""
+    runtime = SimulatedRuntime()
+    ledgers = runtime.namespace("Ledger", Ledger)
+    for n in range(25):
+        runtime.run(ledgers.get(f"{n}").call(Ledger.set_alarm, runtime.now_ms + 1_000))
+    runtime.now_ms += 1_000
+    ran = []
+    while runtime.ms_until_due() is not None:
+        runtime.run_due()
+        ran.append(runtime.meter.alarms)
+    assert ran == [MAX_ALARMS_PER_TURN, 2 * MAX_ALARMS_PER_TURN, 25]

@@ -1,194 +1,159 @@
-"""Group commit and the output gate, on a real disk whose commits wait for the test."""
+"""What callers get when a commit fails or does not end, and when alarms meanwhile run; by a virtual clock."""
 
-import asyncio
-from collections.abc import Coroutine
-from pathlib import Path
-from typing import Any
+import logging
 
 import pytest
-from ledger import Closed, Entry, Ledger
+from ledger import Entry, Ledger
 
-from durable_objects import ObjectFailed, Stub
-from durable_objects.embedded import EmbeddedRuntime
-from held import held_runtime
-from scenario import run, turns, until
-
-
-def answers_about(ledger: Stub[Ledger]) -> dict[str, Coroutine[Any, Any, object]]:
-    """One call of each kind that could tell of what the ledger holds."""
-    return {
-        "reply": ledger.call(Ledger.append, "second"),
-        "read": ledger.call(Ledger.last),
-        "refusal": ledger.call(Ledger.refuse),
-        "refusal after a write": ledger.call(Ledger.append_and_refuse, "second"),
-        "failure": ledger.call(Ledger.break_down),
-    }
+from durable_objects import CommitFailed, DurableObject, OutcomeUnknown, Overloaded
+from durable_objects.limits import MAX_COMMIT_WAIT_SECONDS
+from durable_objects.simulated import SimulatedRuntime
 
 
-@pytest.mark.parametrize("kind", ["reply", "read", "refusal", "refusal after a write", "failure"])
-@pytest.mark.parametrize("in_flight", [True, False])
-def test_p2_whatever_could_tell_of_an_uncommitted_write_waits_for_its_commit(
-    tmp_path: Path, kind: str, *, in_flight: bool
+def test_p2_a_call_that_waits_too_long_for_its_commit_learns_that_its_outcome_is_unknown() -> None:
+    """Reads too: what they saw is not durable. Whoever came later waits no longer than anybody else."""
+    runtime = SimulatedRuntime(autocommit=False)
+    ledger = runtime.namespace("Ledger", Ledger).get("a")
+    write, read = runtime.start(ledger.call(Ledger.append, "first")), runtime.start(ledger.call(Ledger.last))
+    runtime.begin_commit()
+    runtime.advance(1)
+    behind = runtime.start(ledger.call(Ledger.append, "second"))
+    runtime.advance(MAX_COMMIT_WAIT_SECONDS - 1.001)
+    assert not write.done
+    runtime.advance(0.001)
+    assert not behind.done
+    for task in (write, read):
+        with pytest.raises(OutcomeUnknown, match="no answer from the disk for 30 seconds: whether the call's changes"):
+            task.result()
+    runtime.advance(1)
+    with pytest.raises(OutcomeUnknown):
+        behind.result()
+
+
+def test_p1_what_had_an_unknown_outcome_is_there_when_the_disk_answers_after_all() -> None:
+    runtime = SimulatedRuntime(autocommit=False)
+    ledger = runtime.namespace("Ledger", Ledger).get("a")
+    events: list[bytes] = []
+    ledger.subscribe(events.append)
+    write = runtime.start(ledger.call(Ledger.append, "first"))
+    runtime.begin_commit()
+    runtime.advance(MAX_COMMIT_WAIT_SECONDS)
+    assert write.done
+    assert events == []
+    runtime.commit()
+    assert events == [b"1 first"]
+    assert runtime.run(ledger.call(Ledger.append, "second")) == Entry(2, "second")
+    assert runtime.run(ledger.call(Ledger.texts)) == ["first", "second"]
+
+
+def test_while_the_disk_hangs_calls_that_would_wait_for_it_are_refused_and_others_are_not(
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def scenario() -> None:
-        async with held_runtime(tmp_path) as (runtime, held):
-            ledgers = runtime.namespace("Ledger", Ledger)
-            ledger = ledgers.get("ash")
-            if not in_flight:  # then another object's commit is, and the write waits for the next one
-                other = asyncio.create_task(ledgers.get("birch").call(Ledger.append, "other"))
-                await until(lambda: held.begun == 1)
-            write = asyncio.create_task(ledger.call(Ledger.append, "first"))
-            if in_flight:
-                await until(lambda: held.begun == 1)
-            await turns()
-            calls = answers_about(ledger)
-            answer = asyncio.create_task(calls.pop(kind))
-            for call in calls.values():
-                call.close()
-            await turns()
-            assert not write.done()
-            assert not answer.done()
-            if not in_flight:
-                held.let_one_through()
-                await until(lambda: held.begun == 2)
-                await turns()
-                assert other.done()
-                assert not write.done()
-                assert not answer.done()
-            held.go_on()
-            assert await write == Entry(1, "first")
-            [heard] = await asyncio.gather(answer, return_exceptions=True)
-            match kind:
-                case "reply":
-                    assert heard == Entry(2, "second")
-                case "read":
-                    assert heard == Entry(1, "first")
-                case "refusal" | "refusal after a write":
-                    assert isinstance(heard, Closed)
-                case "failure":
-                    assert isinstance(heard, ObjectFailed)
-
-    run(scenario())
+    """Else each would wait in vain, and leave changes behind without a bound."""
+    runtime = SimulatedRuntime(autocommit=False)
+    ledgers = runtime.namespace("Ledger", Ledger)
+    runtime.start(ledgers.get("a").call(Ledger.append, "first"))
+    runtime.begin_commit()
+    runtime.advance(MAX_COMMIT_WAIT_SECONDS)
+    assert runtime.commits.stalled
+    assert str(runtime.commits.error) == "no answer from the disk for 30 seconds"
+    for method in (Ledger.last, Ledger.texts):
+        with pytest.raises(Overloaded, match="Ledger/a has changes that are not durable yet: no answer from the disk"):
+            runtime.run(ledgers.get("a").call(method))
+    assert runtime.start(ledgers.get("b").call(Ledger.last)).result() == Entry(0, "")
+    assert runtime.start(ledgers.get("b").call(Ledger.last)).result() == Entry(0, "")
+    runtime.commit()
+    assert runtime.run(ledgers.get("a").call(Ledger.last)) == Entry(1, "first")
+    assert runtime.commits.error is None
+    assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.WARNING]
 
 
-def test_p2_an_event_is_published_after_the_commit_of_its_call_and_never_before(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with held_runtime(tmp_path) as (runtime, held):
-            ledger = runtime.namespace("Ledger", Ledger).get("ash")
-            events: list[bytes] = []
-            ledger.subscribe(events.append)
-            calls = [asyncio.create_task(ledger.call(Ledger.append, "first"))]
-            await until(lambda: held.begun == 1)
-            calls.append(asyncio.create_task(ledger.call(Ledger.append, "second")))
-            announcement = asyncio.create_task(ledger.call(Ledger.announce, "there are two"))
-            await turns()
-            assert events == []
-            held.let_one_through()
-            await until(lambda: held.begun == 2)
-            assert events == [b"1 first"]
-            held.go_on()
-            await asyncio.gather(*calls, announcement)
-            assert events == [b"1 first", b"2 second", b"there are two"]
-
-    run(scenario())
+def test_p6_calls_given_up_on_count_as_waiting_until_the_commit_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("commits", "local"):
+        monkeypatch.setattr(f"durable_objects.{module}.MAX_WAITING_CALLS", 3)
+    runtime = SimulatedRuntime(autocommit=False)
+    ledgers = runtime.namespace("Ledger", Ledger)
+    for name in "abc":
+        runtime.start(ledgers.get(name).call(Ledger.append, "first"))
+    runtime.begin_commit()
+    runtime.advance(MAX_COMMIT_WAIT_SECONDS)
+    with pytest.raises(Overloaded, match="3 calls wait for the disk already"):
+        runtime.run(ledgers.get("d").call(Ledger.append, "too many"))
+    runtime.commit()
+    assert runtime.commits.waiting_calls == 0
+    assert runtime.run(ledgers.get("d").call(Ledger.append, "first")) == Entry(1, "first")
 
 
-def test_p2_an_answer_waits_for_the_youngest_write_behind_it_when_an_older_one_has_landed(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with held_runtime(tmp_path) as (runtime, held):
-            ledger = runtime.namespace("Ledger", Ledger).get("ash")
-            first = asyncio.create_task(ledger.call(Ledger.append, "first"))
-            await until(lambda: held.begun == 1)
-            second = asyncio.create_task(ledger.call(Ledger.append, "second"))
-            await turns()
-            held.let_one_through()
-            await first
-            await until(lambda: held.begun == 2)
-            read = asyncio.create_task(ledger.call(Ledger.last))
-            await turns()
-            assert not second.done()
-            assert not read.done()
-            held.go_on()
-            assert await read == await second == Entry(2, "second")
-
-    run(scenario())
-
-
-def test_p2_a_read_with_nothing_uncommitted_never_suspends(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with EmbeddedRuntime(tmp_path) as runtime:
-            ledger = runtime.namespace("Ledger", Ledger).get("ash")
-            await ledger.call(Ledger.append, "first")
-            with pytest.raises(StopIteration) as stop:
-                ledger.call(Ledger.last).send(None)
-            assert stop.value.value == Entry(1, "first")
-            with pytest.raises(Closed):
-                ledger.call(Ledger.refuse).send(None)
-
-    run(scenario())
+def test_a_disk_that_has_failed_is_tried_again_every_second_though_nobody_writes(caplog: pytest.LogCaptureFixture) -> None:
+    runtime = SimulatedRuntime()
+    ledger = runtime.namespace("Ledger", Ledger).get("a")
+    runtime.disk.error = OSError("no room")
+    for _ in range(50):
+        with pytest.raises(CommitFailed, match="the data could not be written: no room"):
+            runtime.run(ledger.call(Ledger.append, "lost"))
+    assert runtime.meter.commit_failures == 50
+    runtime.advance(10)
+    assert runtime.meter.commit_failures == 60
+    runtime.disk.error = None
+    runtime.advance(0.999)
+    assert str(runtime.commits.error) == "no room"
+    runtime.advance(0.001)
+    assert runtime.commits.error is None
+    runtime.advance(10)
+    assert runtime.meter.commits == 1, "and it is tried no more"
+    assert runtime.run(ledger.call(Ledger.append, "after")) == Entry(1, "after")
+    assert [record.getMessage() for record in caplog.records] == [
+        "the data cannot be written to the simulated disk; trying again every second: no room",
+        "the data can be written to the simulated disk again",
+    ]
 
 
-def test_p2_a_read_of_one_object_does_not_wait_for_the_writes_of_another(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with held_runtime(tmp_path) as (runtime, held):
-            ledgers = runtime.namespace("Ledger", Ledger)
-            write = asyncio.create_task(ledgers.get("ash").call(Ledger.append, "first"))
-            await until(lambda: held.begun == 1)
-            assert await ledgers.get("birch").call(Ledger.last) == Entry(0, "")
-            assert not write.done()
-            held.go_on()
-            await write
+class Writer(DurableObject):
+    """Its constructor writes."""
 
-    run(scenario())
+    def __init__(self, ctx: object) -> None:
+        super().__init__(ctx)  # type: ignore[arg-type]
+        self.ctx.storage.put("made", b"once")
+
+    def made(self) -> bytes | None:
+        return self.ctx.storage.get("made")
 
 
-def test_a_hundred_calls_that_wait_together_cost_two_commits(tmp_path: Path) -> None:
-    """Group commit: the first call's, and one for all that gathered behind it."""
-
-    async def scenario() -> None:
-        async with held_runtime(tmp_path) as (runtime, held):
-            ledgers = runtime.namespace("Ledger", Ledger)
-            calls = [asyncio.create_task(ledgers.get("ash").call(Ledger.append, "first"))]
-            await until(lambda: held.begun == 1)
-            calls += [asyncio.create_task(ledgers.get(f"tree {n % 7}").call(Ledger.append, str(n))) for n in range(99)]
-            await turns()
-            held.go_on()
-            await asyncio.gather(*calls)
-            assert (runtime.meter.commits, runtime.meter.commit_calls) == (2, 100)
-            assert runtime.meter.commit_sizes[0] == 1
-            assert sum(runtime.meter.commit_sizes) == 2
-
-    run(scenario())
+def test_p2_what_a_constructor_writes_is_committed_before_its_first_answer() -> None:
+    runtime = SimulatedRuntime(autocommit=False)
+    writer = runtime.namespace("Writer", Writer).get("a")
+    made = runtime.start(writer.call(Writer.made))
+    assert not made.done
+    runtime.commit()
+    assert made.result() == b"once"
+    assert runtime.disk.get("Writer/a", "made") == b"once"
 
 
-def test_p1_a_caller_that_gives_up_waiting_takes_nothing_back(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with held_runtime(tmp_path) as (runtime, held):
-            ledger = runtime.namespace("Ledger", Ledger).get("ash")
-            impatient = asyncio.create_task(ledger.call(Ledger.append, "first"))
-            await until(lambda: held.begun == 1)
-            patient = asyncio.create_task(ledger.call(Ledger.append, "second"))
-            await turns()
-            impatient.cancel()
-            held.go_on()
-            assert await patient == Entry(2, "second")
-            assert impatient.cancelled()
-            assert await ledger.call(Ledger.texts) == ["first", "second"]
-
-    run(scenario())
+def test_p2_an_event_without_a_change_is_published_at_once_when_nothing_is_uncommitted() -> None:
+    runtime = SimulatedRuntime(autocommit=False)
+    ledger = runtime.namespace("Ledger", Ledger).get("a")
+    events: list[bytes] = []
+    ledger.subscribe(events.append)
+    runtime.run(ledger.call(Ledger.announce, "hello"))
+    assert events == [b"hello"]
+    runtime.start(ledger.call(Ledger.append, "first"))
+    runtime.start(ledger.call(Ledger.announce, "one"))
+    assert events == [b"hello"]
+    runtime.commit()
+    assert events == [b"hello", b"1 first", b"one"]
 
 
-def test_p1_leaving_the_runtime_waits_for_what_is_being_written(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with held_runtime(tmp_path) as (runtime, held):
-            ledger = runtime.namespace("Ledger", Ledger).get("ash")
-            calls = [asyncio.create_task(ledger.call(Ledger.append, "first"))]
-            await until(lambda: held.begun == 1)
-            calls.append(asyncio.create_task(ledger.call(Ledger.append, "second")))
-            await turns()
-        assert [await call for call in calls] == [Entry(1, "first"), Entry(2, "second")]
-        async with EmbeddedRuntime(tmp_path) as runtime:
-            ledger = runtime.namespace("Ledger", Ledger).get("ash")
-            assert await ledger.call(Ledger.texts) == ["first", "second"]
-
-    run(scenario())
+def test_p2_events_of_others_are_published_though_a_commit_before_theirs_has_failed() -> None:
+    runtime = SimulatedRuntime(autocommit=False)
+    ledgers = runtime.namespace("Ledger", Ledger)
+    one, another = ledgers.get("a"), ledgers.get("b")
+    events: list[bytes] = []
+    for ledger in (one, another):
+        ledger.subscribe(events.append)
+    runtime.start(one.call(Ledger.append, "lost"))
+    runtime.begin_commit()
+    runtime.start(one.call(Ledger.append, "lost too"))
+    runtime.start(another.call(Ledger.append, "kept"))
+    runtime.fail()
+    runtime.commit()
+    assert events == [b"1 kept"]

@@ -16,7 +16,7 @@ from durable_objects import CommitFailed, ObjectFailed
 from durable_objects.simulated import Crashed, SimulatedRuntime, Task
 from profiles import examples
 
-NAMES = ("ash", "birch")
+NAMES = ("a", "b")
 names = st.sampled_from(NAMES)
 methods = st.sampled_from(["read", "refuse", "append", "append", "set alarm", "append and refuse", "append and break"])
 delays = st.none() | st.integers(-1_000, 5_000)

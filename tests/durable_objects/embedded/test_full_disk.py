@@ -4,8 +4,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from child import child
 from ledger import Entry, Ledger
+from processes import process
 
 from durable_objects import CommitFailed
 from durable_objects.embedded import EmbeddedRuntime
@@ -29,18 +29,18 @@ def test_p1_a_commit_that_finds_the_disk_full_fails_its_callers_and_leaves_nothi
     async def scenario() -> None:
         async with EmbeddedRuntime(tmp_path) as runtime:
             ledgers = runtime.namespace("Ledger", Ledger)
-            ash, birch = ledgers.get("ash"), ledgers.get("birch")
+            one, another = ledgers.get("a"), ledgers.get("b")
             events: list[bytes] = []
-            ash.subscribe(events.append)
-            await ash.call(Ledger.append, "durable")
-            instance = await ash.call(Ledger.which)
+            one.subscribe(events.append)
+            await one.call(Ledger.append, "durable")
+            instance = await one.call(Ledger.which)
             fill_up(runtime.disk)
             failures = await asyncio.gather(
-                ash.call(Ledger.append, BIG),
-                ash.call(Ledger.set_alarm, 1),
-                ash.call(Ledger.last),
-                ash.call(Ledger.refuse),
-                birch.call(Ledger.append, "small"),
+                one.call(Ledger.append, BIG),
+                one.call(Ledger.set_alarm, 1),
+                one.call(Ledger.last),
+                one.call(Ledger.refuse),
+                another.call(Ledger.append, "small"),
                 return_exceptions=True,
             )
             assert [type(failure) for failure in failures] == [CommitFailed] * 5
@@ -48,14 +48,14 @@ def test_p1_a_commit_that_finds_the_disk_full_fails_its_callers_and_leaves_nothi
             assert runtime.meter.commit_failures == 1
             assert str(runtime.last_error) == "database or disk is full"
             assert events == [b"1 durable"]
-            assert await ash.call(Ledger.texts) == ["durable"]
-            assert await ash.call(Ledger.which) != instance
-            assert await ash.call(Ledger.alarm_at) is None
-            assert await birch.call(Ledger.texts) == []
-            assert await ash.call(Ledger.append, BIG) == Entry(2, BIG)
+            assert await one.call(Ledger.texts) == ["durable"]
+            assert await one.call(Ledger.which) != instance
+            assert await one.call(Ledger.alarm_at) is None
+            assert await another.call(Ledger.texts) == []
+            assert await one.call(Ledger.append, BIG) == Entry(2, BIG)
             assert runtime.last_error is None
         async with EmbeddedRuntime(tmp_path) as runtime:
-            assert await runtime.namespace("Ledger", Ledger).get("ash").call(Ledger.texts) == ["durable", BIG]
+            assert await runtime.namespace("Ledger", Ledger).get("a").call(Ledger.texts) == ["durable", BIG]
 
     run(scenario())
 
@@ -63,7 +63,7 @@ def test_p1_a_commit_that_finds_the_disk_full_fails_its_callers_and_leaves_nothi
 def test_p9_after_a_failure_the_disk_is_tried_again_though_nobody_writes(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with EmbeddedRuntime(tmp_path) as runtime:
-            ledger = runtime.namespace("Ledger", Ledger).get("ash")
+            ledger = runtime.namespace("Ledger", Ledger).get("a")
             fill_up(runtime.disk)
             with pytest.raises(CommitFailed):
                 await ledger.call(Ledger.append, BIG)
@@ -77,17 +77,17 @@ def test_p2_calls_that_built_on_a_failed_commit_fall_with_it_and_all_others_surv
     async def scenario() -> None:
         async with held_runtime(tmp_path) as (runtime, held):
             ledgers = runtime.namespace("Ledger", Ledger)
-            ash, birch = ledgers.get("ash"), ledgers.get("birch")
+            one, another = ledgers.get("a"), ledgers.get("b")
             events: list[bytes] = []
-            ash.subscribe(events.append)
-            birch.subscribe(events.append)
-            flying = asyncio.create_task(ash.call(Ledger.append, BIG))
+            one.subscribe(events.append)
+            another.subscribe(events.append)
+            flying = asyncio.create_task(one.call(Ledger.append, BIG))
             await until(lambda: held.begun == 1)
             dependent = [
-                asyncio.create_task(ash.call(Ledger.append, "built on it")),
-                asyncio.create_task(ash.call(Ledger.last)),
+                asyncio.create_task(one.call(Ledger.append, "built on it")),
+                asyncio.create_task(one.call(Ledger.last)),
             ]
-            independent = asyncio.create_task(birch.call(Ledger.append, "another object's"))
+            independent = asyncio.create_task(another.call(Ledger.append, "another object's"))
             await turns()
             fill_up(runtime.disk)
             held.let_one_through()
@@ -95,13 +95,13 @@ def test_p2_calls_that_built_on_a_failed_commit_fall_with_it_and_all_others_surv
                 with pytest.raises(CommitFailed):
                     await call
             assert not independent.done()
-            fresh = asyncio.create_task(ash.call(Ledger.append, "fresh"))
+            fresh = asyncio.create_task(one.call(Ledger.append, "fresh"))
             await turns()
             held.go_on()
             assert await independent == Entry(1, "another object's")
             assert await fresh == Entry(1, "fresh")
             assert events == [b"1 another object's", b"1 fresh"]
-            assert await ash.call(Ledger.texts) == ["fresh"]
+            assert await one.call(Ledger.texts) == ["fresh"]
 
     run(scenario())
 
@@ -114,10 +114,10 @@ def test_p6_calls_that_fell_with_a_failed_commit_no_longer_count_as_waiting(
 
     async def scenario() -> None:
         async with held_runtime(tmp_path) as (runtime, held):
-            ash = runtime.namespace("Ledger", Ledger).get("ash")
-            calls = [asyncio.create_task(ash.call(Ledger.append, BIG))]
+            one = runtime.namespace("Ledger", Ledger).get("a")
+            calls = [asyncio.create_task(one.call(Ledger.append, BIG))]
             await until(lambda: held.begun == 1)
-            calls += [asyncio.create_task(ash.call(Ledger.append, "built on it")) for _ in range(49)]
+            calls += [asyncio.create_task(one.call(Ledger.append, "built on it")) for _ in range(49)]
             await turns()
             fill_up(runtime.disk)
             held.go_on()
@@ -125,7 +125,7 @@ def test_p6_calls_that_fell_with_a_failed_commit_no_longer_count_as_waiting(
                 with pytest.raises(CommitFailed):
                     await call
             assert runtime.commits.waiting_calls == 0
-            assert await ash.call(Ledger.append, "after") == Entry(1, "after")
+            assert await one.call(Ledger.append, "after") == Entry(1, "after")
 
     run(scenario())
 
@@ -134,8 +134,8 @@ def test_p1_when_the_system_lets_no_file_grow_nothing_acknowledged_is_lost_and_r
     tmp_path: Path,
 ) -> None:
     """A process under RLIMIT_FSIZE: every commit fails until the limit is lifted."""
-    with child("fill", tmp_path) as process:
-        said, _ = process.communicate()
+    with process("fill", tmp_path) as child:
+        said, _ = child.communicate()
     lines = said.splitlines()
     acknowledged = [int(line.removeprefix("appended ")) for line in lines if line.startswith("appended ")]
     failures = [line for line in lines if line.startswith("failed the data could not be written: ")]
@@ -146,7 +146,7 @@ def test_p1_when_the_system_lets_no_file_grow_nothing_acknowledged_is_lost_and_r
 
     async def scenario() -> None:
         async with EmbeddedRuntime(tmp_path) as runtime:
-            ledger = runtime.namespace("Ledger", Ledger).get("ash")
+            ledger = runtime.namespace("Ledger", Ledger).get("a")
             assert (await ledger.call(Ledger.last)).seq == len(acknowledged)
 
     run(scenario())

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from child import LEDGERS, child, heard
 from ledger import Closed, Entry, Ledger
+from processes import NAMES, next_line, process
 
 from durable_objects import ObjectFailed, Overloaded, RuntimeClosed
 from durable_objects.embedded import EmbeddedRuntime
@@ -24,7 +24,7 @@ def test_a_call_that_raises_after_a_write_leaves_no_write_no_alarm_no_event_and_
 
     async def scenario() -> None:
         async with held_runtime(tmp_path) as (runtime, held):
-            ledger = runtime.namespace("Ledger", Ledger).get("ash")
+            ledger = runtime.namespace("Ledger", Ledger).get("a")
             first_instance = await ledger.call(Ledger.which)
             events: list[bytes] = []
             ledger.subscribe(events.append)
@@ -44,7 +44,7 @@ def test_a_call_that_raises_after_a_write_leaves_no_write_no_alarm_no_event_and_
             assert await ledger.call(Ledger.which) != first_instance
             assert events == [b"1 in flight", b"2 waiting", b"3 later"]
         async with EmbeddedRuntime(tmp_path) as runtime:
-            ledger = runtime.namespace("Ledger", Ledger).get("ash")
+            ledger = runtime.namespace("Ledger", Ledger).get("a")
             assert await ledger.call(Ledger.texts) == ["in flight", "waiting", "later"]
 
     run(scenario())
@@ -53,8 +53,8 @@ def test_a_call_that_raises_after_a_write_leaves_no_write_no_alarm_no_event_and_
 def test_an_unexpected_exception_names_the_object_the_method_and_the_cause(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with EmbeddedRuntime(tmp_path) as runtime:
-            with pytest.raises(ObjectFailed, match=r"Ledger/ash: break_down failed: ZeroDivisionError") as failure:
-                await runtime.namespace("Ledger", Ledger).get("ash").call(Ledger.break_down)
+            with pytest.raises(ObjectFailed, match=r"Ledger/a: break_down failed: ZeroDivisionError") as failure:
+                await runtime.namespace("Ledger", Ledger).get("a").call(Ledger.break_down)
             assert isinstance(failure.value.__cause__, ZeroDivisionError)
 
     run(scenario())
@@ -63,7 +63,7 @@ def test_an_unexpected_exception_names_the_object_the_method_and_the_cause(tmp_p
 def test_p8_a_refusal_before_any_write_leaves_the_object_as_it_was(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with EmbeddedRuntime(tmp_path) as runtime:
-            ledger = runtime.namespace("Ledger", Ledger).get("ash")
+            ledger = runtime.namespace("Ledger", Ledger).get("a")
             await ledger.call(Ledger.append, "first")
             instance = await ledger.call(Ledger.which)
             commits = runtime.meter.commits
@@ -90,7 +90,7 @@ def test_a_call_cut_short_by_an_interrupt_leaves_nothing_half_done(tmp_path: Pat
 
     async def scenario() -> None:
         async with EmbeddedRuntime(tmp_path) as runtime:
-            fragile = runtime.namespace("Fragile", Fragile).get("ash")
+            fragile = runtime.namespace("Fragile", Fragile).get("a")
             with pytest.raises(Interrupted):
                 await fragile.call(Fragile.append_half, "half")
             assert await fragile.call(Fragile.texts) == []
@@ -100,23 +100,23 @@ def test_a_call_cut_short_by_an_interrupt_leaves_nothing_half_done(tmp_path: Pat
 
 def test_p1_whatever_was_acknowledged_survives_sigkill_at_any_moment(tmp_path: Path) -> None:
     """Each round's process goes on with the data of the last one; ``seq`` counts on without a gap (P5)."""
-    acknowledged: dict[str, dict[int, str]] = {name: {} for name in LEDGERS}
+    acknowledged: dict[str, dict[int, str]] = {name: {} for name in NAMES}
 
     async def check() -> None:
         async with EmbeddedRuntime(tmp_path) as runtime:
             ledgers = runtime.namespace("Ledger", Ledger)
-            for name in LEDGERS:
+            for name in NAMES:
                 texts = await ledgers.get(name).call(Ledger.texts)
                 assert len(texts) == (await ledgers.get(name).call(Ledger.last)).seq
                 assert {seq: texts[seq - 1] for seq in acknowledged[name]} == acknowledged[name]
                 assert len(set(texts)) == len(texts)
 
     for moment in random.Random(7).sample(range(1, 400), k=6):
-        with child("write", tmp_path) as process:
-            lines = [heard(process) for _ in range(moment)]
-            process.send_signal(signal.SIGKILL)
-            rest, _ = process.communicate()
-            assert process.returncode == -signal.SIGKILL
+        with process("write", tmp_path) as child:
+            lines = [next_line(child) for _ in range(moment)]
+            child.send_signal(signal.SIGKILL)
+            rest, _ = child.communicate()
+            assert child.returncode == -signal.SIGKILL
         for line in [*lines, *rest.splitlines()]:
             name, seq, text = line.split()
             acknowledged[name][int(seq)] = text
@@ -127,7 +127,7 @@ def test_p1_whatever_was_acknowledged_survives_sigkill_at_any_moment(tmp_path: P
 def test_p9_an_idle_object_leaves_memory_and_comes_back_the_same(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with EmbeddedRuntime(tmp_path, idle_seconds=0.01) as runtime:
-            ledger = runtime.namespace("Ledger", Ledger).get("ash")
+            ledger = runtime.namespace("Ledger", Ledger).get("a")
             for n in range(200):
                 await ledger.call(Ledger.append, str(n))
             await ledger.call(Ledger.set_alarm, 2**50, "200")
@@ -144,7 +144,7 @@ def test_p9_an_idle_object_leaves_memory_and_comes_back_the_same(tmp_path: Path)
 def test_p2_an_object_with_uncommitted_writes_is_not_evicted(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with held_runtime(tmp_path) as (runtime, held):
-            ledger = runtime.namespace("Ledger", Ledger).get("ash")
+            ledger = runtime.namespace("Ledger", Ledger).get("a")
             write = asyncio.create_task(ledger.call(Ledger.append, "first"))
             await until(lambda: held.begun == 1)
             assert [runtime.evict_idle() for _ in range(3)] == [0, 0, 0]
@@ -162,7 +162,7 @@ def test_p2_an_object_with_uncommitted_writes_is_not_evicted(tmp_path: Path) -> 
 def test_a_subscription_survives_eviction_and_keeps_no_object_in_memory(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with EmbeddedRuntime(tmp_path) as runtime:
-            ledger = runtime.namespace("Ledger", Ledger).get("ash")
+            ledger = runtime.namespace("Ledger", Ledger).get("a")
             events: list[bytes] = []
             unsubscribe = ledger.subscribe(events.append)
             assert runtime.live_objects == 0
@@ -188,7 +188,7 @@ def test_p6_beyond_the_bound_of_waiting_calls_a_call_is_refused_unbegun_and_all_
 
     async def scenario() -> None:
         async with held_runtime(tmp_path) as (runtime, held):
-            ledger = runtime.namespace("Ledger", Ledger).get("ash")
+            ledger = runtime.namespace("Ledger", Ledger).get("a")
             calls = [asyncio.create_task(ledger.call(Ledger.append, "0"))]
             await until(lambda: held.begun == 1)
             calls += [asyncio.create_task(ledger.call(Ledger.append, str(n))) for n in range(1, 50)]
@@ -207,7 +207,7 @@ def test_p6_beyond_the_bound_of_waiting_calls_a_call_is_refused_unbegun_and_all_
 def test_a_runtime_that_is_not_running_begins_no_call(tmp_path: Path) -> None:
     async def scenario() -> None:
         runtime = EmbeddedRuntime(tmp_path)
-        ledger = runtime.namespace("Ledger", Ledger).get("ash")
+        ledger = runtime.namespace("Ledger", Ledger).get("a")
         with pytest.raises(RuntimeClosed):
             await ledger.call(Ledger.append, "early")
         async with runtime:

@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 import pytest
-from child import child, heard
 from ledger import Entry, Ledger
+from processes import next_line, process
 
 from durable_objects import DataLocked
 from durable_objects.embedded import EmbeddedRuntime
@@ -16,13 +16,13 @@ from scenario import run
 
 async def enter(directory: Path) -> None:
     async with EmbeddedRuntime(directory) as runtime:
-        ledger = runtime.namespace("Ledger", Ledger).get("ash")
+        ledger = runtime.namespace("Ledger", Ledger).get("a")
         assert await ledger.call(Ledger.append, "first") == Entry(1, "first")
 
 
 def test_a_second_process_is_refused_and_told_which_process_has_the_data(tmp_path: Path) -> None:
-    with child("hold", tmp_path) as holder:
-        assert heard(holder) == "holding"
+    with process("hold", tmp_path) as holder:
+        assert next_line(holder) == "holding"
         told = f"{re.escape(str(tmp_path))} is in use by process {holder.pid} "
         for _ in range(2):  # a refused attempt takes nothing from the holder
             with pytest.raises(DataLocked, match=told):
@@ -30,8 +30,8 @@ def test_a_second_process_is_refused_and_told_which_process_has_the_data(tmp_pat
 
 
 def test_a_second_process_is_refused_though_somebody_removed_the_lock_file(tmp_path: Path) -> None:
-    with child("hold", tmp_path) as holder:
-        assert heard(holder) == "holding"
+    with process("hold", tmp_path) as holder:
+        assert next_line(holder) == "holding"
         (tmp_path / "lock").unlink()
         with pytest.raises(DataLocked, match="in use by another process"):
             run(enter(tmp_path))
@@ -48,8 +48,8 @@ def test_a_second_runtime_in_the_same_process_is_refused_too(tmp_path: Path) -> 
 
 
 def test_p9_sigkill_frees_the_lock(tmp_path: Path) -> None:
-    with child("hold", tmp_path) as holder:
-        assert heard(holder) == "holding"
+    with process("hold", tmp_path) as holder:
+        assert next_line(holder) == "holding"
         holder.kill()
         holder.wait()
         run(enter(tmp_path))

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -139,16 +139,3 @@ def test_an_object_that_asks_for_an_alarm_no_disk_can_note_fails_alone(tmp_path:
             assert isinstance(strange, ObjectFailed)
 
     run(scenario())
-
-
-async def waits(*_: object) -> None: ...
-
-
-async def yields(*_: object) -> AsyncIterator[int]:
-    yield 1
-
-
-@pytest.mark.parametrize("method", [waits, yields, staticmethod(waits), classmethod(waits)])
-def test_a_class_with_a_method_that_could_be_held_up_half_way_is_refused_where_it_is_written(method: object) -> None:
-    with pytest.raises(TypeError, match=r"Counter\.add is async"):
-        type("Counter", (DurableObject,), {"add": method})

@@ -1,10 +1,12 @@
-"""The system calls of a server, traced with ``strace``."""
+"""The system calls of a process, traced with ``strace``."""
 
 import re
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-CALLS = ("fdatasync", "fsync", "read", "recvfrom", "write", "writev", "sendto", "sendmsg")
+import pytest
+
 _LINE = re.compile(r"^(?P<thread>\d+) +(?P<rest>.*)$")
 _RESUMED = re.compile(r"^<\.\.\. \w+ resumed>(?P<rest>.*)$")
 _UNFINISHED = " <unfinished ...>"
@@ -18,14 +20,21 @@ class Call(NamedTuple):
     ended: int
 
     @property
+    def name(self) -> str:
+        return self.text.partition("(")[0]
+
+    @property
     def is_sync_of_the_log(self) -> bool:
         """Whether it synced SQLite's write-ahead log successfully."""
         return re.match(r"f(data)?sync\(\d+<[^>]*-wal>\) += 0$", self.text) is not None
 
 
-def command(output: Path) -> tuple[str, ...]:
-    """The prefix of a command that traces it and keeps its process id."""
-    return ("strace", "-D", "-f", "-y", "-s", "400", "-e", "trace=" + ",".join(CALLS), "-o", str(output))
+def command(output: Path, *calls: str, characters: int = 400, hexadecimal: bool = False) -> tuple[str, ...]:
+    """The prefix of a command that traces its ``calls`` and keeps its process id."""
+    if shutil.which("strace") is None:
+        pytest.fail("strace is needed to see when the disk is synced: apt-get install strace")
+    shown = ("-s", str(characters), *(["-xx"] if hexadecimal else []))
+    return ("strace", "-D", "-f", "-y", *shown, "-e", "trace=" + ",".join(calls), "-o", str(output))
 
 
 def parse(text: str) -> list[Call]:

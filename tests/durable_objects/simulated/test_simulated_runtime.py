@@ -71,7 +71,7 @@ def test_another_seed_gives_another_history() -> None:
 
 def test_p2_a_call_waits_for_its_commit_and_a_crash_before_that_takes_it_back_unheard() -> None:
     runtime = SimulatedRuntime(autocommit=False)
-    ledger = runtime.namespace("Ledger", Ledger).get("ash")
+    ledger = runtime.namespace("Ledger", Ledger).get("a")
     runtime.run(ledger.call(Ledger.append, "first"))
     write, read = runtime.start(ledger.call(Ledger.append, "second")), runtime.start(ledger.call(Ledger.last))
     runtime.begin_commit()
@@ -88,11 +88,11 @@ def test_p2_a_call_waits_for_its_commit_and_a_crash_before_that_takes_it_back_un
 def test_p2_a_commit_that_fails_takes_the_calls_with_it_that_came_after_it_began() -> None:
     runtime = SimulatedRuntime(autocommit=False)
     ledgers = runtime.namespace("Ledger", Ledger)
-    ash, birch = ledgers.get("ash"), ledgers.get("birch")
-    fallen = [runtime.start(ash.call(Ledger.append, "first"))]
+    one, another = ledgers.get("a"), ledgers.get("b")
+    fallen = [runtime.start(one.call(Ledger.append, "first"))]
     runtime.begin_commit()
-    fallen += [runtime.start(ash.call(Ledger.append, "second")), runtime.start(ash.call(Ledger.last))]
-    other = runtime.start(birch.call(Ledger.append, "first"))
+    fallen += [runtime.start(one.call(Ledger.append, "second")), runtime.start(one.call(Ledger.last))]
+    other = runtime.start(another.call(Ledger.append, "first"))
     runtime.fail()
     for call in fallen:
         with pytest.raises(CommitFailed, match="the simulated disk is full"):
@@ -100,12 +100,12 @@ def test_p2_a_commit_that_fails_takes_the_calls_with_it_that_came_after_it_began
     assert not other.done
     runtime.commit()
     assert other.result() == Entry(1, "first")
-    assert runtime.run(ash.call(Ledger.texts)) == []
+    assert runtime.run(one.call(Ledger.texts)) == []
 
 
 def test_with_autocommit_a_stub_needs_no_runtime_to_drive_it() -> None:
     runtime = SimulatedRuntime()
-    ledger = runtime.namespace("Ledger", Ledger).get("ash")
+    ledger = runtime.namespace("Ledger", Ledger).get("a")
     with pytest.raises(StopIteration) as stop:
         ledger.call(Ledger.append, "first").send(None)
     assert stop.value.value == Entry(1, "first")
@@ -128,17 +128,17 @@ def test_the_clock_moves_only_by_advance_and_may_step_back() -> None:
 def test_p7_a_crash_can_come_after_the_commit_and_before_anybody_was_told() -> None:
     """The caller can not know; what is on the disk does."""
     runtime = SimulatedRuntime(autocommit=False)
-    ash = runtime.namespace("Ledger", Ledger).get("ash")
-    lost = runtime.start(ash.call(Ledger.append, "lost"))
+    one = runtime.namespace("Ledger", Ledger).get("a")
+    lost = runtime.start(one.call(Ledger.append, "lost"))
     runtime.begin_commit()
     runtime.crash()
-    untold = runtime.start(ash.call(Ledger.append, "untold"))
+    untold = runtime.start(one.call(Ledger.append, "untold"))
     runtime.begin_commit()
     runtime.crash(landed=True)
     for task in (lost, untold):
         with pytest.raises(Crashed):
             task.result()
-    assert runtime.run(ash.call(Ledger.texts)) == ["untold"]
+    assert runtime.run(one.call(Ledger.texts)) == ["untold"]
 
 
 def test_a_commit_that_was_made_at_once_can_not_fail_any_more() -> None:

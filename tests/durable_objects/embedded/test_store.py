@@ -99,7 +99,7 @@ def make_a_damaged_file(path: Path) -> None:
 
     async def scenario() -> None:
         async with EmbeddedRuntime(path.parent) as runtime:
-            await runtime.namespace("Ledger", Ledger).get("ash").call(Ledger.set_alarm, 2**50)
+            await runtime.namespace("Ledger", Ledger).get("a").call(Ledger.set_alarm, 2**50)
 
     run(scenario())
     content = path.read_bytes()
@@ -125,7 +125,7 @@ def test_a_file_that_can_not_be_ours_is_refused_with_the_reason_and_the_director
 
     async def enter() -> Entry:
         async with EmbeddedRuntime(tmp_path) as runtime:
-            return await runtime.namespace("Ledger", Ledger).get("ash").call(Ledger.append, "first")
+            return await runtime.namespace("Ledger", Ledger).get("a").call(Ledger.append, "first")
 
     for _ in range(2):
         with pytest.raises(DataUnreadable, match=told) as refusal:
@@ -153,7 +153,7 @@ def test_a_copy_of_the_directory_is_a_backup(tmp_path: Path) -> None:
 
     async def texts(directory: Path, text: str) -> list[str]:
         async with EmbeddedRuntime(directory) as runtime:
-            ledger = runtime.namespace("Ledger", Ledger).get("ash")
+            ledger = runtime.namespace("Ledger", Ledger).get("a")
             await ledger.call(Ledger.append, text)
             return await ledger.call(Ledger.texts)
 
@@ -175,10 +175,10 @@ def test_the_log_shrinks_to_its_bound_once_another_program_has_stopped_reading(
     other.execute("BEGIN")
     other.execute("SELECT count(*) FROM entries").fetchone()
     for seq in range(1, 2_001):
-        store.write([Change("Ledger/ash", {"key": b"x" * 4_000}, Head(seq))])
+        store.write([Change("Ledger/a", {"key": b"x" * 4_000}, Head(seq))])
     assert log.stat().st_size > 4_000_000
     other.close()
     for seq in range(2_001, 2_101):
-        store.write([Change("Ledger/ash", {"key": b"x"}, Head(seq))])
+        store.write([Change("Ledger/a", {"key": b"x"}, Head(seq))])
     assert log.stat().st_size <= 1_000_000
     store.close()

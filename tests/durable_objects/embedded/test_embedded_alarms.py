@@ -1,0 +1,87 @@
+"""Alarms by the real clock, across restarts and kills."""
+
+import time
+from pathlib import Path
+
+from ledger import Ledger
+from processes import next_line, process
+
+from durable_objects.embedded import EmbeddedRuntime
+from scenario import run, until
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def test_an_alarm_rings_once_it_is_due_and_is_cleared_by_then(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with EmbeddedRuntime(tmp_path) as runtime:
+            ledgers = runtime.namespace("Ledger", Ledger)
+            due, later = ledgers.get("due"), ledgers.get("later")
+            rung: list[bytes] = []
+            due.subscribe(rung.append)
+            await later.call(Ledger.set_alarm, now_ms() + 3_600_000)
+            await due.call(Ledger.set_alarm, now_ms() + 20)
+            await until(lambda: len(rung) == 2)
+            assert rung == [b"1 alarm set", b"2 alarm rang"]
+            assert await due.call(Ledger.alarm_at) is None
+            assert await later.call(Ledger.texts) == ["alarm set"]
+
+    run(scenario())
+
+
+def test_an_alarm_set_before_the_restart_rings_after_it_though_nobody_calls_the_object(tmp_path: Path) -> None:
+    at = now_ms() + 100
+
+    async def scenario() -> None:
+        async with EmbeddedRuntime(tmp_path) as runtime:
+            await runtime.namespace("Ledger", Ledger).get("a").call(Ledger.set_alarm, at)
+        await until(lambda: now_ms() > at)
+        runtime = EmbeddedRuntime(tmp_path)
+        ledger = runtime.namespace("Ledger", Ledger).get("a")
+        rung: list[bytes] = []
+        ledger.subscribe(rung.append)
+        async with runtime:
+            await until(lambda: rung == [b"2 alarm rang"])
+        async with EmbeddedRuntime(tmp_path) as again:
+            assert await again.namespace("Ledger", Ledger).get("a").call(Ledger.alarm_at) is None
+
+    run(scenario())
+
+
+def test_an_alarm_rings_though_its_process_was_killed_after_it_was_set(tmp_path: Path) -> None:
+    with process("alarm", tmp_path) as child:
+        assert next_line(child) == "set"
+        child.kill()
+        child.wait()
+
+    async def scenario() -> None:
+        async with EmbeddedRuntime(tmp_path) as runtime:
+            ledger = runtime.namespace("Ledger", Ledger).get("a")
+            rung: list[bytes] = []
+            ledger.subscribe(rung.append)
+            await until(lambda: rung == [b"2 alarm rang"])
+
+    run(scenario())
+
+
+def test_an_alarm_that_raises_leaves_nothing_and_rings_again(tmp_path: Path) -> None:
+    tries: list[int] = []
+
+    class Stubborn(Ledger):
+        def alarm(self) -> None:
+            tries.append(self.ctx.now())
+            self.append(f"try {len(tries)}")
+            if len(tries) == 1:
+                raise ZeroDivisionError
+
+    async def scenario() -> None:
+        async with EmbeddedRuntime(tmp_path) as runtime:
+            stubborn = runtime.namespace("Stubborn", Stubborn).get("a")
+            await stubborn.call(Stubborn.set_alarm, now_ms())
+            await until(lambda: len(tries) == 2)
+            assert await stubborn.call(Stubborn.texts) == ["alarm set", "try 2"]
+            assert await stubborn.call(Stubborn.alarm_at) is None
+
+    run(scenario())

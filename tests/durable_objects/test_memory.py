@@ -1,0 +1,57 @@
+"""Which objects are in memory: those called lately, and never more than the bound."""
+
+import pytest
+from ledger import Entry, Ledger
+
+from durable_objects import Overloaded
+from durable_objects.simulated import SimulatedRuntime
+
+
+@pytest.fixture(autouse=True)
+def _room_for_three(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("durable_objects.local.MAX_LIVE_OBJECTS", 3)
+
+
+def which(runtime: SimulatedRuntime, name: str) -> int:
+    return runtime.run(runtime.namespace("Ledger", Ledger).get(name).call(Ledger.which))
+
+
+def test_no_more_objects_are_in_memory_than_the_bound_and_all_can_be_called() -> None:
+    runtime = SimulatedRuntime()
+    ledgers = runtime.namespace("Ledger", Ledger)
+    for round_ in range(1, 4):
+        for name in "abcdefgh":
+            assert runtime.run(ledgers.get(name).call(Ledger.append, "x")) == Entry(round_, "x")
+            assert runtime.live_objects <= 3
+    assert runtime.meter.evictions == 3 * 8 - 3
+
+
+def test_those_called_lately_stay() -> None:
+    runtime = SimulatedRuntime()
+    often = which(runtime, "often")
+    for n in range(20):
+        which(runtime, f"{n}")
+        assert which(runtime, "often") == often
+
+
+def test_p2_an_object_with_uncommitted_changes_stays_and_others_are_refused_before_it_would_go() -> None:
+    runtime = SimulatedRuntime(autocommit=False)
+    ledgers = runtime.namespace("Ledger", Ledger)
+    writes = [runtime.start(ledgers.get(name).call(Ledger.append, "first")) for name in "abc"]
+    with pytest.raises(Overloaded, match="3 objects in memory wait for the disk"):
+        runtime.run(ledgers.get("d").call(Ledger.last))
+    runtime.commit()
+    assert [write.result() for write in writes] == [Entry(1, "first")] * 3
+    assert runtime.run(ledgers.get("d").call(Ledger.append, "first")) == Entry(1, "first")
+
+
+def test_an_object_that_was_just_rebuilt_counts_as_called() -> None:
+    runtime = SimulatedRuntime()
+    ledger = runtime.namespace("Ledger", Ledger).get("a")
+    runtime.run(ledger.call(Ledger.append, "first"))
+    with pytest.raises(Exception, match="ZeroDivisionError"):
+        runtime.run(ledger.call(Ledger.break_down))
+    runtime.evict_idle()
+    rebuilt = which(runtime, "a")
+    assert runtime.evict_idle() == 0
+    assert which(runtime, "a") == rebuilt
