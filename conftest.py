@@ -13,6 +13,9 @@ from servers import Server, environment
 
 profiles.register("ci")
 
+SLOW_FIRST = ("stress", "page", "bot", "conformance", "commands", "models")
+"""Folders in the order in which parallel processes take their files: the longest first, so that none is left for the end."""
+
 
 class StartServer(Protocol):
     """Start a server for this test alone; ``lease_seconds=5`` is the setting SWW_LEASE_SECONDS=5."""
@@ -26,6 +29,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=os.environ.get("SWW_CONFORMANCE_RUNTIMES", "embedded"),
         help="runtimes of the servers under test, separated by commas (also SWW_CONFORMANCE_RUNTIMES)",
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks = {folder: rank for rank, folder in enumerate(SLOW_FIRST)}
+    items.sort(key=lambda item: ranks.get(item.path.parent.name, len(ranks)))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
