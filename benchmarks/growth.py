@@ -15,7 +15,7 @@ from benchmarks.contenders.product import Product
 from benchmarks.loads import POSTS_AT_32
 from benchmarks.running import Running, scratch
 from benchmarks.wrk import measure
-from durable_objects import Stub
+from durable_objects import Namespace, Stub
 from durable_objects.embedded import EmbeddedRuntime
 from saywhatwant.message import NewMessage
 from saywhatwant.queue import MessageQueue
@@ -46,7 +46,7 @@ class Retained(NamedTuple):
 def retained(messages: int, seconds: int) -> Retained:
     """Fill a wall, then measure its wake, and a server on it: its start, its memory at rest, its posts."""
     with scratch() as directory:
-        wake_ms = asyncio.run(_filled(directory / "data", messages))
+        wake_ms = asyncio.run(fill(directory / "data", messages))
         began = time.perf_counter()
         with Product().start(directory) as server:
             start_ms = (time.perf_counter() - began) * 1_000
@@ -56,12 +56,12 @@ def retained(messages: int, seconds: int) -> Retained:
     return Retained(messages, figure.per_second, resident, start_ms, wake_ms)
 
 
-async def _filled(directory: Path, messages: int) -> float:
-    """Put messages there; the median time of a first call, in milliseconds."""
+async def fill(directory: Path, messages: int) -> float:
+    """Store messages in an empty directory; the median time of the first call after a start, in milliseconds."""
     wakes = []
     for number in range(WAKES):
         async with EmbeddedRuntime(directory) as runtime:
-            queue = _queue(runtime, "global-queue")
+            queue = _walls(runtime).get("global-queue")
             if number == 0:
                 await _post(queue, messages)
                 continue
@@ -71,9 +71,8 @@ async def _filled(directory: Path, messages: int) -> float:
     return statistics.median(wakes)
 
 
-def _queue(runtime: EmbeddedRuntime, name: str) -> Stub[MessageQueue]:
-    policy = QueueConfig(backlog_limit=1_000_000)
-    return runtime.namespace("MessageQueue", partial(MessageQueue, policy=policy)).get(name)
+def _walls(runtime: EmbeddedRuntime) -> Namespace[MessageQueue]:
+    return runtime.namespace("MessageQueue", partial(MessageQueue, policy=QueueConfig(backlog_limit=1_000_000)))
 
 
 async def _post(queue: Stub[MessageQueue], messages: int) -> None:
@@ -84,13 +83,14 @@ async def _post(queue: Stub[MessageQueue], messages: int) -> None:
 
 def objects(number: int, posts: int) -> float:
     """Posts a second from 32 callers to that many objects in one runtime, without HTTP."""
-    with scratch() as name:
-        return asyncio.run(_posts_to(name, number, posts))
+    with scratch() as directory:
+        return asyncio.run(_posts_to(directory, number, posts))
 
 
 async def _posts_to(directory: Path, number: int, posts: int) -> float:
     async with EmbeddedRuntime(directory) as runtime:
-        queues = [_queue(runtime, f"wall-{index}") for index in range(number)]
+        walls = _walls(runtime)
+        queues = [walls.get(f"wall-{index}") for index in range(number)]
         turns = iter(range(posts))
 
         async def caller() -> None:
@@ -105,5 +105,5 @@ async def _posts_to(directory: Path, number: int, posts: int) -> float:
 @contextmanager
 def fresh() -> Iterator[Running]:
     """A server on fresh data."""
-    with scratch() as name, Product().start(name) as server:
+    with scratch() as directory, Product().start(directory) as server:
         yield server

@@ -20,7 +20,7 @@ from benchmarks.references import Reference
 from benchmarks.samples import Sample
 
 RUNS = 7
-WIDTH = 150
+WIDTH = 120
 
 
 class Promise(NamedTuple):
@@ -80,10 +80,11 @@ def measure(promise: Promise, runs: int) -> Outcome:
 
 
 def show(console: Console, outcomes: list[Outcome]) -> None:
-    """One row a promise."""
+    """One row a promise, in milliseconds."""
     table = Table(box=None)
-    for heading in ("promise", "bound ms", "median ms", "worst ms", "processor ms", "ratio", "to", "kept"):
-        table.add_column(heading, justify="left" if heading in {"promise", "to", "kept"} else "right", no_wrap=True)
+    for heading in ("promise, ms", "bound", "median", "worst", "cpu", "ratio", "to", "kept"):
+        left = heading in {"promise, ms", "to", "kept"}
+        table.add_column(heading, justify="left" if left else "right", no_wrap=heading != "to")
     for outcome in outcomes:
         bound = f"{outcome.bound_ms:,.0f}"
         if outcome.note:
@@ -91,7 +92,7 @@ def show(console: Console, outcomes: list[Outcome]) -> None:
             continue
         cpu = "" if outcome.cpu_ms is None else f"{outcome.cpu_ms:,.0f}"
         figures = (f"{outcome.median_ms:,.1f}", f"{outcome.worst_ms:,.1f}", cpu, f"{outcome.ratio:,.1f}")
-        reference = f"{outcome.reference} ({outcome.reference_ms:,.2f} ms)"
+        reference = f"{outcome.reference} ({outcome.reference_ms:,.2f})"
         table.add_row(outcome.what, bound, *figures, reference, "yes" if outcome.kept else "NO")
     console.print(table)
     for outcome in outcomes:

@@ -31,6 +31,9 @@ class Figure(NamedTuple):
     cpu_us: float = 0.0
     """Processor time of the server for each answer, which other programs on the machine blur least."""
 
+    def __str__(self) -> str:
+        return f"{self.per_second:,.0f}/s, p50 {self.p50_ms:.1f} ms, p99 {self.p99_ms:.1f} ms"
+
 
 def measure(url: str, load: Load, seconds: int, *, grace_seconds: float = GRACE_SECONDS) -> Figure:
     """Put ``load`` on a server for ``seconds`` (whole ones, from 1).

@@ -1,0 +1,42 @@
+"""What benchmarks start inside their own process still works as the product moves on; no figure is looked at."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from benchmarks import growth, references, samples
+from benchmarks.keyvalue.__main__ import simulate
+from benchmarks.keyvalue.durable import DurableWall
+from benchmarks.keyvalue.original import KeyValueWall
+from benchmarks.keyvalue.scenario import Scenario
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_objects_take_posts() -> None:
+    assert growth.objects(3, 40) > 0
+
+
+def test_a_filled_wall_wakes(tmp_path: Path) -> None:
+    assert asyncio.run(growth.fill(tmp_path / "data", 30)) > 0
+
+
+def test_an_idle_object_wakes() -> None:
+    assert len(samples.wakes(2)) == 2
+
+
+@pytest.mark.parametrize("reference", references.NAMES, ids=references.NAMES.get)
+def test_a_reference_takes_time(reference: references.Reference) -> None:
+    assert reference() > 0
+
+
+def test_every_message_reaches_every_reader_here_and_some_are_lost_there() -> None:
+    scenario = Scenario(posters=4, locations=4, messages=40, seed=7)
+    durable, original = simulate(scenario, DurableWall), simulate(scenario, KeyValueWall)
+    assert (durable.reached, durable.answered_again) == (1.0, 0.0)
+    assert original.reached < 1.0
+    assert len(durable.posted) == len(original.posted) == 40
