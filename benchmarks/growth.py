@@ -72,7 +72,7 @@ async def fill(directory: Path, messages: int) -> float:
 
 
 def _walls(runtime: EmbeddedRuntime) -> Namespace[MessageQueue]:
-    return runtime.namespace("MessageQueue", partial(MessageQueue, policy=QueueConfig(backlog_limit=1_000_000)))
+    return runtime.namespace("MessageQueue", partial(MessageQueue, config=QueueConfig(backlog_limit=1_000_000)))
 
 
 async def _post(queue: Stub[MessageQueue], messages: int) -> None:

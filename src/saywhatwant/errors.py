@@ -36,6 +36,14 @@ class NotTheHolder(Refusal):
     """Another attempt holds the message, or nobody: this holder's lease has passed on (P3)."""
 
 
+class AttemptRequired(NotTheHolder):
+    """The message has been claimed more than once, so a call must name its attempt (P3)."""
+
+    def __init__(self, attempt: int) -> None:
+        super().__init__(f"the message is at attempt {attempt}: send the number of your claim in the field attempt")
+        self.field = "attempt"
+
+
 class KeyReused(Refusal):
     """The Idempotency-Key was used for another message (P7)."""
 

@@ -45,5 +45,13 @@ MAX_PRUNED_AT_ONCE = 3
 """Finished messages removed when another one finishes, so that a lowered retention is reached step by step."""
 MAX_STATS_ENTITIES = 50
 """Entities that the figures name."""
+MAX_KEYS = 1_000_000
+"""Idempotency-Keys remembered, on disk; beyond it new ones are refused, and none is forgotten early."""
+KEY_SECONDS = 26 * 60 * 60
+"""Seconds that a key is remembered at least: a day, and two hours for clocks that step forward."""
+MAX_KEY_CLOCK_SECONDS = 60 * 60
+"""Seconds that keys can age between two keyed posts, so that a clock that steps forward forgets none early."""
+MAX_KEYS_FORGOTTEN = 2
+"""Keys past their time that one keyed post removes."""
 MAX_CACHED_READS = 4
 """Answers of reads kept until the next commit."""

@@ -65,6 +65,8 @@ class BotParams(Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
     lease_expires_at: int | None = None
     retry_at: int | None = None
     """Set while it backs off after a failure: still pending, but not claimable before."""
+    expires_at: int | None = None
+    """Set while it is pending: when it fails unless somebody claims it before."""
     error: str | None = None
     """Why the last attempt ended without an answer."""
     answered_by: str | None = None

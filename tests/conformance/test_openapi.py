@@ -181,6 +181,6 @@ def test_p4_the_figures_count_leases_that_ran_out(start_server: StartServer) -> 
     until(lambda: metric(server, "sww_lease_expiries_total") == 1, "the end of the lease")
     assert metric(server, "sww_queue_depth", status="pending", entity="zen") == 1
     claim(server, posted)
-    said(queue(server, "complete", messageId=posted))
+    said(queue(server, "complete", messageId=posted, attempt=2))
     assert metric(server, "sww_queue_depth", status="complete", entity="zen") == 1
     assert metric(server, "sww_lease_expiries_total") == 1

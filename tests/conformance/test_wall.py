@@ -1,12 +1,13 @@
 """The wall over HTTP: posting, reading, paging, and posting again."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from calls import a_post, assert_problem, claim, post, queue, read, said
+from calls import a_post, assert_problem, claim, message, post, queue, read, said
 
 from conftest import StartServer
-from servers import Server
+from servers import Server, until
 
 
 def texts(messages: list[dict[str, object]]) -> list[object]:
@@ -153,12 +154,43 @@ def test_p6_retention_removes_the_oldest_finished_messages_and_no_work(start_ser
     assert claim(server, unfinished["id"])["text"] == "oldest, and never answered"
 
 
-def test_p6_a_full_backlog_refuses_posts_until_there_is_room_and_keeps_what_it_took(start_server: StartServer) -> None:
-    server = start_server(backlog_limit=2)
-    first, second = post(server, "first"), post(server, "second")
-    assert_problem(server.http.post("/api/comments", json=a_post()), 503, "2 messages wait")
-    assert [message["id"] for message in read(server)] == [second["id"], first["id"]]
+def test_p6_a_full_backlog_refuses_posts_until_there_is_room(start_server: StartServer) -> None:
+    server = start_server(backlog_limit=3)
+    first, second = post(server, "first"), post(server, "second", entity="zen")
+    post(server, "third", entity="rude")
+    assert_problem(server.http.post("/api/comments", json=a_post()), 503, "3 messages wait")
+    assert [message["id"] for message in read(server)][1:] == [second["id"], first["id"]]
     claim(server, first["id"])
     assert_problem(server.http.post("/api/comments", json=a_post()), 503)
     said(queue(server, "complete", messageId=first["id"], reply={"text": "a reply needs no room"}))
     assert post(server)["status"] == "success"
+
+
+def test_p6_an_entity_that_nobody_serves_cannot_close_the_wall(start_server: StartServer) -> None:
+    server = start_server(backlog_limit=20)
+    answers = [server.http.post("/api/comments", json=a_post(botParams={"entity": f"nobody-{n % 3}"})) for n in range(40)]
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert len(answers) - len(refused) == 10
+    for answer in refused:
+        assert_problem(answer, 503, "unknown entities")
+    assert post(server, "to zen", entity="zen")["status"] == "success"
+    assert post(server, "to nobody in particular")["status"] == "success"
+
+
+def test_p4_what_nobody_claims_in_time_fails_and_every_reader_sees_why(start_server: StartServer) -> None:
+    server = start_server(max_wait_seconds=1)
+    posted = post(server, entity="nobody-serves-this")["id"]
+    seq = server.http.get("/api/comments?limit=1").headers["etag"].strip('"')
+    until(lambda: message(server, posted)["botParams"]["status"] == "failed", "the end of the wait")
+    failed = message(server, posted)
+    assert failed["botParams"]["error"] == "nobody answered within 1 second"
+    assert read(server, changedAfter=seq) == [failed]
+    assert said(server.http.get("/api/queue/messages?state=failed")) == [failed]
+
+
+def test_p4_what_waits_longer_is_as_urgent_as_what_is_more_urgent(start_server: StartServer) -> None:
+    server = start_server(priority_aging_seconds=0.001)
+    patient = post(server, "patient", priority=6)["id"]
+    until(lambda: time.time() * 1_000 > message(server, patient)["timestamp"] + 1, "two milliseconds")
+    urgent = post(server, "urgent", priority=5)["id"]
+    assert [found["id"] for found in said(server.http.get("/api/queue/pending"))] == [patient, urgent]

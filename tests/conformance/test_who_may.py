@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from calls import a_post, answer, assert_problem, claim, post, read, said
 
@@ -45,6 +46,18 @@ def test_p8_with_a_token_people_post_and_read_without_it(guarded: Server) -> Non
     posted = post(guarded)
     assert read(guarded, since=posted["timestamp"] - 1)[0]["id"] == posted["id"]
     assert said(guarded.http.get("/api/stats"))["backlog"] >= 1
+
+
+def test_p8_urgent_priorities_need_the_token(guarded: Server, server: Server) -> None:
+    def ask(wall: Server, priority: int, headers: dict[str, str] | None = None) -> httpx.Response:
+        return wall.http.post("/api/comments", json=a_post(botParams={"priority": priority}), headers=headers)
+
+    refused = ask(guarded, 4)
+    assert_problem(refused, 422, "at least 5 without the bot token")
+    assert refused.json()["field"] == "botParams.priority"
+    assert said(ask(guarded, 5))["status"] == "success"
+    assert said(ask(guarded, 0, {"Authorization": f"Bearer {TOKEN}"}))["status"] == "success"
+    assert said(ask(server, 0))["status"] == "success", "with no token set everybody on this machine has it"
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
-"""Providers that bots leave alone for the moment: kept in storage, shown in the figures, forgotten when their time is over."""
+"""Circuits: providers that bots leave alone for a while. Kept in storage, shown in the figures, forgotten when they close."""
 
 import msgspec
 
 from durable_objects import Storage
-from saywhatwant.limits import MAX_CIRCUITS
+from saywhatwant.limits import MAX_CIRCUIT_SECONDS, MAX_CIRCUITS
 from saywhatwant.schemas import CircuitReport, ReportedCircuit
 
 _KEY = "circuits"
@@ -28,5 +28,9 @@ class Circuits:
         self._storage.put(_KEY, _encode(kept[-MAX_CIRCUITS:]))
 
     def open(self, now: int) -> list[ReportedCircuit]:
-        """Those whose time is not over, the one that ends first in front."""
-        return [circuit for circuit in _decode(self._storage.get(_KEY) or b"[]") if circuit.open_until > now]
+        """The open circuits, the one that closes first in front.
+
+        One that is open for longer than may be reported was reported before the clock stepped back, and is left out.
+        """
+        latest = now + MAX_CIRCUIT_SECONDS * 1_000
+        return [circuit for circuit in _decode(self._storage.get(_KEY) or b"[]") if now < circuit.open_until <= latest]

@@ -1,22 +1,28 @@
-"""What a queue is told by the settings."""
+"""The settings of a queue object."""
 
 from msgspec import Struct
 
 
 class QueueConfig(Struct, frozen=True):
-    """The settings of a queue. Times in milliseconds."""
+    """The settings of a queue. Times are milliseconds."""
 
     lease_ms: int = 60_000
-    """A lease ends this long after the last sign of life: the claim, or the last ``extend``."""
+    """A lease ends this long after the claim or the last ``extend``."""
     max_hold_ms: int = 3_600_000
-    """A lease ends this long after the claim, whatever signs of life there are."""
+    """A lease ends this long after the claim at the latest."""
     max_attempts: int = 3
+    """Claims after which a message fails for good."""
     backoff_ms: int = 1_000
     """Pause after the first failure; doubles with each further one."""
     max_backoff_ms: int = 300_000
+    """The longest pause."""
+    max_wait_ms: int = 86_400_000
+    """A message that nobody claims within this time fails."""
+    aging_ms: int = 10_000
+    """Waiting this long counts as much as one step of priority."""
     retention: int = 200
     """Finished messages kept."""
     backlog_limit: int = 10_000
     """Unfinished messages accepted."""
     entities: tuple[str, ...] = ()
-    """Those that answer here: the figures name them first."""
+    """The entities that answer here: each has a share of the backlog of its own, all other names have one together."""

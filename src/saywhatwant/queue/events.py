@@ -10,9 +10,9 @@ from saywhatwant.message import Status
 _LEASE_ENDED: Final = b'{"type":"leaseEnded"'
 
 
-def changed(wire: bytes) -> bytes:
-    """A message is new or has changed; ``wire`` is its encoding, used as it is."""
-    return b'{"type":"message","message":' + wire + b"}"
+def changed(encoded: bytes) -> bytes:
+    """A message is new or has changed; ``encoded`` is used as it is."""
+    return b'{"type":"message","message":' + encoded + b"}"
 
 
 def lease_ended(message_id: str) -> bytes:

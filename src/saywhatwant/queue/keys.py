@@ -1,78 +1,182 @@
-"""Idempotency keys: a repeated post gets the first answer again (P7).
+"""Idempotency keys: a repeated post gets the first answer again, for at least a day (P7).
 
-After the IETF draft "The Idempotency-Key HTTP Header Field". The answers live in the object's storage, not in its memory, so
-that they cost a waking object nothing: each key's answer is an entry, and a ring of 10,000 slots says which key is the oldest.
+After the IETF draft "The Idempotency-Key HTTP Header Field". They live in the object's storage, not in its memory, so that
+they cost a waking object nothing: one entry by key with its answer, one by number with its age. Numbers have no gaps; the
+lowest is the oldest.
+
+Ages are counted by a clock of their own, which gains at most an hour between two keyed posts: a clock that steps forward
+must not forget a key early. Where hardly anybody posts, keys are known for longer.
 """
 
 from hashlib import blake2b
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 
 from durable_objects import Storage
-from saywhatwant.errors import KeyReused
-from saywhatwant.message import NewMessage, encode
+from saywhatwant.errors import KeyReused, KeysFull
+from saywhatwant.limits import KEY_SECONDS, MAX_KEY_CLOCK_SECONDS, MAX_KEYS, MAX_KEYS_FORGOTTEN
+from saywhatwant.message import MessageType, NewMessage
 from saywhatwant.schemas import PostResponse
 
-MAX_KEYS = 10_000
-"""Keys remembered; the oldest makes way."""
-KEEP_MS = 24 * 60 * 60 * 1_000
-"""How long a key is remembered."""
-
-_RING_NEXT = "keys/next"
+_AGES = "keys/age/"
+_KEEP_MS = KEY_SECONDS * 1_000
+_MAX_GAIN_MS = MAX_KEY_CLOCK_SECONDS * 1_000
 
 
 class _Answer(Struct, frozen=True, array_like=True):
     message_id: str
     timestamp: int
     at: int
-    slot: int
+    number: int
     digest: bytes
 
 
-_encode_answer = msgspec.msgpack.Encoder().encode
+class _Age(Struct, frozen=True, array_like=True):
+    key: str
+    at: int
+    clock: int
+    """What the object's clock was; ``at`` is the keys' own."""
+
+
+class _Digested(Struct, frozen=True):
+    """What makes two posts the same, named here so that a field that ``NewMessage`` gains changes no digest.
+
+    Digests are stored: a change of these names or their order would have retries refused that cross an upgrade.
+    """
+
+    text: str
+    username: str
+    color: str
+    message_type: MessageType
+    reply_to: str | None
+    entity: str | None
+    priority: int
+    worker_id: str | None
+    attempt: int | None
+
+
+_encode = msgspec.msgpack.Encoder().encode
 _decode_answer = msgspec.msgpack.Decoder(_Answer).decode
+_decode_age = msgspec.msgpack.Decoder(_Age).decode
+_encode_digested = msgspec.json.Encoder().encode
 
 
-def _digest(new: NewMessage) -> bytes:
-    # A post that names no priority gets its entity's, which may have changed since: that makes it no other message.
-    return blake2b(encode(replace(new, priority=0)), digest_size=12).digest()
+def digest(new: NewMessage) -> bytes:
+    """The same for two posts that are the same message, whatever their priority: an entity's default may have changed."""
+    digested = _Digested(
+        text=new.text,
+        username=new.username,
+        color=new.color,
+        message_type=new.message_type,
+        reply_to=new.reply_to,
+        entity=new.entity,
+        priority=0,
+        worker_id=new.worker_id,
+        attempt=new.attempt,
+    )
+    return blake2b(_encode_digested(digested), digest_size=12).digest()
 
 
 class IdempotencyKeys:
-    """The first answers of the last 24 hours or 10,000 keyed posts, whichever is less."""
+    """The answers to keyed posts, up to ``max_keys`` of them."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, max_keys: int = MAX_KEYS) -> None:
         self._storage = storage
+        self._max_keys = max_keys
+        self._loaded = False
+        self._oldest = self._next = 0
+        self._oldest_at = self._at = self._clock = 0
 
     def find(self, key: str, new: NewMessage, now: int) -> PostResponse | None:
-        """The first answer to this key; None when it is new or forgotten. Raises ``KeyReused`` for another message."""
-        stored = self._storage.get(f"keys/answer/{key}")
-        if stored is None:
-            return None
-        answer = _decode_answer(stored)
-        if now - answer.at >= KEEP_MS:
-            return None
-        if answer.digest != _digest(new):
-            raise KeyReused("this Idempotency-Key was used for another message; use a new key for each message")
-        return PostResponse(answer.message_id, answer.timestamp)
+        """The first answer to this key; None when it is new.
+
+        Raises ``KeyReused`` when it was used for another message, ``KeysFull`` when it is new and cannot be remembered.
+        """
+        if not self._loaded:
+            self._load(now)
+        at = self._key_clock(now)
+        stored = self._storage.get(_answer_key(key))
+        if stored is not None:
+            answer = _decode_answer(stored)
+            if at - answer.at < _KEEP_MS:
+                if answer.digest != digest(new):
+                    raise KeyReused("this Idempotency-Key was used for another message; use a new key for each message")
+                return PostResponse(answer.message_id, answer.timestamp)
+        if self._next - self._oldest >= self._max_keys and not self._oldest_is_over(at):
+            raise KeysFull(f"{self._max_keys} Idempotency-Keys are remembered; no new ones are taken until some are a day old")
+        return None
 
     def remember(self, key: str, new: NewMessage, posted: PostResponse, now: int) -> None:
-        """Keep the answer to ``key``; part of the same commit as the message."""
-        number = int(self._storage.get(_RING_NEXT) or b"0")
-        slot = number % MAX_KEYS
-        slot_key = f"keys/ring/{slot:05d}"
-        oldest = self._storage.get(slot_key)
-        if oldest is not None:
-            self._forget(oldest.decode(), slot)
-        answer = _Answer(posted.id, posted.timestamp, now, slot, _digest(new))
-        self._storage.put(f"keys/answer/{key}", _encode_answer(answer))
-        self._storage.put(slot_key, key.encode())
-        self._storage.put(_RING_NEXT, b"%d" % (number + 1))
+        """Keep the answer to a key that ``find`` did not know; part of the same commit as the message."""
+        at = self._key_clock(now)
+        if self._oldest_is_over(at):
+            self._forget_some(at)
+        if self._oldest == self._next:
+            self._oldest_at = at
+        self._storage.put(_answer_key(key), _encode(_Answer(posted.id, posted.timestamp, at, self._next, digest(new))))
+        self._storage.put(_age_key(self._next), _encode(_Age(key, at, now)))
+        self._next += 1
+        self._at, self._clock = at, now
 
-    def _forget(self, key: str, slot: int) -> None:
-        stored = self._storage.get(f"keys/answer/{key}")
-        # A key that was used again after a day sits in a younger slot now.
-        if stored is not None and _decode_answer(stored).slot == slot:
-            self._storage.delete(f"keys/answer/{key}")
+    def _load(self, now: int) -> None:
+        self._loaded = True
+        self._at, self._clock = now, now
+        oldest = self._storage.list(_AGES, limit=1)
+        if oldest:
+            self._oldest = int(oldest[0][0].removeprefix(_AGES))
+            self._next = self._newest() + 1
+            newest = self._age(self._next - 1)
+            self._oldest_at = _decode_age(oldest[0][1]).at
+            self._at, self._clock = newest.at, newest.clock
+
+    def _newest(self) -> int:
+        """The highest number, found in as many steps as it has binary digits."""
+        known, step = self._oldest, 1
+        while self._is_there(known + step):
+            known += step
+            step *= 2
+        while step > 1:
+            step //= 2
+            if self._is_there(known + step):
+                known += step
+        return known
+
+    def _is_there(self, number: int) -> bool:
+        return self._storage.get(_age_key(number)) is not None
+
+    def _key_clock(self, now: int) -> int:
+        gain = now - self._clock
+        return self._at + gain if 0 <= gain <= _MAX_GAIN_MS else self._at + (_MAX_GAIN_MS if gain > 0 else 0)
+
+    def _oldest_is_over(self, at: int) -> bool:
+        return at - self._oldest_at >= _KEEP_MS and self._oldest < self._next
+
+    def _forget_some(self, at: int) -> None:
+        for _ in range(MAX_KEYS_FORGOTTEN):
+            if self._oldest_is_over(at):
+                self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        age = self._age(self._oldest)
+        stored = self._storage.get(_answer_key(age.key))
+        # A key that was used again after its time has a higher number now.
+        if stored is not None and _decode_answer(stored).number == self._oldest:
+            self._storage.delete(_answer_key(age.key))
+        self._storage.delete(_age_key(self._oldest))
+        self._oldest += 1
+        if self._oldest < self._next:
+            self._oldest_at = self._age(self._oldest).at
+
+    def _age(self, number: int) -> _Age:
+        stored = self._storage.get(_age_key(number))
+        assert stored is not None  # noqa: S101 - numbers have no gaps
+        return _decode_age(stored)
+
+
+def _answer_key(key: str) -> str:
+    return f"keys/answer/{key}"
+
+
+def _age_key(number: int) -> str:
+    return f"{_AGES}{number:015d}"

@@ -1,14 +1,15 @@
 """MessageQueue: the wall and the bots' work queue in one durable object.
 
-A message is a small state machine, and each arrow below is one method:
+A message is a small state machine; each arrow is a method here and a function in ``lease``:
 
     post ──► pending ──claim──► processing ──complete──► complete
-                ▲                  │    │
-                ├──lease runs out──┘    ├──fail, attempts used up──► failed
-                ├──fail, after backoff──┘                              │
-                └────────────────────────retry─────────────────────────┘
+               ▲  │                │    │
+               │  └─nobody claims──│────┤
+               ├──lease runs out───┘    ├──fail, attempts used up──► failed
+               ├──fail, after backoff───┘                              │
+               └────────────────────────retry──────────────────────────┘
 
-Every change makes a new ``Message`` and goes through ``_save``: stored, indexed, published, all in the commit of its call.
+Every change makes a new ``Message`` and goes through ``_save``: stored, indexed and published in the commit of its call.
 Nothing is kept in memory that could not be read again, so an object rebuilt from storage is the same as the one that was lost.
 """
 
@@ -21,9 +22,15 @@ from msgspec.structs import replace
 
 from durable_objects import Context, DurableObject, Storage
 from saywhatwant.errors import BacklogFull, NotTheHolder, UnknownMessage, WrongState
-from saywhatwant.limits import MAX_DUE_PER_CALL, MAX_ERROR, MAX_PRUNED_AT_ONCE, MAX_STATS_ENTITIES, MAX_USERNAME
+from saywhatwant.limits import (
+    MAX_DUE_PER_CALL,
+    MAX_ERROR,
+    MAX_PRUNED_AT_ONCE,
+    MAX_STATS_ENTITIES,
+    MAX_USERNAME,
+)
 from saywhatwant.message import BotParams, Message, NewMessage, Status, decode, encode, random_id
-from saywhatwant.queue import events
+from saywhatwant.queue import events, lease
 from saywhatwant.queue.circuits import Circuits
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.index import Index
@@ -41,57 +48,24 @@ from saywhatwant.schemas import (
 )
 
 
-def _stored(storage: Storage) -> Iterator[tuple[Message, bytes]]:
-    after = ""
-    while entries := storage.list("message/", after=after):
-        for after, wire in entries:
-            try:
-                message = decode(wire)
-            except ValueError as error:
-                raise ValueError(f"what is stored under {after} is no message: {error}") from error
-            yield message, wire
-
-
-def _key(message: Message) -> str:
-    return f"message/{message.timestamp:015d}"
-
-
-def _depth(counts: Counter[Status]) -> Depth:
-    return Depth(counts["pending"], counts["processing"], counts["complete"], counts["failed"])
-
-
-def _answer_to(message: Message) -> PostResponse | None:
-    params = message.bot_params
-    if params.answered_by is None or params.answered_at is None:
-        return None
-    return PostResponse(params.answered_by, params.answered_at)
-
-
-def _as_message(reply: Reply, message: Message) -> NewMessage:
-    params = message.bot_params
-    return NewMessage(
-        text=reply.text,
-        username=reply.username or (params.entity or "AI")[:MAX_USERNAME],
-        color=reply.color,
-        message_type="AI",
-        reply_to=message.id,
-        entity=params.entity,
-        priority=params.priority,
-    )
-
-
 class MessageQueue(DurableObject):
-    """One wall, or one part of it. Calls raise the refusals of ``saywhatwant.errors`` and change nothing then."""
+    """The wall and its work."""
 
-    def __init__(self, ctx: Context, policy: QueueConfig | None = None) -> None:
+    def __init__(self, ctx: Context, config: QueueConfig = QueueConfig()) -> None:  # noqa: B008 - a frozen default
         super().__init__(ctx)
-        self._policy = policy or QueueConfig()
-        self._index = Index()
-        self._pages = ReadCache()
+        self._config = config
+        self._entities = frozenset(config.entities)
+        self._index = Index(config.aging_ms)
         self._keys = IdempotencyKeys(ctx.storage)
         self._circuits = Circuits(ctx.storage)
-        for message, wire in sorted(_stored(ctx.storage), key=lambda stored: stored[0].seq):
-            self._index.put(message, wire)
+        self._reads = ReadCache()
+        self._clock = ctx.now()
+        self._deadlines_too_late = False
+        # The order of last changes is the order in which the live object put them.
+        for message, encoded in sorted(_stored(ctx.storage), key=lambda stored: stored[0].seq):
+            self._index.put(message, encoded)
+            if lease.clamped(message, self._clock, config) is not message:
+                self._deadlines_too_late = True
         self._set_alarm()
 
     # -- The wall
@@ -99,79 +73,87 @@ class MessageQueue(DurableObject):
     def post(self, new: NewMessage, key: str | None = None) -> PostResponse:
         """Put a message on the wall; human ones become work. With ``key``, a repetition gets the first answer (P7).
 
-        A second AI answer to the same message gets the first one's (P4). Raises ``BacklogFull``, ``KeyReused``; for an AI
-        reply ``UnknownMessage``, ``WrongState`` when nobody holds the message, ``NotTheHolder`` when another attempt does.
+        A second AI answer to the same message gets the first one's (P4). Raises ``BacklogFull``, ``KeyReused``, ``KeysFull``;
+        for an AI reply ``UnknownMessage``, ``WrongState`` when nobody holds the message, ``NotTheHolder`` when another
+        attempt does.
         """
-        now = self.ctx.now()
+        now = self._now()
         if key is not None and (first := self._keys.find(key, new, now)):
             return first
         if new.message_type == "AI" and new.reply_to is not None:
             posted = self._post_answer(new, new.reply_to, now)
-        elif new.message_type == "human" and self._index.backlog >= self._policy.backlog_limit:
-            raise BacklogFull(f"{self._index.backlog} messages wait for an answer; no more are taken for the moment")
         else:
+            if new.message_type == "human":
+                self._check_room(new.entity)
             posted = self._add(new, now)
         if key is not None:
             self._keys.remember(key, new, posted, now)
         return posted
 
     def read(self, since: int = 0, limit: int | None = None, *, newest_first: bool = True, before: int | None = None) -> Page:
-        """The messages younger than ``since``, older than ``before``; with ``limit`` the first in the order asked for (P5)."""
+        """The messages younger than ``since``, older than ``before``; with ``limit`` the first in the order asked for (P5).
+
+        Up to ``MAX_ANSWER_BYTES`` of them.
+        """
         if since >= self._index.last_timestamp:
             return page_of(self.ctx.seq, ())
         read = partial(self._index.between, since, before, limit, newest_first=newest_first)
-        return self._pages.get((since, before, limit, newest_first), self.ctx.seq, read)
+        return self._reads.get((since, before, limit, newest_first), self.ctx.seq, read)
 
     def changes(self, since: int, limit: int | None = None) -> Changes:
-        """The messages as they stand that commits after ``since`` have changed, the last change last; up to about ``limit``.
+        """The current state of the messages that commits after ``since`` have changed, the last change last.
 
-        A ``since`` beyond the last commit comes from other data: that caller gets everything.
+        Up to about ``limit`` messages and ``MAX_ANSWER_BYTES``: a commit is never divided. A ``since`` beyond our seq comes
+        from other data: it gets everything.
         """
         changed, more = self._index.changed_after(since if since <= self.ctx.seq else 0, limit)
-        seq = changed[-1].message.seq if more else self.ctx.seq
-        return Changes(seq, [Raw(entry.wire) for entry in changed], more)
+        return Changes(changed[-1].message.seq if more else self.ctx.seq, [Raw(entry.encoded) for entry in changed], more)
 
-    # -- The work
+    # -- Lists of work
 
     def pending(self, limit: int, entity: str | None = None) -> list[Raw]:
         """The claimable messages, most urgent first, then oldest; all of them or those to ``entity``."""
-        return self._wires(self._index.ready(limit, None if entity is None else [entity]))
+        return self._encoded(self._index.ready(limit, None if entity is None else [entity]))
 
-    def held(self, limit: int) -> list[Raw]:
+    def in_flight(self, limit: int) -> list[Raw]:
         """The messages that bots hold, the lease that ends first in front."""
-        return self._wires(self._index.held(limit))
+        return self._encoded(self._index.in_flight(limit))
 
-    def waiting(self, limit: int) -> list[Raw]:
+    def delayed(self, limit: int) -> list[Raw]:
         """The messages that back off after a failure, the next one first."""
-        return self._wires(self._index.waiting(limit))
+        return self._encoded(self._index.delayed(limit))
 
     def failed(self, limit: int) -> list[Raw]:
         """The failed messages, newest first."""
-        return self._wires(self._index.failed(limit))
+        return self._encoded(self._index.failed(limit))
+
+    # -- Work
 
     def claim(self, message_id: str, worker_id: str) -> Raw:
         """Hold one message. Raises ``UnknownMessage``, or ``WrongState`` when it is not claimable now."""
-        now = self.ctx.now()
+        now = self._now()
         message = self._known(message_id)
-        self._check_claimable(message.bot_params, now)
+        lease.check_claimable(message, now, self._config)
         if message.bot_params.status == "processing":
             self.ctx.publish(events.lease_ended(message.id))
-        return Raw(self._hold(message, worker_id, now))
+        return Raw(self._save(lease.hold(message, worker_id, now, self._config)))
 
     def claim_next(self, worker_id: str, entities: tuple[str, ...] | None = None, limit: int = 1) -> list[Raw]:
         """Hold the most urgent claimable messages, up to ``limit``: of all entities, or of these and of nobody's."""
-        now = self.ctx.now()
-        self._end_due(now)
+        now = self._now()
+        self._expire_due(now)
         found = self._index.ready(limit, None if entities is None else (*entities, None))
-        return [Raw(self._hold(message, worker_id, now)) for message in found]
+        return [Raw(self._save(lease.hold(message, worker_id, now, self._config))) for message in found]
 
     def extend(self, message_id: str, worker_id: str, attempt: int) -> ExtendResponse:
-        """A sign of life: the lease begins anew, up to the longest hold. Raises as ``complete``."""
-        now = self.ctx.now()
-        message = self._held_by(message_id, worker_id, attempt, now)
-        end = self._lease_end(message.bot_params.claimed_at, now)
-        self._change(message, lease_expires_at=end)
-        return ExtendResponse(end)
+        """Heartbeat: the lease starts again, up to the longest hold; not published. Raises as ``complete``."""
+        now = self._now()
+        message = self._known(message_id)
+        lease.check_attempt(message, attempt)
+        lease.check_holder(message, worker_id, now)
+        extended = lease.extend(message, now, self._config)
+        self._save(extended, publish=False)
+        return ExtendResponse(extended.bot_params.lease_expires_at or now)
 
     def complete(
         self,
@@ -180,71 +162,113 @@ class MessageQueue(DurableObject):
         attempt: int | None = None,
         reply: Reply | None = None,
     ) -> CompleteResponse:
-        """Finish a message, together with its reply (P4).
+        """Finish a message, together with its reply (P4). The same attempt may say so again, and gets the first answer.
 
         Raises ``UnknownMessage``, ``WrongState`` when it is not processing, ``NotTheHolder`` when this is not its holder.
         """
-        now = self.ctx.now()
-        message = self._held_by(message_id, worker_id, attempt, now)
-        if reply is None:
-            self._end(message, "complete", now, error=None)
-            return CompleteResponse(success=True)
-        answer = _answer_to(message) or self._add(_as_message(reply, message), now)
-        self._end(message, "complete", now, error=None, answered_by=answer.id, answered_at=answer.timestamp)
-        return CompleteResponse(success=True, id=answer.id, timestamp=answer.timestamp)
+        now = self._now()
+        message = self._known(message_id)
+        lease.check_attempt(message, attempt)
+        if attempt is None or not lease.has_completed(message, worker_id, attempt):
+            lease.check_holder(message, worker_id, now)
+            message = lease.complete(message, now)
+        elif reply is None or _answer_to(message):
+            return _completed(reply, _answer_to(message))
+        answer = _answer_to(message)
+        if reply is not None and answer is None:
+            answer = self._add(_as_message(reply, message), now)
+            message = lease.answer(message, answer.id, answer.timestamp)
+        self._save(message)
+        return _completed(reply, answer)
 
     def fail(self, message_id: str, worker_id: str, attempt: int, error: str, *, retry: bool = True) -> FailResponse:
-        """Give a message up: back to pending after a backoff, or failed when attempts are used up. Raises as ``complete``."""
-        now = self.ctx.now()
-        message = self._held_by(message_id, worker_id, attempt, now)
+        """Give a message up: back to pending after a backoff, or failed when attempts are used up. Raises as ``complete``.
+
+        The same attempt may say so again, and is told where the message stands.
+        """
+        now = self._now()
+        message = self._known(message_id)
+        lease.check_attempt(message, attempt)
         reason = error.strip()[:MAX_ERROR] or "no reason given"
-        retry_at = now + self._backoff(message.bot_params.tries)
-        status = self._end_attempt(message, reason, now, retry=retry, retry_at=retry_at)
-        return FailResponse(status, retry_at if status == "pending" else None)
+        if not lease.has_failed(message, worker_id, reason) and not lease.has_completed(message, worker_id, attempt):
+            lease.check_holder(message, worker_id, now)
+            pause = lease.backoff_ms(message.bot_params.tries, self._config, self.ctx.random)
+            message = lease.fail(message, reason, now, self._config, retry=retry, retry_at=now + pause)
+            self._save(message)
+        return FailResponse(message.bot_params.status, message.bot_params.retry_at)
 
     def progress(self, message_id: str, worker_id: str, attempt: int, text: str) -> None:
         """Show subscribers the reply as far as it is written; stores nothing. Raises as ``complete``."""
-        self._held_by(message_id, worker_id, attempt, self.ctx.now())
+        message = self._known(message_id)
+        lease.check_attempt(message, attempt)
+        lease.check_holder(message, worker_id, self._now())
         self.ctx.publish(events.progress(message_id, attempt, text))
 
     def retry(self, message_id: str) -> None:
         """An operator gives a failed message all its attempts again. Raises ``UnknownMessage``, ``WrongState``."""
+        now = self._now()
         message = self._known(message_id)
         if message.bot_params.status != "failed":
             raise WrongState(f"the message is {message.bot_params.status}, not failed")
-        self._change(
-            message,
-            status="pending",
-            tries=0,
-            claimed_by=None,
-            claimed_at=None,
-            completed_at=None,
-            error=None,
-        )
+        self._save(lease.retry(message, now, self._config))
+
+    # -- Figures
 
     def report_circuit(self, report: CircuitReport) -> None:
-        """A bot tells that it leaves a provider alone, for people to see."""
+        """A bot reports that it leaves a provider alone, for people to see."""
         self._circuits.report(report, self.ctx.now())
 
     def stats(self, entities: tuple[str, ...] = ()) -> Stats:
-        """Figures, without a search; of ``entities`` first, or else of those that the settings name."""
-        depths = self._index.depths(MAX_STATS_ENTITIES, entities or self._policy.entities)
+        """Figures, without a search; those of ``entities`` first."""
+        depths = self._index.depths(MAX_STATS_ENTITIES, entities)
         return Stats(
             seq=self.ctx.seq,
             messages=len(self._index),
             backlog=self._index.backlog,
-            backlog_limit=self._policy.backlog_limit,
-            retention=self._policy.retention,
-            backing_off=self._index.backing_off,
+            backlog_limit=self._config.backlog_limit,
+            retention=self._config.retention,
+            backing_off=self._index.delayed_count,
             depth=_depth(self._index.total),
             entities={entity: _depth(of_entity) for entity, of_entity in depths.items()},
             circuits=self._circuits.open(self.ctx.now()),
         )
 
+    # -- Deadlines
+
     def alarm(self) -> None:
-        """End the leases and backoffs that are due. The alarm is a hint; the table of deadlines is the record."""
-        self._end_due(self.ctx.now())
+        """End the leases, backoffs and waits that are due. The alarm is a hint; the messages' deadlines are the record."""
+        now = self._now()
+        self._expire_due(now)
+        if self._deadlines_too_late:
+            self._clamp_deadlines(now)
         self._set_alarm()
+
+    def _expire_due(self, now: int) -> None:
+        for message in self._index.due(now, MAX_DUE_PER_CALL):
+            if message.bot_params.status == "processing":
+                self.ctx.publish(events.lease_ended(message.id))
+            self._save(lease.expire(message, now, self._config))
+
+    def _now(self) -> int:
+        """The time of this call. When the clock has stepped back, the alarm is to look at all deadlines."""
+        now = self.ctx.now()
+        if now > self._clock:
+            self._clock = now
+        elif now < self._clock - lease.TOLERATED_STEP_MS:
+            self._clock = now
+            self._deadlines_too_late = True
+            self._set_alarm()
+        return now
+
+    def _clamp_deadlines(self, now: int) -> None:
+        late = [(message, lease.clamped(message, now, self._config)) for message in self._index]
+        changed = [clamped for message, clamped in late if clamped is not message]
+        for message in changed[:MAX_DUE_PER_CALL]:
+            self._save(message)
+        self._deadlines_too_late = len(changed) > MAX_DUE_PER_CALL
+
+    def _set_alarm(self) -> None:
+        self.ctx.set_alarm(self._clock if self._deadlines_too_late else self._index.deadlines.next)
 
     # -- What the calls are made of
 
@@ -254,44 +278,38 @@ class MessageQueue(DurableObject):
             raise UnknownMessage(field, message_id)
         return message
 
-    def _check_claimable(self, params: BotParams, now: int) -> None:
-        if params.status in {"complete", "failed"}:
-            raise WrongState(f"the message is {params.status}, not pending")
-        if params.retry_at is not None and params.retry_at > now:
-            raise WrongState(f"the message backs off after a failure until {params.retry_at}")
-        if params.lease_expires_at is not None:
-            if params.lease_expires_at > now:
-                raise WrongState(f"the message is processing: {params.claimed_by!r} holds it until {params.lease_expires_at}")
-            # Its lease has ended, only the alarm is late: it is claimable unless that end finishes it.
-            if params.answered_by is not None or params.tries >= self._policy.max_attempts:
-                raise WrongState("the message's last attempt has ended; it is about to be finished")
+    def _check_room(self, entity: str | None) -> None:
+        """A group may have as much unfinished work as there is room left, so that none takes all of it (P6).
 
-    def _held_by(self, message_id: str, worker_id: str | None, attempt: int | None, now: int) -> Message:
-        message = self._known(message_id)
-        params = message.bot_params
-        if attempt is not None and attempt != params.attempt:
-            raise NotTheHolder(f"attempt {attempt} is over: the message is at attempt {params.attempt}")
-        if params.status != "processing" or params.lease_expires_at is None:
-            raise WrongState(f"the message is {params.status}, not processing")
-        if params.lease_expires_at <= now:
-            raise NotTheHolder(f"the lease ran out at {params.lease_expires_at}")
-        if worker_id is not None and worker_id != params.claimed_by:
-            raise NotTheHolder(f"the message is held by {params.claimed_by!r}, not by {worker_id!r}")
-        return message
+        The groups are each entity that answers here, nobody in particular, and all other names, each name alone and together.
+        """
+        backlog = self._index.backlog
+        room = self._config.backlog_limit - backlog
+        if backlog < room:
+            return
+        if room <= 0:
+            raise BacklogFull(f"{backlog} messages wait for an answer; no more are taken at the moment")
+        waiting = self._index.backlog_of(entity)
+        if entity is not None and entity not in self._entities:
+            waiting = backlog - sum(map(self._index.backlog_of, (None, *self._entities)))
+        if waiting >= room:
+            whom = (
+                "nobody in particular" if entity is None else repr(entity) if entity in self._entities else "unknown entities"
+            )
+            raise BacklogFull(f"too many messages to {whom} wait for an answer: {waiting}; the room that is left is for others")
 
     def _post_answer(self, new: NewMessage, reply_to: str, now: int) -> PostResponse:
         message = self._known(reply_to, "replyTo")
         params = message.bot_params
-        if new.attempt is not None and new.attempt != params.attempt:
-            raise NotTheHolder(f"attempt {new.attempt} is over: the message is at attempt {params.attempt}")
+        lease.check_attempt(message, new.attempt)
         if first := _answer_to(message):
             return first
         if params.status != "complete":
-            message = self._held_by(reply_to, new.worker_id, new.attempt, now)
+            lease.check_holder(message, new.worker_id, now)
         elif new.worker_id not in {None, params.claimed_by}:
             raise NotTheHolder(f"the message was completed by {params.claimed_by!r}, not by {new.worker_id!r}")
         posted = self._add(new, now)
-        self._change(message, answered_by=posted.id, answered_at=posted.timestamp)
+        self._save(lease.answer(message, posted.id, posted.timestamp))
         return posted
 
     def _add(self, new: NewMessage, now: int) -> PostResponse:
@@ -310,6 +328,7 @@ class MessageQueue(DurableObject):
                 priority=new.priority,
                 entity=new.entity,
                 completed_at=None if is_work else timestamp,
+                expires_at=now + self._config.max_wait_ms if is_work else None,
             ),
         )
         self._save(message)
@@ -320,80 +339,67 @@ class MessageQueue(DurableObject):
             pass
         return message_id
 
-    def _hold(self, message: Message, worker_id: str, now: int) -> bytes:
-        params = message.bot_params
-        return self._change(
-            message,
-            status="processing",
-            claimed_by=worker_id,
-            claimed_at=now,
-            attempt=params.attempt + 1,
-            tries=params.tries + 1,
-            lease_expires_at=self._lease_end(now, now),
-            retry_at=None,
-        )
-
-    def _lease_end(self, claimed_at: int | None, now: int) -> int:
-        return min(now + self._policy.lease_ms, (claimed_at or now) + self._policy.max_hold_ms)
-
-    def _end_due(self, now: int) -> None:
-        for message in self._index.due(now, MAX_DUE_PER_CALL):
-            if message.bot_params.status == "pending":
-                self._change(message, retry_at=None)
-            else:
-                self.ctx.publish(events.lease_ended(message.id))
-                self._end_attempt(message, f"the lease of {message.bot_params.claimed_by!r} ran out", now)
-
-    def _end_attempt(
-        self, message: Message, reason: str, now: int, *, retry: bool = True, retry_at: int | None = None
-    ) -> Status:
-        """An attempt ended without ``complete``; the message goes where P4 wants it."""
-        params = message.bot_params
-        if params.answered_by is not None:
-            return self._end(message, "complete", now, error=None)
-        if not retry or params.tries >= self._policy.max_attempts:
-            return self._end(message, "failed", now, error=reason)
-        self._change(
-            message,
-            status="pending",
-            claimed_by=None,
-            claimed_at=None,
-            lease_expires_at=None,
-            retry_at=retry_at,
-            error=reason,
-        )
-        return "pending"
-
-    def _backoff(self, tries: int) -> int:
-        # Between half and all of a pause that doubles, so that what failed together does not come back together.
-        pause = min(self._policy.backoff_ms << min(tries - 1, 30), self._policy.max_backoff_ms)
-        return pause // 2 + self.ctx.random.randint(0, pause // 2)
-
-    def _end(self, message: Message, status: Status, now: int, **changes: object) -> Status:
-        self._change(message, status=status, completed_at=now, lease_expires_at=None, **changes)
-        return status
-
-    def _change(self, message: Message, **changes: object) -> bytes:
-        return self._save(replace(message, bot_params=replace(message.bot_params, **changes)))
-
-    def _save(self, message: Message) -> bytes:
+    def _save(self, message: Message, *, publish: bool = True) -> bytes:
         message = replace(message, seq=self.ctx.seq + 1)
-        wire = encode(message)
-        self.ctx.storage.put(_key(message), wire)
-        self._index.put(message, wire)
-        self.ctx.publish(events.changed(wire))
+        encoded = encode(message)
+        self.ctx.storage.put(_key(message), encoded)
+        self._index.put(message, encoded)
+        if publish:
+            self.ctx.publish(events.changed(encoded))
         if message.bot_params.status in {"complete", "failed"}:
             self._prune()
-        self._set_alarm()
-        return wire
+        self.ctx.set_alarm(self._clock if self._deadlines_too_late else self._index.deadlines.next)
+        return encoded
 
     def _prune(self) -> None:
-        for message in self._index.first_finished(self._policy.retention, MAX_PRUNED_AT_ONCE):
+        for message in self._index.first_finished(self._config.retention, MAX_PRUNED_AT_ONCE):
             self.ctx.storage.delete(_key(message))
             self._index.remove(message)
 
-    def _set_alarm(self) -> None:
-        self.ctx.set_alarm(self._index.next_deadline)
+    def _encoded(self, messages: list[Message]) -> list[Raw]:
+        return [Raw(self._index.encoded(message.id)) for message in messages]
 
-    def _wires(self, messages: list[Message]) -> list[Raw]:
-        return [Raw(self._index.wire(message.id)) for message in messages]
+
+def _stored(storage: Storage) -> Iterator[tuple[Message, bytes]]:
+    after = ""
+    while entries := storage.list("message/", after=after):
+        for after, encoded in entries:
+            try:
+                message = decode(encoded)
+            except ValueError as error:
+                raise ValueError(f"what is stored under {after} is no message: {error}") from error
+            yield message, encoded
+
+
+def _key(message: Message) -> str:
+    return f"message/{message.timestamp:015d}"
+
+
+def _depth(counts: Counter[Status]) -> Depth:
+    return Depth(counts["pending"], counts["processing"], counts["complete"], counts["failed"])
+
+
+def _answer_to(message: Message) -> PostResponse | None:
+    params = message.bot_params
+    if params.answered_by is None or params.answered_at is None:
+        return None
+    return PostResponse(params.answered_by, params.answered_at)
+
+
+def _completed(reply: Reply | None, answer: PostResponse | None) -> CompleteResponse:
+    if reply is None or answer is None:
+        return CompleteResponse(success=True)
+    return CompleteResponse(success=True, id=answer.id, timestamp=answer.timestamp)
+
+
+def _as_message(reply: Reply, message: Message) -> NewMessage:
+    params = message.bot_params
+    return NewMessage(
+        text=reply.text,
+        username=reply.username or (params.entity or "AI")[:MAX_USERNAME],
+        color=reply.color,
+        message_type="AI",
+        reply_to=message.id,
+        entity=params.entity,
+        priority=params.priority,
+    )

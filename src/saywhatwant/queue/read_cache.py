@@ -1,4 +1,4 @@
-"""Reads of the wall as they are on the wire, put together once for all who ask the same before the next commit."""
+"""Reads of the wall as they are sent, put together once for all who ask the same before the next commit."""
 
 from collections.abc import Callable, Hashable, Iterable
 
@@ -8,20 +8,21 @@ from saywhatwant.limits import MAX_CACHED_READS
 
 
 class Page(Struct, frozen=True):
-    """Messages as a JSON list, as it is on the wire, and the commit they were read at."""
+    """Messages as one JSON list, and the commit they were read at."""
 
     seq: int
     body: Raw
     cut_at: int | None = None
-    """The timestamp of the last message, where ``MAX_ANSWER_BYTES`` cut the list: go on from there."""
+    """The timestamp of the last message where ``MAX_ANSWER_BYTES`` cut the list: go on from there."""
 
 
 class Changes(Struct, frozen=True):
-    """Messages as they are on the wire, the commit up to which these are all that changed, and whether more came later."""
+    """Encoded messages, and the commit up to which these are all that changed."""
 
     seq: int
     messages: list[Raw]
-    more: bool
+    more: bool = False
+    """Whether later commits have changed more."""
 
 
 class ReadCache:
@@ -32,7 +33,7 @@ class ReadCache:
         self._pages: dict[Hashable, Page] = {}
 
     def get(self, query: Hashable, seq: int, read: Callable[[], tuple[Iterable[bytes], int | None]]) -> Page:
-        """The page of ``query`` at the commit ``seq``, read where none is kept."""
+        """The page of ``query`` at the commit ``seq``; ``read`` is called when it is not cached."""
         if seq != self._seq:
             self._seq = seq
             self._pages.clear()
@@ -45,6 +46,6 @@ class ReadCache:
         return page
 
 
-def page_of(seq: int, wires: Iterable[bytes], cut_at: int | None = None) -> Page:
+def page_of(seq: int, encoded: Iterable[bytes], cut_at: int | None = None) -> Page:
     """A page of these messages."""
-    return Page(seq, Raw(b"[%b]" % b",".join(wires)), cut_at)
+    return Page(seq, Raw(b"[%b]" % b",".join(encoded)), cut_at)

@@ -53,7 +53,7 @@ def create_worker(
     """
     entities = Entities(settings.entities)
     config = queue_config(settings, tuple(entities.current))
-    queue = runtime.namespace("MessageQueue", partial(MessageQueue, policy=config)).get(QUEUE_NAME)
+    queue = runtime.namespace("MessageQueue", partial(MessageQueue, config=config)).get(QUEUE_NAME)
     metrics = Metrics()
     queue_events = QueueEvents(queue)
     waiters = ClaimWaiters(queue, queue_events)
@@ -65,7 +65,12 @@ def create_worker(
         per_client=settings.max_sockets_per_address,
         metrics=metrics,
     )
-    rules = MessageRules(max_text=settings.max_text, entities=entities, open_entities=settings.takes_unknown_entities)
+    rules = MessageRules(
+        max_text=settings.max_text,
+        entities=entities,
+        open_entities=settings.takes_unknown_entities,
+        most_urgent_priority=settings.most_urgent_priority,
+    )
     api = Api(
         queue,
         rules=rules,
@@ -133,6 +138,8 @@ def queue_config(settings: Settings, entities: tuple[str, ...]) -> QueueConfig:
         max_hold_ms=round(settings.max_hold_seconds * 1_000),
         max_attempts=settings.max_attempts,
         backoff_ms=round(settings.backoff_seconds * 1_000),
+        max_wait_ms=round(settings.max_wait_seconds * 1_000),
+        aging_ms=round(settings.priority_aging_seconds * 1_000),
         retention=settings.retention,
         backlog_limit=settings.backlog_limit,
         entities=entities,

@@ -49,6 +49,7 @@ _KINDS: dict[type[BaseException], Kind] = {
     errors.CrossSite: Kind(403, "cross-site", "Pages of other sites may not do this"),
     errors.UnknownMessage: Kind(404, "unknown-message", "There is no such message"),
     errors.WrongState: Kind(409, "wrong-state", "The message is in another state"),
+    errors.AttemptRequired: Kind(409, "attempt-required", "The call must name its attempt"),
     errors.NotTheHolder: Kind(409, "not-the-holder", "The lease has passed on"),
     errors.KeyReused: Kind(422, "key-reused", "The Idempotency-Key was used for another message"),
     errors.TooManyPosts: Kind(429, "too-many-posts", "Too many posts"),

@@ -31,8 +31,8 @@ T = TypeVar("T")
 
 _LISTS = {
     "pending": MessageQueue.pending,
-    "waiting": MessageQueue.waiting,
-    "held": MessageQueue.held,
+    "waiting": MessageQueue.delayed,
+    "held": MessageQueue.in_flight,
     "failed": MessageQueue.failed,
 }
 """The lists of GET /api/queue/messages."""
@@ -45,6 +45,8 @@ class MessageRules:
     max_text: int
     entities: Entities
     open_entities: bool
+    most_urgent_priority: int
+    """The lowest number that a post without the bot token may ask for."""
 
     @property
     def max_body_bytes(self) -> int:
@@ -86,7 +88,7 @@ class Api:
             self._auth.check(request)
         else:
             self._rate.check(request)
-        return JSON(await self._queue.call(MessageQueue.post, self._new_message(body), _idempotency_key(request)))
+        return JSON(await self._queue.call(MessageQueue.post, self._new_message(request, body), _idempotency_key(request)))
 
     async def read(self, request: Request, query: ReadQuery) -> Response:
         """GET /api/comments."""
@@ -216,11 +218,14 @@ class Api:
         entities.refresh()
         return await self._queue.call(MessageQueue.stats, tuple(entities.current))
 
-    def _new_message(self, body: schemas.PostRequest) -> NewMessage:
+    def _new_message(self, request: Request, body: schemas.PostRequest) -> NewMessage:
         name, priority = body.bot_params.entity, body.bot_params.priority
         entity = self._entity(name)
         if priority is None:
             priority = entity.priority if entity else DEFAULT_PRIORITY
+        elif priority < self._rules.most_urgent_priority and not self._auth.allows(request):
+            least = self._rules.most_urgent_priority
+            raise InvalidField("botParams.priority", f"must be a whole number of at least {least} without the bot token")
         return NewMessage(
             text=clean_text(body.text, self._rules.max_text),
             username=clean_username(body.username),

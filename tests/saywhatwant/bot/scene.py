@@ -89,7 +89,7 @@ class Scene:
         self.runtime = SimulatedRuntime()
         worker = create_worker(self.runtime, load(lease_seconds=lease_seconds))
         policy = QueueConfig(lease_ms=round(1_000 * lease_seconds))
-        self.queue = self.runtime.namespace("MessageQueue", partial(MessageQueue, policy=policy)).get("global-queue")
+        self.queue = self.runtime.namespace("MessageQueue", partial(MessageQueue, config=policy)).get("global-queue")
         self.client = WallClient(URL)
         self.between = Between(worker.app)
         self.client._http = httpx.AsyncClient(transport=self.between, base_url=URL)

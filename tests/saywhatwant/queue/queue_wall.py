@@ -1,4 +1,4 @@
-"""One queue on a simulated runtime that commits at once: its calls as plain functions, for tests that tell a story."""
+"""One queue on a simulated runtime that commits at once: its calls as plain functions."""
 
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -17,10 +17,10 @@ ResultT = TypeVar("ResultT")
 
 
 class Wall:
-    def __init__(self, *, now_ms: int = 1_700_000_000_000, seed: int = 0, **policy: int) -> None:
-        self.policy = replace(QueueConfig(), **policy)
+    def __init__(self, *, now_ms: int = 1_700_000_000_000, seed: int = 0, **config: Any) -> None:
+        self.config = replace(QueueConfig(), **config)
         self.runtime = SimulatedRuntime(seed=seed, now_ms=now_ms)
-        self.stub = self.runtime.namespace("Queue", lambda ctx: MessageQueue(ctx, self.policy)).get("wall")
+        self.stub = self.runtime.namespace("Queue", lambda ctx: MessageQueue(ctx, self.config)).get("wall")
 
     def call(self, method: Callable[Concatenate[MessageQueue, P], ResultT], *args: P.args, **kwargs: P.kwargs) -> ResultT:
         return self.runtime.run(self.stub.call(method, *args, **kwargs))
@@ -36,7 +36,7 @@ class Wall:
         return decode(self.call(MessageQueue.claim, message_id, worker))
 
     def claim_next(self, limit: int = 1, entities: tuple[str, ...] | None = None, worker: str = "bot") -> list[Message]:
-        return [decode(wire) for wire in self.call(MessageQueue.claim_next, worker, entities, limit)]
+        return [decode(encoded) for encoded in self.call(MessageQueue.claim_next, worker, entities, limit)]
 
     def messages(self) -> list[Message]:
         return decode_list(self.call(MessageQueue.read, newest_first=False).body)

@@ -17,6 +17,7 @@ from saywhatwant.queue import MessageQueue
 from saywhatwant.queue.index import Index
 
 ENTITIES = [None, "fear", "joy"]
+AGING = 3
 
 
 @st.composite
@@ -30,6 +31,7 @@ def params(draw: st.DrawFn) -> BotParams:
         entity=draw(st.sampled_from(ENTITIES)),
         lease_expires_at=draw(at) if status == "processing" else None,
         retry_at=draw(st.none() | at) if status == "pending" else None,
+        expires_at=draw(st.none() | at) if status == "pending" else None,
     )
 
 
@@ -48,11 +50,19 @@ class Naive:
             for message in self.having("pending")
             if message.bot_params.retry_at is None and (entities is None or message.bot_params.entity in entities)
         ]
-        return sorted(ready, key=lambda message: message.bot_params.priority)
+        return sorted(ready, key=lambda m: (m.bot_params.priority * AGING + m.timestamp, m.timestamp))
+
+    def delayed(self) -> list[Message]:
+        delayed = [message for message in self.having("pending") if message.bot_params.retry_at is not None]
+        return sorted(delayed, key=lambda message: message.bot_params.retry_at or 0)
 
     def deadlines(self, *statuses: Status) -> list[tuple[int, Message]]:
-        found = [(m.bot_params.lease_expires_at or m.bot_params.retry_at, m) for m in self.having(*statuses)]
-        return sorted(((at, m) for at, m in found if at is not None), key=lambda pair: pair[0])
+        found = [(_deadline(message.bot_params), message) for message in self.having(*statuses)]
+        return sorted(((at, message) for at, message in found if at is not None), key=lambda pair: pair[0])
+
+
+def _deadline(params: BotParams) -> int | None:
+    return params.lease_expires_at or params.retry_at or params.expires_at
 
 
 def check(index: Index, naive: Naive, limit: int, now: int, entities: list[str | None]) -> None:
@@ -63,14 +73,15 @@ def check(index: Index, naive: Naive, limit: int, now: int, entities: list[str |
     assert index.ready(limit, entities) == naive.ready(entities)[:limit]
     deadlines = naive.deadlines("pending", "processing")
     assert index.due(now, limit) == [message for at, message in deadlines if at <= now][:limit]
-    assert index.next_deadline == min((at for at, _ in deadlines), default=None)
-    assert index.held(limit) == [message for _, message in naive.deadlines("processing")][:limit]
-    waiting = [message for _, message in naive.deadlines("pending")]
-    assert index.waiting(limit) == waiting[:limit]
-    assert index.backing_off == len(waiting)
+    assert index.deadlines.next == min((at for at, _ in deadlines), default=None)
+    assert index.in_flight(limit) == [message for _, message in naive.deadlines("processing")][:limit]
+    assert index.delayed(limit) == naive.delayed()[:limit]
+    assert index.delayed_count == len(naive.delayed())
     assert index.failed(limit) == naive.having("failed")[::-1][:limit]
     finished = naive.having("complete", "failed")
     assert index.backlog == len(naive.all) - len(finished)
+    for entity in ENTITIES:
+        assert index.backlog_of(entity) == sum(m.bot_params.entity == entity for m in naive.having("pending", "processing"))
     order = sorted(finished, key=lambda message: (message.seq, message.timestamp))
     removable = [message for message in order if message.timestamp != index.last_timestamp]
     assert index.first_finished(now, limit) == removable[: max(0, len(finished) - now)][:limit]
@@ -95,11 +106,11 @@ def check(index: Index, naive: Naive, limit: int, now: int, entities: list[str |
     now=st.integers(0, 30),
     entities=st.lists(st.sampled_from([*ENTITIES, "unheard-of"]), max_size=4),
 )
-def test_p5_an_index_answers_as_a_look_at_every_message_would(
+def test_p5_an_index_answers_like_a_look_at_every_message(
     steps: list[tuple[int, BotParams | None]], limit: int, now: int, entities: list[str | None]
 ) -> None:
     """Whatever is put, replaced and removed; ``None`` removes."""
-    index, naive = Index(), Naive()
+    index, naive = Index(aging_ms=AGING), Naive()
     for number, (at, standing) in enumerate(steps):
         old = naive.all.get(at)
         if standing is not None:
@@ -119,7 +130,7 @@ def test_p5_an_index_answers_as_a_look_at_every_message_would(
             naive.all[at] = message
             index.put(message, encode(message))
             assert index.get(message.id) == message
-            assert index.wire(message.id) == encode(message)
+            assert index.encoded(message.id) == encode(message)
         elif old is not None:
             del naive.all[at]
             index.remove(old)
@@ -186,7 +197,7 @@ def test_p6_no_call_costs_more_as_the_backlog_grows() -> None:
 
 @pytest.mark.parametrize("newest_first", [False, True])
 def test_p5_a_list_cut_at_its_bytes_goes_on_at_the_last_timestamp(*, newest_first: bool) -> None:
-    index = Index()
+    index = Index(aging_ms=1)
     wall = Wall()
     for number in range(7):
         wall.ask(f"number {number}")
@@ -197,9 +208,9 @@ def test_p5_a_list_cut_at_its_bytes_goes_on_at_the_last_timestamp(*, newest_firs
     size = max(len(encode(message)) for message in messages)
     since, before, got = 0, None, list[int]()
     for pages in range(4):
-        wires, cut_at = index.between(since, before, None, newest_first=newest_first, max_bytes=2 * size + 1)
-        assert len(wires) == (1 if pages == 3 else 2)
-        got += [decode(wire).timestamp for wire in wires]
+        encoded, cut_at = index.between(since, before, None, newest_first=newest_first, max_bytes=2 * size + 1)
+        assert len(encoded) == (1 if pages == 3 else 2)
+        got += [decode(one).timestamp for one in encoded]
         assert cut_at == (None if pages == 3 else got[-1])
         since, before = (0, cut_at) if newest_first else (cut_at or 0, None)
     assert got == sorted(times, reverse=newest_first)

@@ -153,7 +153,101 @@ def test_p7_a_key_makes_a_bots_reply_safe_to_repeat_after_its_lease_has_passed_o
     assert wall.answers_to(question) == [first.id]
 
 
-def test_p3_a_worker_whose_lease_has_passed_on_can_not_answer_what_another_completed_in_silence() -> None:
+@pytest.mark.parametrize("crashing", [False, True])
+@pytest.mark.parametrize("reply", [None, Reply("Because.")])
+def test_p7_a_completion_that_is_repeated_gets_its_first_answer(reply: Reply | None, *, crashing: bool) -> None:
+    """Its first answer may have got lost; the bot must not take its reply on the wall for a dropped one."""
+    wall = Wall()
+    question = wall.ask()
+    wall.claim(question)
+    first = wall.call(MessageQueue.complete, question, "bot", 1, reply)
+    before = wall.messages()
+    if crashing:
+        wall.runtime.crash()
+    assert wall.call(MessageQueue.complete, question, "bot", 1, reply) == first
+    assert wall.messages() == before
+    with pytest.raises(WrongState):
+        wall.call(MessageQueue.complete, question, "another", 1, reply)
+    with pytest.raises(NotTheHolder):
+        wall.call(MessageQueue.complete, question, "bot", 2, reply)
+
+
+def test_p7_a_completion_after_the_lease_ended_with_an_answer_gets_that_answer() -> None:
+    wall = Wall()
+    question = wall.ask()
+    wall.claim(question)
+    first = wall.answer(question, worker_id="bot", attempt=1)
+    wall.runtime.advance(60)
+    assert wall.call(MessageQueue.complete, question, "bot", 1, Reply("Again.")).id == first.id
+    assert wall.answers_to(question) == [first.id]
+
+
+def test_p4_a_reply_that_comes_with_a_second_completion_is_not_lost() -> None:
+    wall = Wall()
+    question = wall.ask()
+    wall.claim(question)
+    wall.call(MessageQueue.complete, question, "bot", 1)
+    first = wall.call(MessageQueue.complete, question, "bot", 1, Reply("After all."))
+    assert wall.answers_to(question) == [first.id]
+    assert wall.params(question).answered_by == first.id
+    assert wall.call(MessageQueue.complete, question, "bot", 1, Reply("Twice.")) == first
+
+
+@pytest.mark.parametrize("retry", [True, False])
+@pytest.mark.parametrize("crashing", [False, True])
+def test_p7_a_failure_that_is_repeated_gets_its_first_answer(*, retry: bool, crashing: bool) -> None:
+    wall = Wall()
+    question = wall.ask()
+    wall.claim(question)
+    first = wall.call(MessageQueue.fail, question, "bot", 1, " no words ", retry=retry)
+    before = wall.messages()
+    if crashing:
+        wall.runtime.crash()
+    assert wall.call(MessageQueue.fail, question, "bot", 1, "no words", retry=retry) == first
+    assert wall.messages() == before
+
+
+def test_p3_a_failure_that_comes_after_its_lease_ended_is_refused() -> None:
+    wall = Wall(max_attempts=2)
+    question = wall.ask()
+    for attempt in (1, 2):
+        wall.claim(question)
+        wall.runtime.advance(60)
+        with pytest.raises(WrongState, match="pending" if attempt == 1 else "failed"):
+            wall.call(MessageQueue.fail, question, "bot", attempt, "no words")
+
+
+def test_p3_a_failure_for_another_reason_is_no_repetition() -> None:
+    wall = Wall()
+    question = wall.ask()
+    wall.claim(question)
+    wall.call(MessageQueue.fail, question, "bot", 1, "no words")
+    with pytest.raises(WrongState):
+        wall.call(MessageQueue.fail, question, "bot", 1, "other words")
+    wall.call(MessageQueue.fail, question, "bot", 1, "no words", retry=False)
+    assert wall.params(question).status == "pending"
+
+
+def test_p3_a_repetition_by_another_worker_is_refused() -> None:
+    wall = Wall()
+    question = wall.ask()
+    wall.claim(question)
+    wall.call(MessageQueue.fail, question, "bot", 1, "no words", retry=False)
+    with pytest.raises(WrongState):
+        wall.call(MessageQueue.fail, question, "another", 1, "no words", retry=False)
+
+
+def test_p4_a_bot_that_fails_what_it_completed_is_told_that_it_is_complete() -> None:
+    wall = Wall()
+    question = wall.ask()
+    wall.claim(question)
+    wall.call(MessageQueue.complete, question, "bot", 1, Reply("Because."))
+    assert wall.call(MessageQueue.fail, question, "bot", 1, "the answer got lost").status == "complete"
+    with pytest.raises(WrongState):
+        wall.call(MessageQueue.fail, question, "another", 1, "the answer got lost")
+
+
+def test_p3_a_late_worker_cannot_answer_what_another_completed_without_a_reply() -> None:
     wall = Wall()
     question = wall.ask()
     wall.claim(question, "late")

@@ -12,6 +12,7 @@ from profiles import examples
 from saywhatwant.errors import NotTheHolder, UnknownMessage, WrongState
 from saywhatwant.limits import MAX_DUE_PER_CALL
 from saywhatwant.queue import MessageQueue
+from saywhatwant.schemas import Reply
 
 SECOND = 1_000
 
@@ -20,7 +21,7 @@ def test_p3_a_stale_attempt_is_refused_however_late_it_comes() -> None:
     wall = Wall(lease_ms=10 * SECOND, max_attempts=5)
     question = wall.ask()
     stale = wall.claim(question).bot_params.attempt
-    for later in (10, 10, 100_000):
+    for later in (10, 10, 80_000):
         wall.runtime.advance(later)
         holder = wall.claim(question).bot_params
         before = wall.message(question)
@@ -35,8 +36,8 @@ def test_p3_a_stale_attempt_is_refused_however_late_it_comes() -> None:
         assert wall.message(question) == before, "a refusal changes nothing"
         stale = holder.attempt
     wall.call(MessageQueue.complete, question, "bot", stale)
-    with pytest.raises(WrongState):
-        wall.call(MessageQueue.complete, question, "bot", stale)
+    with pytest.raises(NotTheHolder):
+        wall.call(MessageQueue.complete, question, "bot", stale - 1)
 
 
 def test_p3_a_worker_of_another_name_is_refused_even_without_an_attempt() -> None:
@@ -49,6 +50,26 @@ def test_p3_a_worker_of_another_name_is_refused_even_without_an_attempt() -> Non
         wall.answer(question, worker_id="another")
     wall.call(MessageQueue.complete, question)
     assert wall.params(question).status == "complete"
+
+
+def test_p3_a_call_without_an_attempt_is_refused_once_there_was_a_second_one() -> None:
+    """A name is no fence: a bot that was started again has the name of the one that hangs (and with no name, anybody)."""
+    wall = Wall()
+    question = wall.ask()
+    wall.claim(question, "bot")
+    wall.runtime.advance(60)
+    wall.claim(question, "bot")
+    before = wall.message(question)
+    for worker in ("bot", None):
+        with pytest.raises(NotTheHolder, match=r"attempt 2.*the field attempt") as refusal:
+            wall.call(MessageQueue.complete, question, worker, None, Reply("Late."))
+        assert getattr(refusal.value, "field", None) == "attempt"
+        with pytest.raises(NotTheHolder, match="the field attempt"):
+            wall.answer(question, worker_id=worker)
+    assert wall.message(question) == before
+    wall.call(MessageQueue.complete, question, "bot", 2)
+    with pytest.raises(NotTheHolder, match="the field attempt"):
+        wall.answer(question, worker_id="bot")
 
 
 def test_p3_a_held_message_is_claimed_by_nobody_else() -> None:
@@ -188,6 +209,20 @@ def test_p4_what_failed_together_does_not_come_back_together() -> None:
         attempt = wall.claim(question).bot_params.attempt
         retries.add(wall.call(MessageQueue.fail, question, "bot", attempt, "no").retry_at)
     assert len(retries) > 40
+
+
+@pytest.mark.parametrize("late", [0, 1])
+def test_p4_a_pause_is_over_at_its_very_end(late: int) -> None:
+    wall = Wall()
+    question = wall.ask()
+    retry_at = wall.call(MessageQueue.fail, question, "bot", wall.claim(question).bot_params.attempt, "no").retry_at
+    assert retry_at is not None
+    wall.forget_alarms()
+    wall.runtime.now_ms = retry_at - 1
+    with pytest.raises(WrongState, match="backs off"):
+        wall.claim(question)
+    wall.runtime.now_ms = retry_at + late
+    assert wall.claim(question).bot_params.attempt == 2
 
 
 def test_p4_a_failure_without_retry_is_final_and_keeps_its_reason() -> None:

@@ -5,14 +5,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import Raw, Struct, json
+from msgspec import Struct, json
 from queue_wall import Wall
 
 from durable_objects import ObjectFailed
 from durable_objects.commits import Change
 from durable_objects.limits import MAX_LIST_PAGE
 from durable_objects.live import Head
-from saywhatwant.errors import BacklogFull
 from saywhatwant.limits import MAX_PRUNED_AT_ONCE
 from saywhatwant.message import decode_list
 from saywhatwant.queue import MessageQueue
@@ -31,8 +30,8 @@ def everything(wall: Wall) -> dict[str, Any]:
         "page": wall.call(MessageQueue.read, wall.messages()[-2].timestamp, 10, newest_first=False).body,
         "pending": wall.call(MessageQueue.pending, 10_000),
         "to joy": wall.call(MessageQueue.pending, 10_000, "joy"),
-        "held": wall.call(MessageQueue.held, 10_000),
-        "waiting": wall.call(MessageQueue.waiting, 10_000),
+        "held": wall.call(MessageQueue.in_flight, 10_000),
+        "waiting": wall.call(MessageQueue.delayed, 10_000),
         "failed": wall.call(MessageQueue.failed, 10_000),
         "stats": wall.call(MessageQueue.stats),
     }
@@ -186,7 +185,7 @@ def test_what_is_stored_and_is_no_message_is_named() -> None:
 def test_p6_a_lowered_retention_is_reached_step_by_step() -> None:
     wall = Wall(retention=100)
     thoughts = finish(wall, 100)
-    wall.policy = QueueConfig(retention=5)
+    wall.config = QueueConfig(retention=5)
     wall.runtime.crash()
     assert len(wall.messages()) == 100, "waking removes nothing"
     for _ in range(100):
@@ -206,7 +205,7 @@ def test_p6_a_lowered_retention_leaves_every_call_within_the_bounds_of_one_commi
     for n in range(200):
         wall.ask(f"question {n}")
     assert len(wall.claim_next(100)) == 100
-    wall.policy = QueueConfig(retention=5, max_attempts=1)
+    wall.config = QueueConfig(retention=5, max_attempts=1)
     wall.runtime.crash()
     if alarm == "is lost":
         wall.forget_alarms()
@@ -215,36 +214,9 @@ def test_p6_a_lowered_retention_leaves_every_call_within_the_bounds_of_one_commi
     assert wall.call(MessageQueue.stats).depth.failed == 100
 
 
-def test_p6_a_post_beyond_the_backlog_limit_is_refused_and_what_was_accepted_is_safe() -> None:
-    wall = Wall(backlog_limit=3, retention=1)
-    asked = [wall.ask(f"question {n}") for n in range(3)]
-    wall.claim(asked[0])
-    with pytest.raises(BacklogFull):
-        wall.ask("one too many")
-    finish(wall, 5)
-    assert [message.id for message in wall.messages()][:3] == asked
-    wall.call(MessageQueue.complete, asked[0])
-    wall.ask("room again")
-    assert wall.call(MessageQueue.stats).backlog == 3
-
-
 def test_p4_a_bot_gets_what_is_for_its_entities_or_for_nobody_in_particular() -> None:
     wall = Wall()
     to = {entity: wall.ask(f"to {entity}", entity=entity) for entity in ("fear", "joy", "rage", None)}
     assert [message.id for message in wall.claim_next(10, ("joy", "unheard-of"))] == [to["joy"], to[None]]
     assert wall.claim_next(10, ("joy",)) == []
     assert [message.id for message in wall.claim_next(10)] == [to["fear"], to["rage"]]
-
-
-@given(priorities=st.lists(st.integers(0, 99), max_size=12), limit=st.integers(1, 12))
-def test_p4_the_most_urgent_comes_first_and_of_equals_the_older(priorities: list[int], limit: int) -> None:
-    wall = Wall()
-    asked = [wall.ask(f"question {n}", priority=priority) for n, priority in enumerate(priorities)]
-    order = [asked[n] for n in sorted(range(len(asked)), key=lambda n: priorities[n])]
-    pending = wall.call(MessageQueue.pending, limit)
-    assert all(isinstance(wire, Raw) for wire in pending)
-    assert [json.decode(wire)["id"] for wire in pending] == order[:limit]
-    taken: list[str] = []
-    for _ in asked:
-        taken += [message.id for message in wall.claim_next(limit)]
-    assert taken == order

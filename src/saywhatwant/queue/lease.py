@@ -1,0 +1,198 @@
+"""The state machine of a message as work: each transition is a pure function that returns the changed message.
+
+A deadline is never further ahead than its longest time from now (``clamped``), so a clock that was wrong for a moment
+cannot hold a message for long.
+"""
+
+from random import Random
+
+from msgspec.structs import replace
+
+from saywhatwant.errors import AttemptRequired, NotTheHolder, WrongState
+from saywhatwant.limits import MAX_ERROR
+from saywhatwant.message import Message
+from saywhatwant.queue.config import QueueConfig
+
+TOLERATED_STEP_MS = 1_000
+"""How far the clock may step back without deadlines being moved."""
+
+_UNITS = ((86_400_000, "day"), (3_600_000, "hour"), (60_000, "minute"), (1_000, "second"))
+
+
+# -- What is allowed
+
+
+def check_claimable(message: Message, now: int, config: QueueConfig) -> None:
+    """Raise ``WrongState`` unless the message may be claimed now."""
+    params = message.bot_params
+    if params.status in {"complete", "failed"}:
+        raise WrongState(f"the message is {params.status}, not pending")
+    if params.retry_at is not None and params.retry_at > now:
+        raise WrongState(f"the message backs off after a failure until {params.retry_at}")
+    if params.lease_expires_at is not None:
+        if params.lease_expires_at > now:
+            raise WrongState(f"the message is processing: {params.claimed_by!r} holds it until {params.lease_expires_at}")
+        # The lease has ended and the alarm is late: claimable, unless the end of the lease finishes the message.
+        if params.answered_by is not None or params.tries >= config.max_attempts:
+            raise WrongState("the message's last attempt has ended; it is about to be finished")
+
+
+def check_attempt(message: Message, attempt: int | None) -> None:
+    """The fence (P3): raise ``NotTheHolder`` unless the call names the present attempt, or none while there was one only."""
+    current = message.bot_params.attempt
+    if attempt is None:
+        if current > 1:
+            raise AttemptRequired(current)
+    elif attempt != current:
+        raise NotTheHolder(f"attempt {attempt} is over: the message is at attempt {current}")
+
+
+def check_holder(message: Message, worker_id: str | None, now: int) -> None:
+    """Raise ``WrongState`` or ``NotTheHolder`` unless the message is processing, its lease runs, and this worker has it."""
+    params = message.bot_params
+    if params.status != "processing" or params.lease_expires_at is None:
+        raise WrongState(f"the message is {params.status}, not processing")
+    if params.lease_expires_at <= now:
+        raise NotTheHolder(f"the lease ran out at {params.lease_expires_at}")
+    if worker_id not in {None, params.claimed_by}:
+        raise NotTheHolder(f"the message is held by {params.claimed_by!r}, not by {worker_id!r}")
+
+
+def has_completed(message: Message, worker_id: str | None, attempt: int | None) -> bool:
+    """Whether this attempt has completed the message already."""
+    params = message.bot_params
+    return params.status == "complete" and attempt == params.attempt and worker_id in {None, params.claimed_by}
+
+
+def has_failed(message: Message, worker_id: str, reason: str) -> bool:
+    """Whether the last attempt, by this worker, was given up for this reason already."""
+    params = message.bot_params
+    is_over = params.status in {"pending", "failed"} and params.error == reason
+    return is_over and params.claimed_by in {None, worker_id}
+
+
+# -- Transitions
+
+
+def hold(message: Message, worker_id: str, now: int, config: QueueConfig) -> Message:
+    """A worker claims the message: a new attempt begins."""
+    params = message.bot_params
+    return _changed(
+        message,
+        status="processing",
+        claimed_by=worker_id,
+        claimed_at=now,
+        attempt=params.attempt + 1,
+        tries=params.tries + 1,
+        lease_expires_at=_lease_end(now, now, config),
+        retry_at=None,
+        expires_at=None,
+    )
+
+
+def extend(message: Message, now: int, config: QueueConfig) -> Message:
+    """The holder's heartbeat: the lease starts again, up to the longest hold."""
+    return _changed(message, lease_expires_at=_lease_end(message.bot_params.claimed_at or now, now, config))
+
+
+def complete(message: Message, now: int) -> Message:
+    """The message is finished, with the answer that it has."""
+    return _changed(message, status="complete", completed_at=now, lease_expires_at=None, error=None)
+
+
+def answer(message: Message, answer_id: str, answered_at: int) -> Message:
+    """The message has its one answer."""
+    return _changed(message, answered_by=answer_id, answered_at=answered_at)
+
+
+def fail(
+    message: Message, reason: str, now: int, config: QueueConfig, *, retry: bool = True, retry_at: int | None = None
+) -> Message:
+    """An attempt ended without completion: finished, if it was answered or was the last one; else pending again (P4)."""
+    params = message.bot_params
+    if params.answered_by is not None:
+        return complete(message, now)
+    if not retry or params.tries >= config.max_attempts:
+        return _changed(
+            message, status="failed", completed_at=now, lease_expires_at=None, expires_at=None, retry_at=None, error=reason
+        )
+    return _changed(
+        message,
+        status="pending",
+        claimed_by=None,
+        claimed_at=None,
+        lease_expires_at=None,
+        retry_at=retry_at,
+        expires_at=(retry_at or now) + config.max_wait_ms,
+        error=reason,
+    )
+
+
+def expire(message: Message, now: int, config: QueueConfig) -> Message:
+    """The deadline of a lease, a backoff or a wait has passed."""
+    params = message.bot_params
+    if params.status == "processing":
+        return fail(message, f"the lease of {params.claimed_by!r} ran out", now, config)
+    if params.retry_at is not None:
+        return _changed(message, retry_at=None)
+    reason = f"nobody answered within {_in_words(config.max_wait_ms)}"
+    if params.error is not None:
+        reason = f"{reason}; before that: {params.error}"[:MAX_ERROR]
+    return fail(message, reason, now, config, retry=False)
+
+
+def retry(message: Message, now: int, config: QueueConfig) -> Message:
+    """An operator gives a failed message all its attempts again."""
+    return _changed(
+        message,
+        status="pending",
+        tries=0,
+        claimed_by=None,
+        claimed_at=None,
+        completed_at=None,
+        expires_at=now + config.max_wait_ms,
+        error=None,
+    )
+
+
+def clamped(message: Message, now: int, config: QueueConfig) -> Message:
+    """The message with a deadline that is as far ahead as it may be; the same message when it is in order.
+
+    One may be further ahead after the clock has stepped back, or a setting was lowered; and one from before there were
+    waits has none.
+    """
+    params, latest = message.bot_params, now + TOLERATED_STEP_MS
+    if params.status == "processing":
+        if (params.lease_expires_at or 0) > latest + config.lease_ms or (params.claimed_at or 0) > latest:
+            claimed_at = min(params.claimed_at or now, now)
+            return _changed(message, claimed_at=claimed_at, lease_expires_at=_lease_end(claimed_at, now, config))
+    elif params.status == "pending":
+        if params.retry_at is not None and params.retry_at > latest + config.max_backoff_ms:
+            retry_at = now + config.max_backoff_ms
+            return _changed(message, retry_at=retry_at, expires_at=retry_at + config.max_wait_ms)
+        start = params.retry_at or now
+        if params.expires_at is None or params.expires_at > max(start, latest) + config.max_wait_ms:
+            return _changed(message, expires_at=start + config.max_wait_ms)
+    return message
+
+
+def backoff_ms(tries: int, config: QueueConfig, random: Random) -> int:
+    """Between half and all of a pause that doubles, so that what failed together does not come back together."""
+    pause = min(config.backoff_ms << min(tries - 1, 30), config.max_backoff_ms)
+    return pause // 2 + random.randint(0, pause // 2)
+
+
+def _lease_end(claimed_at: int, now: int, config: QueueConfig) -> int:
+    return min(now + config.lease_ms, claimed_at + config.max_hold_ms)
+
+
+def _changed(message: Message, **changes: object) -> Message:
+    return replace(message, bot_params=replace(message.bot_params, **changes))
+
+
+def _in_words(milliseconds: int) -> str:
+    for size, unit in _UNITS:
+        count, rest = divmod(milliseconds, size)
+        if count and not rest:
+            return f"{count} {unit}s" if count > 1 else f"1 {unit}"
+    return f"{milliseconds / 1_000:g} seconds"
