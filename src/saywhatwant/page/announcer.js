@@ -1,4 +1,8 @@
-/** Speaks to screen readers: what is new, a few at a time, and never what is still being written. */
+/**
+ * Announces to screen readers what is new, a few messages at a time, and never what is still being written.
+ *
+ * @import { Message } from "./types"
+ */
 
 import { excerpt } from "./text.js";
 
@@ -8,33 +12,38 @@ const LENGTH = 240;
 
 export class Announcer {
   #element;
+  /** @type {string[]} */
   #messages = [];
+  /** @type {string[]} */
   #sentences = [];
   #timer = 0;
 
+  /** @param {HTMLElement} element a live region */
   constructor(element) {
     this.#element = element;
   }
 
+  /** @param {Message[]} messages @param {(message: Message) => string | undefined} nameOfOriginal */
   messages(messages, nameOfOriginal) {
     for (const message of messages) {
       const original = nameOfOriginal(message);
-      const says = original ? `${message.username} answers ${original}` : `${message.username} says`;
-      this.#messages.push(`${says}: ${excerpt(message.text, LENGTH)}`);
+      const author = original ? `${message.username} answers ${original}` : `${message.username} says`;
+      this.#messages.push(`${author}: ${excerpt(message.text, LENGTH)}`);
     }
-    this.#soon();
+    this.#announceSoon();
   }
 
+  /** @param {string} sentence */
   say(sentence) {
     this.#sentences.push(sentence);
-    this.#soon();
+    this.#announceSoon();
   }
 
-  #soon() {
-    if (this.#messages.length || this.#sentences.length) this.#timer ||= setTimeout(() => this.#speak(), PAUSE_MS);
+  #announceSoon() {
+    if (this.#messages.length || this.#sentences.length) this.#timer ||= setTimeout(() => this.#announce(), PAUSE_MS);
   }
 
-  #speak() {
+  #announce() {
     const { length } = this.#messages;
     const messages = length > MOST ? [`${length} new messages`] : this.#messages;
     this.#element.replaceChildren(

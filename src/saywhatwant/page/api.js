@@ -1,10 +1,27 @@
-/** The HTTP interface, as far as the page uses it. */
+/**
+ * The calls of the HTTP interface that the page makes.
+ *
+ * @import { Entry, Message, Posted, WallSummary } from "./types"
+ */
+
+import { isMessages, isPosted, isWallSummary } from "./wire.js";
 
 const TIMEOUT_MS = 15_000;
 const RETRIED = new Set([408, 425, 429]);
+/** How people know the fields that they fill in. */
+const FIELDS = new Map([
+  ["text", "your message"],
+  ["username", "your name"],
+  ["color", "your colour"],
+  ["botParams.entity", "the addressee"],
+]);
 
 /** A call that did not succeed. `permanent` is true when the same call would be refused again. */
 export class CallFailed extends Error {
+  /**
+   * @param {string} message
+   * @param {{ status?: number, retryAfterMs?: number | null }} [response]
+   */
   constructor(message, { status = 0, retryAfterMs = null } = {}) {
     super(message);
     this.status = status;
@@ -13,62 +30,99 @@ export class CallFailed extends Error {
   }
 }
 
-/** The newest messages, newest first. */
+/**
+ * A page of messages. `seq` is the commit it was read at, null where a proxy removed the ETag; `more` tells whether
+ * there is another page.
+ * @typedef {{ messages: Message[], seq: number | null, more: boolean }} Page
+ */
+
+/** The newest messages, newest first. @param {number} limit */
 export const latest = (limit) => list({ limit });
 
-/** Messages older than `before`, newest first. */
+/** Messages older than `before`, newest first. @param {number} before @param {number} limit */
 export const older = (before, limit) => list({ before, limit });
 
+/** Messages newer than `since`, oldest first. @param {number} since @param {number} limit */
+export const newer = (since, limit) => list({ since, limit, order: "asc" });
+
 /**
- * Messages as they stand that commits after `token` have changed, the last change last; `seq` is the next token.
- * There may be more behind that when they are `limit` or more.
+ * The messages that commits after `token` changed, as they are now, in the order of their last changes; `seq` is the
+ * next token.
+ * @param {number} token
+ * @param {number} limit
  */
 export const changes = (token, limit) => list({ changedAfter: token, limit }, { "If-None-Match": `"${token}"` });
 
-/** @returns {Promise<{id: string, timestamp: number}>} */
+/** @param {Entry} entry @returns {Promise<Posted>} */
 export async function post({ key, text, username, color, entity }) {
   const body = JSON.stringify({ text, username, color, botParams: { entity: entity || null } });
   const headers = { "Content-Type": "application/json", "Idempotency-Key": key };
-  return (await call("/api/comments", { method: "POST", headers, body })).said;
+  const { content } = await call("/api/comments", isPosted, { method: "POST", headers, body });
+  return content;
 }
 
+/** @returns {Promise<WallSummary>} */
 export async function entities() {
-  return (await call("/api/entities")).said;
+  const { content } = await call("/api/entities", isWallSummary);
+  return content;
 }
 
+/**
+ * @param {Record<string, string | number> & { limit: number }} query
+ * @param {Record<string, string>} headers
+ * @returns {Promise<Page>}
+ */
 async function list(query, headers = {}) {
-  const { said, etag } = await call(`/api/comments?${new URLSearchParams(query)}`, { headers, cache: "no-store" });
-  return { messages: said ?? [], seq: sequence(etag) };
+  const parameters = Object.entries(query).map(([name, value]) => [name, String(value)]);
+  const url = `/api/comments?${new URLSearchParams(parameters)}`;
+  const { content: messages, response } = await call(url, isMessages, { headers, cache: "no-store" });
+  // The server ends a page early where it would have too many bytes, and links the next one then.
+  const linked = /rel="?next/.test(response.headers.get("Link") ?? "");
+  return { messages, seq: seqOf(response.headers.get("ETag")), more: linked || messages.length >= query.limit };
 }
 
-/** The number in an ETag, which a proxy may have marked as weak. */
-function sequence(etag) {
+/** The number in an ETag, which a proxy may have marked as weak. @param {string | null} etag */
+function seqOf(etag) {
   const digits = /\d+/.exec(etag ?? "");
   return digits && Number(digits[0]);
 }
 
-/** @returns what the wall said, all of it, within the time that it has; nothing where that is known already. */
-async function call(url, options = {}) {
+/**
+ * The response and its content once all of it has arrived. Throws `CallFailed` when that takes too long, when the
+ * server refuses, and when the content is not what `check` expects: the server did not send it.
+ * @template T
+ * @param {string} url
+ * @param {(value: unknown) => value is T} check
+ * @param {RequestInit} options
+ */
+async function call(url, check, options = {}) {
   const giveUp = new AbortController();
   const timer = setTimeout(() => giveUp.abort(), TIMEOUT_MS);
   try {
-    return await answer(await fetch(url, { ...options, signal: giveUp.signal }));
+    const response = await fetch(url, { ...options, signal: giveUp.signal });
+    return { content: contentOf(response, await response.text(), check), response };
   } catch (error) {
-    throw error instanceof CallFailed ? error : new CallFailed("the wall can not be reached");
+    throw error instanceof CallFailed ? error : new CallFailed("the server cannot be reached");
   } finally {
     clearTimeout(timer);
   }
 }
 
-async function answer(response) {
-  const { ok, status, headers } = response;
-  const said = parsed(await response.text());
-  if (!ok && status !== 304) throw refusal(response, said);
-  if (ok && said === undefined) throw new CallFailed("something other than the wall answers here");
-  return { said, etag: headers.get("ETag") };
+/**
+ * @template T
+ * @param {Response} response
+ * @param {string} text
+ * @param {(value: unknown) => value is T} check
+ */
+function contentOf(response, text, check) {
+  // Not modified: nothing new in a list.
+  const content = response.status === 304 ? [] : parsed(text);
+  if (!response.ok && response.status !== 304) throw refusal(response, content);
+  if (!check(content)) throw new CallFailed("something else answers in the server's place, perhaps this network's login page");
+  return content;
 }
 
-/** Whatever stands between us and the wall may answer with a page of its own. */
+/** @param {string} text @returns {any} its content, or undefined where it is not JSON */
 function parsed(text) {
   try {
     return JSON.parse(text);
@@ -77,8 +131,16 @@ function parsed(text) {
   }
 }
 
+/** @param {Response} response @param {any} problem */
 function refusal({ status, headers }, problem) {
-  const seconds = Number.parseFloat(headers.get("Retry-After"));
+  const seconds = Number.parseFloat(headers.get("Retry-After") ?? "");
   const retryAfterMs = Number.isFinite(seconds) ? seconds * 1_000 : null;
-  return new CallFailed(problem?.detail ?? problem?.title ?? `the wall answered ${status}`, { status, retryAfterMs });
+  return new CallFailed(reasonOf(problem) ?? `the server answered with status ${status}`, { status, retryAfterMs });
+}
+
+/** @param {any} problem a problem document (RFC 9457), or anything else */
+function reasonOf(problem) {
+  const { field, rule, detail, title } = problem ?? {};
+  if (field && rule) return `${FIELDS.get(field) ?? field} ${rule}`;
+  return detail ?? title;
 }

@@ -1,9 +1,14 @@
-/** Puts the parts of the page together. */
+/**
+ * Puts the parts of the page together.
+ *
+ * @import { Changes, ConnectionState, Draft, Entry, Posted } from "./types"
+ */
 
 import { Announcer } from "./announcer.js";
 import { post } from "./api.js";
 import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
+import { find } from "./dom.js";
 import { Entities } from "./entities.js";
 import { Feed, KEPT, MOST } from "./feed.js";
 import { Filter } from "./filter.js";
@@ -14,34 +19,37 @@ import { Identity } from "./identity.js";
 import { List } from "./list.js";
 import { Outbox } from "./outbox.js";
 import { Status } from "./status.js";
-import { concerns, conversation, failure, timeline } from "./timeline.js";
+import { concerns, conversation, noAnswer, timeline } from "./timeline.js";
 import { Unread } from "./unread.js";
 
 const TITLE = document.title;
-const find = (id) => document.getElementById(id);
+const wall = find("wall", HTMLElement);
+const jumpButton = find("jump", HTMLButtonElement);
+const empty = find("empty", HTMLElement);
 
 const feed = new Feed();
 const entities = new Entities();
 const unread = new Unread();
-const announcer = new Announcer(find("announcer"));
+const announcer = new Announcer(find("announcer", HTMLElement));
 const draw = batched(show);
-const filter = new Filter(find("filter"), chooseConversation);
-const list = new List(find("wall"), find("rows"), { edit: takeBack, discard }, looked);
-const gesture = new Gesture(find("wall"), looked);
-const history = new History(find("older"), feed, showOlder);
+const filter = new Filter(find("filter", HTMLElement), conversationChosen);
+const list = new List(wall, find("rows", HTMLElement), { edit: takeBack, discard }, looked);
+const gesture = new Gesture(wall, looked);
+const history = new History(find("older", HTMLElement), feed, olderLoaded);
 const outbox = new Outbox({ send: post, newestKnown, changed: outboxChanged, acknowledged, refused });
-const composer = new Composer(find("composer"), new Identity(find("name"), find("color")), submit);
+const identity = new Identity(find("name", HTMLInputElement), find("color", HTMLInputElement));
+const composer = new Composer(find("composer", HTMLFormElement), identity, submitted);
 const connection = new Connection(feed, feedChanged, connectionChanged);
-const status = new Status(find("connection"), announcer, () => connection.wake());
+const status = new Status(find("connection", HTMLElement), announcer, () => connection.wake());
 let loaded = false;
 let reachable = false;
 
-find("jump").addEventListener("click", jump);
+jumpButton.addEventListener("click", jump);
 document.addEventListener("visibilitychange", looked);
 addEventListener("focus", () => outbox.flush());
 outbox.start();
 connection.start();
-entities.load(entitiesKnown);
+entities.load(entitiesLoaded);
 
 function show() {
   const rows = conversation(feed.rows(), filter.entity, feed, entities);
@@ -54,14 +62,15 @@ function isSeen() {
 
 // -- What happens
 
+/** @param {Changes} changes */
 function feedChanged({ fresh, failed }) {
   if (!loaded) firstLoaded();
   const concerning = fresh.filter((message) => concerns(message, filter.entity, feed, entities));
   if (!isSeen()) unread.add(concerning.map((message) => feed.keyOf(message)));
   announcer.messages(concerning, ({ replyTo }) => feed.get(replyTo)?.username);
-  for (const { botParams } of failed) announcer.say(`Your message stays without an answer. ${failure(botParams, entities)}`);
+  for (const { botParams } of failed) announcer.say(`Your message got ${noAnswer(botParams, entities)}`);
   feed.trim(isSeen() && !filter.entity ? KEPT : MOST);
-  // Nothing is drawn in a hidden tab, but its title counts.
+  // A hidden tab draws nothing, but counts in its title.
   if (document.hidden) showUnread();
   draw();
 }
@@ -72,6 +81,7 @@ function firstLoaded() {
   outbox.flush();
 }
 
+/** @param {ConnectionState} state */
 function connectionChanged(state) {
   status.show(state);
   const wasReachable = reachable;
@@ -79,9 +89,9 @@ function connectionChanged(state) {
   if (reachable && !wasReachable) outbox.flush();
 }
 
-function entitiesKnown() {
+function entitiesLoaded() {
   filter.offer(entities);
-  composer.offer(entities, entities.maxText);
+  composer.offer(entities);
   draw();
 }
 
@@ -94,52 +104,56 @@ function outboxChanged() {
   draw();
 }
 
-function acknowledged(entry, answer) {
-  feed.acknowledge(entry, answer);
-  connection.expect();
+/** @param {Entry} entry @param {Posted} posted */
+function acknowledged(entry, posted) {
+  feed.acknowledge(entry, posted);
+  connection.posted();
   draw();
 }
 
+/** @param {Entry} entry */
 function refused({ reason }) {
   announcer.say(`Your message was not posted: ${reason}`);
 }
 
-function submit(message) {
+/** @param {Draft} draft */
+function submitted(draft) {
   unread.forgetLine();
-  if (message.entity !== filter.entity) filter.clear();
-  outbox.add(message);
+  if (draft.entity !== filter.entity) filter.clear();
+  outbox.add(draft);
   list.toNewest();
 }
 
+/** @param {string} key */
 function takeBack(key) {
-  const entry = outbox.get(key);
-  outbox.discard(key);
-  composer.takeBack(entry);
+  const entry = outbox.discard(key);
+  if (entry) composer.takeBack(entry);
 }
 
+/** @param {string} key */
 function discard(key) {
   outbox.discard(key);
   composer.focus();
 }
 
-function chooseConversation() {
+function conversationChosen() {
   gesture.begin();
   composer.address(filter.entity);
   list.toNewest();
   draw();
 }
 
-function showOlder() {
+function olderLoaded() {
   show();
   list.growUp();
 }
 
 function jump() {
   list.toNewest();
-  find("wall").focus({ preventScroll: true });
+  wall.focus({ preventScroll: true });
 }
 
-// -- What is seen
+// -- What is in view
 
 function looked() {
   if (loaded && isSeen()) unread.look(feed.newest());
@@ -149,27 +163,27 @@ function looked() {
   showUnread();
 }
 
-/** One conversation may be short however much is loaded: there, nothing is loaded that nobody has asked for. */
+/** A single conversation may be short however much is loaded: there, only scrolling loads more. */
 function lookBack() {
   if (!filter.entity) history.more(MOST);
   else if (gesture.use()) history.more(KEPT);
 }
 
 function showEmpty() {
-  find("empty").hidden = !loaded || !list.isEmpty;
-  find("empty").textContent = emptyWords(entities.nameOf(filter.entity, ""));
+  empty.hidden = !loaded || !list.isEmpty;
+  empty.textContent = emptyWords(entities.nameOf(filter.entity, ""));
 }
 
-function emptyWords(who) {
-  if (!who) return "The wall is bare. Say the first thing.";
-  if (!feed.complete) return `Nobody has spoken with ${who} lately. Scroll up to look further back.`;
-  return `Nobody has spoken with ${who} yet. Begin.`;
+/** @param {string} name */
+function emptyWords(name) {
+  if (!name) return "Nothing here yet. Say the first thing.";
+  if (!feed.complete) return `Nobody has talked with ${name} lately. Scroll up to look further back.`;
+  return `Nobody has talked with ${name} yet. Start.`;
 }
 
 function showUnread() {
-  const button = find("jump");
   const { count } = unread;
-  button.hidden = list.atNewest;
-  button.textContent = count ? `${count} new` : "Newest";
+  jumpButton.hidden = list.atNewest;
+  jumpButton.textContent = count ? `${count} new` : "Newest";
   document.title = document.hidden && count ? `(${count}) ${TITLE}` : TITLE;
 }

@@ -1,71 +1,104 @@
-/** Colours: the nine digits of the interface (RRRGGGBBB), the hex of the browser, and what can be read on paper. */
+/**
+ * Colours: the nine digits of the interface (RRRGGGBBB), the browser's hex notation, and colours that are readable on a
+ * background.
+ *
+ * @typedef {[number, number, number]} Rgb red, green and blue, 0 to 255
+ * @typedef {{ hue: number, saturation: number, lightness: number }} Hsl
+ */
 
-const ENOUGH = 4.7;
+/** A little more than WCAG's 4.5, for rounding. */
+const CONTRAST = 4.7;
 const STEP = 0.01;
-/** Colours kept: strangers choose them, and there are 16 million. */
+/** Colours kept: visitors choose them, and there are 16 million. */
 const MOST = 500;
+/** @type {Map<string, string>} */
 const cache = new Map();
 
-/** @returns "#rrggbb" for nine digits. */
+/** "#rrggbb" for nine digits. @param {string} nine */
 export function toHex(nine) {
-  return `#${channels(nine).map((value) => value.toString(16).padStart(2, "0")).join("")}`;
+  return `#${channels(nine)
+    .map((value) => value.toString(16).padStart(2, "0"))
+    .join("")}`;
 }
 
-/** @returns nine digits for "#rrggbb". */
+/** Nine digits for "#rrggbb". @param {string} hex */
 export function fromHex(hex) {
-  return hexChannels(hex).map((value) => String(value).padStart(3, "0")).join("");
+  return digits(hexChannels(hex));
 }
 
-/** @returns nine digits of a random, pleasant colour. */
+/** Nine digits of a random colour that is neither grey nor glaring. */
 export function randomColor() {
-  return toRgb({ hue: Math.random() * 360, saturation: 0.5, lightness: 0.48 })
-    .map((value) => String(value).padStart(3, "0"))
-    .join("");
+  return digits(toRgb({ hue: Math.random() * 360, saturation: 0.5, lightness: 0.48 }));
 }
 
-/** @returns the colour in the same hue, lighter or darker until text in it can be read on `paper` ("#rrggbb"). */
-export function readable(nine, paper) {
-  const name = nine + paper;
-  if (cache.size >= MOST && !cache.has(name)) cache.clear();
-  if (!cache.has(name)) cache.set(name, corrected(channels(nine), hexChannels(paper)));
-  return cache.get(name);
+/**
+ * The colour in the same hue, lighter or darker until text in it is readable.
+ * @param {string} nine
+ * @param {string} background "#rrggbb"
+ */
+export function readable(nine, background) {
+  const name = nine + background;
+  let color = cache.get(name);
+  if (color === undefined) {
+    if (cache.size >= MOST) cache.clear();
+    color = corrected(channels(nine), hexChannels(background));
+    cache.set(name, color);
+  }
+  return color;
 }
 
-function corrected(ink, paper) {
-  const [direction, end] = luminance(paper) > 0.2 ? [-STEP, 0] : [STEP, 1];
+/** @param {Rgb} ink @param {Rgb} background */
+function corrected(ink, background) {
+  const [direction, end] = luminance(background) > 0.2 ? [-STEP, 0] : [STEP, 1];
   const color = toHsl(ink);
   let rgb = ink;
-  while (contrast(rgb, paper) < ENOUGH && color.lightness !== end) {
+  while (contrast(rgb, background) < CONTRAST && color.lightness !== end) {
     color.lightness = Math.min(1, Math.max(0, color.lightness + direction));
     rgb = toRgb(color);
   }
   return `rgb(${rgb.join(" ")})`;
 }
 
+/** @param {string} nine @returns {Rgb} grey where it is not nine digits */
 function channels(nine) {
-  return /^\d{9}$/.test(nine) ? [0, 3, 6].map((at) => Math.min(255, Number(nine.slice(at, at + 3)))) : [128, 128, 128];
+  if (!/^\d{9}$/.test(nine)) return [128, 128, 128];
+  const channel = (/** @type {number} */ at) => Math.min(255, Number(nine.slice(at, at + 3)));
+  return [channel(0), channel(3), channel(6)];
 }
 
+/** @param {string} hex @returns {Rgb} */
 function hexChannels(hex) {
-  return [1, 3, 5].map((at) => Number.parseInt(hex.slice(at, at + 2), 16));
+  const channel = (/** @type {number} */ at) => Number.parseInt(hex.slice(at, at + 2), 16);
+  return [channel(1), channel(3), channel(5)];
 }
 
-/** As WCAG defines it. */
+/** @param {Rgb} rgb */
+function digits(rgb) {
+  return rgb.map((value) => String(value).padStart(3, "0")).join("");
+}
+
+/** As WCAG defines it. @param {Rgb} one @param {Rgb} other */
 function contrast(one, other) {
-  const [dark, light] = [luminance(one), luminance(other)].sort((a, b) => a - b);
-  return (light + 0.05) / (dark + 0.05);
+  const [first, second] = [luminance(one), luminance(other)];
+  return (Math.max(first, second) + 0.05) / (Math.min(first, second) + 0.05);
 }
 
-function luminance(rgb) {
-  const [red, green, blue] = rgb.map((value) => {
-    const part = value / 255;
-    return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
-  });
-  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+/** As WCAG defines it. @param {Rgb} rgb */
+function luminance([red, green, blue]) {
+  return 0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue);
 }
 
+/** @param {number} value */
+function linear(value) {
+  const part = value / 255;
+  return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+}
+
+/** @param {Rgb} rgb @returns {Hsl} */
 function toHsl(rgb) {
-  const [red, green, blue] = rgb.map((value) => value / 255);
+  const red = rgb[0] / 255;
+  const green = rgb[1] / 255;
+  const blue = rgb[2] / 255;
   const most = Math.max(red, green, blue);
   const span = most - Math.min(red, green, blue);
   const lightness = most - span / 2;
@@ -77,10 +110,12 @@ function toHsl(rgb) {
   return { hue: hue * 60, saturation, lightness };
 }
 
+/** @param {Hsl} hsl @returns {Rgb} */
 function toRgb({ hue, saturation, lightness }) {
   const reach = saturation * Math.min(lightness, 1 - lightness);
-  return [0, 8, 4].map((offset) => {
+  const channel = (/** @type {number} */ offset) => {
     const place = (offset + hue / 30) % 12;
     return Math.round(255 * (lightness - reach * Math.max(-1, Math.min(place - 3, 9 - place, 1))));
-  });
+  };
+  return [channel(0), channel(8), channel(4)];
 }

@@ -1,25 +1,31 @@
-/** The writing desk: text, addressee, and posting. */
+/**
+ * The form for a new message: its text, whom it is addressed to, and posting it.
+ *
+ * @import { Entities } from "./entities.js"
+ * @import { Identity } from "./identity.js"
+ * @import { Draft } from "./types"
+ */
 
+import { find } from "./dom.js";
 import { recall, remember } from "./storage.js";
 
+/** The counter appears when this part of the longest text is used. */
 const NEAR_LIMIT = 0.9;
+/** The key code of keys that an input method has handled. */
 const PROCESSED_BY_IME = 229;
 
 export class Composer {
-  #text;
-  #entity;
-  #post;
-  #counter;
+  #text = find("text", HTMLTextAreaElement);
+  #growing = find("growing", HTMLElement);
+  #entity = find("entity", HTMLSelectElement);
+  #post = find("post", HTMLButtonElement);
+  #counter = find("counter", HTMLElement);
   #identity;
   #maxText = 5_000;
   #submit;
 
-  /** @param submit called with `{text, username, color, entity}` */
+  /** @param {HTMLFormElement} form @param {Identity} identity @param {(draft: Draft) => void} submit */
   constructor(form, identity, submit) {
-    this.#text = form.querySelector("#text");
-    this.#entity = form.querySelector("#entity");
-    this.#post = form.querySelector("#post");
-    this.#counter = form.querySelector("#counter");
     this.#identity = identity;
     this.#submit = submit;
     this.#text.value = recall("draft", "");
@@ -27,14 +33,15 @@ export class Composer {
     this.#edited();
   }
 
-  offer(entities, maxText) {
-    this.#maxText = maxText;
+  /** @param {Entities} entities */
+  offer(entities) {
+    this.#maxText = entities.maxText;
     for (const { name, displayName } of entities) this.#entity.add(new Option(displayName, name));
     this.address(recall("entity", ""));
     this.#edited();
   }
 
-  /** Addresses `entity`, if it is one that can be. */
+  /** Addresses `entity`, if it is one of those that answer here. @param {string} entity */
   address(entity) {
     if ([...this.#entity.options].some(({ value }) => value === entity)) this.#entity.value = entity;
   }
@@ -43,7 +50,7 @@ export class Composer {
     this.#text.focus();
   }
 
-  /** Puts a post back on the desk, before what lies there. */
+  /** Puts a refused post back into the form, before what is there. @param {Draft} draft */
   takeBack({ text, entity }) {
     this.#text.value = [text, this.#text.value].filter(Boolean).join("\n\n");
     this.address(entity);
@@ -51,6 +58,7 @@ export class Composer {
     this.focus();
   }
 
+  /** @param {HTMLFormElement} form */
   #listen(form) {
     form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -58,17 +66,18 @@ export class Composer {
     });
     this.#text.addEventListener("input", () => this.#edited());
     this.#text.addEventListener("keydown", (event) => this.#pressed(event));
-    form.querySelector("#name").addEventListener("keydown", (event) => this.#pressedInName(event));
+    find("name", HTMLInputElement).addEventListener("keydown", (event) => this.#pressedInName(event));
     this.#entity.addEventListener("change", () => remember("entity", this.#entity.value));
   }
 
+  /** @param {KeyboardEvent} event */
   #pressed(event) {
     if (event.key !== "Enter" || event.shiftKey || isComposing(event)) return;
     event.preventDefault();
     this.#send();
   }
 
-  /** Whoever has written their name wants to go on, not to post what lies on the desk. */
+  /** Enter in the name goes on to the text; it does not post. @param {KeyboardEvent} event */
   #pressedInName(event) {
     if (event.key !== "Enter" || isComposing(event)) return;
     event.preventDefault();
@@ -87,8 +96,8 @@ export class Composer {
 
   #edited() {
     remember("draft", this.#text.value);
-    // CSS lets the field grow with a copy of what is in it.
-    this.#text.parentElement.dataset.text = this.#text.value;
+    // CSS makes the field as high as a copy of its text.
+    this.#growing.dataset.text = this.#text.value;
     this.#count();
   }
 
@@ -102,13 +111,13 @@ export class Composer {
     this.#post.disabled = isOver;
   }
 
-  /** Counted as the server does: in code points. */
+  /** Code points that the text may still have: the server counts like this. */
   #room() {
     return this.#maxText - [...this.#text.value.trim()].length;
   }
 }
 
-/** Safari ends a composition before the key that ended it. */
+/** Safari ends a composition before the key that ended it. @param {KeyboardEvent} event */
 function isComposing(event) {
   return event.isComposing || event.keyCode === PROCESSED_BY_IME;
 }

@@ -1,211 +1,300 @@
-/** Keeps the feed up to date: by socket when there is one, by polling while there is none. */
+/**
+ * Keeps the feed up to date: by WebSocket where there can be one, by polling elsewhere.
+ *
+ * @import { CallFailed as Failure } from "./api.js"
+ * @import { Feed } from "./feed.js"
+ * @import { Changes, ConnectionState, Frame, Message } from "./types"
+ */
 
-import * as api from "./api.js";
+import { CallFailed, changes, latest } from "./api.js";
 import { Backoff, PollSchedule } from "./poll.js";
-import { RENEWED, Socket, TOO_SLOW } from "./socket.js";
+import { Reconciler } from "./reconciler.js";
+import { Socket } from "./socket.js";
 
 const FIRST_PAGE = 50;
 const MISSED_PAGE = 200;
-/** Longer than the pause between two heartbeats. */
-const SUSPICIOUS_MS = 30_000;
-const AT_ONCE = new Set([TOO_SLOW, RENEWED]);
+/** A live socket that was silent for longer is in doubt: heartbeats come more often. */
+const SILENT_MS = 30_000;
+/** A socket that was live for less is opened again only after a pause. */
+const STEADY_MS = 10_000;
+/** Added to the pause after a socket that never opened: the server has as many as it takes. */
+const REFUSED_MS = 30_000;
+
+/**
+ * What happens to a connection:
+ *   read      the server answered over HTTP, and the feed is as it was then
+ *   failed    it did not
+ *   caughtUp  the socket has sent all that was missed
+ *   lost      the socket ended, or could not be opened
+ *   wake      somebody looks at the page, or asks to try now
+ *   online    the network is back, perhaps another one
+ *   posted    our own post was taken, and will be answered soon
+ *   hidden    nobody sees the page any more
+ * @typedef {"read" | "failed" | "caughtUp" | "lost" | "wake" | "online" | "posted" | "hidden"} Event
+ * @typedef {"loading" | "opening" | "live" | "asking" | "polling" | "offline"} State
+ * @typedef {(connection: Connection, failure?: Failure) => void} Action
+ * @typedef {{ shown?: ConnectionState["name"], enter: Action } & { [event in Event]?: State | Action }} Row
+ */
 
 export class Connection {
+  /**
+   * The states: how each is shown, what is done on entering it, and what each event leads to there, another state or an
+   * action. An event that a state does not list changes nothing. Polling and offline are shown with their next read.
+   *
+   *   loading  reads the first page
+   *   opening  opens a socket, now or after a pause
+   *   live     has a socket, and all that the server has
+   *   asking   has no socket, and finds out whether the server answers at all
+   *   polling  reads by a schedule, and tries to open a socket now and then
+   *   offline  reads now and then, until the server answers
+   *
+   * @type {Record<State, Row>}
+   */
+  static #STATES = {
+    loading: { shown: "connecting", enter: (it) => it.#read(), read: "opening", failed: "offline" },
+    opening: {
+      shown: "connecting",
+      enter: (it) => it.#openAfterPause(),
+      caughtUp: "live",
+      lost: "asking",
+      wake: (it) => it.#open(),
+      online: (it) => it.#open(),
+    },
+    live: {
+      shown: "live",
+      enter: (it) => it.#reconciler.check(),
+      caughtUp: (it) => it.#reconciler.check(),
+      lost: "opening",
+      wake: (it) => it.#closeIfSilent(),
+      online: (it) => it.#socket?.close(),
+    },
+    asking: { shown: "connecting", enter: (it) => it.#read(), read: "polling", failed: "offline" },
+    polling: {
+      enter: (it) => it.#startPolling(),
+      read: (it) => it.#polled(),
+      failed: "offline",
+      caughtUp: "live",
+      lost: (it) => it.#openAfterPause(),
+      wake: (it) => it.#tryAll(),
+      online: (it) => it.#tryAll(),
+      posted: (it) => it.#pollNow(),
+      hidden: (it) => it.#pollLater(),
+    },
+    offline: {
+      enter: (it, failure) => it.#readLater(failure),
+      read: (it) => it.#reopen(),
+      failed: (it, failure) => it.#readLater(failure),
+      // A socket that was being opened when the last read failed.
+      caughtUp: "live",
+      wake: (it) => it.#read(),
+      online: (it) => it.#read(),
+    },
+  };
+
   #feed;
   #changed;
-  #showState;
-  #socket = null;
+  #show;
+  #reconciler;
+  /** @type {State} */
+  #state = "loading";
+  /** The commit up to which the feed is complete. @type {number | null} */
   #token = null;
-  #live = false;
-  #asking = false;
-  #askAgain = false;
-  #askTimer = 0;
+  #reading = false;
+  /** @type {Socket | null} */
+  #socket = null;
+  #readTimer = 0;
   #socketTimer = 0;
   #schedule = new PollSchedule();
-  #askBackoff = new Backoff(1_000, 30_000);
-  #socketBackoff = new Backoff(1_000, 60_000);
-  // A quarter less is still half a minute.
-  #refusedBackoff = new Backoff(40_000, 320_000);
-  /** The wall has answered since the last live socket was lost. */
-  #reached = false;
-  /** While the next socket is waited for: the last one was never open, though the wall could be reached. */
-  #refused = false;
-  #state = { name: "connecting" };
+  #readBackoff = new Backoff(1_000, 30_000);
+  #socketBackoff = new Backoff(250, 60_000);
+  #socketPauseMs = 0;
+  #liveSince = 0;
 
   /**
-   * @param changed called with what `Feed.apply` gives each time the feed has changed
-   * @param showState called with `{name, everyMs?, retryAt?}` when the state has changed
+   * @param {Feed} feed
+   * @param {(changes: Changes) => void} changed called each time the feed has changed
+   * @param {(state: ConnectionState) => void} show called each time the state has changed
    */
-  constructor(feed, changed, showState) {
+  constructor(feed, changed, show) {
     this.#feed = feed;
     this.#changed = changed;
-    this.#showState = showState;
+    this.#show = show;
+    this.#reconciler = new Reconciler(feed, () => changed({ fresh: [], failed: [], changed: true }));
   }
 
   start() {
-    addEventListener("online", () => this.#renew());
+    addEventListener("online", () => this.#on("online"));
     addEventListener("focus", () => this.wake());
-    document.addEventListener("visibilitychange", () => (document.hidden ? this.#slowDown() : this.wake()));
-    this.#ask();
+    document.addEventListener("visibilitychange", () => this.#on(document.hidden ? "hidden" : "wake"));
+    this.#enter("loading");
   }
 
-  /** Somebody looks, or the network is back: do at once what would be done later. */
+  /** Does now what would be done later. */
   wake() {
-    if (this.#live) return this.#doubt();
-    this.#schedule.active();
-    this.#ask();
-    if (this.#state.name === "polling" && !this.#refused) this.#openSocket();
+    this.#on("wake");
   }
 
-  /** Whoever has slept can not tell by their timers whether the socket is alive still. */
-  #doubt() {
-    if (this.#socket.silentMs > SUSPICIOUS_MS) this.#socket.close();
+  /** Our own post was taken: look for it, and for its answer, soon. */
+  posted() {
+    this.#on("posted");
   }
 
-  /** The network is another one perhaps, and the socket of before may be dead without knowing. */
-  #renew() {
-    if (this.#live) return this.#socket.close();
-    this.#stopSocketTimer();
-    this.wake();
+  // -- States
+
+  /** @param {Event} event @param {Failure} [failure] */
+  #on(event, failure) {
+    const next = Connection.#STATES[this.#state][event];
+    if (typeof next === "string") this.#enter(next, failure);
+    else next?.(this, failure);
   }
 
-  /** Something of ours has happened that the wall will show soon. */
-  expect() {
-    if (this.#state.name !== "polling") return;
-    this.#schedule.active();
-    this.#ask();
-  }
-
-  #become(state) {
+  /** @param {State} state @param {Failure} [failure] */
+  #enter(state, failure) {
+    clearTimeout(this.#readTimer);
+    clearTimeout(this.#socketTimer);
+    if (this.#state === "live") this.#reconciler.missed();
+    if (state === "live") this.#liveSince = Date.now();
     this.#state = state;
-    this.#showState(state);
+    const { shown, enter } = Connection.#STATES[state];
+    if (shown) this.#show({ name: shown });
+    enter(this, failure);
   }
 
-  // -- Asking
-
-  async #ask() {
-    if (this.#asking) {
-      this.#askAgain = true;
-      return;
-    }
-    clearTimeout(this.#askTimer);
-    this.#asking = true;
-    try {
-      await this.#read();
-      this.#asked();
-    } catch (error) {
-      this.#unanswered(error);
-    } finally {
-      this.#asking = false;
-    }
-    if (this.#askAgain) {
-      this.#askAgain = false;
-      if (!this.#live) this.#ask();
-    }
+  #startPolling() {
+    this.#schedule.reset();
+    this.#pollLater();
+    this.#openAfterPause();
   }
+
+  #polled() {
+    // Between two polls a message may have been finished and removed.
+    this.#reconciler.missed();
+    this.#reconciler.check();
+    this.#pollLater();
+  }
+
+  #pollLater() {
+    const everyMs = this.#schedule.next(document.hidden);
+    this.#show({ name: "polling", everyMs });
+    clearTimeout(this.#readTimer);
+    this.#readTimer = setTimeout(() => this.#read(), everyMs);
+  }
+
+  #pollNow() {
+    this.#schedule.reset();
+    this.#read();
+  }
+
+  #tryAll() {
+    this.#pollNow();
+    this.#open();
+  }
+
+  /** @param {Failure} [failure] */
+  #readLater(failure) {
+    const waitMs = Math.max(this.#readBackoff.next(), failure?.retryAfterMs ?? 0);
+    this.#show({ name: "offline", retryAt: Date.now() + waitMs });
+    clearTimeout(this.#readTimer);
+    this.#readTimer = setTimeout(() => this.#read(), waitMs);
+  }
+
+  /** The server is back: earlier failures to open a socket mean nothing any more. */
+  #reopen() {
+    this.#socketPauseMs = 0;
+    this.#enter("opening");
+  }
+
+  // -- Reading
 
   async #read() {
-    const token = this.#token;
-    if (token === null) return this.#load();
-    const { messages, seq } = await api.changes(token, MISSED_PAGE);
-    this.#take(messages);
-    // An ETag may get lost on the way; the last message tells nearly as much.
-    const next = seq ?? messages.at(-1)?.seq ?? token;
-    // A socket may have told of more meanwhile.
-    if (this.#token === token) this.#token = next;
-    if (messages.length >= MISSED_PAGE && next > token) this.#askAgain = true;
+    if (this.#reading) return;
+    this.#reading = true;
+    clearTimeout(this.#readTimer);
+    const failure = await this.#readAll().catch(asFailure);
+    this.#reading = false;
+    if (failure) return this.#on("failed", failure);
+    this.#readBackoff.reset();
+    this.#on("read");
   }
 
-  async #load() {
-    const { messages, seq } = await api.latest(FIRST_PAGE);
+  async #readAll() {
+    let more = true;
+    while (more) more = this.#token === null ? await this.#readFirst() : await this.#readChanges(this.#token);
+  }
+
+  async #readFirst() {
+    const { messages, seq, more } = await latest(FIRST_PAGE);
     this.#token = seq ?? 0;
-    this.#changed(this.#feed.load(messages, messages.length < FIRST_PAGE));
+    this.#changed(this.#feed.load(messages, !more));
+    return false;
   }
 
-  #take(messages) {
-    const taken = this.#feed.merge(messages);
-    if (!taken.changed) return;
-    this.#schedule.active();
-    this.#changed(taken);
+  /** @param {number} token @returns {Promise<boolean>} whether there is more */
+  async #readChanges(token) {
+    const { messages, seq, more } = await changes(token, MISSED_PAGE);
+    this.#merge(messages);
+    // A proxy may have removed the ETag; the last message is nearly as good.
+    const next = seq ?? messages.at(-1)?.seq ?? token;
+    // A socket may have brought more meanwhile.
+    if (this.#token !== token) return false;
+    this.#token = next;
+    return more && next > token;
   }
 
-  #asked() {
-    this.#askBackoff.reset();
-    this.#reached = true;
-    if (this.#live) return;
-    const reachedAgain = this.#state.name !== "polling";
-    if (this.#state.name === "connecting" && !this.#socket && !this.#socketTimer) return this.#openSocket();
-    this.#keepPolling();
-    if (reachedAgain && !this.#socket && !this.#socketTimer) this.#openSocket();
-  }
-
-  #keepPolling() {
-    const everyMs = this.#schedule.next(document.hidden);
-    this.#become({ name: "polling", everyMs });
-    clearTimeout(this.#askTimer);
-    this.#askTimer = setTimeout(() => this.#ask(), everyMs);
-  }
-
-  #slowDown() {
-    if (this.#state.name === "polling") this.#keepPolling();
-  }
-
-  #unanswered(error) {
-    if (this.#live) return;
-    this.#reached = false;
-    this.#stopSocketTimer();
-    const waitMs = Math.max(this.#askBackoff.next(), error.retryAfterMs ?? 0);
-    this.#become({ name: "offline", retryAt: Date.now() + waitMs });
-    clearTimeout(this.#askTimer);
-    this.#askTimer = setTimeout(() => this.#ask(), waitMs);
+  /** @param {Message[]} messages */
+  #merge(messages) {
+    const merged = this.#feed.merge(messages);
+    if (!merged.changed) return;
+    this.#schedule.reset();
+    this.#changed(merged);
   }
 
   // -- The socket
 
-  #openSocket() {
-    if (this.#socket || this.#token === null) return;
-    this.#stopSocketTimer();
-    const lost = (code, wasOpen) => this.#lostSocket(code, wasOpen);
-    this.#socket = new Socket(this.#token, (frame) => this.#receive(frame), lost);
+  #openAfterPause() {
+    clearTimeout(this.#socketTimer);
+    if (this.#socketPauseMs) this.#socketTimer = setTimeout(() => this.#open(), this.#socketPauseMs);
+    else this.#open();
   }
 
+  #open() {
+    if (this.#socket) return;
+    clearTimeout(this.#socketTimer);
+    const since = /** @type {number} */ (this.#token); // the first page is read before any socket is opened
+    this.#socket = new Socket(
+      since,
+      (frame) => this.#receive(frame),
+      (opened) => this.#lost(opened),
+    );
+  }
+
+  #closeIfSilent() {
+    if (this.#socket && this.#socket.silentMs > SILENT_MS) this.#socket.close();
+  }
+
+  /** @param {Frame} frame */
   #receive({ seq, events, more }) {
-    const taken = this.#feed.apply(events);
-    if (events.length) this.#changed(taken);
+    const applied = this.#feed.apply(events);
+    if (events.length) this.#changed(applied);
     if (more) return;
     this.#token = seq;
-    if (this.#live) return;
-    this.#live = true;
-    this.#reached = false;
-    clearTimeout(this.#askTimer);
-    this.#socketBackoff.reset();
-    this.#refusedBackoff.reset();
-    this.#become({ name: "live" });
+    this.#on("caughtUp");
   }
 
-  #lostSocket(code, wasOpen) {
+  /** @param {boolean} opened */
+  #lost(opened) {
     this.#socket = null;
-    const wasLive = this.#live;
-    this.#live = false;
-    if (wasLive || this.#state.name === "connecting") {
-      this.#become({ name: "connecting" });
-      this.#schedule.active();
-    }
-    if (wasLive && AT_ONCE.has(code)) return this.#openSocket();
-    if (this.#state.name !== "offline") this.#retrySocket(wasOpen);
-    if (this.#state.name === "connecting") this.#ask();
+    const wasSteady = this.#state === "live" && Date.now() - this.#liveSince > STEADY_MS;
+    if (wasSteady) this.#socketBackoff.reset();
+    this.#socketPauseMs = wasSteady ? 0 : this.#socketBackoff.next() + (opened ? 0 : REFUSED_MS);
+    this.#on("lost");
   }
+}
 
-  #retrySocket(wasOpen) {
-    this.#stopSocketTimer();
-    this.#refused = !wasOpen && this.#reached;
-    const backoff = this.#refused ? this.#refusedBackoff : this.#socketBackoff;
-    this.#socketTimer = setTimeout(() => this.#openSocket(), backoff.next());
-  }
-
-  #stopSocketTimer() {
-    clearTimeout(this.#socketTimer);
-    this.#socketTimer = 0;
-    this.#refused = false;
-  }
+/** @param {unknown} error @returns {Failure} */
+function asFailure(error) {
+  if (error instanceof CallFailed) return error;
+  // A fault of the page; it goes on trying all the same.
+  reportError(error);
+  return new CallFailed("the page made a mistake");
 }

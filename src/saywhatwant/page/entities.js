@@ -1,16 +1,22 @@
-/** Who answers here, and how they are called. */
+/**
+ * The entities that answer here, and their names.
+ *
+ * @import { Entity, WallSummary } from "./types"
+ */
 
 import { entities } from "./api.js";
 import { Backoff } from "./poll.js";
 
 export class Entities {
-  /** Characters that a message may have. */
+  /** The longest text that the server takes, in code points. */
   maxText = 5_000;
+  /** @type {Entity[]} */
   #list = [];
+  /** @type {Map<string, Entity>} */
   #byName = new Map();
 
-  /** Asks the server until it answers; then calls `known` once. */
-  async load(known) {
+  /** Asks the server until it answers, then calls `loaded`. @param {() => void} loaded */
+  async load(loaded) {
     const backoff = new Backoff(5_000, 60_000);
     for (;;) {
       try {
@@ -20,23 +26,25 @@ export class Entities {
         await new Promise((resolve) => setTimeout(resolve, backoff.next()));
       }
     }
-    known();
+    loaded();
   }
 
   [Symbol.iterator]() {
     return this.#list[Symbol.iterator]();
   }
 
-  /** @returns how the entity is called, or `nobody` where there is none. */
+  /** The entity's display name; `nobody` where `name` is empty. @param {string | null} name @param {string} nobody */
   nameOf(name, nobody) {
     if (!name) return nobody;
     return this.#byName.get(name)?.displayName ?? name;
   }
 
+  /** @param {string | null} name */
   colorOf(name) {
-    return this.#byName.get(name)?.color ?? "128128128";
+    return this.#byName.get(name ?? "")?.color ?? "128128128";
   }
 
+  /** @param {WallSummary} summary */
   #take({ entities: list, maxText }) {
     this.#list = list;
     this.#byName = new Map(list.map((entity) => [entity.name, entity]));

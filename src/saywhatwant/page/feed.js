@@ -1,29 +1,45 @@
 /**
- * The wall as the page knows it, without any DOM: what was read, what was pushed, what is being written, and what we
- * have posted ourselves, merged by id into one ordered list.
+ * The messages that the page knows, without any DOM: what was read, what was pushed, what is being written, and our own
+ * posts, merged by id into one ordered list.
+ *
+ * @import { Changes, Entry, FeedRow, Message, Posted, ServerEvent } from "./types"
  */
 
-/** Messages to keep while nobody reads back. */
+/** Messages to keep while nobody scrolls back. */
 export const KEPT = 2_000;
 /** Messages to keep at all. */
 export const MOST = 4_000;
-/** The part that is left when there were more. */
-const LEFT = 0.75;
+/** The part that is kept when there are more. */
+const KEPT_PART = 0.75;
+
+const NOTHING_WRITTEN = { attempt: 0, text: "", length: 0 };
 
 export class Feed {
-  /** True when there is nothing older on the server. */
+  /** True when the server has nothing older. */
   complete = false;
+  /** @type {Map<string, Message>} */
   #messages = new Map();
+  /** @type {Message[]} */
   #sorted = [];
-  #growing = new Map();
+  /** Replies that are being written, by the id of their question; `length` is in code points. @type {Map<string, typeof NOTHING_WRITTEN>} */
+  #written = new Map();
+  /** Ids of replies by the id of their question. @type {Map<string, string>} */
   #replies = new Map();
+  /** @type {Entry[]} */
   #outbox = [];
+  /** Keys of our own posts by their ids. @type {Map<string, string>} */
   #ownKeys = new Map();
+  /** Older messages are not known without a gap, and left out. */
   #horizon = -Infinity;
 
   // -- What comes in
 
-  /** The first page, newest first; what comes back is that of `apply`, with nothing in it that calls for attention. */
+  /**
+   * The first page. None of its messages counts as fresh.
+   * @param {Message[]} messages
+   * @param {boolean} complete
+   * @returns {Changes}
+   */
   load(messages, complete) {
     this.complete = complete;
     for (const message of messages) if (this.#put(message)) this.#recognize(message);
@@ -32,57 +48,69 @@ export class Feed {
     return { fresh: [], failed: [], changed: true };
   }
 
-  /** A page of older messages. */
+  /** A page of older messages. @param {Message[]} messages @param {boolean} complete */
   prepend(messages, complete) {
     this.complete = complete;
     this.#horizon = -Infinity;
-    messages.forEach((message) => this.#put(message));
+    for (const message of messages) this.#put(message);
     this.#sort();
     if (!complete) this.#horizon = this.oldest();
   }
 
-  /** Messages as they are now; what comes back is that of `apply`. */
+  /** Messages as they are now. @param {Message[]} messages */
   merge(messages) {
     return this.apply(messages.map((message) => ({ type: "message", message })));
   }
 
-  /**
-   * The events of one pushed frame, in their order.
-   * @returns which messages were not known (ours excepted), which of ours have failed, and whether any message is different
-   */
+  /** The events of one pushed frame, in their order. @param {ServerEvent[]} events @returns {Changes} */
   apply(events) {
-    const taken = { fresh: [], failed: [], changed: false };
+    /** @type {Changes} */
+    const changes = { fresh: [], failed: [], changed: false };
     for (const event of events) {
-      if (event.type === "message") this.#take(event.message, taken);
-      else if (event.type === "progress") this.#grow(event);
-      else if (event.type === "leaseEnded") this.#growing.delete(event.id);
+      if (event.type === "message") this.#take(event.message, changes);
+      else if (event.type === "progress") this.#write(event);
+      else if (event.type === "leaseEnded") this.#written.delete(event.id);
     }
-    if (taken.changed) this.#sort();
-    return taken;
+    if (changes.changed) this.#sort();
+    return changes;
   }
 
-  /** @param entries what waits to be posted, in order */
+  /** @param {Entry[]} entries the posts on their way, in order */
   setOutbox(entries) {
     this.#outbox = entries;
-    // It was not that message after all, or its author is to know that it may be.
+    // A refused post is not the message that we took for it.
     for (const { key, state } of entries) if (state === "refused") this.#disown(key);
   }
 
-  /** Our post is on the wall: it stands in the list at once, until the server tells of it. */
+  /** Our post was taken: it stands in the list at once, until the server sends it. @param {Entry} entry @param {Posted} posted */
   acknowledge(entry, { id, timestamp }) {
     this.#disown(entry.key);
     this.#ownKeys.set(id, entry.key);
     const { text, username, color, entity } = entry;
-    const botParams = { status: "pending", entity: entity || null, attempt: 0, retryAt: null, error: null };
+    /** @type {Message["botParams"]} */
+    const botParams = { status: "pending", entity: entity || null, attempt: 0 };
     this.merge([{ id, timestamp, text, username, color, messageType: "human", replyTo: null, seq: 0, botParams }]);
+  }
+
+  /** The server no longer has the messages with these ids: it finished and removed them unseen. @param {Iterable<string>} ids */
+  markRemoved(ids) {
+    for (const id of ids) {
+      const known = this.#messages.get(id);
+      if (!known || !isUnfinished(known)) continue;
+      this.#messages.set(id, { ...known, botParams: { ...known.botParams, status: "removed" } });
+      this.#written.delete(id);
+    }
+    this.#sort();
   }
 
   // -- What is known
 
+  /** @param {string | null | undefined} id */
   get(id) {
-    return this.#messages.get(id);
+    return id ? this.#messages.get(id) : undefined;
   }
 
+  /** @param {string} id */
   isOwn(id) {
     return this.#ownKeys.has(id);
   }
@@ -99,37 +127,44 @@ export class Feed {
     return this.#sorted.at(-1)?.timestamp ?? 0;
   }
 
-  /** The AI message that answers the message `id`. */
+  /** The AI message that answers the message `id`. @param {string} id */
   answerTo(id) {
-    return this.#messages.get(this.#replies.get(id));
+    return this.get(this.#replies.get(id));
+  }
+
+  /** The messages whose work is not finished, oldest first. */
+  unfinished() {
+    return this.#sorted.filter(isUnfinished);
   }
 
   /**
-   * Rows `{key, kind, message, text}` in the order they are read. The key of a reply is the same from its first word to
-   * the finished message, and that of our own post from the moment we sent it.
+   * The rows in the order they are read. The key of a reply is the same from its first word to the finished message, and
+   * that of our own post from the moment we sent it.
+   * @returns {FeedRow[]}
    */
   rows() {
-    const landed = new Set(this.#ownKeys.values());
+    const posted = new Set(this.#ownKeys.values());
     return [
       ...this.#sorted.map((message) => ({ key: this.keyOf(message), kind: message.messageType, message })),
-      ...this.#outbox.filter(({ key }) => !landed.has(key)).map((message) => ({ key: message.key, kind: "outbox", message })),
-      ...this.#sorted.filter((message) => this.#isBeingAnswered(message)).map((message) => this.#provisional(message)),
+      ...this.#outbox.filter(({ key }) => !posted.has(key)).map(outboxRow),
+      ...this.#sorted.filter((message) => this.#isBeingAnswered(message)).map((message) => this.#provisionalRow(message)),
     ];
   }
 
+  /** @param {Message} message */
   keyOf({ id, replyTo }) {
     if (replyTo && this.#replies.get(replyTo) === id) return `reply:${replyTo}`;
     return this.#ownKeys.get(id) ?? id;
   }
 
-  /** Lets go of the oldest messages when there are more than `most`. */
+  /** Removes the oldest messages when there are more than `most`. @param {number} most */
   trim(most) {
     if (this.size <= most) return;
-    for (const { id, replyTo } of this.#sorted.splice(0, this.size - most * LEFT)) {
+    for (const { id, replyTo } of this.#sorted.splice(0, this.size - most * KEPT_PART)) {
       this.#messages.delete(id);
       this.#ownKeys.delete(id);
-      this.#growing.delete(id);
-      if (this.#replies.get(replyTo) === id) this.#replies.delete(replyTo);
+      this.#written.delete(id);
+      if (replyTo && this.#replies.get(replyTo) === id) this.#replies.delete(replyTo);
     }
     this.complete = false;
     this.#horizon = this.oldest();
@@ -137,16 +172,17 @@ export class Feed {
 
   // -- Inside
 
-  #take(message, taken) {
+  /** @param {Message} message @param {Changes} changes */
+  #take(message, changes) {
     const known = this.#messages.get(message.id);
     if (!this.#put(message)) return;
-    taken.changed = true;
+    changes.changed = true;
     if (!known) this.#recognize(message);
-    if (!known && !this.isOwn(message.id)) taken.fresh.push(message);
-    if (hasFailed(message) && !(known && hasFailed(known)) && this.isOwn(message.id)) taken.failed.push(message);
+    if (!known && !this.isOwn(message.id)) changes.fresh.push(message);
+    if (hasFailed(message) && !(known && hasFailed(known)) && this.isOwn(message.id)) changes.failed.push(message);
   }
 
-  /** @returns whether `message` is news. What lies before the horizon is not: it would leave a gap behind it. */
+  /** @param {Message} message @returns whether it is news */
   #put(message) {
     const known = this.#messages.get(message.id);
     if (known ? !isLater(message, known) : message.timestamp < this.#horizon) return false;
@@ -155,7 +191,8 @@ export class Feed {
       this.#replies.set(message.replyTo, message.id);
     }
     const { status, attempt } = message.botParams;
-    if (status !== "processing" || this.#growing.get(message.id)?.attempt < attempt) this.#growing.delete(message.id);
+    const written = this.#written.get(message.id);
+    if (written && (status !== "processing" || written.attempt < attempt)) this.#written.delete(message.id);
     return true;
   }
 
@@ -163,51 +200,82 @@ export class Feed {
     this.#sorted = [...this.#messages.values()].sort((a, b) => a.timestamp - b.timestamp);
   }
 
-  #grow({ id, attempt, text }) {
+  /**
+   * More of a reply: `text` goes on after `offset` code points of what is known; at offset 0, or without one, it
+   * replaces that. What does not fit is left out: the whole text comes again with offset 0.
+   * @param {Extract<ServerEvent, { type: "progress" }>} event
+   */
+  #write({ id, attempt, text, offset = 0 }) {
     const message = this.#messages.get(id);
-    if (message?.botParams.status !== "processing" || attempt < message.botParams.attempt) return;
-    const known = this.#growing.get(id);
-    if (known && (attempt < known.attempt || (attempt === known.attempt && text.length < known.text.length))) return;
-    this.#growing.set(id, { attempt, text });
+    const known = this.#written.get(id) ?? NOTHING_WRITTEN;
+    if (message?.botParams.status !== "processing" || attempt < Math.max(message.botParams.attempt, known.attempt)) return;
+    const before = offset > 0 && known.attempt === attempt ? known : NOTHING_WRITTEN;
+    if (before.length !== offset) return;
+    this.#written.set(id, { attempt, text: before.text + text, length: offset + codePoints(text) });
   }
 
+  /** @param {Message} message */
   #isBeingAnswered({ id, messageType, botParams }) {
     return messageType === "human" && botParams.status === "processing" && !this.answerTo(id);
   }
 
-  #provisional(message) {
-    return { key: `reply:${message.id}`, kind: "provisional", message, text: this.#growing.get(message.id)?.text ?? "" };
+  /** @param {Message} message @returns {FeedRow} */
+  #provisionalRow(message) {
+    return { key: `reply:${message.id}`, kind: "provisional", message, text: this.#written.get(message.id)?.text ?? "" };
   }
 
-  /** A push may overtake the answer to our post: a message that is just like one we are sending is that one. */
+  /** A push may come before the answer to our post: a message equal to one we are sending is that one. @param {Message} message */
   #recognize(message) {
     if (message.messageType !== "human" || this.isOwn(message.id)) return;
-    const landed = new Set(this.#ownKeys.values());
-    const twin = this.#outbox.find((entry) => mayHaveLanded(entry) && !landed.has(entry.key) && isTwin(entry, message));
+    const posted = new Set(this.#ownKeys.values());
+    const twin = this.#outbox.find((entry) => mayBePosted(entry) && !posted.has(entry.key) && isTwin(entry, message));
     if (twin) this.#ownKeys.set(message.id, twin.key);
   }
 
+  /** @param {string} key */
   #disown(key) {
     for (const [id, own] of this.#ownKeys) if (own === key) this.#ownKeys.delete(id);
   }
 }
 
-/** One commit may tell of two states of a message; they come in their order, under one number. */
+/** @param {Entry} entry @returns {FeedRow} */
+function outboxRow(entry) {
+  return { key: entry.key, kind: "outbox", message: entry };
+}
+
+/** One commit may change a message twice; both states come in their order, with the same number. @param {Message} message @param {Message} known */
 function isLater({ seq, botParams }, known) {
   return seq > known.seq || (seq === known.seq && botParams.status !== known.botParams.status);
 }
 
+/** @param {Message} message */
 function hasFailed({ botParams }) {
   return botParams.status === "failed";
 }
 
-function mayHaveLanded({ attempt, state }) {
+/** @param {Message} message */
+function isUnfinished({ botParams }) {
+  return botParams.status === "pending" || botParams.status === "processing";
+}
+
+/** @param {Entry} entry */
+function mayBePosted({ attempt, state }) {
   return attempt > 0 && state !== "refused";
 }
 
-/** Timestamps only ever rise: what is no younger than all we knew when we first sent `entry` was there before it. */
+/**
+ * Whether `message` may be our `entry`. Timestamps only rise: a message that is not newer than all we knew when we first
+ * sent `entry` was there before it.
+ * @param {Entry} entry
+ * @param {Message} message
+ */
 function isTwin(entry, { timestamp, text, username, color, botParams }) {
-  const isYounger = timestamp > (entry.sentAfter ?? 0);
+  const isNewer = timestamp > (entry.sentAfter ?? 0);
   const isSame = entry.text === text && entry.username === username && entry.color === color;
-  return isYounger && isSame && (entry.entity || null) === botParams.entity;
+  return isNewer && isSame && (entry.entity || null) === botParams.entity;
+}
+
+/** @param {string} text */
+function codePoints(text) {
+  return [...text].length;
 }

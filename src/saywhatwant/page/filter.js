@@ -1,14 +1,19 @@
-/** The chips that show one conversation alone. */
+/**
+ * The chips that show one conversation alone.
+ *
+ * @import { Entity } from "./types"
+ */
 
 export class Filter {
-  /** The entity whose conversation is shown; empty is everything. */
+  /** The entity whose conversation is shown; empty for everything. */
   entity = "";
   #element;
 
+  /** @param {HTMLElement} element @param {() => void} changed */
   constructor(element, changed) {
     this.#element = element;
     element.addEventListener("change", ({ target }) => {
-      this.entity = target.value;
+      if (target instanceof HTMLInputElement) this.entity = target.value;
       changed();
     });
   }
@@ -16,14 +21,17 @@ export class Filter {
   /** Shows everything again. */
   clear() {
     this.entity = "";
-    this.#element.querySelector("[value='']").checked = true;
+    const everyone = this.#element.querySelector("input[value='']");
+    if (everyone instanceof HTMLInputElement) everyone.checked = true;
   }
 
+  /** @param {Iterable<Entity>} entities */
   offer(entities) {
     for (const { name, displayName } of entities) this.#element.append(chip(name, displayName));
   }
 }
 
+/** @param {string} value @param {string} words */
 function chip(value, words) {
   const radio = document.createElement("input");
   radio.type = "radio";

@@ -1,13 +1,14 @@
-/** Puts work that touches the DOM together: once a frame. A hidden tab has none until somebody looks again. */
+/** Collects work on the DOM and does it once a frame. A hidden tab has no frames until it is shown again. */
 
-/** @returns a function that has `work` run soon, once, however often it is called until then. */
+/** A function that runs `work` in the next frame, once, however often it is called before. @param {() => void} work */
 export function batched(work) {
-  let frame = 0;
+  let requested = false;
   const run = () => {
-    frame = 0;
+    requested = false;
     work();
   };
   return () => {
-    frame ||= requestAnimationFrame(run);
+    if (!requested) requestAnimationFrame(run);
+    requested = true;
   };
 }

@@ -1,4 +1,4 @@
-/** Somebody moves the wall: a turn of the wheel, a stroke of the finger, a key, with all that follows without a pause. */
+/** Notices when somebody scrolls on purpose: wheel, finger, key or pointer. Events without a pause are one gesture. */
 
 const KINDS = ["wheel", "touchmove", "keydown", "pointerdown"];
 const PAUSE_MS = 300;
@@ -7,7 +7,7 @@ export class Gesture {
   #unused = false;
   #last = -Infinity;
 
-  /** @param begun called with each new gesture */
+  /** @param {HTMLElement} element @param {() => void} begun called with each new gesture */
   constructor(element, begun) {
     for (const kind of KINDS) element.addEventListener(kind, () => this.#moved(begun), { passive: true });
   }
@@ -16,13 +16,14 @@ export class Gesture {
     this.#unused = true;
   }
 
-  /** @returns whether it is good for something still; it is so once. */
+  /** Whether the latest gesture was not used yet; now it is. */
   use() {
     const wasUnused = this.#unused;
     this.#unused = false;
     return wasUnused;
   }
 
+  /** @param {() => void} begun */
   #moved(begun) {
     const now = Date.now();
     const goesOn = now - this.#last < PAUSE_MS;

@@ -1,9 +1,14 @@
-/** Older messages, page by page, as somebody scrolls up. */
+/**
+ * Loads older messages, page by page, as somebody scrolls up.
+ *
+ * @import { Page } from "./api.js"
+ * @import { Feed } from "./feed.js"
+ */
 
 import { older } from "./api.js";
 
 const PAGE = 50;
-const AFTER_TROUBLE_MS = 5_000;
+const PAUSE_AFTER_FAILURE_MS = 5_000;
 
 export class History {
   #element;
@@ -12,37 +17,37 @@ export class History {
   #loading = false;
   #notBefore = 0;
 
-  /** @param loaded called when older messages are in the feed */
+  /** @param {HTMLElement} element @param {Feed} feed @param {() => void} loaded called when older messages are in the feed */
   constructor(element, feed, loaded) {
     this.#element = element;
     this.#feed = feed;
     this.#loaded = loaded;
   }
 
-  /** Loads one page more, unless there is none, or one is on its way, or there would be more than `most` messages. */
+  /** Loads one more page, unless there is none, or the feed would have more than `most` messages. @param {number} most */
   async more(most) {
     if (this.#loading || this.#feed.complete || this.#feed.size + PAGE > most || Date.now() < this.#notBefore) return;
     this.#loading = true;
     this.show();
     const before = this.#feed.oldest();
-    const found = await older(before, PAGE).catch(() => null);
+    const page = await older(before, PAGE).catch(() => null);
     this.#loading = false;
-    if (found) this.#take(found.messages, before);
-    else this.#notBefore = Date.now() + AFTER_TROUBLE_MS;
+    if (page) this.#take(page, before);
+    else this.#notBefore = Date.now() + PAUSE_AFTER_FAILURE_MS;
     this.show();
   }
 
-  #take(messages, before) {
-    // Some were let go meanwhile: what has come would leave a gap.
+  /** @param {Page} page @param {number} before */
+  #take({ messages, more }, before) {
+    // The feed removed some of its oldest meanwhile: this page would leave a gap.
     if (this.#feed.oldest() !== before) return;
-    const page = messages.filter(({ timestamp }) => timestamp < before);
-    this.#feed.prepend(page, page.length < PAGE);
+    this.#feed.prepend(messages, !more);
     this.#loaded();
   }
 
   show() {
-    const begins = this.#feed.complete && this.#feed.newest();
-    const words = this.#loading ? "Turning back…" : begins ? "Here the wall begins" : "";
+    const isBeginning = this.#feed.complete && this.#feed.size > 0;
+    const words = this.#loading ? "Loading older messages…" : isBeginning ? "The wall begins here" : "";
     if (this.#element.textContent !== words) this.#element.textContent = words;
   }
 }

@@ -1,25 +1,26 @@
-/** Who we are on the wall: a name and a colour, kept from visit to visit. */
+/** The visitor's name and colour, kept from visit to visit. */
 
 import { fromHex, randomColor, toHex } from "./color.js";
 import { recall, remember } from "./storage.js";
 
-const NOBODY = "Human";
+const DEFAULT_NAME = "Human";
 
 export class Identity {
   #name;
   #color;
 
+  /** @param {HTMLInputElement} name @param {HTMLInputElement} color */
   constructor(name, color) {
     this.#name = name;
     this.#color = color;
-    name.value = recall("name", NOBODY);
+    name.value = recall("name", DEFAULT_NAME);
     color.value = toHex(recall("color") ?? firstColor());
     name.addEventListener("change", () => this.#rename());
     color.addEventListener("change", () => remember("color", this.color));
   }
 
   get username() {
-    return this.#name.value.trim() || NOBODY;
+    return this.#name.value.trim() || DEFAULT_NAME;
   }
 
   /** Nine digits. */

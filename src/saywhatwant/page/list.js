@@ -1,4 +1,9 @@
-/** The list of rows in the DOM: keyed, batched by whoever calls `show`, and still under the reader's eyes. */
+/**
+ * The rows in the DOM. Each keeps its element while it has the same key, and what the reader looks at stays in place.
+ *
+ * @import { Model } from "./types"
+ * @import { Actions } from "./row.js"
+ */
 
 import { Row } from "./row.js";
 import { Window } from "./window.js";
@@ -12,20 +17,25 @@ export class List {
   atNewest = true;
   #wall;
   #container;
+  /** @type {Actions} */
   #actions;
   #moved;
+  /** @type {Map<string, Row>} */
   #rows = new Map();
+  /** @type {Model[]} */
   #models = [];
   #window = new Window();
+  /** The timestamp of the newest row that was drawn: newer ones have just arrived. */
   #newest = Infinity;
-  #paper = "";
+  /** The colour behind the rows, "#rrggbb". */
+  #background = "";
   #height = 0;
 
   /**
-   * @param wall the element that scrolls
-   * @param container the element the rows are in
-   * @param actions what a row offers besides `reveal` and `point`, which the list does itself
-   * @param moved called when the reader has scrolled, or the rows are others
+   * @param {HTMLElement} wall the element that scrolls
+   * @param {HTMLElement} container the element that the rows are in
+   * @param {Pick<Actions, "edit" | "discard">} actions
+   * @param {() => void} moved called when the reader has scrolled, or the rows are others
    */
   constructor(wall, container, actions, moved) {
     this.#wall = wall;
@@ -46,6 +56,7 @@ export class List {
     return this.#models.length === 0;
   }
 
+  /** @param {Model[]} models */
   show(models) {
     this.#models = models;
     this.#draw();
@@ -59,27 +70,29 @@ export class List {
     this.#moved();
   }
 
-  /** After older rows were put before: let them be in the DOM. */
+  /** Older rows were added: gets them into the DOM. */
   growUp() {
     if (this.atNewest) return;
     this.#window.up(this.#models);
     this.#draw();
   }
 
+  /** Scrolls to a row and marks it for a moment. @param {string} key */
   reveal(key) {
     this.#window.include(this.#models, key);
     this.atNewest = false;
     this.#draw();
     const element = this.#rows.get(key)?.element;
-    if (!element) return this.#scrolled();
-    element.scrollIntoView({ block: "center" });
+    element?.scrollIntoView({ block: "center" });
     this.#scrolled();
+    if (!element) return;
     element.tabIndex = -1;
     element.focus({ preventScroll: true });
     element.classList.add("found");
     setTimeout(() => element.classList.remove("found"), FLASH_MS);
   }
 
+  /** @param {string} key @param {boolean} on */
   #point(key, on) {
     this.#rows.get(key)?.element.classList.toggle("pointed", on);
   }
@@ -98,6 +111,7 @@ export class List {
     else this.#stick();
   }
 
+  /** @param {Set<string>} keys */
   #removeAllBut(keys) {
     for (const [key, row] of this.#rows) {
       if (keys.has(key)) continue;
@@ -106,6 +120,7 @@ export class List {
     }
   }
 
+  /** @param {Model[]} models */
   #place(models) {
     let next = this.#container.firstElementChild;
     for (const model of models) {
@@ -115,6 +130,7 @@ export class List {
     }
   }
 
+  /** @param {Model} model */
   #rowOf(model) {
     let row = this.#rows.get(model.key);
     if (!row) {
@@ -122,24 +138,24 @@ export class List {
       row.element.classList.toggle("arriving", model.timestamp > this.#newest);
       this.#rows.set(model.key, row);
     }
-    row.update(model, this.#paper);
+    row.update(model, this.#background);
     return row;
   }
 
-  /** The uppermost row in view that stays, one of `keys`, and where it is. */
+  /** The uppermost row in view that stays, one of `keys`, and where it is. @param {Set<string>} keys */
   #anchor(keys) {
     const { top } = this.#wall.getBoundingClientRect();
     const staying = new Set([...this.#rows].filter(([key]) => keys.has(key)).map(([, { element }]) => element));
-    for (const element of this.#container.children) {
+    for (const element of staying.size ? this.#container.children : []) {
       const box = element.getBoundingClientRect();
-      if (box.bottom > top && staying.has(element)) return { element, top: box.top };
+      if (box.bottom > top && element instanceof HTMLElement && staying.has(element)) return { element, top: box.top };
     }
     return null;
   }
 
   #recolor() {
-    this.#paper = getComputedStyle(document.documentElement).getPropertyValue("--paper").trim();
-    for (const row of this.#rows.values()) row.recolor(this.#paper);
+    this.#background = getComputedStyle(document.documentElement).getPropertyValue("--paper").trim();
+    for (const row of this.#rows.values()) row.recolor(this.#background);
   }
 
   // -- Scrolling
@@ -154,7 +170,7 @@ export class List {
   }
 
   #scrolled() {
-    // The wall was moved by a change of its size, not by the reader.
+    // A change of the wall's size scrolled it, not the reader.
     if (this.#wall.clientHeight !== this.#height) return this.#resized();
     const below = this.#wall.scrollHeight - this.#wall.scrollTop - this.#wall.clientHeight;
     const reachesEnd = this.#window.reachesEnd(this.#models);
@@ -166,6 +182,7 @@ export class List {
     this.#moved();
   }
 
+  /** @param {"up" | "down"} direction */
   #shift(direction) {
     this.#window[direction](this.#models);
     this.#draw();

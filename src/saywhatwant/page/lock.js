@@ -1,10 +1,13 @@
-/** What one tab does at a time. */
+/** A lock across the tabs of one browser. */
 
 const PATIENCE_MS = 20_000;
 
 /**
- * Does `task` while no other tab does one of that `name`: in turn where the browser can arrange that. Where it can not,
- * or another tab has stopped in the midst of it, `task` is done all the same.
+ * Runs `task` while no other tab runs one under the same `name`. Where the browser has no locks, or another tab holds
+ * the lock for too long, `task` runs all the same.
+ * @template T
+ * @param {string} name
+ * @param {() => Promise<T>} task
  */
 export async function inTurn(name, task) {
   const giveUp = new AbortController();

@@ -1,17 +1,22 @@
-/** Our posts on their way: kept across reloads, sent in order, each exactly once (its key makes a repeat harmless). */
+/**
+ * Posts on their way: kept across reloads, sent in order, each exactly once (its key makes a repetition harmless).
+ *
+ * @import { CallFailed } from "./api.js"
+ * @import { Draft, Entry, Posted } from "./types"
+ */
 
 import { inTurn } from "./lock.js";
 import { Backoff } from "./poll.js";
 import { forget, namesUnder, onForgotten, recall, remember } from "./storage.js";
 
-const PLACE = "outbox.";
+const PREFIX = "outbox.";
 const LOCK = "saywhatwant.outbox";
-/** The server knows a key for 24 hours. Some are left for an attempt that is on its way. */
-const KEY_IS_GOOD_MS = 20 * 60 * 60 * 1_000;
-const OVERDUE = "it is too old to be sent again, and it is not known whether it was posted before";
+/** The server remembers a key for 24 hours; the rest is for a request that is on its way. */
+const KEY_LIFETIME_MS = 20 * 60 * 60 * 1_000;
+const OVERDUE = "it is too old to be sent again; it may have been posted already";
 
 export class Outbox {
-  /** In the order they were written. `state` is "waiting", "sending" or "refused". */
+  /** In the order they were written. @type {Entry[]} */
   entries = [];
   #send;
   #newestKnown;
@@ -22,15 +27,19 @@ export class Outbox {
   #timer = 0;
   #notBefore = 0;
   #backoff = new Backoff(1_000, 30_000);
-  /** The keys of entries that localStorage has taken: for these it tells what has become of them. */
-  #kept = new Set();
+  /** Keys of entries whose latest state is in localStorage, where other tabs may change or remove them. @type {Set<string>} */
+  #stored = new Set();
+  /** Keys of entries that were sent or discarded: localStorage may have failed to remove them. @type {Set<string>} */
+  #done = new Set();
 
   /**
-   * @param send posts an entry; rejects with a `CallFailed`
-   * @param newestKnown gives the timestamp of the newest message known; null before any could be, when nothing is sent
-   * @param changed called when the entries are different
-   * @param acknowledged called with an entry and the server's answer
-   * @param refused called with an entry that the server will never take as it is
+   * @param {object} callbacks
+   * @param {(entry: Entry) => Promise<Posted>} callbacks.send posts an entry; rejects with a `CallFailed`
+   * @param {() => number | null} callbacks.newestKnown the timestamp of the newest message known; null before the first
+   *   page is read, when nothing is sent
+   * @param {() => void} callbacks.changed called when the entries are different
+   * @param {(entry: Entry, posted: Posted) => void} callbacks.acknowledged called when the server has taken an entry
+   * @param {(entry: Entry) => void} callbacks.refused called when the server will never take an entry as it is
    */
   constructor({ send, newestKnown, changed, acknowledged, refused }) {
     this.#send = send;
@@ -40,32 +49,42 @@ export class Outbox {
     this.#refused = refused;
   }
 
-  /** Takes up what an earlier visit has left. */
+  /** Loads what an earlier visit left. */
   start() {
     onForgotten((name) => {
-      if (name.startsWith(PLACE)) this.#drop((entry) => place(entry) === name);
+      if (name.startsWith(PREFIX)) this.#drop((entry) => nameOf(entry) === name);
     });
-    this.#takeUp();
+    this.#load();
   }
 
+  /** @param {Draft} draft */
   add({ text, username, color, entity }) {
-    const state = { sentAfter: null, attempt: 0, state: "waiting", reason: "" };
-    const entry = { key: newKey(), createdAt: Date.now(), text, username, color, entity, ...state };
+    /** @type {Entry} */
+    const entry = {
+      key: newKey(),
+      createdAt: Date.now(),
+      text,
+      username,
+      color,
+      entity,
+      sentAfter: null,
+      attempt: 0,
+      state: "queued",
+      reason: "",
+    };
     this.entries = [...this.entries, entry];
-    this.#keep(entry);
+    this.#store(entry);
     if (!this.#timer) this.flush();
   }
 
+  /** Removes an entry, and returns it. @param {string} key */
   discard(key) {
-    forget(place(this.get(key)));
-    this.#drop((entry) => entry.key === key);
+    const entry = this.entries.find((other) => other.key === key);
+    if (entry) this.#remove(entry);
+    return entry;
   }
 
-  get(key) {
-    return this.entries.find((entry) => entry.key === key);
-  }
-
-  /** Sends what waits, now; later only where the server has asked for that. */
+  /** Sends what is queued now, unless the server asked to wait. */
   async flush() {
     if (this.#sending || this.#newestKnown() === null || Date.now() < this.#notBefore) return;
     clearTimeout(this.#timer);
@@ -80,48 +99,52 @@ export class Outbox {
   }
 
   async #tryNext() {
-    this.#takeUp();
+    this.#load();
     const entry = this.#next();
     if (entry) await this.#try(entry);
   }
 
-  /** What other tabs have left, sent or discarded is seen in localStorage; what that could not take is ours alone. */
-  #takeUp() {
-    const kept = namesUnder(PLACE).map((name) => recall(name)).filter(isEntry);
-    const ours = this.entries.filter(({ key }) => !this.#kept.has(key));
-    for (const entry of kept) this.#kept.add(entry.key);
-    this.entries = [...kept, ...ours].sort((one, other) => one.createdAt - other.createdAt);
-    for (const entry of this.entries) if (entry.state === "sending") entry.state = "waiting";
+  /** Takes over what other tabs have added, sent or discarded. Entries that localStorage did not take stay as they are. */
+  #load() {
+    const ours = this.entries.filter(({ key }) => !this.#stored.has(key));
+    const skipped = new Set([...this.#done, ...ours.map(({ key }) => key)]);
+    const stored = namesUnder(PREFIX)
+      .map((name) => recall(name))
+      .filter((entry) => isEntry(entry) && !skipped.has(entry.key));
+    for (const { key } of stored) this.#stored.add(key);
+    this.entries = [...stored, ...ours].sort((one, other) => one.createdAt - other.createdAt);
+    for (const entry of this.entries) if (entry.state !== "refused") entry.state = "queued";
     this.#changed();
-    this.entries.filter(isOverdue).forEach((entry) => this.#refuse(entry, OVERDUE));
+    for (const entry of this.entries.filter(isOverdue)) this.#refuse(entry, OVERDUE);
   }
 
   #next() {
     return this.entries.find(({ state }) => state !== "refused");
   }
 
+  /** @param {Entry} entry */
   async #try(entry) {
     entry.sentAfter ??= this.#newestKnown();
     entry.attempt += 1;
     entry.state = "sending";
-    this.#keep(entry);
+    this.#store(entry);
     try {
-      const answer = await this.#send(entry);
+      const posted = await this.#send(entry);
       this.#backoff.reset();
-      this.#drop(({ key }) => key === entry.key);
-      forget(place(entry));
-      this.#acknowledged(entry, answer);
+      this.#remove(entry);
+      this.#acknowledged(entry, posted);
     } catch (error) {
-      this.#failed(entry, error);
+      this.#failed(entry, /** @type {CallFailed} */ (error));
     }
   }
 
+  /** @param {Entry} entry @param {CallFailed} error */
   #failed(entry, error) {
     if (this.#isGone(entry)) return this.#drop(({ key }) => key === entry.key);
     if (error.permanent) return this.#refuse(entry, error.message);
     entry.reason = error.message;
-    entry.state = "waiting";
-    this.#keep(entry);
+    entry.state = "queued";
+    this.#store(entry);
     const askedMs = error.retryAfterMs ?? 0;
     this.#notBefore = Date.now() + askedMs;
     this.#timer = setTimeout(() => this.#retry(), Math.max(this.#backoff.next(), askedMs));
@@ -132,47 +155,61 @@ export class Outbox {
     this.flush();
   }
 
+  /** @param {Entry} entry @param {string} reason */
   #refuse(entry, reason) {
     entry.reason = reason;
     entry.state = "refused";
-    this.#keep(entry);
+    this.#store(entry);
     this.#refused(entry);
   }
 
-  #keep(entry) {
-    if (remember(place(entry), entry)) this.#kept.add(entry.key);
+  /** @param {Entry} entry */
+  #store(entry) {
+    if (remember(nameOf(entry), entry)) this.#stored.add(entry.key);
+    else this.#stored.delete(entry.key);
     this.#changed();
   }
 
-  /** Another tab has sent or discarded it meanwhile. */
-  #isGone(entry) {
-    return !this.get(entry.key) || (this.#kept.has(entry.key) && recall(place(entry)) === null);
+  /** @param {Entry} entry */
+  #remove(entry) {
+    forget(nameOf(entry));
+    this.#drop(({ key }) => key === entry.key);
   }
 
+  /** Whether another tab has sent or discarded it meanwhile. @param {Entry} entry */
+  #isGone(entry) {
+    return this.#done.has(entry.key) || (this.#stored.has(entry.key) && recall(nameOf(entry)) === null);
+  }
+
+  /** @param {(entry: Entry) => boolean} matches */
   #drop(matches) {
+    for (const { key } of this.entries.filter(matches)) this.#done.add(key);
     this.entries = this.entries.filter((entry) => !matches(entry));
     this.#changed();
   }
 }
 
-/** Each entry has a place of its own, so that two tabs never overwrite what the other has written. */
-function place({ createdAt, key }) {
-  return `${PLACE}${createdAt}.${key}`;
+/** Each entry has a name of its own, so that two tabs never overwrite each other's. @param {Entry} entry */
+function nameOf({ createdAt, key }) {
+  return `${PREFIX}${createdAt}.${key}`;
 }
 
+/** @param {any} value @returns {value is Entry} */
 function isEntry(value) {
   return typeof value?.key === "string" && typeof value.text === "string" && Number.isFinite(value.createdAt);
 }
 
+/** @param {Entry} entry */
 function isOverdue({ createdAt, attempt, state }) {
-  return state !== "refused" && attempt > 0 && Date.now() - createdAt > KEY_IS_GOOD_MS;
+  return state !== "refused" && attempt > 0 && Date.now() - createdAt > KEY_LIFETIME_MS;
 }
 
 /** A random UUID; `crypto.randomUUID` is missing where the page is not served over HTTPS. */
 function newKey() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
-  bytes[6] = (bytes[6] & 0x0f) | 0x40;
-  bytes[8] = (bytes[8] & 0x3f) | 0x80;
-  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+  const hex = Array.from(bytes, (byte, at) => {
+    const value = at === 6 ? (byte & 0x0f) | 0x40 : at === 8 ? (byte & 0x3f) | 0x80 : byte;
+    return value.toString(16).padStart(2, "0");
+  });
+  return hex.join("").replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
 }

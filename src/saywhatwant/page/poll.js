@@ -1,18 +1,19 @@
-/** When to ask again: pure schedules, without a clock. */
+/** Schedules: how long to wait before the next call. They have no clock of their own. */
 
 const SHORTEST_MS = 5_000;
 const LONGEST_MS = 30_000;
 const HIDDEN_MS = 120_000;
 
-/** How long to wait between two polls: shortly after something happened, longer while nothing does. */
+/** The pause between two polls: short after something happened, longer while nothing does. */
 export class PollSchedule {
   #delay = SHORTEST_MS;
 
-  active() {
+  /** Something happened: poll often again. */
+  reset() {
     this.#delay = SHORTEST_MS;
   }
 
-  /** @returns the milliseconds to wait now; the next time it will be longer. */
+  /** The milliseconds to wait now; the next pause will be longer. @param {boolean} hidden whether nobody sees the page */
   next(hidden) {
     if (hidden) return HIDDEN_MS;
     const delay = this.#delay;
@@ -21,12 +22,13 @@ export class PollSchedule {
   }
 }
 
-/** Doubles from `first` to `longest`, with up to a quarter taken off so that many pages do not come back as one. */
+/** A pause that doubles, with up to a quarter taken off at random: pages that lost their server together come back apart. */
 export class Backoff {
   #first;
   #longest;
   #next;
 
+  /** @param {number} first milliseconds @param {number} longest milliseconds */
   constructor(first, longest) {
     this.#first = first;
     this.#longest = longest;
@@ -37,7 +39,7 @@ export class Backoff {
     this.#next = this.#first;
   }
 
-  /** @returns the milliseconds to wait now. */
+  /** The milliseconds to wait now. */
   next() {
     const delay = this.#next * (1 - Math.random() / 4);
     this.#next = Math.min(this.#next * 2, this.#longest);

@@ -1,4 +1,8 @@
-/** One row of the wall as DOM. */
+/**
+ * One row of the list as DOM.
+ *
+ * @import { Model } from "./types"
+ */
 
 import { readable } from "./color.js";
 import { nodesOf } from "./text.js";
@@ -10,163 +14,188 @@ const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-d
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "short" });
 const date = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
 
-/** A row: made once for its key, updated when its model is different. */
+/**
+ * What a row can ask for, each time with the key of a row: scroll to it, mark it while the pointer is on its quote, take
+ * back or discard a refused post.
+ * @typedef {object} Actions
+ * @property {(key: string) => void} reveal
+ * @property {(key: string, on: boolean) => void} point
+ * @property {(key: string) => void} edit
+ * @property {(key: string) => void} discard
+ */
+
+/** A row of either kind: made once for its key, updated when its model is different. */
 export class Row {
+  /** @type {HTMLElement} */
   element;
-  model = {};
+  /** @type {Model | null} */
+  #model = null;
   #parts;
-  #actions;
-  #expanded = false;
 
-  /**
-   * @param actions `reveal(key)`, `point(key, on)`, `edit(key)`, `discard(key)`
-   */
+  /** @param {Model} model @param {Actions} actions */
   constructor(model, actions) {
+    const isLine = model.kind === "day" || model.kind === "unread";
+    this.element = isLine ? make("p", `line ${model.kind}`) : make("article", "message");
+    this.#parts = isLine ? null : new Parts(this.element, model.key, actions);
+  }
+
+  /** @param {Model} model @param {string} background the colour behind it, "#rrggbb" */
+  update(model, background) {
+    const before = this.#model;
+    if (before && isSame(model, before)) return;
+    this.#model = model;
+    if (this.#parts) this.#parts.fill(model);
+    else this.element.textContent = model.kind === "day" ? date.format(model.timestamp) : "New";
+    if (model.color !== before?.color) this.recolor(background);
+  }
+
+  /** @param {string} background */
+  recolor(background) {
+    if (this.#model?.color) this.element.style.setProperty("--color", readable(this.#model.color, background));
+  }
+}
+
+/** The elements inside a message's row. */
+class Parts {
+  #row;
+  #key;
+  #actions;
+  #name = make("bdi", "name");
+  #to = make("bdi", "name");
+  #addressed = make("span", "to", "to ", this.#to);
+  #state = make("span", "state");
+  #time = make("time");
+  #quotedName = make("bdi", "name");
+  #quotedText = make("bdi");
+  // The quotation marks are outside of the isolated text, which may run from right to left.
+  #quote = button("quote", "to ", this.#quotedName, make("span", "excerpt", "“", this.#quotedText, "”"));
+  #text = make("div", "text");
+  #more = button("more", "Show all");
+  #noteWords = make("span");
+  #note = make("p", "note", this.#noteWords);
+  #expanded = false;
+  #originalKey = "";
+  #shownText = "";
+  #shownKind = "";
+
+  /** @param {HTMLElement} row @param {string} key @param {Actions} actions */
+  constructor(row, key, actions) {
+    this.#row = row;
+    this.#key = key;
     this.#actions = actions;
-    this.element = isLine(model) ? make("p", `line ${model.kind}`) : make("article", "message");
-    if (!isLine(model)) this.#build();
+    this.#text.dir = "auto";
+    const when = make("span", "when", this.#state, this.#time);
+    row.append(make("header", "", this.#name, this.#addressed, this.#quote, when), this.#text, this.#more, this.#note);
+    this.#listen();
   }
 
-  update(model, paper) {
-    if (isSame(model, this.model)) return;
-    const before = this.model;
-    this.model = model;
-    if (model.kind === "day") this.element.textContent = date.format(model.timestamp);
-    else if (model.kind === "unread") this.element.textContent = "New since you looked";
-    else this.#fill(before, paper);
+  /** @param {Model} model */
+  fill(model) {
+    const { dataset, classList } = this.#row;
+    dataset.id = model.id;
+    dataset.status = model.status;
+    dataset.kind = model.kind;
+    classList.toggle("reply", Boolean(model.originalKey));
+    classList.toggle("follows", Boolean(model.follows));
+    this.#name.textContent = model.name ?? "";
+    this.#to.textContent = model.to ?? "";
+    this.#addressed.hidden = !model.to;
+    this.#state.textContent = model.state ?? "";
+    this.#state.hidden = !model.state;
+    this.#originalKey = model.originalKey ?? "";
+    this.#quote.hidden = !model.originalKey;
+    this.#quotedName.textContent = model.quotedName ?? "";
+    this.#quotedText.textContent = model.quotedText ?? "";
+    this.#fillTime(model.timestamp);
+    this.#fillText(model.text ?? "", model.kind);
+    this.#fillNote(model);
   }
 
-  recolor(paper) {
-    if (this.model.color) this.element.style.setProperty("--color", readable(this.model.color, paper));
-  }
-
-  #build() {
-    const name = make("bdi", "name");
-    const to = make("bdi", "name");
-    const addressed = make("span", "to", "to ", to);
-    const state = make("span", "state");
-    const time = make("time");
-    const quotedName = make("bdi", "name");
-    const quotedText = make("bdi");
-    // The marks stand outside of the isolated text, which may run from right to left.
-    const quote = button("quote", "to ", quotedName, make("span", "excerpt", "“", quotedText, "”"));
-    const text = make("div", "text");
-    text.dir = "auto";
-    const more = button("more", "Show all");
-    const noteWords = make("span");
-    const note = make("p", "note", noteWords);
-    this.#parts = { name, to, addressed, state, time, quote, quotedName, quotedText, text, more, note, noteWords };
-    this.element.append(make("header", "", name, addressed, quote, make("span", "when", state, time)), text, more, note);
-    this.#listen(quote, more);
-  }
-
-  #listen(quote, more) {
+  #listen() {
     const { reveal, point } = this.#actions;
-    quote.addEventListener("click", () => reveal(this.model.originalKey));
-    for (const type of ["pointerenter", "focus"]) quote.addEventListener(type, () => point(this.model.originalKey, true));
-    for (const type of ["pointerleave", "blur"]) quote.addEventListener(type, () => point(this.model.originalKey, false));
-    more.addEventListener("click", () => {
+    this.#quote.addEventListener("click", () => reveal(this.#originalKey));
+    for (const type of ["pointerenter", "focus"]) this.#quote.addEventListener(type, () => point(this.#originalKey, true));
+    for (const type of ["pointerleave", "blur"]) this.#quote.addEventListener(type, () => point(this.#originalKey, false));
+    this.#more.addEventListener("click", () => {
       this.#expanded = !this.#expanded;
       this.#fold();
     });
   }
 
-  #fill(before, paper) {
-    const { model, element } = this;
-    const { name, to, addressed, state, quote, quotedName, quotedText } = this.#parts;
-    element.dataset.id = model.id;
-    element.dataset.status = model.status;
-    element.dataset.kind = model.kind;
-    element.classList.toggle("reply", Boolean(model.originalKey));
-    element.classList.toggle("follows", model.follows);
-    if (model.color !== before.color) this.recolor(paper);
-    name.textContent = model.name;
-    to.textContent = model.to ?? "";
-    addressed.hidden = !model.to;
-    state.hidden = !model.state;
-    state.textContent = model.state ?? "";
-    quote.hidden = !model.originalKey;
-    quotedName.textContent = model.quotedName ?? "";
-    quotedText.textContent = model.quotedText ?? "";
-    this.#fillTime();
-    this.#fillText(before);
-    this.#fillNote();
+  /** @param {number} timestamp */
+  #fillTime(timestamp) {
+    const when = new Date(timestamp);
+    this.#time.dateTime = when.toISOString();
+    this.#time.title = moment.format(when);
+    this.#time.textContent = clock.format(when);
   }
 
-  #fillTime() {
-    const { time } = this.#parts;
-    const when = new Date(this.model.timestamp);
-    time.dateTime = when.toISOString();
-    time.title = moment.format(when);
-    time.textContent = clock.format(when);
-  }
-
-  #fillText(before) {
-    const { model } = this;
-    const isProvisional = model.kind === "provisional";
-    // What somebody has watched growing does not fold under their eyes.
+  /** @param {string} text @param {string} kind */
+  #fillText(text, kind) {
+    const isProvisional = kind === "provisional";
+    // A text that somebody has watched being written does not fold in front of them.
     if (isProvisional) this.#expanded = true;
-    this.element.classList.toggle("thinking", isProvisional && !model.text);
-    this.element.classList.toggle("growing", isProvisional && Boolean(model.text));
-    if (model.text === before.text && model.kind === before.kind) return;
-    const { text } = this.#parts;
-    if (isProvisional && !model.text) text.replaceChildren(thinking());
-    else if (isProvisional) text.replaceChildren(model.text);
-    else text.replaceChildren(...nodesOf(model.text));
+    this.#row.classList.toggle("thinking", isProvisional && !text);
+    this.#row.classList.toggle("growing", isProvisional && Boolean(text));
+    if (text === this.#shownText && kind === this.#shownKind) return;
+    this.#shownText = text;
+    this.#shownKind = kind;
+    if (!isProvisional) this.#text.replaceChildren(...nodesOf(text));
+    else this.#text.replaceChildren(text || make("span", "dots", "is thinking", make("i"), make("i"), make("i")));
     this.#fold();
   }
 
   #fold() {
-    const { more } = this.#parts;
-    const isLong = this.model.text.length > LONG_TEXT || this.model.text.split("\n", MANY_LINES + 1).length > MANY_LINES;
-    const foldable = isLong && this.model.kind !== "provisional";
-    more.hidden = !foldable;
-    more.textContent = this.#expanded ? "Show less" : "Show all";
-    more.setAttribute("aria-expanded", String(this.#expanded));
-    this.element.classList.toggle("folded", foldable && !this.#expanded);
+    const text = this.#shownText;
+    const isLong = text.length > LONG_TEXT || text.split("\n", MANY_LINES + 1).length > MANY_LINES;
+    const isFoldable = isLong && this.#shownKind !== "provisional";
+    this.#more.hidden = !isFoldable;
+    this.#more.textContent = this.#expanded ? "Show less" : "Show all";
+    this.#more.setAttribute("aria-expanded", String(this.#expanded));
+    this.#row.classList.toggle("folded", isFoldable && !this.#expanded);
   }
 
-  #fillNote() {
-    const { note, noteWords } = this.#parts;
-    const { note: words = "", tone = "", editable = false } = this.model;
-    note.hidden = !words;
-    note.dataset.tone = tone;
-    noteWords.textContent = words;
-    // Buttons stay the same while there are some: one of them may have the focus.
-    const isEditable = note.children.length > 1;
-    if (editable !== isEditable) note.replaceChildren(noteWords, ...(editable ? this.#noteButtons() : []));
+  /** @param {Model} model */
+  #fillNote({ note = "", tone = "calm", editable = false }) {
+    this.#note.hidden = !note;
+    this.#note.dataset.tone = tone;
+    this.#noteWords.textContent = note;
+    // Buttons stay the same elements while there are some: one of them may have the focus.
+    const isEditable = this.#note.children.length > 1;
+    if (editable !== isEditable) this.#note.replaceChildren(this.#noteWords, ...(editable ? this.#noteButtons() : []));
   }
 
   #noteButtons() {
-    return [this.#actionButton("Edit", "edit"), this.#actionButton("Discard", "discard")];
+    return [this.#noteButton("Edit", "edit"), this.#noteButton("Discard", "discard")];
   }
 
-  #actionButton(label, action) {
+  /** @param {string} label @param {"edit" | "discard"} action */
+  #noteButton(label, action) {
     const element = button("", label);
-    element.addEventListener("click", () => this.#actions[action](this.model.key));
+    element.addEventListener("click", () => this.#actions[action](this.#key));
     return element;
   }
 }
 
-function isLine({ kind }) {
-  return kind === "day" || kind === "unread";
-}
-
+/** @param {Model} one @param {Model} other */
 function isSame(one, other) {
-  const names = Object.keys(one);
+  const names = /** @type {(keyof Model)[]} */ (Object.keys(one));
   return names.length === Object.keys(other).length && names.every((name) => one[name] === other[name]);
 }
 
-function thinking() {
-  return make("span", "dots", "is thinking", make("i"), make("i"), make("i"));
-}
-
+/** @param {string} className @param {(Node | string)[]} children */
 function button(className, ...children) {
   const element = make("button", className, ...children);
   element.type = "button";
   return element;
 }
 
+/**
+ * @template {keyof HTMLElementTagNameMap} T
+ * @param {T} tag
+ * @param {string} className
+ * @param {(Node | string)[]} children
+ */
 function make(tag, className = "", ...children) {
   const element = document.createElement(tag);
   if (className) element.className = className;

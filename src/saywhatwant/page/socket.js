@@ -1,71 +1,85 @@
-/** The WebSocket that carries the wall: one connection, and a watch over its silence. */
+/**
+ * One WebSocket connection, which is given up when it stays silent.
+ *
+ * @import { Frame } from "./types"
+ */
 
+import { isFrame } from "./wire.js";
+
+/** The server sends a heartbeat every 25 seconds. */
 const SILENCE_MS = 60_000;
 const OPENING_MS = 10_000;
 
-/** The server could not keep this reader supplied: it may come back at once. */
-export const TOO_SLOW = 4008;
-/** We have closed it ourselves. */
-export const RENEWED = 1000;
-/** It has ended without a word. */
-const LOST = 1006;
-
 export class Socket {
   #socket;
-  #watch = 0;
+  #timer = 0;
   #opened = false;
-  #lastHeard = Date.now();
+  #lastFrameAt = Date.now();
+  /** @type {(frame: Frame) => void} */
   #onFrame;
-  #onDown;
+  /** @type {((opened: boolean) => void) | null} */
+  #onEnd;
 
   /**
-   * @param {number} since the commit from which on the server shall tell
-   * @param onFrame called with each frame
-   * @param onDown called once when the connection has ended or is given up, with the close code, and whether it was ever
-   *   open: a server that has too many refuses one in HTTP, of which a browser tells nothing
+   * @param {number} since the commit after which to begin
+   * @param {(frame: Frame) => void} onFrame
+   * @param {(opened: boolean) => void} onEnd called once, when the connection has ended or was given up, with whether it
+   *   was ever open: browsers do not show why a handshake was refused
    */
-  constructor(since, onFrame, onDown) {
+  constructor(since, onFrame, onEnd) {
     this.#onFrame = onFrame;
-    this.#onDown = onDown;
+    this.#onEnd = onEnd;
     this.#socket = new WebSocket(address(since));
-    this.#socket.addEventListener("open", () => (this.#opened = true));
-    this.#socket.addEventListener("message", ({ data }) => this.#heard(data));
-    this.#socket.addEventListener("close", ({ code }) => this.#down(code));
-    this.#watchFor(OPENING_MS);
+    this.#socket.addEventListener("open", () => {
+      this.#opened = true;
+    });
+    this.#socket.addEventListener("message", ({ data }) => this.#receive(data));
+    this.#socket.addEventListener("close", () => this.close());
+    this.#giveUpAfter(OPENING_MS);
   }
 
-  /** How long ago the server has said anything, the sleep of this machine included. */
+  /** The time since the last frame, including any sleep of the device. */
   get silentMs() {
-    return Date.now() - this.#lastHeard;
+    return Date.now() - this.#lastFrameAt;
   }
 
   close() {
-    this.#down(RENEWED);
-  }
-
-  #heard(data) {
-    if (!this.#onDown) return;
-    this.#lastHeard = Date.now();
-    this.#watchFor(SILENCE_MS);
-    if (data) this.#onFrame(JSON.parse(data));
-  }
-
-  #watchFor(ms) {
-    clearTimeout(this.#watch);
-    this.#watch = setTimeout(() => this.#down(LOST), ms);
-  }
-
-  #down(code) {
-    clearTimeout(this.#watch);
-    const onDown = this.#onDown;
-    this.#onDown = null;
+    clearTimeout(this.#timer);
+    const onEnd = this.#onEnd;
+    this.#onEnd = null;
     this.#socket.close();
-    onDown?.(code, this.#opened);
+    onEnd?.(this.#opened);
+  }
+
+  /** @param {unknown} data */
+  #receive(data) {
+    if (!this.#onEnd) return;
+    this.#lastFrameAt = Date.now();
+    this.#giveUpAfter(SILENCE_MS);
+    const frame = parsed(data);
+    if (isFrame(frame)) this.#onFrame(frame);
+    else this.close();
+  }
+
+  /** @param {number} ms */
+  #giveUpAfter(ms) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.close(), ms);
   }
 }
 
+/** @param {number} since */
 function address(since) {
   const url = new URL(`/api/ws?since=${since}`, location.href);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   return url;
+}
+
+/** @param {unknown} data */
+function parsed(data) {
+  try {
+    return JSON.parse(String(data));
+  } catch {
+    return null;
+  }
 }

@@ -1,47 +1,60 @@
-/** How the page is connected, in words, with a countdown that is true. */
+/**
+ * Shows how the page is connected, with a countdown while it is offline.
+ *
+ * @import { Announcer } from "./announcer.js"
+ * @import { ConnectionState } from "./types"
+ */
+
+import { find } from "./dom.js";
 
 const SECOND = 1_000;
 
 export class Status {
   #element;
-  #words;
-  #retry;
+  #words = find("state", HTMLElement);
+  #retry = find("retry", HTMLButtonElement);
   #announcer;
   #ticking = 0;
+  /** @type {ConnectionState["name"]} */
   #name = "connecting";
 
+  /** @param {HTMLElement} element @param {Announcer} announcer @param {() => void} tryNow */
   constructor(element, announcer, tryNow) {
     this.#element = element;
-    this.#words = element.querySelector("#state");
-    this.#retry = element.querySelector("#retry");
     this.#announcer = announcer;
     this.#retry.addEventListener("click", tryNow);
   }
 
-  show({ name, everyMs, retryAt }) {
+  /** @param {ConnectionState} state */
+  show({ name, everyMs = 0, retryAt = 0 }) {
     clearInterval(this.#ticking);
     this.#announce(name);
     this.#element.dataset.state = name;
     this.#retry.hidden = name !== "offline";
     if (name === "offline") this.#countDown(retryAt);
-    else this.#words.textContent = { live: "Live", connecting: "Connecting", polling: `Polling every ${seconds(everyMs)} s` }[name];
+    else if (name === "polling") this.#words.textContent = `Polling every ${seconds(everyMs)} s`;
+    else this.#words.textContent = name === "live" ? "Live" : "Connecting";
   }
 
+  /** @param {number} retryAt */
   #countDown(retryAt) {
     const tick = () => {
-      this.#words.textContent = `Offline · again in ${Math.max(0, seconds(retryAt - Date.now()))} s`;
+      this.#words.textContent = `Offline · retrying in ${Math.max(0, seconds(retryAt - Date.now()))} s`;
     };
     tick();
     this.#ticking = setInterval(tick, SECOND);
   }
 
+  /** @param {ConnectionState["name"]} name */
   #announce(name) {
-    if (name === "offline" && this.#name !== "offline") this.#announcer.say("The wall can not be reached. Trying again.");
-    else if (this.#name === "offline" && name !== "connecting" && name !== "offline") this.#announcer.say("The wall is back.");
+    if (name === "connecting" || name === this.#name) return;
+    if (name === "offline") this.#announcer.say("The server cannot be reached. Trying again.");
+    else if (this.#name === "offline") this.#announcer.say("Connected again.");
     this.#name = name;
   }
 }
 
+/** @param {number} ms */
 function seconds(ms) {
   return Math.ceil(ms / SECOND);
 }

@@ -2,34 +2,45 @@
 
 const PREFIX = "saywhatwant.";
 
-/** @returns the value kept under `name`, or `fallback`. */
+/**
+ * The value stored under `name`, or `fallback`.
+ * @param {string} name
+ * @param {any} fallback
+ */
 export function recall(name, fallback = null) {
   try {
-    return JSON.parse(localStorage.getItem(PREFIX + name)) ?? fallback;
+    return JSON.parse(localStorage.getItem(PREFIX + name) ?? "null") ?? fallback;
   } catch {
     return fallback;
   }
 }
 
-/** @returns whether it can be recalled now. The page works without; it only forgets when it is closed. */
+/**
+ * Stores a value. The page works without; it only forgets the value when it is closed.
+ * @param {string} name
+ * @param {unknown} value
+ * @returns {boolean} whether it is stored
+ */
 export function remember(name, value) {
+  const json = JSON.stringify(value);
   try {
-    localStorage.setItem(PREFIX + name, JSON.stringify(value));
-    return recall(name) !== null;
+    localStorage.setItem(PREFIX + name, json);
+    return localStorage.getItem(PREFIX + name) === json;
   } catch {
     return false;
   }
 }
 
+/** Removes a value. It may still be there afterwards. @param {string} name */
 export function forget(name) {
   try {
     localStorage.removeItem(PREFIX + name);
   } catch {
-    // What could not be kept need not be removed.
+    // A browser that forbids this has usually stored nothing either.
   }
 }
 
-/** @returns {string[]} the names that begin with `start`, sorted. */
+/** The names that begin with `start`, sorted. @param {string} start */
 export function namesUnder(start) {
   try {
     return Object.keys(localStorage)
@@ -41,7 +52,7 @@ export function namesUnder(start) {
   }
 }
 
-/** Calls `listener(name)` when another tab removes a value. */
+/** Calls `listener(name)` when another tab removes a value. @param {(name: string) => void} listener */
 export function onForgotten(listener) {
   addEventListener("storage", ({ key, newValue }) => {
     if (key?.startsWith(PREFIX) && newValue === null) listener(key.slice(PREFIX.length));

@@ -1,18 +1,24 @@
-/** Text as DOM: text nodes, and links for what is plainly an address. Never markup. */
+/** Text as DOM nodes: plain text, and links for what is clearly a web address. Never markup. */
 
 const ADDRESS = /https?:\/\/[^\s<>"`\p{Cc}]+/giu;
-const BEFORE = /[\p{L}\p{N}:_]$/u;
+const PART_OF_WORD = /[\p{L}\p{N}:_]$/u;
 const TRAILING = /[.,;:!?'"’”»…*_~]+$/u;
 const BIDI = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/;
-const PAIRS = { ")": "(", "]": "[", "}": "{" };
+const OPENING = new Map([
+  [")", "("],
+  ["]", "["],
+  ["}", "{"],
+]);
 
-/** @returns {Node[]} the nodes of `text`. */
+/** The nodes of `text`. @param {string} text */
 export function nodesOf(text) {
+  /** @type {Node[]} */
   const nodes = [];
   let end = 0;
   for (const { 0: found, index } of text.matchAll(ADDRESS)) {
     const written = withoutTrail(found);
-    const address = BEFORE.test(text.slice(Math.max(0, index - 2), index)) ? null : addressOf(written);
+    const isInWord = PART_OF_WORD.test(text.slice(Math.max(0, index - 2), index));
+    const address = isInWord ? null : addressOf(written);
     if (!address) continue;
     if (index > end) nodes.push(new Text(text.slice(end, index)));
     nodes.push(link(address, written));
@@ -22,12 +28,13 @@ export function nodesOf(text) {
   return nodes;
 }
 
-/** @returns the first words of `text` on one line. */
+/** The first words of `text` on one line. @param {string} text @param {number} length */
 export function excerpt(text, length) {
   const line = text.replace(/\s+/g, " ");
   return line.length > length ? `${line.slice(0, length).trimEnd()}…` : line;
 }
 
+/** @param {string} address @param {string} written */
 function link(address, written) {
   const anchor = document.createElement("a");
   anchor.href = address;
@@ -37,25 +44,26 @@ function link(address, written) {
   return anchor;
 }
 
-/** Punctuation at the end belongs to the sentence, and so does a bracket that was opened before the address. */
+/** Punctuation at the end belongs to the sentence, and so does a bracket that was opened before the address. @param {string} found */
 function withoutTrail(found) {
   let written = found;
   for (;;) {
-    const last = written.at(-1);
-    const shorter = last in PAIRS && !written.includes(PAIRS[last]) ? written.slice(0, -1) : written.replace(TRAILING, "");
+    const opening = OPENING.get(written.at(-1) ?? "");
+    const shorter = opening && !written.includes(opening) ? written.slice(0, -1) : written.replace(TRAILING, "");
     if (shorter === written) return written;
     written = shorter;
   }
 }
 
-/** @returns the address to go to, or null where the text could mislead about it. */
+/** The address to link to; null where the text could mislead about it. @param {string} written */
 function addressOf(written) {
   const url = BIDI.test(written) ? null : parsed(written);
   if (!url) return null;
-  const plain = (url.protocol === "http:" || url.protocol === "https:") && !url.username && !url.password;
-  return plain ? url.href : null;
+  const isPlain = (url.protocol === "http:" || url.protocol === "https:") && !url.username && !url.password;
+  return isPlain ? url.href : null;
 }
 
+/** @param {string} written */
 function parsed(written) {
   try {
     return new URL(written);

@@ -1,36 +1,63 @@
-/** From the rows of the feed to what is shown: flat models, days, the line of the unread. No DOM. */
+/**
+ * From the rows of the feed to what the list shows: flat models, a line before each new day, and one before what is
+ * new. Without any DOM.
+ *
+ * @import { Entities } from "./entities.js"
+ * @import { Feed } from "./feed.js"
+ * @import { BotParams, Entry, FeedRow, Message, Model } from "./types"
+ */
 
 import { excerpt } from "./text.js";
 
-const QUOTE = 90;
+const QUOTE_LENGTH = 90;
 
-/** The rows that belong to the conversation with `entity`; all of them where that is empty. */
+/**
+ * The rows of the conversation with `entity`; all rows where that is empty.
+ * @param {FeedRow[]} rows
+ * @param {string} entity
+ * @param {Feed} feed
+ * @param {Entities} entities
+ */
 export function conversation(rows, entity, feed, entities) {
   return entity ? rows.filter(({ message }) => concerns(message, entity, feed, entities)) : rows;
 }
 
-/** Whether `message` was said to `entity` or by it. */
+/**
+ * Whether `message` was written to `entity` or by it; always where that is empty.
+ * @param {Message | Entry} message
+ * @param {string} entity
+ * @param {Feed} feed
+ * @param {Entities} entities
+ */
 export function concerns(message, entity, feed, entities) {
   if (!entity) return true;
-  const addressed = message.botParams ? message.botParams.entity : message.entity;
-  if (addressed === entity) return true;
+  if (!("id" in message)) return message.entity === entity;
+  if (message.botParams.entity === entity) return true;
   const isAnswer = message.messageType === "AI";
-  const said = isAnswer ? message : message.id && feed.answerTo(message.id);
-  const original = isAnswer && feed.get(message.replyTo);
-  return original?.botParams?.entity === entity || said?.username === entities.nameOf(entity);
+  const answer = isAnswer ? message : feed.answerTo(message.id);
+  const original = isAnswer ? feed.get(message.replyTo) : message;
+  return original?.botParams.entity === entity || answer?.username === entities.nameOf(entity, "");
 }
 
-/** Why there is no answer, in words. */
-export function failure({ entity, error }, entities) {
-  return `${entities.nameOf(entity, "Nobody")} could not answer: ${error || "no reason was given"}`;
+/** Why there is no answer: "no answer from Zen: ...". @param {BotParams} botParams @param {Entities} entities */
+export function noAnswer({ entity, error }, entities) {
+  const from = entity ? ` from ${entities.nameOf(entity, "")}` : "";
+  return `no answer${from}: ${error || "no reason was given"}`;
 }
 
-/** Flat models for the list, with a line before each new day and before the first unread row. */
+/**
+ * Models for the list, with a line before each new day and before the row with `unreadKey`.
+ * @param {FeedRow[]} rows
+ * @param {Feed} feed
+ * @param {Entities} entities
+ * @param {string | null} unreadKey
+ */
 export function timeline(rows, feed, entities, unreadKey) {
+  /** @type {Model[]} */
   const models = [];
   let day = "";
   let latest = -Infinity;
-  let before = null;
+  let previousKey = "";
   for (const row of rows) {
     const model = modelOf(row, feed, entities);
     const date = new Date(model.timestamp).toDateString();
@@ -40,44 +67,54 @@ export function timeline(rows, feed, entities, unreadKey) {
     }
     latest = Math.max(latest, model.timestamp);
     if (row.key === unreadKey) models.push({ key: "unread", kind: "unread", timestamp: model.timestamp });
-    model.follows = Boolean(model.originalKey) && before?.key === model.originalKey;
+    model.follows = Boolean(model.originalKey) && previousKey === model.originalKey;
     models.push(model);
-    before = row;
+    previousKey = row.key;
   }
   return models;
 }
 
+/** @param {FeedRow} row @param {Feed} feed @param {Entities} entities @returns {Model} */
 function modelOf(row, feed, entities) {
-  if (row.kind === "outbox") return outboxModel(row, entities);
-  if (row.kind === "provisional") return provisionalModel(row, entities);
-  return messageModel(row, feed, entities);
+  if (row.kind === "outbox") return outboxModel(row.key, row.message, entities);
+  if (row.kind === "provisional") return provisionalModel(row.key, row.message, row.text, entities);
+  return messageModel(row.key, row.message, feed, entities);
 }
 
-function messageModel({ key, kind, message }, feed, entities) {
-  const { id, timestamp, text, username, color, replyTo, botParams } = message;
+/** @param {string} key @param {Message} message @param {Feed} feed @param {Entities} entities @returns {Model} */
+function messageModel(key, message, feed, entities) {
+  const { id, timestamp, text, username, color, messageType, replyTo, botParams } = message;
+  const isHuman = messageType === "human";
   return {
     key,
-    kind,
+    kind: messageType,
     id,
     status: botParams.status,
     timestamp,
     text,
     name: username,
     color,
-    to: kind === "human" ? entities.nameOf(botParams.entity, "") : "",
+    to: isHuman ? entities.nameOf(botParams.entity, "") : "",
     ...(replyTo ? quoteOf(feed.get(replyTo), feed) : {}),
-    ...(kind === "human" ? noteOf(message, feed, entities) : {}),
+    ...(isHuman ? noteOf(message, feed, entities) : {}),
   };
 }
 
-/** What will be the reply: it stands where that will stand, under the name that will answer. */
-function provisionalModel({ key, message, text }, entities) {
-  const { entity, claimedAt } = message.botParams;
+/**
+ * The reply to `message` as far as it is written: in the place that it will have, under the name that will answer.
+ * @param {string} key
+ * @param {Message} message
+ * @param {string} text
+ * @param {Entities} entities
+ * @returns {Model}
+ */
+function provisionalModel(key, message, text, entities) {
+  const { status, entity, claimedAt } = message.botParams;
   return {
     key,
     kind: "provisional",
     id: "",
-    status: message.botParams.status,
+    status,
     timestamp: claimedAt ?? message.timestamp,
     text,
     name: entities.nameOf(entity, "Somebody"),
@@ -86,8 +123,9 @@ function provisionalModel({ key, message, text }, entities) {
   };
 }
 
-function outboxModel({ key, message }, entities) {
-  const { createdAt, text, username, color, entity, state, attempt, reason } = message;
+/** @param {string} key @param {Entry} entry @param {Entities} entities @returns {Model} */
+function outboxModel(key, entry, entities) {
+  const { createdAt, text, username, color, entity, state } = entry;
   return {
     key,
     kind: "outbox",
@@ -98,34 +136,38 @@ function outboxModel({ key, message }, entities) {
     name: username,
     color,
     to: entities.nameOf(entity, ""),
-    ...sendingNote(state, attempt, reason),
+    ...outboxNote(entry),
   };
 }
 
+/** @param {Message | undefined} original @param {Feed} feed */
 function quoteOf(original, feed) {
   return original ? quote(original, feed.keyOf(original)) : { to: "an earlier message" };
 }
 
+/** @param {Message} original @param {string} originalKey */
 function quote({ username, text }, originalKey) {
-  return { originalKey, quotedName: username, quotedText: excerpt(text, QUOTE) };
+  return { originalKey, quotedName: username, quotedText: excerpt(text, QUOTE_LENGTH) };
 }
 
-function sendingNote(state, attempt, reason) {
+/** @param {Entry} entry @returns {Partial<Model>} */
+function outboxNote({ state, attempt, reason }) {
   if (state === "refused") return { note: `Not posted: ${reason}`, tone: "bad", editable: true };
-  const often = attempt > 1 ? ` · attempt ${attempt}` : "";
-  if (state === "sending") return { state: `sending${often}` };
+  const count = attempt > 1 ? ` · attempt ${attempt}` : "";
+  if (state === "sending") return { state: `sending${count}` };
   if (!reason) return { state: "not sent yet" };
-  return { note: `Not sent yet: ${reason}${often}`, tone: "calm" };
+  return { note: `Not sent yet: ${reason}${count}`, tone: "calm" };
 }
 
+/** @param {Message} message @param {Feed} feed @param {Entities} entities @returns {Partial<Model>} */
 function noteOf({ id, botParams }, feed, entities) {
-  const { status, entity, retryAt, error } = botParams;
-  if (status === "failed") return { note: failure(botParams, entities), tone: "bad" };
-  if (status !== "pending" || feed.answerTo(id)) return {};
-  if (retryAt || error) return { note: `${entities.nameOf(entity, "Somebody")} stumbled and will try again${because(error)}`, tone: "calm" };
-  return { state: "waiting" };
-}
-
-function because(error) {
-  return error ? `: ${error}` : "";
+  const { status, entity, attempt, retryAt, error, answeredBy } = botParams;
+  if (status === "failed") return { note: `Got ${noAnswer(botParams, entities)}`, tone: "bad" };
+  if (feed.answerTo(id)) return {};
+  // A message that no bot has ever held was not work, and needs no reply.
+  if (status === "complete" && !answeredBy && attempt > 0) return { note: "Finished without a reply", tone: "calm" };
+  if (status === "removed") return { note: "Finished while this page was away; the server has removed it", tone: "calm" };
+  if (status !== "pending") return {};
+  if (!retryAt && !error) return { state: "waiting" };
+  return { note: `${entities.nameOf(entity, "Somebody")} will try again${error ? `: ${error}` : ""}`, tone: "calm" };
 }

@@ -1,28 +1,32 @@
-/** What has come since somebody looked. No DOM. */
+/**
+ * What is new since somebody last looked, without any DOM.
+ *
+ * @import { FeedRow } from "./types"
+ */
 
 import { recall, remember } from "./storage.js";
 
 export class Unread {
-  /** How many have come. */
   count = 0;
-  /** The key of the first row that was new when we last looked away. */
+  /** The key of the first row that came while nobody looked. @type {string | null} */
   firstKey = null;
+  /** The timestamp of the newest message that was seen. @type {number} */
   #seen = recall("seen", 0);
 
-  /** The first page is there: what is younger than the last visit is marked. */
+  /** The first page is loaded: marks what is newer than the last visit. @param {FeedRow[]} rows */
   startWith(rows) {
-    if (this.#seen) this.firstKey = rows.find(({ message }) => message.timestamp > this.#seen)?.key ?? null;
-    // A line above everything tells nothing.
-    if (this.firstKey === rows[0]?.key) this.firstKey = null;
+    const first = rows.findIndex(({ kind, message }) => kind !== "outbox" && message.timestamp > this.#seen);
+    // A line above everything would mean nothing.
+    this.firstKey = this.#seen && first > 0 ? (rows[first]?.key ?? null) : null;
   }
 
-  /** @param keys of the rows that have come while nobody looked */
+  /** Counts rows that came while nobody looked. @param {string[]} keys */
   add(keys) {
-    if (this.count === 0 && keys.length) this.firstKey = keys[0];
+    if (this.count === 0 && keys[0]) this.firstKey = keys[0];
     this.count += keys.length;
   }
 
-  /** Somebody looks at the newest row. */
+  /** Somebody sees the newest row. @param {number} timestamp */
   look(timestamp) {
     this.count = 0;
     if (timestamp <= this.#seen) return;

@@ -1,13 +1,18 @@
-/** Which part of a long list is in the DOM: the newest rows, or those around where somebody reads. No DOM. */
+/**
+ * Which part of a long list is in the DOM: the newest rows, or those around the reader's place. Without any DOM itself.
+ *
+ * @import { Model } from "./types"
+ */
 
 const SIZE = 500;
 const STEP = 200;
 
 export class Window {
+  /** The key of the first row; null while the window follows the newest. @type {string | null} */
   #first = null;
   #start = 0;
 
-  /** The rows to show out of all `rows`. */
+  /** The rows to show out of all `rows`. @param {Model[]} rows */
   slice(rows) {
     const newest = Math.max(0, rows.length - SIZE);
     const found = this.#first === null ? newest : rows.findIndex(({ key }) => key === this.#first);
@@ -16,16 +21,17 @@ export class Window {
     return rows.slice(this.#start, this.#start + SIZE);
   }
 
-  /** Follow the newest. */
+  /** Follows the newest rows. */
   follow() {
     this.#first = null;
   }
 
-  /** Stay where it is, whatever comes. */
+  /** Stays where it is, whatever comes. @param {Model[]} rows */
   hold(rows) {
     this.#first ??= rows[this.#start]?.key ?? null;
   }
 
+  /** @param {Model[]} rows */
   reachesEnd(rows) {
     return this.#start + SIZE >= rows.length;
   }
@@ -34,20 +40,23 @@ export class Window {
     return this.#start > 0;
   }
 
+  /** @param {Model[]} rows */
   up(rows) {
     this.#moveTo(rows, this.#start - STEP);
   }
 
+  /** @param {Model[]} rows */
   down(rows) {
     this.#moveTo(rows, this.#start + STEP);
   }
 
-  /** Have the row with `key` in it. */
+  /** Moves so that the row with `key` is in it. @param {Model[]} rows @param {string} key */
   include(rows, key) {
     const index = rows.findIndex((row) => row.key === key);
     if (index >= 0 && (index < this.#start || index >= this.#start + SIZE)) this.#moveTo(rows, index - SIZE / 2);
   }
 
+  /** @param {Model[]} rows @param {number} start */
   #moveTo(rows, start) {
     this.#start = Math.max(0, Math.min(start, rows.length - SIZE));
     this.#first = rows[this.#start]?.key ?? null;
