@@ -17,7 +17,7 @@ const MISSED_PAGE = 200;
 const SILENT_MS = 30_000;
 /** A socket that was live for less is opened again only after a pause. */
 const STEADY_MS = 10_000;
-/** Added to the pause after a socket that never opened: the server has as many as it takes. */
+/** Added to the pause after a socket was refused while the server answers polls: it has as many sockets as it takes. */
 const REFUSED_MS = 30_000;
 
 /**
@@ -285,8 +285,9 @@ export class Connection {
   #lost(opened) {
     this.#socket = null;
     const wasSteady = this.#state === "live" && Date.now() - this.#liveSince > STEADY_MS;
+    const wasRefused = this.#state === "polling" && !opened;
     if (wasSteady) this.#socketBackoff.reset();
-    this.#socketPauseMs = wasSteady ? 0 : this.#socketBackoff.next() + (opened ? 0 : REFUSED_MS);
+    this.#socketPauseMs = wasSteady ? 0 : this.#socketBackoff.next() + (wasRefused ? REFUSED_MS : 0);
     this.#on("lost");
   }
 }

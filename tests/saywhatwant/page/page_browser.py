@@ -1,14 +1,27 @@
-"""A browser that visits the wall, and minds everything that a page must never do."""
+"""A browser that visits the wall, and fails a test whose page did what no page may do."""
 
+import json
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
 import httpx
-from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Playwright, Request, WebError, WebSocket, expect
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Dialog,
+    Locator,
+    Page,
+    Playwright,
+    Request,
+    WebError,
+    WebSocket,
+    WebSocketRoute,
+    expect,
+)
 
-from servers import Server, until
+from servers import DEADLINE_SECONDS, Server, until
 
 Json = dict[str, Any]
 
@@ -22,12 +35,12 @@ FLAGS = (
     "--disable-sync",
     "--renderer-process-limit=2",
 )
-PATIENCE_MS = 10_000
+TIMEOUT_MS = DEADLINE_SECONDS * 1_000
 LOST_NETWORK = ("Failed to load resource: net::", "WebSocket connection to ")
-"""How the browser's console begins to tell of a server that is gone."""
+"""How the browser's console begins its report of a server that is gone."""
 REFUSED = ("Failed to load resource: the server responded with a status of 4",)
-"""How it tells of a call that was refused."""
-TELL_OF_VIOLATIONS = "addEventListener('securitypolicyviolation', ({ blockedURI }) => console.error('violation', blockedURI));"
+"""How it begins its report of a call that was refused."""
+REPORT_VIOLATIONS = "addEventListener('securitypolicyviolation', ({ blockedURI }) => console.error('violation', blockedURI));"
 
 MESSAGES = "article.message:is([data-kind=human], [data-kind=AI])"
 PROVISIONAL = "article.message[data-kind=provisional]"
@@ -38,23 +51,23 @@ def launched(playwright: Playwright) -> Browser:
     """Debian's Chromium, without a window."""
     found = shutil.which("chromium")
     assert found, "these tests drive Chromium: apt install chromium"
-    expect.set_options(timeout=PATIENCE_MS)
+    expect.set_options(timeout=TIMEOUT_MS)
     return playwright.chromium.launch(executable_path=found, args=FLAGS)
 
 
 class Visitor:
-    """Somebody with a browser: tabs that share one storage. To ``leave`` fails when a page has done what none may do."""
+    """Somebody with a browser: tabs that share one storage. ``leave`` fails when a page did what no page may do."""
 
     def __init__(self, browser: Browser, server: Server, **options: Any) -> None:
         self.server = server
         self.posts: list[Request] = []
         """The posts that were tried, in order."""
-        self._troubles: list[str] = []
-        self._forgiven: tuple[str, ...] = ()
+        self._faults: list[str] = []
+        self._expected: tuple[str, ...] = ()
         self._homes = (f"{server.url}/", f"{server.url.replace('http', 'ws', 1)}/")
         self.context = browser.new_context(base_url=server.url, **options)
-        self.context.set_default_timeout(PATIENCE_MS)
-        self.context.add_init_script(TELL_OF_VIOLATIONS)
+        self.context.set_default_timeout(TIMEOUT_MS)
+        self.context.add_init_script(REPORT_VIOLATIONS)
         self.context.on("console", self._on_console)
         self.context.on("weberror", self._on_error)
         self.context.on("dialog", self._on_dialog)
@@ -62,7 +75,7 @@ class Visitor:
         self.context.on("page", self._on_page)
 
     def tab(self) -> Page:
-        """A new tab, with nothing in it."""
+        """A new, empty tab."""
         return self.context.new_page()
 
     def open(self, *, state: str = "live") -> Page:
@@ -72,41 +85,37 @@ class Visitor:
         expect_state(page, state)
         return page
 
-    def forgive(self, *beginnings: str) -> None:
+    def expect_errors(self, *beginnings: str) -> None:
         """The test provokes errors that the console reports with these first words."""
-        self._forgiven += beginnings
+        self._expected += beginnings
 
     def keys(self) -> list[str]:
         """The Idempotency-Keys of the posts that were tried, in order."""
         return [post.headers["idempotency-key"] for post in self.posts]
 
     def texts(self) -> list[str]:
-        """What was tried to be posted, in order."""
+        """The texts of the posts that were tried, in order."""
         return [str((post.post_data_json or {}).get("text")) for post in self.posts]
 
-    def check(self) -> None:
-        """Fail when a page has done what none may do."""
-        assert not [trouble for trouble in self._troubles if not trouble.startswith(self._forgiven)]
-
     def leave(self) -> None:
-        """Close all tabs, and ``check``."""
+        """Close all tabs; fail if a page did what no page may do."""
         self.context.close()
-        self.check()
+        assert not [fault for fault in self._faults if not fault.startswith(self._expected)]
 
     def _on_console(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
-            self._troubles.append(message.text)
+            self._faults.append(message.text)
 
     def _on_error(self, error: WebError) -> None:
-        self._troubles.append(f"uncaught: {error.error}")
+        self._faults.append(f"uncaught: {error.error}")
 
     def _on_dialog(self, dialog: Dialog) -> None:
-        self._troubles.append(f"dialog: {dialog.message}")
+        self._faults.append(f"dialog: {dialog.message}")
         dialog.dismiss()
 
     def _on_request(self, request: Request) -> None:
         if not request.url.startswith(self._homes):
-            self._troubles.append(f"request elsewhere: {request.url}")
+            self._faults.append(f"request elsewhere: {request.url}")
         if request.method == "POST":
             self.posts.append(request)
 
@@ -115,13 +124,63 @@ class Visitor:
 
     def _on_socket(self, socket: WebSocket) -> None:
         if not socket.url.startswith(self._homes):
-            self._troubles.append(f"socket elsewhere: {socket.url}")
+            self._faults.append(f"socket elsewhere: {socket.url}")
 
 
 class Visit(Protocol):
     """Visits a server's wall; options are those of Playwright's contexts."""
 
     def __call__(self, server: Server, **options: Any) -> Visitor: ...
+
+
+class Modules:
+    """The page's modules in a browser, without the page."""
+
+    def __init__(self, page: Page, server: Server) -> None:
+        self._page = page
+        html = server.http.get("/").text
+        page.goto("/healthz")
+        page.evaluate("folder => { window.folder = folder; }", html.split('src="', 1)[1].split("app.js", 1)[0])
+
+    def run(self, module: str, function: str, argument: object = None) -> Any:
+        """What a JavaScript function of a module and an argument returns."""
+        script = f"async (argument) => ({function})(await import(`${{window.folder}}{module}`), argument)"
+        return self._page.evaluate(script, argument)
+
+
+class SocketProxy:
+    """The page's WebSocket, which a test can refuse, mute, close, and write into."""
+
+    def __init__(self, page: Page) -> None:
+        self.refuses = False
+        """Whether sockets are closed as soon as they are opened."""
+        self.opened = 0
+        """How many sockets the page has opened."""
+        self._socket: WebSocketRoute | None = None
+        self._muted: WebSocketRoute | None = None
+        page.route_web_socket("**/api/ws*", self._on_socket)
+
+    def mute(self) -> None:
+        """Lose all further frames of the present socket, as a network does that is gone."""
+        self._muted = self._socket
+
+    def send(self, frame: Json) -> None:
+        """Send the page a frame that is not the server's."""
+        assert self._socket
+        self._socket.send(json.dumps(frame))
+
+    def close(self, code: int) -> None:
+        """Close the present socket, as the server does."""
+        assert self._socket
+        self._socket.close(code=code)
+
+    def _on_socket(self, socket: WebSocketRoute) -> None:
+        self.opened += 1
+        if self.refuses:
+            socket.close(code=1011)
+            return
+        self._socket = socket
+        socket.connect_to_server().on_message(lambda frame: None if socket is self._muted else socket.send(frame))
 
 
 def expect_state(page: Page, state: str) -> None:
@@ -140,7 +199,7 @@ def write(page: Page, text: str) -> None:
     page.locator("#text").press("Enter")
 
 
-def row(page: Page, message_id: str) -> Any:
+def row(page: Page, message_id: str) -> Locator:
     """The row of one message."""
     return page.locator(f"article.message[data-id='{message_id}']")
 
@@ -167,14 +226,14 @@ def expect_same_wall(page: Page, server: Server) -> None:
 
 
 def until_seen(page: Page, look: Callable[[], object], what: str) -> None:
-    """Wait for something that Playwright's events tell of."""
+    """Wait for something that Playwright's events report."""
     until(lambda: page.evaluate("true") and look(), what, every=0.03)
 
 
 def post(server: Server, text: str, **more: object) -> str:
     """A message of somebody else's; its id."""
     body = {"text": text, "username": "Somebody", "color": "169080199"} | more
-    return str(_said(server.http.post("/api/comments", json=body))["id"])
+    return str(_content(server.http.post("/api/comments", json=body))["id"])
 
 
 def post_to(server: Server, entity: str, text: str = "Are you there?") -> str:
@@ -184,7 +243,8 @@ def post_to(server: Server, entity: str, text: str = "Are you there?") -> str:
 
 def queue(server: Server, call: str, message_id: str, **more: object) -> Json:
     """A bot's call for one message."""
-    return _said(server.http.post(f"/api/queue/{call}", json={"messageId": message_id, "workerId": "worker-1"} | more))
+    body = {"messageId": message_id} | ({} if call == "retry" else {"workerId": "worker-1"}) | more
+    return _content(server.http.post(f"/api/queue/{call}", json=body))
 
 
 def claim(server: Server, message_id: str) -> int:
@@ -198,7 +258,7 @@ def answer(server: Server, message_id: str, text: str, username: str = "Zen") ->
     return str(queue(server, "complete", message_id, attempt=attempt, reply={"text": text, "username": username})["id"])
 
 
-def _said(response: httpx.Response) -> Json:
+def _content(response: httpx.Response) -> Json:
     assert response.is_success, response.text
-    said: Json = response.json()
-    return said
+    content: Json = response.json()
+    return content

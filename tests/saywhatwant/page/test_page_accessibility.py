@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from conftest import StartServer
 from servers import Server, until
 
-pytest_plugins = ["page_visits"]
+pytest_plugins = ["page_fixtures"]
 
 SIZES = {"desktop": {"width": 1280, "height": 800}, "phone": {"width": 360, "height": 740}}
 OUTCOMES = ("serious", "critical")
@@ -35,7 +35,7 @@ def full(server: Server) -> Server:
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES.keys())
 def test_axe_finds_no_serious_fault(scheme: str, size: dict[str, int], full: Server, visit: Visit) -> None:
     visitor = visit(full, color_scheme=scheme, viewport=size, reduced_motion="reduce")
-    visitor.forgive(*REFUSED)
+    visitor.expect_errors(*REFUSED)
     page = visitor.open()
     expect(page.locator(PROVISIONAL)).to_have_count(2)
     refuse_next(page)
@@ -80,8 +80,8 @@ def test_tab_reaches_everything_there_is_to_do(full: Server, visit: Visit) -> No
                   if (!window.numbers.has(found)) window.numbers.set(found, window.numbers.size);
                   const { outlineStyle, boxShadow } = getComputedStyle(found);
                   const around = found.nextElementSibling ?? found;
-                  const desk = getComputedStyle(found.closest(".sheet") ?? found).boxShadow;
-                  const shows = [outlineStyle, getComputedStyle(around).outlineStyle, boxShadow, desk];
+                  const editor = getComputedStyle(found.closest(".editor") ?? found).boxShadow;
+                  const shows = [outlineStyle, getComputedStyle(around).outlineStyle, boxShadow, editor];
                   if (shows.every((style) => style === "none")) throw new Error(`no focus to be seen on ${found.outerHTML}`);
                   return `${window.numbers.get(found)} ${found.id || found.name || found.className || found.localName}`;
                 }"""

@@ -8,7 +8,7 @@ from playwright.sync_api import Route, expect
 
 from servers import Server
 
-pytest_plugins = ["page_visits"]
+pytest_plugins = ["page_fixtures"]
 
 MAX_BYTES = 60_000
 HASHED = re.compile(r"/page/[0-9a-f]{12}/[a-z.]+")

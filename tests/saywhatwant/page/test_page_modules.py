@@ -1,14 +1,9 @@
-"""The parts of the page that need no page: merging, colours, links."""
-
-from typing import Any
+"""The parts of the page that need no page: merging, colours, links, schedules."""
 
 import pytest
-from page_browser import Json
-from playwright.sync_api import Browser, Page
+from page_browser import Json, Modules
 
-from servers import Server
-
-pytest_plugins = ["page_visits"]
+pytest_plugins = ["page_fixtures"]
 
 PAPERS = ("#f5efe3", "#fdfaf3", "#12151b", "#1b2028")
 RANDOM = """
@@ -144,44 +139,19 @@ ADDRESSES = {
 }
 
 
-@pytest.fixture(scope="module")
-def page(server: Server, browser: Browser) -> Any:
-    """A page without a wall, of the server's own origin."""
-    context = browser.new_context(base_url=server.url)
-    page = context.new_page()
-    page.goto("/healthz")
-    page.evaluate("name => { window.assets = name; }", assets(server))
-    yield page
-    context.close()
-
-
-def run(page: Page, module: str, function: str, argument: object) -> Any:
-    """What a function makes of a module of the page, and an argument."""
-    return page.evaluate(
-        f"async (argument) => ({function})(await import(`${{window.assets}}{module}`), argument)",
-        argument,
-    )
-
-
-def assets(server: Server) -> str:
-    """Where the modules are."""
-    html = server.http.get("/").text
-    return html.split('src="', 1)[1].split("app.js", 1)[0]
-
-
 @pytest.mark.parametrize("seed", range(1, 61, 20))
-def test_p5_messages_that_come_in_any_order_and_by_any_way_make_the_same_list(seed: int, page: Page) -> None:
+def test_p5_messages_that_arrive_in_any_order_and_way_make_the_same_list(seed: int, modules: Modules) -> None:
     for offset in range(20):
-        merged: Json = run(page, "feed.js", MERGING, 7_919 * (seed + offset))
+        merged: Json = modules.run("feed.js", MERGING, 7_919 * (seed + offset))
 
-        told = f"seed {seed + offset}"
-        assert merged["duplicates"] == [], told
-        assert merged["shown"] == merged["expected"], told
-        assert merged["thinking"] == merged["unanswered"], told
-        assert merged["ownKeys"], told
+        case = f"seed {seed + offset}"
+        assert merged["duplicates"] == [], case
+        assert merged["shown"] == merged["expected"], case
+        assert merged["thinking"] == merged["unanswered"], case
+        assert merged["ownKeys"], case
 
 
-def test_p5_what_a_long_watch_has_let_go_of_is_read_again_without_a_gap(page: Page) -> None:
+def test_p5_messages_that_the_feed_removed_are_read_again_without_a_gap(modules: Modules) -> None:
     function = """({ Feed }) => {
       const message = (number) => ({
         id: `m${number}`, timestamp: number, text: "", username: "", color: "", messageType: "human", replyTo: null,
@@ -200,23 +170,56 @@ def test_p5_what_a_long_watch_has_let_go_of_is_read_again_without_a_gap(page: Pa
       return [feed.complete, kept === 2500 - oldest, after === kept, ids() === range(1, 2500).map(({ seq }) => seq).join()];
     }"""
 
-    assert run(page, "feed.js", function, None) == [True, True, True, True]
+    assert modules.run("feed.js", function) == [True, True, True, True]
 
 
-def test_the_colours_of_names_can_be_read_on_all_papers_and_survive_the_browsers_notation(page: Page) -> None:
+WRITING = """({ Feed }, events) => {
+  const feed = new Feed();
+  feed.load([{
+    id: "aaaa", timestamp: 1, text: "?", username: "", color: "", messageType: "human", replyTo: null, seq: 1,
+    botParams: { status: "processing", entity: null, attempt: 2 },
+  }], true);
+  return events.map(([attempt, offset, text]) => {
+    feed.apply([{ type: "progress", id: "aaaa", attempt, text, ...(offset === null ? {} : { offset }) }]);
+    return feed.rows().find(({ kind }) => kind === "provisional").text;
+  });
+}"""
+
+
+PROGRESS = {
+    "whole texts": [(2, None, "One", "One"), (2, None, "One two", "One two"), (2, None, "Two", "Two")],
+    "in order": [(2, 0, "One", "One"), (2, 3, " two", "One two"), (2, 7, "!", "One two!")],
+    "one that does not fit": [(2, 0, "One", "One"), (2, 7, "!", "One"), (2, 3, " two", "One two")],
+    "nothing known before": [(2, 3, " two", ""), (2, 0, "One two", "One two")],
+    "from the start": [(2, 0, "One two", "One two"), (2, 3, " x", "One two"), (2, 0, "1", "1"), (2, 1, "2", "12")],
+    "code points": [(2, 0, "\U0001f468e\u0301", "\U0001f468e\u0301"), (2, 3, "!", "\U0001f468e\u0301!")],
+    "another attempt": [(2, 0, "One", "One"), (3, 3, "!", "One"), (3, 0, "New", "New"), (2, 3, "!", "New")],
+    "an attempt that is over": [(1, 0, "Old", ""), (1, None, "Old", "")],
+}
+"""Events (attempt, offset, text), each with what is shown after it."""
+
+
+@pytest.mark.parametrize("events", PROGRESS.values(), ids=PROGRESS.keys())
+def test_progress_goes_on_at_its_offset_and_is_left_out_where_it_does_not_fit(
+    events: list[tuple[int, int | None, str, str]], modules: Modules
+) -> None:
+    assert modules.run("feed.js", WRITING, [event[:3] for event in events]) == [event[3] for event in events]
+
+
+def test_colours_of_names_are_readable_and_survive_the_browsers_notation(modules: Modules) -> None:
     for seed in range(1, 4):
-        assert run(page, "color.js", CONTRAST, [seed * 104_729, PAPERS]) == []
+        assert modules.run("color.js", CONTRAST, [seed * 104_729, PAPERS]) == []
 
 
-def test_a_first_colour_is_nine_digits_that_the_server_takes(page: Page) -> None:
-    colors = run(page, "color.js", "({ randomColor }) => Array.from({ length: 200 }, randomColor)", None)
+def test_a_random_colour_is_nine_digits_that_the_server_takes(modules: Modules) -> None:
+    colors = modules.run("color.js", "({ randomColor }) => Array.from({ length: 200 }, randomColor)")
 
     assert all(len(color) == 9 and all(int(color[at : at + 3]) <= 255 for at in (0, 3, 6)) for color in colors)
     assert len(set(colors)) > 100
 
 
 @pytest.mark.parametrize(("text", "expected"), ADDRESSES.items())
-def test_what_is_plainly_a_web_address_becomes_a_link_and_the_text_stays(text: str, expected: list[str], page: Page) -> None:
+def test_a_plain_web_address_becomes_a_link_and_the_text_stays(text: str, expected: list[str], modules: Modules) -> None:
     function = """({ nodesOf }, text) => {
       const nodes = nodesOf(text);
       return [
@@ -226,21 +229,21 @@ def test_what_is_plainly_a_web_address_becomes_a_link_and_the_text_stays(text: s
       ];
     }"""
 
-    assert run(page, "text.js", function, text) == [text, expected, True]
+    assert modules.run("text.js", function, text) == [text, expected, True]
 
 
-def test_polls_become_rarer_up_to_30_seconds_and_soon_again_after_news(page: Page) -> None:
+def test_pauses_between_polls_grow_to_30_seconds_until_news_come(modules: Modules) -> None:
     function = """({ PollSchedule }) => {
       const schedule = new PollSchedule();
       const quiet = Array.from({ length: 7 }, () => Math.round(schedule.next(false)));
-      schedule.active();
+      schedule.reset();
       return [quiet, schedule.next(true) > 30_000, schedule.next(false)];
     }"""
 
-    assert run(page, "poll.js", function, None) == [[5000, 7500, 11250, 16875, 25313, 30000, 30000], True, 5000]
+    assert modules.run("poll.js", function) == [[5000, 7500, 11250, 16875, 25313, 30000, 30000], True, 5000]
 
 
-def test_pages_that_lost_their_server_together_do_not_come_back_together(page: Page) -> None:
+def test_pages_that_lost_their_server_together_come_back_apart(modules: Modules) -> None:
     function = """({ Backoff }) => {
       const waits = Array.from({ length: 50 }, () => {
         const backoff = new Backoff(1_000, 30_000);
@@ -249,7 +252,7 @@ def test_pages_that_lost_their_server_together_do_not_come_back_together(page: P
       return waits;
     }"""
 
-    waits: list[list[int]] = run(page, "poll.js", function, None)
+    waits: list[list[int]] = modules.run("poll.js", function)
     for step, longest in enumerate((1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000)):
         assert all(longest * 0.75 - 1 <= wait[step] <= longest for wait in waits)
         assert len({wait[step] for wait in waits}) > 10

@@ -1,10 +1,13 @@
 """Posts on their way: kept while the server is away, and on the wall exactly once."""
 
+import re
+
 import pytest
 from page_browser import (
     LOST_NETWORK,
     MESSAGES,
     OUTBOX,
+    REFUSED,
     Visit,
     Visitor,
     expect_same_wall,
@@ -18,23 +21,24 @@ from page_browser import (
 from playwright.sync_api import APIResponse, Page, Route, expect
 
 from conftest import StartServer
+from servers import Server
 
-pytest_plugins = ["page_visits"]
+pytest_plugins = ["page_fixtures"]
+
+STORAGE_FULL = "() => { Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); }; }"
 
 
-def test_p7_a_post_written_while_the_server_is_down_waits_and_is_sent_once_it_is_back(
-    start_server: StartServer, visit: Visit
-) -> None:
+def test_p7_a_post_written_while_the_server_is_down_is_sent_once_it_is_back(start_server: StartServer, visit: Visit) -> None:
     server = start_server()
     visitor = visit(server)
-    page = open_forgiving(visitor)
+    page = open_before_loss(visitor)
     server.kill()
 
     write(page, "Is anybody there?")
     write(page, "Me again.")
 
     expect(page.locator(OUTBOX)).to_have_count(2)
-    expect(page.locator(f"{OUTBOX}[data-status=waiting]").first).to_contain_text("Is anybody there?")
+    expect(page.locator(f"{OUTBOX}[data-status=queued]").first).to_contain_text("Is anybody there?")
     expect_state(page, "offline")
     server.start()
     wake(page)
@@ -45,13 +49,13 @@ def test_p7_a_post_written_while_the_server_is_down_waits_and_is_sent_once_it_is
     assert len(visitor.keys()) > 2
 
 
-def test_p7_a_waiting_post_outlives_its_tab_and_two_later_tabs_post_it_once(start_server: StartServer, visit: Visit) -> None:
+def test_p7_a_queued_post_outlives_its_tab_and_two_later_tabs_post_it_once(start_server: StartServer, visit: Visit) -> None:
     server = start_server()
     visitor = visit(server)
-    page = open_forgiving(visitor)
+    page = open_before_loss(visitor)
     server.kill()
-    write(page, "Kept in a drawer")
-    expect(page.locator(f"{OUTBOX}[data-status=waiting]")).to_have_count(1)
+    write(page, "Kept")
+    expect(page.locator(f"{OUTBOX}[data-status=queued]")).to_have_count(1)
     page.close()
 
     server.start()
@@ -63,19 +67,19 @@ def test_p7_a_waiting_post_outlives_its_tab_and_two_later_tabs_post_it_once(star
         expect(tab.locator(MESSAGES)).to_have_count(1)
         expect(tab.locator(OUTBOX)).to_have_count(0)
         expect_same_wall(tab, server)
-    assert [text for _, text in on_wall(server)] == ["Kept in a drawer"]
+    assert [text for _, text in on_wall(server)] == ["Kept"]
     assert len(set(visitor.keys())) == 1
 
 
 @pytest.mark.parametrize("with_server", [False, True], ids=["the line is cut", "the server is killed"])
-def test_p7_a_post_whose_answer_is_lost_is_sent_again_under_its_key_and_is_on_the_wall_once(
+def test_p7_a_post_whose_answer_is_lost_is_repeated_and_on_the_wall_once(
     with_server: bool,  # noqa: FBT001 - it is the parameter
     start_server: StartServer,
     visit: Visit,
 ) -> None:
     server = start_server()
     visitor = visit(server)
-    page = open_forgiving(visitor)
+    page = open_before_loss(visitor)
     lost: list[int] = []
     over: list[bool] = []
 
@@ -106,9 +110,7 @@ def test_p7_a_post_whose_answer_is_lost_is_sent_again_under_its_key_and_is_on_th
     expect_same_wall(page, server)
 
 
-def test_ones_own_post_that_is_pushed_before_it_is_answered_stands_there_once_and_is_not_announced(
-    start_server: StartServer, visit: Visit
-) -> None:
+def test_an_own_post_that_is_pushed_before_it_is_answered_is_shown_once(start_server: StartServer, visit: Visit) -> None:
     server = start_server()
     visitor = visit(server)
     page = visitor.open()
@@ -135,10 +137,10 @@ def test_ones_own_post_that_is_pushed_before_it_is_answered_stands_there_once_an
     assert visitor.texts() == ["Mine"]
 
 
-def test_the_same_words_said_twice_are_two_posts(start_server: StartServer, visit: Visit) -> None:
+def test_the_same_text_posted_twice_is_two_posts(start_server: StartServer, visit: Visit) -> None:
     server = start_server()
     visitor = visit(server)
-    page = open_forgiving(visitor)
+    page = open_before_loss(visitor)
     server.kill()
     write(page, "Hello?")
     write(page, "Hello?")
@@ -153,7 +155,64 @@ def test_the_same_words_said_twice_are_two_posts(start_server: StartServer, visi
     assert len(set(visitor.keys())) == 2
 
 
-def open_forgiving(visitor: Visitor) -> Page:
+@pytest.mark.parametrize(
+    "fault",
+    ["removeItem = () => { throw new DOMException('no', 'SecurityError'); }", "removeItem = () => {}"],
+    ids=["fails", "does nothing"],
+)
+def test_p7_a_post_that_storage_does_not_remove_is_sent_once(fault: str, server: Server, visit: Visit) -> None:
+    visitor = visit(server)
+    visitor.context.add_init_script(f"Storage.prototype.{fault};")
+    page = visitor.open()
+
+    write(page, "First")
+    write(page, "Second")
+    expect(page.locator(MESSAGES).last).to_have_text(re.compile("Second"))
+
+    expect(page.locator(OUTBOX)).to_have_count(0)
+    assert visitor.texts() == ["First", "Second"]
+
+
+@pytest.mark.parametrize("action", ["Edit", "Discard"])
+def test_a_refused_post_that_storage_does_not_remove_can_be_discarded(action: str, server: Server, visit: Visit) -> None:
+    visitor = visit(server)
+    visitor.expect_errors(*REFUSED)
+    visitor.context.add_init_script("Storage.prototype.removeItem = () => {};")
+    page = visitor.open()
+    page.route("**/api/comments", lambda route: route.fulfill(status=422, json={"detail": "no"}), times=1)
+    write(page, "Refused")
+    page.get_by_role("button", name=action).click()
+    page.locator("#text").fill("")
+
+    write(page, "Taken")
+
+    expect(page.locator(MESSAGES).last).to_have_text(re.compile("Taken"))
+    expect(page.locator(OUTBOX)).to_have_count(0)
+    assert visitor.texts() == ["Refused", "Taken"]
+
+
+def test_a_refused_post_is_not_repeated_when_storage_is_full_by_then(server: Server, visit: Visit) -> None:
+    visitor = visit(server)
+    visitor.expect_errors(*REFUSED)
+    page = visitor.open()
+
+    def refuse(route: Route) -> None:
+        page.evaluate(STORAGE_FULL)
+        route.fulfill(status=422, json={"detail": "no"})
+
+    page.route("**/api/comments", refuse)
+    write(page, "Refused")
+    expect(page.locator(f"{OUTBOX}[data-status=refused]")).to_have_count(1)
+    page.unroute("**/api/comments", refuse)
+
+    write(page, "Taken")
+
+    expect(page.locator(MESSAGES).last).to_have_text(re.compile("Taken"))
+    expect(page.locator(f"{OUTBOX}[data-status=refused]")).to_have_count(1)
+    assert visitor.texts() == ["Refused", "Taken"]
+
+
+def open_before_loss(visitor: Visitor) -> Page:
     """A tab that is about to lose its server."""
-    visitor.forgive(*LOST_NETWORK)
+    visitor.expect_errors(*LOST_NETWORK)
     return visitor.open()

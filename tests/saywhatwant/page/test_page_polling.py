@@ -1,11 +1,10 @@
-"""Where there can be no socket the page polls: soon after something happened, more and more rarely while nothing does."""
+"""Without a socket the page polls: soon after something happened, more and more rarely while nothing does."""
 
 import pytest
 from page_browser import (
     MESSAGES,
     PROVISIONAL,
     Visit,
-    Visitor,
     answer,
     claim,
     expect_same_wall,
@@ -17,107 +16,18 @@ from page_browser import (
     shown,
     write,
 )
-from playwright.sync_api import Page, Route, WebSocketRoute, expect
+from page_poller import ABOUT_MS, STEP_MS, Poller
+from playwright.sync_api import Route, expect
 
 from conftest import StartServer
-from servers import Server, until
+from servers import Server
 
-pytest_plugins = ["page_visits"]
+pytest_plugins = ["page_fixtures"]
 
 SCHEDULE = [5_000, 7_500, 11_250, 16_875, 25_312, 30_000, 30_000]
-STEP_MS = 500
-ABOUT_MS = STEP_MS + 100
-NOTE_POLLS = """() => {
-  const ask = window.fetch;
-  window.realFrames = [requestAnimationFrame.bind(window), cancelAnimationFrame.bind(window)];
-  window.polls = [];
-  window.underWay = 0;
-  window.fetch = async (url, options = {}) => {
-    const isPoll = String(url).startsWith("/api/comments?");
-    if (isPoll) window.polls.push(Date.now());
-    window.underWay += 1;
-    try {
-      const answer = await ask(url, options);
-      await answer.clone().text();
-      return answer;
-    } finally {
-      window.underWay -= 1;
-    }
-  };
-}"""
 
 
-class Poller:
-    """A page without a socket, in a time of its own that stands still unless it is told to pass."""
-
-    def __init__(self, visitor: Visitor) -> None:
-        self.blocked = True
-        self.silent = False
-        self.sockets = 0
-        self.socket: WebSocketRoute
-        self.page: Page = visitor.tab()
-        self.page.add_init_script(f"({NOTE_POLLS})()")
-        self.page.route_web_socket("**/api/ws*", self._on_socket)
-        self.page.clock.install()
-        self.page.goto("/")
-        # To draw is no matter of this clock.
-        self.page.evaluate("[window.requestAnimationFrame, window.cancelAnimationFrame] = window.realFrames")
-        expect_state(self.page, "polling")
-        self.page.clock.pause_at(self.page.evaluate("Date.now()") / 1_000 + 1)
-        self._settle()
-
-    @property
-    def polls(self) -> list[int]:
-        """When it has asked for messages so far, in its own milliseconds."""
-        times: list[int] = self.page.evaluate("window.polls")
-        return times
-
-    def pass_time(self, ms: int) -> None:
-        """Let so much time pass, answers arriving as they would."""
-        for _ in range(0, ms, STEP_MS):
-            self.page.clock.run_for(STEP_MS)
-            self._settle()
-
-    def until_poll(self, number: int) -> None:
-        """Let time pass until it has asked so often."""
-        for _ in range(60_000 // STEP_MS):
-            if len(self.polls) >= number:
-                return
-            self.pass_time(STEP_MS)
-        raise AssertionError(f"no poll {number}, but {self.polls}")
-
-    def until_live(self) -> None:
-        """Let time pass until it has a socket."""
-        for _ in range(60_000 // STEP_MS):
-            if self.page.locator("#connection").get_attribute("data-state") == "live":
-                return
-            self.pass_time(STEP_MS)
-        raise AssertionError("no socket")
-
-    def gap(self) -> int:
-        """The milliseconds from the latest poll to the next one."""
-        before = self.polls
-        self.until_poll(len(before) + 1)
-        after = self.polls
-        assert len(after) == len(before) + 1
-        return after[-1] - before[-1]
-
-    def _settle(self) -> None:
-        until(lambda: self.page.evaluate("window.underWay === 0"), "the answers")
-
-    def _on_socket(self, socket: WebSocketRoute) -> None:
-        self.sockets += 1
-        if self.blocked:
-            socket.close(code=1011)
-            return
-        self.socket = socket
-        upstream = socket.connect_to_server()
-        upstream.on_message(lambda message: None if self.silent else socket.send(message))
-
-
-def test_without_a_socket_and_news_the_page_polls_every_5_and_more_and_more_rarely_to_30_seconds(
-    server: Server, visit: Visit
-) -> None:
+def test_polls_without_news_become_rarer_from_every_5_to_every_30_seconds(server: Server, visit: Visit) -> None:
     poller = Poller(visit(server))
 
     gaps = [poller.gap() for _ in SCHEDULE]
@@ -126,7 +36,7 @@ def test_without_a_socket_and_news_the_page_polls_every_5_and_more_and_more_rare
     assert "Polling every 30 s" in poller.page.locator("#connection").inner_text()
 
 
-def test_news_and_ones_own_post_bring_the_polling_back_to_5_seconds(server: Server, visit: Visit) -> None:
+def test_news_and_an_own_post_bring_the_polling_back_to_5_seconds(server: Server, visit: Visit) -> None:
     poller = Poller(visit(server))
     for _ in range(4):
         poller.gap()
@@ -183,7 +93,7 @@ def test_p5_polling_shows_new_messages_and_how_unfinished_ones_go_on(start_serve
     expect_same_wall(page, server)
 
 
-def test_p5_a_page_of_polls_carries_on_where_it_was_however_much_has_come(start_server: StartServer, visit: Visit) -> None:
+def test_p5_a_poll_goes_on_where_the_last_one_ended_however_much_was_posted(start_server: StartServer, visit: Visit) -> None:
     server = start_server(retention=1_000)
     poller = Poller(visit(server))
     for number in range(120):
@@ -195,9 +105,7 @@ def test_p5_a_page_of_polls_carries_on_where_it_was_however_much_has_come(start_
     expect_same_wall(poller.page, server)
 
 
-def test_p5_a_page_that_missed_very_much_asks_for_it_piece_by_piece_without_a_pause(
-    start_server: StartServer, visit: Visit
-) -> None:
+def test_p5_a_page_that_missed_much_reads_it_page_by_page_without_a_pause(start_server: StartServer, visit: Visit) -> None:
     server = start_server(retention=1_000)
     poller = Poller(visit(server))
     before = len(poller.polls)
@@ -210,9 +118,7 @@ def test_p5_a_page_that_missed_very_much_asks_for_it_piece_by_piece_without_a_pa
     expect_same_wall(poller.page, server)
 
 
-def test_p5_a_page_whose_etags_get_lost_on_the_way_misses_nothing_and_makes_pauses(
-    start_server: StartServer, visit: Visit
-) -> None:
+def test_p5_a_page_that_gets_no_etags_misses_nothing_and_makes_pauses(start_server: StartServer, visit: Visit) -> None:
     server = start_server(retention=1_000)
     poller = Poller(visit(server))
 
@@ -230,12 +136,11 @@ def test_p5_a_page_whose_etags_get_lost_on_the_way_misses_nothing_and_makes_paus
     assert poller.gap() > STEP_MS
 
 
-def test_when_a_socket_can_be_had_again_the_page_goes_live_and_polls_no_more(server: Server, visit: Visit) -> None:
+def test_a_page_that_gets_a_socket_again_polls_no_more(server: Server, visit: Visit) -> None:
     poller = Poller(visit(server))
     poller.gap()
 
-    poller.blocked = False
-    poller.until_live()
+    poller.go_live()
     polls = poller.polls
     poller.pass_time(20_000)
     assert poller.polls == polls
@@ -244,49 +149,41 @@ def test_when_a_socket_can_be_had_again_the_page_goes_live_and_polls_no_more(ser
     expect(poller.page.locator(MESSAGES).last).to_contain_text("By socket")
 
 
-def test_p5_a_socket_without_a_word_for_a_minute_is_given_up_and_nothing_is_missed(
-    start_server: StartServer, visit: Visit
-) -> None:
+def test_p5_a_socket_that_is_silent_for_a_minute_is_given_up(start_server: StartServer, visit: Visit) -> None:
     server = start_server()
     poller = Poller(visit(server))
-    poller.blocked = False
-    poller.until_live()
-    sockets = poller.sockets
+    poller.go_live()
+    opened = poller.sockets.opened
 
-    poller.silent = True
-    post(server, "Said into the void")
+    poller.sockets.mute()
+    post(server, "Lost on the way")
     poller.pass_time(30_000)
     expect_state(poller.page, "live")
     assert shown(poller.page) == []
-    poller.silent = False
     poller.pass_time(45_000)
 
     expect_state(poller.page, "live")
     expect_same_wall(poller.page, server)
-    assert poller.sockets > sockets
+    assert poller.sockets.opened > opened
 
 
-def test_p5_a_page_that_was_cut_for_being_slow_comes_back_at_once_and_has_missed_nothing(
-    start_server: StartServer, visit: Visit
-) -> None:
+def test_p5_a_page_that_was_cut_for_being_slow_comes_back_at_once(start_server: StartServer, visit: Visit) -> None:
     server = start_server()
     poller = Poller(visit(server))
-    poller.blocked = False
-    poller.until_live()
+    poller.go_live()
     polls = poller.polls
-    poller.silent = True
+    poller.sockets.mute()
     for number in range(3):
         post(server, f"Too fast {number}")
 
-    poller.silent = False
-    poller.socket.close(code=4_008)
+    poller.sockets.close(4_008)
 
     expect_same_wall(poller.page, server)
     expect_state(poller.page, "live")
     assert poller.polls == polls
 
 
-def test_when_the_network_is_another_one_the_page_renews_its_socket(server: Server, visit: Visit) -> None:
+def test_a_change_of_network_renews_the_socket(server: Server, visit: Visit) -> None:
     page = visit(server).open()
 
     with page.expect_websocket() as renewed:

@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 from conftest import StartServer
 from servers import Server
 
-pytest_plugins = ["page_visits"]
+pytest_plugins = ["page_fixtures"]
 
 
 def test_p4_a_post_is_seen_and_its_one_answer_stands_linked_below_it(start_server: StartServer, visit: Visit) -> None:

@@ -25,7 +25,7 @@ from playwright.sync_api import Page, expect
 from conftest import StartServer
 from servers import Server, until
 
-pytest_plugins = ["page_visits"]
+pytest_plugins = ["page_fixtures"]
 
 MANY = 230
 TOP_OF_ROW = "row => row.getBoundingClientRect().top - row.closest('#wall').getBoundingClientRect().top"
@@ -107,7 +107,7 @@ def test_p5_scrolling_up_loads_all_older_pages_once_and_nothing_jumps(long_wall:
         leaps.append(abs(after - before))
         return page.locator("#older").text_content()
 
-    until(lambda: up() == "Here the wall begins" and wall.evaluate("wall => wall.scrollTop") == 0, "the beginning")
+    until(lambda: up() == "The wall begins here" and wall.evaluate("wall => wall.scrollTop") == 0, "the beginning")
 
     assert max(leaps) <= 1
     expect_same_wall(page, long_wall)
@@ -208,7 +208,7 @@ def test_p5_a_wall_of_very_many_messages_is_read_to_its_beginning_without_all_be
 
     def up() -> bool:
         wall.evaluate("wall => wall.scrollBy(0, -5000)")
-        return page.locator("#older").text_content() == "Here the wall begins" and at_top(page)
+        return page.locator("#older").text_content() == "The wall begins here" and at_top(page)
 
     until(up, "the beginning", every=0.03)
 

@@ -1,9 +1,6 @@
-"""Posts that the server does not take: for good, or not yet."""
-
-import time
+"""Posts that the server refuses: for good, or for now."""
 
 from page_browser import (
-    LOST_NETWORK,
     MESSAGES,
     OUTBOX,
     REFUSED,
@@ -12,20 +9,21 @@ from page_browser import (
     expect_same_wall,
     expect_state,
     on_wall,
+    until_seen,
+    wake,
     write,
 )
 from playwright.sync_api import Page, Route, expect
 
 from conftest import StartServer
-from servers import until
 
-pytest_plugins = ["page_visits"]
+pytest_plugins = ["page_fixtures"]
 
-WAITING = f"{OUTBOX}[data-status=waiting]"
-TURNED_AWAY = f"{OUTBOX}[data-status=refused]"
+QUEUED = f"{OUTBOX}[data-status=queued]"
+REFUSED_POST = f"{OUTBOX}[data-status=refused]"
 
 
-def test_p8_the_desk_counts_what_is_too_long_and_posts_it_not(start_server: StartServer, visit: Visit) -> None:
+def test_p8_a_text_that_is_too_long_is_counted_and_not_posted(start_server: StartServer, visit: Visit) -> None:
     visitor = visit(start_server(max_text=100))
     page = visitor.open()
     counter = page.locator("#counter")
@@ -46,21 +44,21 @@ def test_p8_the_desk_counts_what_is_too_long_and_posts_it_not(start_server: Star
     assert visitor.texts() == ["x" * 100]
 
 
-def test_p8_a_refused_post_shows_the_reason_and_goes_back_to_the_desk(start_server: StartServer, visit: Visit) -> None:
+def test_p8_a_refused_post_shows_the_reason_and_can_be_edited(start_server: StartServer, visit: Visit) -> None:
     server = start_server(max_text=100)
     visitor = visit(server)
-    page = open_believing_in_long_texts(visitor)
+    page = open_with_old_limit(visitor)
 
     write(page, "x" * 101)
     write(page, "Short")
 
-    turned_away = page.locator(TURNED_AWAY)
-    expect(turned_away.locator(".note")).to_contain_text("Not posted: text: must have 1 to 100 characters after trimming")
+    refused = page.locator(REFUSED_POST)
+    expect(refused.locator(".note")).to_contain_text("Not posted: your message must have 1 to 100 characters after trimming")
     expect(page.locator("#announcer")).to_contain_text("was not posted")
     expect(page.locator(MESSAGES)).to_have_count(1)
     assert [text for _, text in on_wall(server)] == ["Short"]
 
-    turned_away.get_by_role("button", name="Edit").click()
+    refused.get_by_role("button", name="Edit").click()
     expect(page.locator("#text")).to_have_value("x" * 101)
     expect(page.locator("#text")).to_be_focused()
     expect(page.locator(OUTBOX)).to_have_count(0)
@@ -69,16 +67,16 @@ def test_p8_a_refused_post_shows_the_reason_and_goes_back_to_the_desk(start_serv
     assert len(set(visitor.keys())) == 3
 
 
-def test_p8_a_refused_post_outlives_a_reload_and_can_be_thrown_away(start_server: StartServer, visit: Visit) -> None:
+def test_p8_a_refused_post_outlives_a_reload_and_can_be_discarded(start_server: StartServer, visit: Visit) -> None:
     server = start_server(max_text=100)
     visitor = visit(server)
-    page = open_believing_in_long_texts(visitor)
+    page = open_with_old_limit(visitor)
     write(page, "x" * 101)
-    expect(page.locator(TURNED_AWAY)).to_have_count(1)
+    expect(page.locator(REFUSED_POST)).to_have_count(1)
 
     page.reload()
     expect_state(page, "live")
-    expect(page.locator(TURNED_AWAY)).to_contain_text("Not posted")
+    expect(page.locator(REFUSED_POST)).to_contain_text("Not posted")
     page.get_by_role("button", name="Discard").click()
 
     expect(page.locator(OUTBOX)).to_have_count(0)
@@ -88,46 +86,41 @@ def test_p8_a_refused_post_outlives_a_reload_and_can_be_thrown_away(start_server
     assert len(visitor.keys()) == 1
 
 
-def test_p7_posts_beyond_the_rate_wait_as_long_as_the_server_asks_and_are_sent_then(
-    start_server: StartServer, visit: Visit
-) -> None:
-    server = start_server(rate_limit=2)
+def test_p7_a_post_waits_as_long_as_the_server_asks_and_is_sent_then(start_server: StartServer, visit: Visit) -> None:
+    server = start_server()
     visitor = visit(server)
-    visitor.forgive(*REFUSED, *LOST_NETWORK)
+    visitor.expect_errors(*REFUSED)
     page = visitor.tab()
-    # The server asks to wait for the rest of a minute of the clock; here it must be one that one can wait for in part.
-    until(lambda: time.time() % 60 < 40, "a minute that is not about to end", within=30)
     page.clock.install()
     page.goto("/")
     expect_state(page, "live")
-    for text in ("One", "Two", "Three"):
-        write(page, text)
-
-    expect(page.locator(MESSAGES)).to_have_count(2)
-    waiting = page.locator(WAITING)
-    expect(waiting).to_contain_text("Three")
-    expect(waiting.locator(".note")).to_contain_text("Not sent yet")
-    tries = len(visitor.keys())
-    asked = retry_after(visitor)
     page.clock.pause_at(page.evaluate("Date.now()") / 1_000 + 1)
-    page.clock.run_for((asked - 3) * 1_000)
-    assert len(visitor.keys()) == tries == 3
+    problem = {"title": "Too many posts", "detail": "at most 2 posts a minute from one address"}
+    page.route("**/api/comments", lambda route: route.fulfill(status=429, headers={"Retry-After": "40"}, json=problem), times=1)
 
-    # Of the server's clock nobody here is master: started anew, it has forgotten who posted.
-    server.restart()
+    write(page, "One")
+    until_seen(page, lambda: visitor.posts and visitor.posts[0].response(), "the refusal")
+    page.clock.run_for(1_000)
+    expect(page.locator(f"{QUEUED} .note")).to_have_text("Not sent yet: at most 2 posts a minute from one address")
+    write(page, "Two")
+    wake(page)
+    page.clock.run_for(37_000)
+    assert visitor.texts() == ["One"]
+
+    page.clock.run_for(2_000)
     page.clock.resume()
-    page.clock.run_for(10_000)
 
     expect(page.locator(OUTBOX)).to_have_count(0)
-    expect(page.locator(MESSAGES)).to_have_count(3)
-    assert [text for _, text in on_wall(server)] == ["One", "Two", "Three"]
-    assert len(set(visitor.keys())) == 3
+    expect(page.locator(MESSAGES)).to_have_count(2)
+    assert [text for _, text in on_wall(server)] == ["One", "Two"]
+    assert visitor.texts() == ["One", "One", "Two"]
+    assert len(set(visitor.keys())) == 2
 
 
-def test_p6_a_wall_without_room_makes_posts_wait_until_there_is_some(start_server: StartServer, visit: Visit) -> None:
+def test_p6_a_post_to_a_full_wall_waits_until_there_is_room(start_server: StartServer, visit: Visit) -> None:
     server = start_server(backlog_limit=1)
     visitor = visit(server)
-    visitor.forgive("Failed to load resource: the server responded with a status of 503")
+    visitor.expect_errors("Failed to load resource: the server responded with a status of 503")
     page = visitor.tab()
     page.clock.install()
     page.goto("/")
@@ -135,7 +128,7 @@ def test_p6_a_wall_without_room_makes_posts_wait_until_there_is_some(start_serve
     write(page, "One")
     expect(page.locator(MESSAGES)).to_have_count(1)
     write(page, "Two")
-    expect(page.locator(WAITING)).to_contain_text("Two")
+    expect(page.locator(QUEUED)).to_contain_text("Two")
 
     (claimed,) = server.http.post("/api/queue/claim", json={"workerId": "worker-1"}).json()["messages"]
     done = {"messageId": claimed["id"], "workerId": "worker-1", "reply": {"text": "Yes?", "username": "Zen"}}
@@ -147,23 +140,15 @@ def test_p6_a_wall_without_room_makes_posts_wait_until_there_is_some(start_serve
     assert [text for _, text in on_wall(server)] == ["One", "Yes?", "Two"]
 
 
-def open_believing_in_long_texts(visitor: Visitor) -> Page:
-    """A tab that was opened while the wall still took longer texts."""
+def open_with_old_limit(visitor: Visitor) -> Page:
+    """A tab that was opened while the server still took longer texts."""
 
-    def tell_of_before(route: Route) -> None:
-        told = route.fetch()
-        route.fulfill(response=told, json=told.json() | {"maxText": 5_000})
+    def answer_as_before(route: Route) -> None:
+        response = route.fetch()
+        route.fulfill(response=response, json=response.json() | {"maxText": 5_000})
 
-    visitor.forgive(*REFUSED)
-    visitor.context.route("**/api/entities", tell_of_before)
+    visitor.expect_errors(*REFUSED)
+    visitor.context.route("**/api/entities", answer_as_before)
     page = visitor.open()
     expect(page.locator("#entity option")).not_to_have_count(1)
     return page
-
-
-def retry_after(visitor: Visitor) -> int:
-    """The seconds that the server asked for when it refused the latest post."""
-    response = visitor.posts[-1].response()
-    assert response
-    assert response.status == 429
-    return int(response.headers["retry-after"])

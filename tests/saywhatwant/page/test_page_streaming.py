@@ -1,12 +1,25 @@
 """A reply as it is being written: one row, from the first thought to the finished message."""
 
-from page_browser import MESSAGES, PROVISIONAL, Visit, claim, expect_same_wall, expect_state, post, post_to, queue, row, shown
+from page_browser import (
+    MESSAGES,
+    PROVISIONAL,
+    SocketProxy,
+    Visit,
+    answer,
+    claim,
+    expect_same_wall,
+    expect_state,
+    post,
+    post_to,
+    queue,
+    row,
+)
 from playwright.sync_api import expect
 
 from conftest import StartServer
 from servers import Server
 
-pytest_plugins = ["page_visits"]
+pytest_plugins = ["page_fixtures"]
 
 
 def test_p4_a_reply_grows_in_its_row_which_becomes_the_message(start_server: StartServer, visit: Visit) -> None:
@@ -35,7 +48,7 @@ def test_p4_a_reply_grows_in_its_row_which_becomes_the_message(start_server: Sta
     expect_same_wall(page, server)
 
 
-def test_p3_what_an_attempt_that_was_overtaken_has_written_is_not_shown(start_server: StartServer, visit: Visit) -> None:
+def test_p3_the_text_of_an_attempt_that_was_overtaken_is_not_shown(start_server: StartServer, visit: Visit) -> None:
     server = start_server(backoff_seconds=0.001)
     page = visit(server).open()
     asked = post_to(server, "zen")
@@ -54,17 +67,24 @@ def test_p3_what_an_attempt_that_was_overtaken_has_written_is_not_shown(start_se
     expect(page.locator(PROVISIONAL)).to_have_count(1)
 
 
-def test_p4_a_lease_that_runs_out_takes_the_unfinished_reply_away(start_server: StartServer, visit: Visit) -> None:
-    server = start_server(lease_seconds=1)
-    page = visit(server).open()
-    asked = post_to(server, "zen")
+def test_p4_a_lease_that_runs_out_takes_the_unfinished_reply_away(server: Server, visit: Visit) -> None:
+    visitor = visit(server)
+    page = visitor.tab()
+    sockets = SocketProxy(page)
+    page.goto("/")
+    expect_state(page, "live")
+    asked = post_to(server, "zen", "Will you be long?")
     queue(server, "progress", asked, attempt=claim(server, asked), text="I was about to")
     expect(page.locator(PROVISIONAL)).to_contain_text("I was about to")
+    (held,) = [message for message in server.http.get("/api/comments").json() if message["id"] == asked]
+
+    pending = held | {"seq": held["seq"] + 1, "botParams": held["botParams"] | {"status": "pending", "leaseExpiresAt": None}}
+    events = [{"type": "leaseEnded", "id": asked}, {"type": "message", "message": pending}]
+    sockets.send({"seq": pending["seq"], "events": events})
 
     expect(page.locator(PROVISIONAL)).to_have_count(0)
-
     expect(row(page, asked)).to_have_attribute("data-status", "pending")
-    assert shown(page) == [[asked, "Are you there?"]]
+    queue(server, "complete", asked, attempt=1)
 
 
 def test_p4_a_message_that_failed_shows_why(server: Server, visit: Visit) -> None:
@@ -75,16 +95,54 @@ def test_p4_a_message_that_failed_shows_why(server: Server, visit: Visit) -> Non
 
     expect(row(page, asked)).to_have_attribute("data-status", "failed")
     expect(row(page, asked).locator(".note")).to_have_text(
-        "Rude could not answer: <b>no</b> model & no hope", use_inner_text=True
+        "Got no answer from Rude: <b>no</b> model & no hope", use_inner_text=True
     )
     expect(page.locator(PROVISIONAL)).to_have_count(0)
 
     queue(server, "retry", asked)
     expect(row(page, asked)).to_have_attribute("data-status", "pending")
-    expect(row(page, asked).locator(".note")).not_to_contain_text("could not answer")
+    expect(row(page, asked).locator(".note")).not_to_contain_text("no answer")
 
 
-def test_a_message_that_will_be_tried_again_says_so(start_server: StartServer, visit: Visit) -> None:
+def test_p4_a_message_that_nobody_answered_shows_so(server: Server, visit: Visit) -> None:
+    page = visit(server).open()
+    asked = post(server, "Is there anybody?")
+
+    queue(server, "fail", asked, attempt=claim(server, asked), error="nobody answered within 24 hours", retry=False)
+
+    expect(row(page, asked).locator(".note")).to_have_text("Got no answer: nobody answered within 24 hours")
+
+
+def test_p4_a_message_that_was_finished_without_a_reply_shows_so(server: Server, visit: Visit) -> None:
+    page = visit(server).open()
+    silent, answered = post_to(server, "zen", "Say nothing"), post_to(server, "zen", "Say something")
+
+    queue(server, "complete", silent, attempt=claim(server, silent))
+    reply = answer(server, answered, "Something")
+
+    expect(row(page, silent).locator(".note")).to_have_text("Finished without a reply")
+    expect(row(page, reply)).to_be_attached()
+    expect(row(page, answered)).to_have_attribute("data-status", "complete")
+    expect(row(page, answered).locator(".note")).to_be_hidden()
+    page.reload()
+    expect(row(page, silent).locator(".note")).to_have_text("Finished without a reply")
+    expect(row(page, answered).locator(".note")).to_be_hidden()
+
+
+def test_a_reply_that_is_posted_before_its_question_is_completed_is_a_reply(server: Server, visit: Visit) -> None:
+    page = visit(server).open()
+    asked = post_to(server, "zen", "In two steps")
+    attempt = claim(server, asked)
+
+    reply = post(server, "One", username="Zen", messageType="AI", replyTo=asked, workerId="worker-1", attempt=attempt)
+    queue(server, "complete", asked, attempt=attempt)
+
+    expect(row(page, asked)).to_have_attribute("data-status", "complete")
+    expect(row(page, asked).locator(".note")).to_be_hidden()
+    expect(row(page, reply).locator(".quote")).to_contain_text("In two steps")
+
+
+def test_a_message_that_will_be_tried_again_shows_so(start_server: StartServer, visit: Visit) -> None:
     server = start_server(backoff_seconds=300)
     page = visit(server).open()
     asked = post_to(server, "zen")
@@ -95,7 +153,7 @@ def test_a_message_that_will_be_tried_again_says_so(start_server: StartServer, v
     expect(row(page, asked).locator(".note")).to_contain_text("busy")
 
 
-def test_who_comes_while_a_reply_is_being_written_sees_it_from_the_next_words_on(server: Server, visit: Visit) -> None:
+def test_a_visitor_who_comes_while_a_reply_is_written_sees_it_grow(server: Server, visit: Visit) -> None:
     asked = post_to(server, "zen", "Slowly, please")
     attempt = claim(server, asked)
     queue(server, "progress", asked, attempt=attempt, text="One")
@@ -109,7 +167,7 @@ def test_who_comes_while_a_reply_is_being_written_sees_it_from_the_next_words_on
     expect(page.locator(PROVISIONAL)).to_have_count(0)
 
 
-def test_a_reply_that_was_not_the_next_message_still_stands_linked_to_its_question(server: Server, visit: Visit) -> None:
+def test_a_reply_that_is_not_the_next_message_links_to_its_question(server: Server, visit: Visit) -> None:
     page = visit(server).open()
     asked = post_to(server, "zen", "The first question")
     post(server, "Something in between")

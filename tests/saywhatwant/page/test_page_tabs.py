@@ -20,7 +20,7 @@ from playwright.sync_api import expect
 
 from conftest import StartServer
 
-pytest_plugins = ["page_visits"]
+pytest_plugins = ["page_fixtures"]
 
 CROWD = 30
 
@@ -63,7 +63,7 @@ def test_p5_a_page_misses_nothing_of_what_others_post_while_the_server_is_killed
 ) -> None:
     server = start_server()
     visitor = visit(server)
-    visitor.forgive(*LOST_NETWORK)
+    visitor.expect_errors(*LOST_NETWORK)
     page = visitor.open()
     others = Others(server.url)
 
@@ -83,7 +83,7 @@ def test_p5_a_page_that_was_away_for_longer_than_a_page_of_messages_misses_none(
 ) -> None:
     server = start_server(retention=1_000)
     visitor = visit(server)
-    visitor.forgive(*LOST_NETWORK)
+    visitor.expect_errors(*LOST_NETWORK)
     page = visitor.open()
     post(server, "Before")
     expect(page.locator(MESSAGES)).to_have_count(1)
@@ -103,7 +103,7 @@ def test_p5_a_page_that_was_away_for_longer_than_a_page_of_messages_misses_none(
 def test_who_will_not_wait_can_have_the_page_try_now(start_server: StartServer, visit: Visit) -> None:
     server = start_server()
     visitor = visit(server)
-    visitor.forgive(*LOST_NETWORK)
+    visitor.expect_errors(*LOST_NETWORK)
     page = visitor.tab()
     page.clock.install()
     page.goto("/")

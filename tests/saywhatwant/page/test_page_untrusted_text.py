@@ -1,15 +1,13 @@
 """Text is text: whatever somebody posts, the page shows it, and does nothing else."""
 
-from typing import Any
-
 import pytest
 from page_browser import MESSAGES, Visit, answer, post, row, write
-from page_hostile import NAMES, TEXTS
-from playwright.sync_api import Page, expect
+from page_texts import NAMES, TEXTS
+from playwright.sync_api import Locator, Page, expect
 
 from servers import Server
 
-pytest_plugins = ["page_visits"]
+pytest_plugins = ["page_fixtures"]
 
 WIDTHS = {"phone": 360, "desktop": 1280}
 LAYOUT = """() => {
@@ -74,15 +72,15 @@ def test_a_very_long_text_folds_and_shows_all_when_asked(server: Server, visit: 
     page = visit(server, viewport={"width": 360, "height": 740}).open()
     read_all(page, len(hostile) + len(NAMES))
     long = row(page, hostile["text: no space"])
-    folded = long.bounding_box()["height"]
+    folded = height(long)
     assert folded < 740
 
     long.get_by_role("button", name="Show all").click()
 
-    assert long.bounding_box()["height"] > 2 * folded
+    assert height(long) > 2 * folded
     assert page.evaluate(LAYOUT) == GOOD_LAYOUT
     long.get_by_role("button", name="Show less").click()
-    assert long.bounding_box()["height"] == folded
+    assert height(long) == folded
 
 
 def test_ones_own_hostile_text_is_text_too_while_it_waits_and_afterwards(server: Server, visit: Visit) -> None:
@@ -123,17 +121,24 @@ def read_all(page: Page, most: int) -> None:
     """Turn back to the oldest message."""
     expect(page.locator(MESSAGES).nth(40)).to_be_attached()
     page.locator("#wall").evaluate("wall => wall.scrollTop = 0")
-    expect(page.locator("#older")).to_have_text("Here the wall begins")
+    expect(page.locator("#older")).to_have_text("The wall begins here")
     expect(page.locator(MESSAGES).nth(most - 1)).to_be_attached()
 
 
-def links(found: Any) -> list[list[str]]:
+def height(found: Locator) -> float:
+    """How high an element is."""
+    box = found.bounding_box()
+    assert box
+    return box["height"]
+
+
+def links(found: Locator) -> list[list[str]]:
     """The links in a message's text: what they show, and where they go."""
     shown: list[list[str]] = found.locator(".text a").evaluate_all("all => all.map((a) => [a.textContent, a.href])")
     return shown
 
 
-def clips(found: Any) -> bool:
+def clips(found: Locator) -> bool:
     """Whether nothing is painted outside of the element."""
     clipped: bool = found.evaluate(
         """part => {

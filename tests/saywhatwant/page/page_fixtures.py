@@ -1,11 +1,11 @@
-"""Fixtures: one browser for the tests of a module, and visitors that leave when a test is over."""
+"""Fixtures: one browser for a module's tests, and visitors whose pages are checked when their test ends."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from page_browser import Visit, Visitor, launched
+from page_browser import Modules, Visit, Visitor, launched
 from playwright.sync_api import Browser, sync_playwright
 
 from servers import Server
@@ -13,7 +13,7 @@ from servers import Server
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    # No longer than a module: while Playwright runs, no other test could start an event loop of its own.
+    # No longer than a module: while Playwright runs, no other test could start an event loop.
     with sync_playwright() as playwright:
         browser = launched(playwright)
         yield browser
@@ -22,7 +22,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Visit]:
-    """Visitors for one test alone, each with a storage of its own."""
+    """Visitors for one test, each with its own storage."""
     with ExitStack() as visitors:
 
         def start(server: Server, **options: Any) -> Visitor:
@@ -31,3 +31,10 @@ def visit(browser: Browser) -> Iterator[Visit]:
             return visitor
 
         yield start
+
+
+@pytest.fixture(scope="module")
+def modules(server: Server, browser: Browser) -> Iterator[Modules]:
+    context = browser.new_context(base_url=server.url)
+    yield Modules(context.new_page(), server)
+    context.close()
