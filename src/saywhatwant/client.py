@@ -18,13 +18,14 @@ T = TypeVar("T")
 MAX_RETRY_AFTER_SECONDS = 5.0
 """The longest pause that a server or proxy may ask for."""
 MAX_IDLE_CONNECTIONS = 20
+"""Connections that are kept open between calls."""
 UNAUTHORIZED = 401
 LATER = {408, 425, 429}
-"""Statuses below 500 that say: try again."""
+"""Statuses below 500 after which the same call may succeed."""
 
 
 class ServerRefused(ExpectedError):
-    """The server will not do this, and would not if asked again."""
+    """The server refuses this call, and would refuse it again."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -32,9 +33,9 @@ class ServerRefused(ExpectedError):
 
 
 class ServerUnavailable(ExpectedError):
-    """The server can not be reached, or can not do this now; or something else answered in its place, as proxies do.
+    """The server cannot be reached or cannot do this now, or a proxy answered instead.
 
-    ``retry_after`` is how many seconds it asked for, bounded; 0 when it did not.
+    ``retry_after`` is the pause it asked for in seconds, at most ``MAX_RETRY_AFTER_SECONDS``; 0 when it asked for none.
     """
 
     def __init__(self, what: str, retry_after: float = 0.0) -> None:
@@ -43,24 +44,24 @@ class ServerUnavailable(ExpectedError):
 
 
 class ClaimedNext(Struct, frozen=True):
-    """``schemas.ClaimNextResponse`` as it is read."""
+    """``schemas.ClaimNextResponse`` with its messages decoded."""
 
     messages: list[Message]
 
 
 class _Problem(Struct, frozen=True):
-    """A refusal of a wall. Others have problems too, and their 404 says nothing of ours."""
+    """A problem of this server; a proxy may send problems of its own."""
 
     type: Annotated[str, Meta(pattern="^urn:saywhatwant:problem:")]
     detail: str
 
 
 class WallClient:
-    """Speaks to one server. An asynchronous context manager.
+    """Calls one server. An asynchronous context manager.
 
-    Calls that are safe to repeat are repeated for ``patience_seconds`` while the server can not be reached or fails.
-    Every method raises ``ServerRefused`` or, when trying again did not help, ``ServerUnavailable``. ``is_here`` says that the
-    server is on this machine; one at a loopback address is in any case.
+    Calls that are safe to repeat are repeated for ``patience_seconds`` while the server cannot be reached or fails.
+    Every method raises ``ServerRefused`` or, when repeating did not help, ``ServerUnavailable``. ``is_here`` is for a server on
+    this machine, for which no proxy is asked; one at a loopback address is in any case.
     """
 
     def __init__(self, url: str, token: str | None = None, *, patience_seconds: float = 30.0, is_here: bool = False) -> None:
@@ -71,9 +72,9 @@ class WallClient:
             base_url=self.url,
             headers=headers,
             timeout=httpx.Timeout(10, connect=5),
-            # A bot has a claim waiting for each entity that has become free, and an answer must not wait behind them.
+            # Long polls occupy connections; completions must not queue behind them.
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=MAX_IDLE_CONNECTIONS),
-            # A proxy named in the environment is for the world outside.
+            # A proxy named in the environment is for other machines.
             trust_env=not (is_here or is_loopback(httpx.URL(self.url).host)),
         )
 
@@ -90,11 +91,11 @@ class WallClient:
         await self._http.__aexit__(kind, error, traceback)
 
     async def post(self, post: schemas.PostRequest, key: str) -> schemas.PostResponse:
-        """Put a message on the wall; ``key`` makes trying again safe."""
+        """Put a message on the wall; ``key`` makes a repeated call safe (P7)."""
         return await self._call("POST", "/api/comments", schemas.PostResponse, body=post, headers={"Idempotency-Key": key})
 
     async def read(self, since: int = 0, limit: int | None = None, order: str = "asc") -> list[Message]:
-        """Messages younger than ``since``."""
+        """Messages with a timestamp above ``since``, in milliseconds; the server may send fewer than ``limit``."""
         query = {"since": since, "order": order} | ({} if limit is None else {"limit": limit})
         return await self._call("GET", "/api/comments", list[Message], query=query)
 
@@ -103,32 +104,32 @@ class WallClient:
         return await self._call("GET", "/api/stats", schemas.Stats)
 
     async def listing(self, state: str, limit: int) -> list[Message]:
-        """Messages by where they stand: pending, waiting, held or failed."""
+        """Messages by state: pending, waiting, held or failed."""
         return await self._call("GET", "/api/queue/messages", list[Message], query={"state": state, "limit": limit})
 
     async def claim_next(self, claim: schemas.ClaimRequest) -> list[Message]:
-        """Claim, waiting as long as ``claim`` says. Not tried again: an answer that got lost may have claimed something."""
+        """Claim, waiting up to ``claim.wait`` seconds. Not repeated: a lost answer may have claimed something."""
         limit = httpx.Timeout(claim.wait + 10, connect=5)
         return (await self._once("POST", "/api/queue/claim", ClaimedNext, body=claim, limit=limit)).messages
 
     async def complete(self, complete: schemas.CompleteRequest) -> schemas.CompleteResponse:
-        """Finish a message. Trying again is safe: the second one is refused, and the reply there once."""
+        """Finish a message. A repeated call gets the first answer again."""
         return await self._call("POST", "/api/queue/complete", schemas.CompleteResponse, body=complete)
 
     async def extend(self, extend: schemas.ExtendRequest) -> schemas.ExtendResponse:
-        """Give a sign of life."""
+        """Extend the lease (heartbeat)."""
         return await self._call("POST", "/api/queue/extend", schemas.ExtendResponse, body=extend)
 
     async def progress(self, progress: schemas.ProgressRequest) -> schemas.Ok:
-        """Show a reply being written. Not tried again: the next one says more."""
+        """Show a reply being written. Not repeated: the next call has more of it."""
         return await self._once("POST", "/api/queue/progress", schemas.Ok, body=progress)
 
     async def fail(self, fail: schemas.FailRequest) -> schemas.FailResponse:
-        """Give a message up."""
+        """Give a message back, or fail it for good."""
         return await self._call("POST", "/api/queue/fail", schemas.FailResponse, body=fail)
 
     async def report_circuit(self, report: schemas.CircuitReport) -> schemas.Ok:
-        """Tell that a provider is left alone."""
+        """Report that the circuit of a provider is open, or closed again (0 seconds)."""
         return await self._call("POST", "/api/queue/circuit", schemas.Ok, body=report)
 
     async def _call(self, method: str, path: str, answer: type[T], **request: Any) -> T:  # noqa: ANN401 - passed on
@@ -139,7 +140,7 @@ class WallClient:
         raise AssertionError  # stamina raises or the loop returns
 
     def _pause(self, error: Exception) -> bool | float:
-        """Before the next try: as long as asked for, else as stamina likes it (True); False for no other try."""
+        """Before the next attempt: seconds that the server asked for, True for stamina's own, False for no other attempt."""
         if not isinstance(error, ServerUnavailable):
             return False
         return min(error.retry_after, self._patience_seconds) or True
@@ -166,7 +167,7 @@ class WallClient:
                 timeout=limit or httpx.USE_CLIENT_DEFAULT,
             )
         except httpx.RequestError as error:
-            raise ServerUnavailable(f"{self.url} can not be reached: {str(error) or type(error).__name__}") from error
+            raise ServerUnavailable(f"{self.url} cannot be reached: {str(error) or type(error).__name__}") from error
         if response.is_success:
             return self._decode(response, answer)
         problem = self._decode(response, _Problem)
@@ -179,11 +180,11 @@ class WallClient:
         try:
             return msgspec.json.decode(response.content, type=kind)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            what = f"{self.url} answered {response.status_code}, and not as a wall does"
+            what = f"{self.url} answered {response.status_code}, but not as this server does"
             raise ServerUnavailable(what, _retry_after(response)) from error
 
 
 def _retry_after(response: httpx.Response) -> float:
-    """In seconds; a date, which few send, is not read."""
+    """Seconds; a date, which few servers send, counts as 0."""
     asked: str = response.headers.get("retry-after", "")
     return min(float(asked), MAX_RETRY_AFTER_SECONDS) if asked.isascii() and asked.isdecimal() else 0.0

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, aclosing, suppress
 from typing import Annotated
 
 import typer
@@ -38,8 +38,11 @@ def bot(
         worker = worker_id or random_worker_id("bot")
 
         async def run() -> None:
-            async with connect(url, settings, patience_seconds=PATIENCE_SECONDS) as client:
-                answering = Bot(client, worker, known, model_router(settings), names=entity or [])
+            async with (
+                connect(url, settings, patience_seconds=PATIENCE_SECONDS) as client,
+                aclosing(model_router(settings)) as router,
+            ):
+                answering = Bot(client, worker, known, router, names=entity or [])
                 if dry_run:
                     typer.echo(await answering.dry_run() or "nothing is pending")
                 elif once:

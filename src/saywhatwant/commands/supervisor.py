@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,8 +29,8 @@ async def keep_answering(url: str, settings: Settings, entities: Entities, names
     address = urlsplit(url)
     here = url_from_here(address.hostname or "", address.port or 0)
     log = structlog.get_logger()
-    async with WallClient(here, settings.token, is_here=True) as client:
-        bot = Bot(client, worker_id(settings.data), entities, model_router(settings), names=names)
+    async with WallClient(here, settings.token, is_here=True) as client, aclosing(model_router(settings)) as router:
+        bot = Bot(client, worker_id(settings.data), entities, router, names=names)
         while True:
             try:
                 # One process at a time has this data, so what this worker holds was held by one that died.

@@ -1,4 +1,4 @@
-"""What thinks of an answer: chatbots that need nothing, and models behind the OpenAI chat protocol."""
+"""Models that answer: chatbots that need no server, and models behind the OpenAI chat protocol."""
 
 from saywhatwant.models.model import MAX_ANSWER, Model, ModelFailed, OpenCircuit, Turn
 from saywhatwant.models.router import ModelRouter

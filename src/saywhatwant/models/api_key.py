@@ -1,12 +1,15 @@
 """The key an entity shows to its provider: it goes into a header, and nowhere else."""
 
 import json
+import os
 import re
 from urllib.parse import quote
 
+from saywhatwant.entities import Entity
 
-class Key:
-    """A key as it was found, without the space around it: where it came from a file, there is a line break behind."""
+
+class ApiKey:
+    """A key without surrounding whitespace: one that was read from a file ends with a line break."""
 
     def __init__(self, found: str) -> None:
         self.text = found.strip()
@@ -22,3 +25,8 @@ class Key:
     def redact(self, text: str) -> str:
         """``text`` without this key, as it is or as Python, JSON or a URL would quote it."""
         return self._forms.sub("(the key)", text) if self.text else text
+
+
+def key_of(entity: Entity) -> ApiKey:
+    """The key of an entity, which may be empty."""
+    return ApiKey(os.environ.get(entity.api_key_env, ""))

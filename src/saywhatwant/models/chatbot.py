@@ -15,7 +15,7 @@ class Personality(Protocol):
     """Something that answers a text."""
 
     def respond(self, text: str) -> str | None:
-        """The answer, or None when it can think of nothing."""
+        """The answer, or None when there is none."""
 
 
 @cache
@@ -29,16 +29,16 @@ def personality(name: str) -> Personality:
 
 
 def answer(name: str, text: str) -> str:
-    """What the chatbot of this name says to ``text``; raises ``ModelFailed`` when it can think of nothing."""
-    # Their patterns do not look across line breaks, and trip over a percent sign that they repeat.
-    said = personality(name).respond(" ".join(text.split()).replace("%", "\N{FULLWIDTH PERCENT SIGN}"))
-    if not said or not said.strip():
-        raise ModelFailed(f"{name} can think of nothing to say")
-    return said.strip()
+    """The answer of the chatbot ``name`` to ``text``; raises ``ModelFailed`` when it has nothing to say."""
+    # Their patterns stop at line breaks, and fail on a percent sign that they repeat.
+    reply = personality(name).respond(" ".join(text.split()).replace("%", "\N{FULLWIDTH PERCENT SIGN}"))
+    if not reply or not reply.strip():
+        raise ModelFailed(f"{name} has nothing to say")
+    return reply.strip()
 
 
 class Chatbot:
-    """The personalities of NLTK: they answer the last turn alone, all at once."""
+    """The chatbots of NLTK: they answer the last turn alone, in one piece."""
 
     def warm_up(self, entity: Entity) -> None:
         """See ``Model``."""
@@ -47,9 +47,12 @@ class Chatbot:
 
     async def stream(self, entity: Entity, turns: list[Turn]) -> AsyncIterator[str]:
         """See ``Model``."""
-        said = await asyncio.to_thread(answer, entity.chatbot or "", turns[-1].content)
-        yield said[:MAX_ANSWER]
+        reply = await asyncio.to_thread(answer, entity.chatbot or "", turns[-1].content)
+        yield reply[:MAX_ANSWER]
 
     def open_circuit(self, _: Entity) -> OpenCircuit | None:
         """See ``Model``."""
         return None
+
+    async def aclose(self) -> None:
+        """See ``Model``."""

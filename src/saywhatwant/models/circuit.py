@@ -1,4 +1,4 @@
-"""A circuit breaker: after some failures in a row a provider is left alone for a while, then tried with one request.
+"""A circuit breaker: after some failures in a row a provider is not asked for a while, then tried with one request.
 
 After Michael Nygard, "Release It!". The libraries at hand count calls, and a streamed answer is not one.
 """
@@ -9,12 +9,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 FAILURES = 3
+"""Failures in a row that open the circuit."""
 PAUSE_SECONDS = 10.0
+"""The first pause; it doubles with each further failure."""
 MAX_PAUSE_SECONDS = 120.0
 
 
 class Circuit:
-    """Of one provider."""
+    """The circuit breaker of one provider."""
 
     def __init__(self) -> None:
         self._failures = 0
@@ -30,7 +32,7 @@ class Circuit:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Enter to ask: at once, or after the pause, and then one at a time until that has worked."""
+        """Enter to ask: at once, or after the pause and then one at a time, until one has worked."""
         if self._failures < FAILURES:
             yield
             return
@@ -39,7 +41,7 @@ class Circuit:
             yield
 
     def failed(self, reason: str) -> None:
-        """An answer did not come."""
+        """Record that a request failed."""
         self.reason = reason
         self._failures += 1
         if self._failures >= FAILURES:
@@ -47,6 +49,6 @@ class Circuit:
             self._open_until = time.monotonic() + pause
 
     def worked(self) -> None:
-        """An answer came."""
+        """Record that a request worked."""
         self._failures = 0
         self._open_until = 0.0

@@ -18,7 +18,7 @@ class Turn(NamedTuple):
 
 
 class OpenCircuit(NamedTuple):
-    """A provider that has failed again and again, and is left alone for so many seconds more."""
+    """A provider that has failed several times in a row and is not asked for this many seconds."""
 
     provider: str
     seconds: float
@@ -26,10 +26,15 @@ class OpenCircuit(NamedTuple):
 
 
 class ModelFailed(Exception):
-    """There is no answer; the text says why, for people, in one line that the wall takes."""
+    """There is no answer.
 
-    def __init__(self, reason: str) -> None:
+    The text is the reason that everybody may read: one line that names no address, path or model. ``detail`` is for the log,
+    and names them.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(in_one_line(reason))
+        self.detail = in_one_line(detail or reason)
 
 
 class Model(Protocol):
@@ -44,7 +49,10 @@ class Model(Protocol):
     def open_circuit(self, entity: Entity) -> OpenCircuit | None:
         """Why this entity should not be asked at the moment; None when it may be."""
 
+    async def aclose(self) -> None:
+        """Close its connections."""
+
 
 def in_one_line(text: str) -> str:
-    """``text`` without line breaks and without characters that no wall takes."""
+    """``text`` without line breaks and without characters that the wall refuses."""
     return " ".join(without_controls(text).split())

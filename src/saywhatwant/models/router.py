@@ -1,4 +1,4 @@
-"""Which model an entity has."""
+"""Routes each entity to its model."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -10,7 +10,7 @@ from saywhatwant.models.model import Model, ModelFailed, OpenCircuit, Turn
 
 
 class ModelRouter:
-    """Each entity's own: a chatbot of NLTK, or what ``make_chat`` makes when the first entity needs it."""
+    """A chatbot of NLTK, or what ``make_chat`` returns, called when the first entity needs it."""
 
     def __init__(self, make_chat: Callable[[], Model]) -> None:
         self._make_chat = make_chat
@@ -35,15 +35,20 @@ class ModelRouter:
         model = self._of(entity)
         return model.open_circuit(entity) if model else None
 
+    async def aclose(self) -> None:
+        """See ``Model``."""
+        if self._chat is not None:
+            await self._chat.aclose()
+
     def _of(self, entity: Entity) -> Model | None:
         return self._chat if entity.chatbot is None else self._chatbot
 
     def _load(self, entity: Entity) -> Model:
-        """Its model, made now if this is the first that needs it; raises ``ModelFailed``. Importing it takes a moment."""
+        """Its model, made now if it is the first that needs it, which imports a large library. Raises ``ModelFailed``."""
         if (model := self._of(entity)) is not None:
             return model
         try:
             self._chat = self._make_chat()
         except ImportError as error:
-            raise ModelFailed(f"{entity.model} can not be asked: {error}") from None
+            raise ModelFailed(f"the model cannot be asked: {error}", f"{entity.model} cannot be asked: {error}") from None
         return self._chat

@@ -1,6 +1,6 @@
-"""A provider of models that behaves as badly as the model it is asked for: a real HTTP server on loopback.
+"""A fake provider of models: a real HTTP server on loopback that misbehaves as the name of the model says.
 
-Every behaviour is the name of a model. A model that is none of them is not there (404), as at a real provider.
+Any other model is not found (404), as at a real provider.
 """
 
 import json
@@ -20,30 +20,30 @@ EMOJI = "Because \U0001f311."
 HUGE = 1_000_000
 """Characters of a huge answer."""
 BUSY_TIMES = 2
-"""How often one that is busy says so before it answers."""
-RETRY_AFTER_SECONDS = 1
-DRIP_SECONDS = 0.1
+"""How often a busy one refuses before it answers."""
+RETRY_AFTER_SECONDS = 0.01
+DRIP_SECONDS = 0.01
 
 DEPTH = 200_000
-"""Lists in each other, more than any decoder follows."""
+"""Nested lists, more than any decoder follows."""
 
 GARBAGE = 'data: {"id": "chatcmpl-1", "choices": [{"del\n\ndata: <<<>>>\n\ndata: [DONE]\n\n'
 PAGE = "<!doctype html><title>Welcome</title><p>Please sign in to this network.</p>"
 
 
 class Provider:
-    """The server, while entered; it remembers what it was asked."""
+    """The server, while entered; it records its requests."""
 
     def __init__(self) -> None:
         self.requests: Counter[str] = Counter()
-        """How often each model was asked for."""
+        """Requests for each model."""
         self.authorizations: set[str] = set()
-        """The Authorization headers that came."""
+        """The Authorization headers it received."""
         self.gates: dict[str, threading.Event] = {}
-        """ModelRouter that answer with their name once their event is set."""
+        """Models that answer with their name once their event is set."""
         self.closing = threading.Event()
         self._lock = threading.Lock()
-        self._http = _Server(("127.0.0.1", 0), _Exchange)
+        self._http = _Server(("127.0.0.1", 0), _Handler)
         self._http.provider = self
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,))
 
@@ -52,7 +52,7 @@ class Provider:
         return f"http://127.0.0.1:{self._http.server_port}/v1"
 
     def count(self, model: str, authorization: str) -> int:
-        """Note a request; how many there have been for this model, this one counted."""
+        """Record a request; returns how many there were for this model, including it."""
         with self._lock:
             self.authorizations.add(authorization)
             self.requests[model] += 1
@@ -72,21 +72,21 @@ class Provider:
 
 
 class _Server(ThreadingHTTPServer):
-    daemon_threads = True  # one whose caller keeps its connection open has nothing to wait for
+    daemon_threads = True  # do not wait for connections that callers keep open
     provider: Provider
 
 
-class _Exchange(BaseHTTPRequestHandler):
-    """One connection, and the requests on it."""
+class _Handler(BaseHTTPRequestHandler):
+    """The requests of one connection."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: _Server
     times: int
-    """How often this model was asked for, this request counted."""
+    """Requests for this model, including this one."""
 
     def handle(self) -> None:
-        with suppress(ConnectionError):  # the caller has had enough, or is no more
+        with suppress(ConnectionError):  # the caller closed it
             super().handle()
 
     def do_POST(self) -> None:
@@ -99,20 +99,20 @@ class _Exchange(BaseHTTPRequestHandler):
         if gate := self.server.provider.gates.get(model):
             gate.wait()
             self.begin()
-            self.say(model, finish="stop")
+            self.stream(model, finish="stop")
             self.end()
         else:
-            BEHAVIOURS.get(model, _is_not_there)(self)
+            BEHAVIOURS.get(model, _is_not_found)(self)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
-        """Nothing: tests read what the bot logs."""
+        """Log nothing: tests read the bot's log."""
 
     @property
     def authorization(self) -> str:
         return str(self.headers.get("Authorization", ""))
 
     def refuse(self, status: int, message: str, **headers: str) -> None:
-        """An answer as OpenAI refuses."""
+        """Refuse as OpenAI does."""
         error = {"message": message, "type": "test_error", "param": None, "code": None}
         body = json.dumps({"error": error}).encode()
         self.send_response(status)
@@ -135,15 +135,15 @@ class _Exchange(BaseHTTPRequestHandler):
     def send_bytes(self, data: bytes) -> None:
         self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
 
-    def say(self, *pieces: str, finish: str | None = None) -> None:
-        """The events of these pieces, and the one that says that this was all."""
+    def stream(self, *pieces: str, finish: str | None = None) -> None:
+        """Send the events of these pieces, and with ``finish`` the last one."""
         for piece in pieces:
             self.send(_event({"content": piece}))
         if finish is not None:
             self.send(_event({}, finish))
 
-    def show(self, chunk: object) -> None:
-        """An event with whatever this is where a chunk belongs."""
+    def send_json(self, chunk: object) -> None:
+        """Send an event with this instead of a chunk."""
         self.send(f"data: {json.dumps(chunk)}\n\n")
 
     def end(self, last: str = "data: [DONE]\n\n") -> None:
@@ -152,7 +152,7 @@ class _Exchange(BaseHTTPRequestHandler):
         self.wfile.write(b"0\r\n\r\n")
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Do nothing for so long, or until the provider ends; whether it ended."""
+        """Wait that long, or until the provider closes; returns whether it closed."""
         return self.server.provider.closing.wait(seconds)
 
 
@@ -162,179 +162,179 @@ def _event(delta: dict[str, str], finish: str | None = None) -> str:
     return f"data: {json.dumps({**chunk, 'choices': [choice]})}\n\n"
 
 
-def _is_good(exchange: _Exchange) -> None:
-    exchange.begin()
-    exchange.say(*PIECES, finish="stop")
-    exchange.end()
+def _is_good(handler: _Handler) -> None:
+    handler.begin()
+    handler.stream(*PIECES, finish="stop")
+    handler.end()
 
 
-def _forgets_done(exchange: _Exchange) -> None:
-    """As some servers do, the answer itself is complete."""
-    exchange.begin()
-    exchange.say(*PIECES, finish="stop")
-    exchange.end("")
+def _forgets_done(handler: _Handler) -> None:
+    """Leave out the last line, as some servers do; the answer itself is complete."""
+    handler.begin()
+    handler.stream(*PIECES, finish="stop")
+    handler.end("")
 
 
-def _ends_without_delta(exchange: _Exchange) -> None:
-    """As some servers do, where there is no more to say."""
-    exchange.begin()
-    exchange.say(*PIECES)
-    exchange.show({"choices": [{"index": 0, "finish_reason": "stop"}]})
-    exchange.end()
+def _ends_without_delta(handler: _Handler) -> None:
+    """Leave the delta out of the last chunk, as some servers do."""
+    handler.begin()
+    handler.stream(*PIECES)
+    handler.send_json({"choices": [{"index": 0, "finish_reason": "stop"}]})
+    handler.end()
 
 
-def _ends_with_null(exchange: _Exchange) -> None:
-    exchange.begin()
-    exchange.say(*PIECES)
-    exchange.show({"choices": [{"index": 0, "delta": None, "finish_reason": "stop"}]})
-    exchange.end()
+def _ends_with_null(handler: _Handler) -> None:
+    handler.begin()
+    handler.stream(*PIECES)
+    handler.send_json({"choices": [{"index": 0, "delta": None, "finish_reason": "stop"}]})
+    handler.end()
 
 
-def _cuts_an_emoji(exchange: _Exchange) -> None:
-    """In two, as UTF-16 has it; and there are halves of others that stay alone."""
-    exchange.begin()
-    exchange.say("Because\ud83d", " ", "\ud83c", "\udf11", ".\ud83d", finish="stop")
-    exchange.end()
+def _cuts_an_emoji(handler: _Handler) -> None:
+    """Send the two halves (UTF-16) of an emoji apart, and halves of others alone."""
+    handler.begin()
+    handler.stream("Because\ud83d", " ", "\ud83c", "\udf11", ".\ud83d", finish="stop")
+    handler.end()
 
 
-def _says_controls(exchange: _Exchange) -> None:
-    """With characters in between that no wall takes."""
-    exchange.begin()
-    exchange.say("\x00", *(piece + "\x1b" for piece in PIECES), "\x07\n", finish="stop")
-    exchange.end()
+def _sends_controls(handler: _Handler) -> None:
+    """Send control characters in between, which the wall refuses."""
+    handler.begin()
+    handler.stream("\x00", *(piece + "\x1b" for piece in PIECES), "\x07\n", finish="stop")
+    handler.end()
 
 
-def _hangs(exchange: _Exchange) -> None:
-    exchange.wait()
+def _hangs(handler: _Handler) -> None:
+    handler.wait()
 
 
-def _stalls(exchange: _Exchange) -> None:
-    exchange.begin()
-    exchange.say(*PIECES[:2])
-    exchange.wait()
+def _stalls(handler: _Handler) -> None:
+    handler.begin()
+    handler.stream(*PIECES[:2])
+    handler.wait()
 
 
-def _keeps_alive(exchange: _Exchange) -> None:
-    """A comment now and then, as proxies send while they wait for a model; it is never silent, and never says a thing."""
-    exchange.begin()
-    while not exchange.wait(DRIP_SECONDS):
-        exchange.send(": still working\n\n")
+def _keeps_alive(handler: _Handler) -> None:
+    """Send comments, as proxies do while they wait for a model, and never a word."""
+    handler.begin()
+    while not handler.wait(DRIP_SECONDS):
+        handler.send(": still working\n\n")
 
 
-def _drips(exchange: _Exchange) -> None:
-    """A word now and then, and no end."""
-    exchange.begin()
-    while not exchange.wait(DRIP_SECONDS):
-        exchange.say(" and")
+def _drips(handler: _Handler) -> None:
+    """Send a word now and then, without end."""
+    handler.begin()
+    while not handler.wait(DRIP_SECONDS):
+        handler.stream(" and")
 
 
-def _is_always_busy(exchange: _Exchange) -> None:
-    exchange.refuse(HTTPStatus.TOO_MANY_REQUESTS, "Rate limit reached.", Retry_After=str(RETRY_AFTER_SECONDS))
+def _is_always_busy(handler: _Handler) -> None:
+    handler.refuse(HTTPStatus.TOO_MANY_REQUESTS, "Rate limit reached.", Retry_After=str(RETRY_AFTER_SECONDS))
 
 
-def _is_busy(exchange: _Exchange) -> None:
-    (_is_always_busy if exchange.times <= BUSY_TIMES else _is_good)(exchange)
+def _is_busy(handler: _Handler) -> None:
+    (_is_always_busy if handler.times <= BUSY_TIMES else _is_good)(handler)
 
 
-def _is_broken(exchange: _Exchange) -> None:
-    exchange.refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "The server had an error while processing your request.")
+def _is_broken(handler: _Handler) -> None:
+    handler.refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "The server had an error while processing your request.")
 
 
-def _cuts(exchange: _Exchange) -> None:
-    """The connection closes in the middle."""
-    exchange.begin()
-    exchange.say(*PIECES[:2])
-    exchange.close_connection = True
+def _cuts(handler: _Handler) -> None:
+    """Close the connection in the middle."""
+    handler.begin()
+    handler.stream(*PIECES[:2])
+    handler.close_connection = True
 
 
-def _ends_early(exchange: _Exchange) -> None:
-    """As it looks from behind a proxy whose own connection was cut: to HTTP, all is well."""
-    exchange.begin()
-    exchange.say(*PIECES[:2])
-    exchange.end("")
+def _ends_early(handler: _Handler) -> None:
+    """End the answer early but correctly, as a proxy does whose own connection was cut."""
+    handler.begin()
+    handler.stream(*PIECES[:2])
+    handler.end("")
 
 
-def _fails_midway(exchange: _Exchange) -> None:
-    exchange.begin()
-    exchange.say(*PIECES[:2])
-    # And repeats what it was sent, which must not come out on the wall.
-    told = f"The model is overloaded. {exchange.authorization}"
-    exchange.show({"error": {"message": told, "code": 503}})
-    exchange.end()
+def _fails_midway(handler: _Handler) -> None:
+    handler.begin()
+    handler.stream(*PIECES[:2])
+    # It repeats what it was sent, which must not be shown anywhere.
+    message = f"The model is overloaded. {handler.authorization}"
+    handler.send_json({"error": {"message": message, "code": 503}})
+    handler.end()
 
 
-def _rambles(exchange: _Exchange) -> None:
-    """So long that a reader who cuts it cuts the key that it repeats, and with half an emoji in it."""
-    exchange.begin()
-    exchange.show({"error": {"message": f"overloaded \ud83d\n{'so ' * 55}{exchange.authorization}", "code": 503}})
-    exchange.end()
+def _rambles(handler: _Handler) -> None:
+    """Send an error so long that cutting it would cut the key that it repeats, with half an emoji in it."""
+    handler.begin()
+    handler.send_json({"error": {"message": f"overloaded \ud83d\n{'so ' * 55}{handler.authorization}", "code": 503}})
+    handler.end()
 
 
-def _shows(chunk: object) -> Callable[["_Exchange"], None]:
-    """Shows this in the middle of an answer that is fine otherwise."""
+def _inserts(chunk: object) -> Callable[["_Handler"], None]:
+    """Send this in the middle of an answer that is fine otherwise."""
 
-    def behave(exchange: _Exchange) -> None:
-        exchange.begin()
-        exchange.say(*PIECES)
-        exchange.show(chunk)
-        exchange.say(finish="stop")
-        exchange.end()
+    def behave(handler: _Handler) -> None:
+        handler.begin()
+        handler.stream(*PIECES)
+        handler.send_json(chunk)
+        handler.stream(finish="stop")
+        handler.end()
 
     return behave
 
 
-def _is_deep(exchange: _Exchange) -> None:
-    exchange.begin()
-    exchange.send(f"data: {'[' * DEPTH}\n\n")
-    exchange.end()
+def _is_deep(handler: _Handler) -> None:
+    handler.begin()
+    handler.send(f"data: {'[' * DEPTH}\n\n")
+    handler.end()
 
 
-def _is_not_text(exchange: _Exchange) -> None:
-    exchange.begin()
-    exchange.send_bytes(b"data: \xff\xfe\n\n")
-    exchange.end()
+def _is_not_text(handler: _Handler) -> None:
+    handler.begin()
+    handler.send_bytes(b"data: \xff\xfe\n\n")
+    handler.end()
 
 
-def _is_empty(exchange: _Exchange) -> None:
-    exchange.begin()
-    exchange.say(finish="stop")
-    exchange.end()
+def _is_empty(handler: _Handler) -> None:
+    handler.begin()
+    handler.stream(finish="stop")
+    handler.end()
 
 
-def _is_huge(exchange: _Exchange) -> None:
-    exchange.begin()
-    exchange.say(*["ha " * 1_000] * (HUGE // 3_000 + 1), finish="stop")
-    exchange.end()
+def _is_huge(handler: _Handler) -> None:
+    handler.begin()
+    handler.stream(*["ha " * 1_000] * (HUGE // 3_000 + 1), finish="stop")
+    handler.end()
 
 
-def _is_not_json(exchange: _Exchange) -> None:
-    exchange.begin()
-    exchange.end(GARBAGE)
+def _is_not_json(handler: _Handler) -> None:
+    handler.begin()
+    handler.end(GARBAGE)
 
 
-def _is_not_sse(exchange: _Exchange) -> None:
-    """A page, as a captive portal or a wrong URL gives."""
-    exchange.begin("text/html; charset=utf-8")
-    exchange.end(PAGE)
+def _is_not_sse(handler: _Handler) -> None:
+    """Send a page, as a captive portal or a wrong URL does."""
+    handler.begin("text/html; charset=utf-8")
+    handler.end(PAGE)
 
 
-def _refuses(exchange: _Exchange) -> None:
-    """And repeats the key that it does not like, as careless proxies do."""
-    key = exchange.authorization.removeprefix("Bearer ")
-    exchange.refuse(HTTPStatus.UNAUTHORIZED, f"Incorrect API key provided: {key}.")
+def _refuses(handler: _Handler) -> None:
+    """Refuse the key, and repeat it, as careless proxies do."""
+    key = handler.authorization.removeprefix("Bearer ")
+    handler.refuse(HTTPStatus.UNAUTHORIZED, f"Incorrect API key provided: {key}.")
 
 
-def _is_not_there(exchange: _Exchange) -> None:
-    exchange.refuse(HTTPStatus.NOT_FOUND, "The model does not exist or you do not have access to it.")
+def _is_not_found(handler: _Handler) -> None:
+    handler.refuse(HTTPStatus.NOT_FOUND, "The model does not exist or you do not have access to it.")
 
 
-BEHAVIOURS: dict[str, Callable[[_Exchange], None]] = {
+BEHAVIOURS: dict[str, Callable[[_Handler], None]] = {
     "good": _is_good,
     "forgets-done": _forgets_done,
     "ends-without-delta": _ends_without_delta,
     "ends-with-null": _ends_with_null,
     "cuts-an-emoji": _cuts_an_emoji,
-    "controls": _says_controls,
+    "controls": _sends_controls,
     "hangs": _hangs,
     "stalls": _stalls,
     "keeps-alive": _keeps_alive,
@@ -346,10 +346,10 @@ BEHAVIOURS: dict[str, Callable[[_Exchange], None]] = {
     "ends-early": _ends_early,
     "fails-midway": _fails_midway,
     "rambles": _rambles,
-    "null-chunk": _shows(None),
-    "list-chunk": _shows([]),
-    "number-chunk": _shows({"choices": [{"index": 0, "delta": {"content": 5}, "finish_reason": None}]}),
-    "surrogate-chunk": _shows({"choices": "\ud83d"}),
+    "null-chunk": _inserts(None),
+    "list-chunk": _inserts([]),
+    "number-chunk": _inserts({"choices": [{"index": 0, "delta": {"content": 5}, "finish_reason": None}]}),
+    "surrogate-chunk": _inserts({"choices": "\ud83d"}),
     "deep": _is_deep,
     "not-text": _is_not_text,
     "empty": _is_empty,

@@ -1,100 +1,55 @@
-"""The bot: what its personalities make of odd texts, and what it does when something goes wrong (P3, P4)."""
+"""The bot: whom it answers, and what it does when a model or the wall fails (P3, P4)."""
 
 import asyncio
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import SimpleNamespace
 
-import msgspec
+import httpx
 import pytest
-from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
-from scene import LEASE_SECONDS, URL, Moody, Scene, entities_file, many_entities, no_model, run
+from bot_harness import (
+    CLAIM,
+    COMPLETE,
+    LEASE_SECONDS,
+    PROGRESS,
+    URL,
+    FakeModel,
+    Harness,
+    SlowModel,
+    entities_file,
+    many_entities,
+    no_model,
+    run,
+    run_alone,
+    stop,
+)
 
-from profiles import examples
 from saywhatwant.bot import Bot
-from saywhatwant.bot.loop import UNFORESEEN
+from saywhatwant.bot.answers import UNEXPECTED
 from saywhatwant.client import WallClient
-from saywhatwant.entities import Entities
-from saywhatwant.limits import MAX_ENTITIES, MAX_WAIT_SECONDS
-from saywhatwant.message import Color, Message, clean_text, clean_username
-from saywhatwant.models import MAX_ANSWER, ModelFailed, ModelRouter, OpenCircuit
-from saywhatwant.models.chatbot import answer, personality
-from saywhatwant.queue import MessageQueue
+from saywhatwant.entities import Entities, Entity
+from saywhatwant.limits import MAX_ENTITIES
+from saywhatwant.message import Message
+from saywhatwant.models import ModelRouter, OpenCircuit, Turn
 from saywhatwant.schemas import ClaimRequest
 
 pytestmark = pytest.mark.usefixtures("no_settings")
 
 ENTITIES = Entities().current
-THINKING_SECONDS = 2
-
-WORDS = st.sampled_from(
-    ["I", "am", "you", "why", "because", "my", "mother", "%1", "%", "quit", "(", ".*", "\\", "\n", "?", "!"]
-)
-CHARACTERS = st.characters(codec="utf-8", exclude_categories=["Cc"])
-TEXTS = st.one_of(
-    st.text(CHARACTERS, min_size=1, max_size=200),
-    st.lists(WORDS, min_size=1, max_size=20).map(" ".join),
-    st.text(CHARACTERS, min_size=1).map(lambda text: f"I am {text}"),
-).filter(lambda text: bool(text.strip()))
-"""Texts that the wall takes."""
+OPEN = OpenCircuit("http://127.0.0.1:1/v1", 0.02, "refused with 500")
 
 
-@contextmanager
-def stopwatch() -> Iterator[None]:
-    """Ends what would think for ever; a bot could not."""
-
-    def stop(*_: object) -> None:
-        pytest.fail(f"it thought for more than {THINKING_SECONDS} s")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, THINKING_SECONDS)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
-@pytest.mark.parametrize("entity", ENTITIES)
-def test_p4_a_thousand_odd_texts_get_an_answer_that_the_wall_takes_or_a_reason(entity: str) -> None:
-    @settings(max_examples=examples(1_000), phases=[Phase.generate])
-    @given(TEXTS)
-    def answers(text: str) -> None:
-        with stopwatch(), suppress(ModelFailed):
-            said = answer(entity, text)
-            assert clean_text(said, 2 * MAX_ANSWER) == said
-
-    answers()
-
-
-@pytest.mark.parametrize("entity", ENTITIES)
-@pytest.mark.parametrize("text", ["I am 100%", "I feel %1", "Why are %s and %9 the same?", "I need %1 %1 %1", "You are %"])
-def test_p4_a_percent_sign_is_a_character_like_any_other(entity: str, text: str) -> None:
-    """The personalities mark with it where to repeat what they were told."""
-    with stopwatch():
-        for _ in range(20):  # they choose at random what to say
-            assert answer(entity, text)
-
-
-@pytest.mark.parametrize("name", ENTITIES)
-def test_p4_every_entity_has_a_personality_and_a_name_and_colour_that_the_wall_takes(name: str) -> None:
-    entity = ENTITIES[name]
-    assert personality(name).respond("Hello")
-    assert clean_username(entity.display_name) == entity.display_name
-    assert msgspec.convert(entity.color, Color) == entity.color
-
-
-def test_p8_a_bot_for_an_entity_that_is_not_there_is_not_made() -> None:
-    with pytest.raises(ValueError, match="nobody"):
+def test_p8_a_bot_for_an_unknown_entity_is_refused() -> None:
+    with pytest.raises(ValueError, match="no such entity: nobody; must be one of eliza, "):
         Bot(WallClient(URL), "bot", Entities(), ModelRouter(no_model), names=["zen", "nobody"])
 
 
+Says = Callable[[Callable[[str], str | None]], None]
+
+
 @pytest.fixture
-def says(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[str], str | None]], None]:
-    """Replaces what the personalities say."""
+def says(monkeypatch: pytest.MonkeyPatch) -> Says:
+    """Replaces what the chatbots answer."""
 
     def replace(respond: Callable[[str], str | None]) -> None:
         monkeypatch.setattr("saywhatwant.models.chatbot.personality", lambda _: SimpleNamespace(respond=respond))
@@ -102,51 +57,36 @@ def says(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[str], str | Non
     return replace
 
 
-Says = Callable[[Callable[[str], str | None]], None]
-
-
-def test_p4_a_bot_answers_what_is_asked_of_its_entity_and_of_nobody() -> None:
-    async def scenario(scene: Scene) -> None:
+def test_p4_a_bot_answers_messages_to_its_entity_and_to_nobody_in_particular() -> None:
+    async def scenario(harness: Harness) -> None:
         for entity in ("zen", None):
-            posted = await scene.post(entity=entity)
-            message = await scene.until_complete(posted)
-            (reply,) = await scene.replies(posted)
+            posted = await harness.post(entity=entity)
+            message = await harness.until_complete(posted)
+            (reply,) = await harness.replies(posted)
             assert (reply.username, reply.color, reply.message_type) == ("Zen", ENTITIES["zen"].color, "AI")
             assert message.bot_params.answered_by == reply.id
-        stranger = await scene.post(entity="rude")
-        await scene.until_complete(await scene.post())
-        assert (await scene.message(stranger)).bot_params.status == "pending"
-
-    run(scenario)
-
-
-def test_p4_a_bot_is_not_sent_away_when_the_uptime_is_about_to_be_a_power_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a float loses there made its claims wait for a little more than a server takes."""
-    uptime = 2**15 - 30 + 3 * 2**-38
-    assert uptime + MAX_WAIT_SECONDS - uptime > MAX_WAIT_SECONDS
-    monkeypatch.setattr("saywhatwant.bot.loop.time", SimpleNamespace(monotonic=lambda: uptime))
-
-    async def scenario(scene: Scene) -> None:
-        await scene.until_complete(await scene.post())
+        other = await harness.post(entity="rude")
+        await harness.until_complete(await harness.post())
+        assert (await harness.message(other)).bot_params.status == "pending"
 
     run(scenario)
 
 
 @pytest.mark.parametrize("answer", [None, "", "  \n"], ids=["nothing", "empty", "only space"])
-def test_p4_a_message_that_gets_no_answer_is_given_back_with_the_reason(says: Says, answer: str | None) -> None:
+def test_p4_a_message_without_an_answer_goes_back_with_the_reason(says: Says, answer: str | None) -> None:
     says(lambda _: answer)
 
-    async def scenario(scene: Scene) -> None:
-        posted = await scene.post()
-        given_back = (await scene.until(posted, lambda params: params.error)).bot_params
-        assert "zen can think of nothing to say" in (given_back.error or "")
+    async def scenario(harness: Harness) -> None:
+        posted = await harness.post()
+        given_back = (await harness.until(posted, lambda params: params.error)).bot_params
+        assert given_back.error == "zen has nothing to say"
         assert given_back.status == "pending"
-        assert await scene.replies(posted) == []
+        assert await harness.replies(posted) == []
 
     run(scenario)
 
 
-def test_p4_a_personality_that_breaks_fails_its_message_and_the_next_is_answered(says: Says) -> None:
+def test_p4_a_chatbot_that_breaks_fails_its_message_and_the_next_is_answered(says: Says) -> None:
     def respond(text: str) -> str:
         if text == "break":
             raise ZeroDivisionError("broken")
@@ -154,125 +94,271 @@ def test_p4_a_personality_that_breaks_fails_its_message_and_the_next_is_answered
 
     says(respond)
 
-    async def scenario(scene: Scene) -> None:
-        broken, next_one = await scene.post("break"), await scene.post()
-        await scene.until_complete(next_one)
-        assert (await scene.message(broken)).bot_params.error == UNFORESEEN
+    async def scenario(harness: Harness) -> None:
+        broken, next_one = await harness.post("break"), await harness.post()
+        await harness.until_complete(next_one)
+        assert (await harness.message(broken)).bot_params.error == UNEXPECTED
 
     run(scenario)
 
 
-def test_p3_a_bot_whose_lease_has_passed_on_drops_the_work_and_goes_on(says: Says) -> None:
-    """While it thought, the lease ran out and another worker got the message."""
-    scenes: list[Scene] = []
+class TooSlow(FakeModel):
+    """While it answers the first message, the lease ends and another worker claims it."""
 
-    def respond(text: str) -> str:
-        if text == "slow":
-            scene = scenes[0]
-            scene.runtime.advance(LEASE_SECONDS + 1)
-            scene.runtime.run(scene.queue.call(MessageQueue.claim_next, "another", ("zen",)))
-        return "Yes."
+    harness: Harness
 
-    says(respond)
+    async def stream(self, entity: Entity, turns: list[Turn]) -> AsyncIterator[str]:
+        if turns[-1].content == "slow":
+            self.harness.runtime.advance(LEASE_SECONDS + 1)
+            await self.harness.claim("another")
+        async for piece in super().stream(entity, turns):
+            yield piece
 
-    async def scenario(scene: Scene) -> None:
-        scenes.append(scene)
-        slow = await scene.post("slow")
-        await scene.until_complete(await scene.post())
-        taken = (await scene.message(slow)).bot_params
+
+def test_p3_a_late_reply_is_refused_and_the_bot_goes_on() -> None:
+    model = TooSlow()
+
+    async def scenario(harness: Harness) -> None:
+        model.harness = harness
+        slow = await harness.post("slow")
+        await harness.until_complete(await harness.post())
+        assert (COMPLETE, 409) in harness.proxy.statuses
+        taken = (await harness.message(slow)).bot_params
         assert (taken.status, taken.claimed_by, taken.attempt) == ("processing", "another", 2)
-        assert await scene.replies(slow) == []
+        assert await harness.replies(slow) == []
+
+    log = run(scenario, model=model)
+    assert any("this attempt no longer holds the message" in line for line in log)
+
+
+def test_p3_two_bots_never_answer_the_same_message() -> None:
+    """One is paused until its lease has passed on; the other holds the message when the first one comes back."""
+
+    async def scenario(harness: Harness) -> None:
+        late, holder = SlowModel("the late answer"), SlowModel("the holder's answer")
+        first = asyncio.create_task(harness.new_bot("first", late).run())
+        asked = await harness.post()
+        await late.asked.wait()
+        harness.runtime.advance(LEASE_SECONDS + 1)
+        second = asyncio.create_task(harness.new_bot("second", holder).run())
+        await holder.asked.wait()
+        late.done.set()
+        await harness.until_called(COMPLETE)
+        while not harness.proxy.statuses or harness.proxy.statuses[-1] != (COMPLETE, 409):  # noqa: ASYNC110 - no event
+            await asyncio.sleep(0.001)
+        holder.done.set()
+        await harness.until_complete(asked)
+        assert [reply.text for reply in await harness.replies(asked)] == ["the holder's answer"]
+        await stop(first)
+        await stop(second)
+
+    run_alone(scenario)
+
+
+def test_p4_two_bots_with_one_entity_answer_each_message_once() -> None:
+    async def scenario(harness: Harness) -> None:
+        bots = [asyncio.create_task(harness.new_bot(name, FakeModel()).run()) for name in ("one", "two")]
+        asked = [await harness.post(f"question {number}") for number in range(40)]
+        for message_id in asked:
+            await harness.until_complete(message_id)
+        replies = [message.reply_to for message in await harness.wall() if message.message_type == "AI"]
+        assert sorted(filter(None, replies)) == sorted(asked)
+        for bot in bots:
+            await stop(bot)
+
+    run_alone(scenario)
+
+
+@pytest.mark.xfail(reason="the queue does not repeat its answer yet", strict=False)
+def test_p4_a_completion_whose_answer_was_lost_counts_as_answered() -> None:
+    """The wall has the reply; the repeated call gets the first answer again (P7)."""
+
+    async def scenario(harness: Harness) -> None:
+        posted = await harness.post()
+        complete = harness.proxy.handle_async_request
+        lost: list[httpx.Response] = []
+
+        async def lose_the_first(request: httpx.Request) -> httpx.Response:
+            response = await complete(request)
+            if request.url.path == COMPLETE and not lost:
+                lost.append(response)
+                raise httpx.ReadError("the connection broke")
+            return response
+
+        harness.proxy.handle_async_request = lose_the_first  # type: ignore[method-assign]
+        await harness.until_complete(posted)
+        await harness.until_called(COMPLETE, 2)
+        await harness.until_complete(await harness.post())
+        assert len(await harness.replies(posted)) == 1
+
+    log = run(scenario)
+    assert any("'answered'" in line and "'attempt': 1" in line and "'reply'" in line for line in log)
+    assert not any("no longer holds" in line for line in log)
+
+
+def test_p4_a_bot_goes_on_after_a_server_that_fails_on_its_claim() -> None:
+    """Otherwise one 500, from the server or a proxy in front of it, would silence an entity until somebody notices."""
+
+    async def scenario(harness: Harness) -> None:
+        harness.proxy.instead[CLAIM] = [httpx.Response(500), httpx.Response(500)]
+        await harness.until_complete(await harness.post())
+        assert not harness.proxy.instead[CLAIM]
 
     run(scenario)
 
 
-def test_p4_a_bot_outlives_a_server_that_fails_on_its_claim(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else one 500, from the server or a proxy before it, would silence an entity until somebody notices."""
-    claim_next = MessageQueue.claim_next
-    failures: list[str] = []
+def test_p4_while_a_circuit_is_open_its_messages_keep_their_attempts() -> None:
+    model = FakeModel()
+    model.circuit = OPEN
 
-    def fail_twice(queue: MessageQueue, worker_id: str, entities: tuple[str, ...] | None = None, limit: int = 1) -> object:
-        if len(failures) < 2:
-            failures.append(worker_id)
-            raise ZeroDivisionError
-        return claim_next(queue, worker_id, entities, limit)
-
-    fail_twice.__name__ = "claim_next"
-    monkeypatch.setattr(MessageQueue, "claim_next", fail_twice)
-
-    async def scenario(scene: Scene) -> None:
-        posted = await scene.post()
-        await scene.until_complete(posted)
-        assert len(failures) == 2
-
-    run(scenario)
-
-
-def test_p4_a_message_for_a_provider_that_is_left_alone_keeps_its_attempts_and_is_answered_after() -> None:
-    model = Moody()
-    model.circuit = OpenCircuit("http://127.0.0.1:1/v1", 0.02, "refused with 500")
-
-    async def scenario(scene: Scene) -> None:
-        posted = await scene.post()
+    async def scenario(harness: Harness) -> None:
+        posted = await harness.post()
         for _ in range(50):
             await asyncio.sleep(0.001)
-            assert (await scene.message(posted)).bot_params.attempt == 0
+            assert (await harness.message(posted)).bot_params.attempt == 0
         model.circuit = None
-        assert (await scene.until_complete(posted)).bot_params.attempt == 1
+        assert (await harness.until_complete(posted)).bot_params.attempt == 1
 
     run(scenario, model=model)
 
 
-def test_p4_a_bot_whose_file_has_left_it_nobody_to_answer_for_answers_when_it_has_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_p4_an_entity_that_returns_to_the_file_is_answered_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("saywhatwant.bot.loop.MAX_PAUSE_SECONDS", 0.01)
     file = tmp_path / "entities.toml"
 
-    async def scenario(scene: Scene) -> None:
-        await scene.until_complete(await scene.post())
-        while not scene.bot._claims:  # noqa: ASYNC110 - what it waits for has no event
+    async def scenario(harness: Harness) -> None:
+        await harness.until_complete(await harness.post())
+        while not harness.bot._claims.tasks:  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.001)
         entities_file(file, "another")
-        lost = await scene.post()
-        await scene.until(lost, lambda params: "has no 'zen' any more" in (params.error or ""))
-        meanwhile = await scene.post()
+        lost = await harness.post()
+        await harness.until(lost, lambda params: params.error == "nobody answers as 'zen' any more")
+        meanwhile = await harness.post()
         for _ in range(20):
             await asyncio.sleep(0.001)
-        assert (await scene.message(meanwhile)).bot_params.attempt == 0
+        assert (await harness.message(meanwhile)).bot_params.attempt == 0
         entities_file(file, "zen")
-        await scene.until_complete(meanwhile)
+        await harness.until_complete(meanwhile)
 
-    run(scenario, entities_file(file, "zen"), Moody())
+    run(scenario, entities_file(file, "zen"), FakeModel())
 
 
-def test_p4_a_bot_for_more_entities_than_one_claim_may_name_answers_for_all(tmp_path: Path) -> None:
-    async def scenario(scene: Scene) -> None:
+def test_p4_a_bot_answers_for_more_entities_than_one_claim_may_name(tmp_path: Path) -> None:
+    async def scenario(harness: Harness) -> None:
         for name in ("entity-0", f"entity-{MAX_ENTITIES}"):
-            await scene.until_complete(await scene.post(entity=name))
+            await harness.until_complete(await harness.post(entity=name))
 
-    run(scenario, many_entities(tmp_path), Moody(), names=())
+    run(scenario, many_entities(tmp_path), FakeModel(), names=())
 
 
 def test_a_claim_whose_answer_is_late_does_not_make_the_bot_ask_again_and_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other claim, which it has beside that one, is answered in time and made anew."""
-    monkeypatch.setattr("saywhatwant.bot.loop.MAX_WAIT_SECONDS", 0.05)
+    """The other claim, which it has beside that one, is answered in time and made again."""
+    monkeypatch.setattr("saywhatwant.bot.claims.MAX_WAIT_SECONDS", 0.05)
     claim_next = WallClient.claim_next
     waits: list[float] = []
 
     async def late_once(client: WallClient, claim: ClaimRequest) -> list[Message]:
         waits.append(claim.wait)
         if len(waits) == 1:
-            await asyncio.sleep(10)
+            await asyncio.Event().wait()
         return await claim_next(client, claim)
 
     monkeypatch.setattr(WallClient, "claim_next", late_once)
 
-    async def scenario(_: Scene) -> None:
-        while len(waits) < 5:  # noqa: ASYNC110 - what it waits for has no event
+    async def scenario(_: Harness) -> None:
+        while len(waits) < 5:  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.01)
         assert min(waits) > 0
 
-    run(scenario, many_entities(tmp_path), Moody(), names=())
+    run(scenario, many_entities(tmp_path), FakeModel(), names=())
+
+
+def test_an_idle_bot_has_one_long_poll_and_makes_no_other_call() -> None:
+    async def scenario(harness: Harness) -> None:
+        await harness.until_called(CLAIM)
+        for _ in range(200):
+            await asyncio.sleep(0)
+        assert harness.proxy.calls == [CLAIM]
+
+    run(scenario)
+
+
+def test_a_reply_that_comes_in_one_piece_is_not_announced() -> None:
+    """Its progress would arrive after the reply, and be refused."""
+
+    async def scenario(harness: Harness) -> None:
+        for _ in range(20):
+            await harness.until_complete(await harness.post())
+        assert harness.count(PROGRESS) == 0
+
+    run(scenario)
+
+
+def test_p4_a_stopped_bot_gives_back_what_it_cannot_finish() -> None:
+    async def scenario(harness: Harness) -> None:
+        model = SlowModel()
+        bot = asyncio.create_task(harness.new_bot("stopped", model, grace_seconds=0.01).run())
+        held = await harness.post()
+        await model.asked.wait()
+        await stop(bot)
+        given_back = (await harness.message(held)).bot_params
+        assert (given_back.status, given_back.error) == ("pending", "the worker was stopped")
+
+    run_alone(scenario)
+
+
+def test_p4_a_stopped_bot_gives_back_what_it_was_just_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server has claimed it for the bot; the answer is still on its way when the bot is stopped."""
+    claimed, claim_next = asyncio.Event(), WallClient.claim_next
+
+    async def answer_late(client: WallClient, claim: ClaimRequest) -> list[Message]:
+        messages = await claim_next(client, claim)
+        claimed.set()
+        await asyncio.Event().wait()
+        return messages
+
+    async def scenario(harness: Harness) -> None:
+        monkeypatch.setattr(WallClient, "claim_next", answer_late)
+        bot = asyncio.create_task(harness.new_bot("stopped", FakeModel()).run())
+        held = await harness.post()
+        await claimed.wait()
+        await stop(bot)
+        given_back = (await harness.message(held)).bot_params
+        assert (given_back.status, given_back.error) == ("pending", "the worker was stopped")
+
+    run_alone(scenario)
+
+
+def test_p4_a_stopped_bot_finishes_what_is_done_in_time() -> None:
+    async def scenario(harness: Harness) -> None:
+        model = SlowModel()
+        bot = asyncio.create_task(harness.new_bot("stopped", model, grace_seconds=60).run())
+        held = await harness.post()
+        await model.asked.wait()
+        bot.cancel()
+        await asyncio.sleep(0)
+        model.done.set()
+        await stop(bot)
+        assert (await harness.message(held)).bot_params.status == "complete"
+
+    run_alone(scenario)
+
+
+def test_a_bot_whose_server_is_away_stops_within_its_grace() -> None:
+    """It would try for half a minute to give back what it holds; a service manager kills it after ten seconds."""
+
+    async def scenario(harness: Harness) -> None:
+        model = SlowModel()
+        bot = asyncio.create_task(harness.new_bot("stopped", model, grace_seconds=0.01).run())
+        await harness.post()
+        await model.asked.wait()
+        harness.proxy.handle_async_request = _unreachable  # type: ignore[method-assign]
+        await stop(bot)
+
+    run_alone(scenario)
+
+
+async def _unreachable(request: httpx.Request) -> httpx.Response:
+    raise httpx.ConnectError("refused", request=request)

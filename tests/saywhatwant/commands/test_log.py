@@ -56,7 +56,7 @@ def test_a_failed_message_is_logged_without_what_people_wrote(
 def test_a_bot_that_something_unexpected_ends_says_so_in_one_line_and_with_its_status(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spoil(tmp_path, "loop.Bot._ask_for_more", monkeypatch)
+    spoil(tmp_path, "loop.Bot._claim_for_ever", monkeypatch)
     with bot(server, tmp_path, "--entity", "zen") as at_work:
         assert at_work.process.wait(timeout=20) == 1
         assert at_work.lines[-1] == "sww: stopped by an unexpected error: ZeroDivisionError: spoilt"

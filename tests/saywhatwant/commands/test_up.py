@@ -19,6 +19,7 @@ from pathlib import Path
 
 import saywhatwant.commands.supervisor as supervisor
 from saywhatwant.bot import Bot
+from saywhatwant.bot.claims import Claims
 from saywhatwant.queue import MessageQueue
 
 supervisor.RESTART_SECONDS = 0.1
@@ -37,7 +38,7 @@ def strike(kind, name):
     setattr(kind, name, struck)
 
 
-strike(Bot, "_ask_for_more")
+strike(Claims, "start")
 strike(Bot, "release_held")
 strike(MessageQueue, "claim_next")
 """
@@ -73,7 +74,7 @@ def until_answered(server: Server) -> None:
 def test_p4_a_bot_that_something_unexpected_has_ended_is_started_again_and_that_is_told(start_server: StartServer) -> None:
     server = start_server(command="up")
     until_answered(server)
-    strike(server, "_ask_for_more")
+    strike(server, "start")
     until_answered(server)
     assert "the bot has stopped and is started again" in server.log
     assert "ZeroDivisionError: struck" in server.log

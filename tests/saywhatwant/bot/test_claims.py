@@ -1,0 +1,98 @@
+"""Claim scheduling: long polls merge, and none waits longer than the server allows (P4)."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from bot_harness import FakeModel, Harness, entities_file, run
+
+from saywhatwant.bot import claims as module
+from saywhatwant.bot.claims import MANY_CLAIMS, MERGE_SECONDS, Claims
+from saywhatwant.client import WallClient
+from saywhatwant.limits import MAX_ENTITIES, MAX_WAIT_SECONDS
+from saywhatwant.message import Message
+from saywhatwant.schemas import ClaimRequest
+
+pytestmark = pytest.mark.usefixtures("no_settings")
+
+
+class Recorder(WallClient):
+    """A client whose claims are recorded and never answered."""
+
+    def __init__(self) -> None:
+        super().__init__("http://127.0.0.1")
+        self.claims: list[ClaimRequest] = []
+
+    async def claim_next(self, claim: ClaimRequest) -> list[Message]:
+        self.claims.append(claim)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+class Clock:
+    def __init__(self, now: float = 0.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def waits_of(calls: list[list[str]], clock: Clock, step: float = 0.0) -> list[ClaimRequest]:
+    """The claims that these calls of ``start`` make, ``step`` seconds apart."""
+
+    async def scenario() -> list[ClaimRequest]:
+        client = Recorder()
+        claims = Claims(client, "bot", clock=clock)
+        for names in calls:
+            claims.start(names)
+            clock.now += step
+        await asyncio.sleep(0)
+        await claims.cancel()
+        return client.claims
+
+    return asyncio.run(scenario())
+
+
+def test_an_entity_is_in_one_long_poll_at_a_time() -> None:
+    found = waits_of([["zen"], ["zen", "eliza"], ["eliza", "zen", "rude"]], Clock())
+    assert [claim.entities for claim in found] == [["zen"], ["eliza"], ["rude"]]
+
+
+def test_a_claim_names_no_more_entities_than_it_may() -> None:
+    found = waits_of([[f"entity-{number}" for number in range(MAX_ENTITIES + 1)]], Clock())
+    assert [len(claim.entities or ()) for claim in found] == [MAX_ENTITIES, 1]
+
+
+def test_claims_made_later_end_with_the_first() -> None:
+    found = waits_of([["a"], ["b"], ["c"]], Clock(), step=10)
+    assert [claim.wait for claim in found] == [MAX_WAIT_SECONDS, MAX_WAIT_SECONDS - 10, MAX_WAIT_SECONDS - 20]
+
+
+def test_above_many_claims_new_ones_are_short() -> None:
+    found = waits_of([[f"entity-{number}"] for number in range(MANY_CLAIMS + 2)], Clock())
+    assert {claim.wait for claim in found[:MANY_CLAIMS]} == {MAX_WAIT_SECONDS}
+    assert {claim.wait for claim in found[MANY_CLAIMS:]} == {MERGE_SECONDS}
+
+
+def test_p4_no_claim_waits_longer_than_allowed_though_a_float_is_rounded() -> None:
+    """What a float loses just below a power of two made claims wait a little longer than the server takes."""
+    uptime = 2**15 - 30 + 3 * 2**-38
+    assert uptime + MAX_WAIT_SECONDS - uptime > MAX_WAIT_SECONDS
+    (claim,) = waits_of([["zen"]], Clock(uptime))
+    assert claim.wait == MAX_WAIT_SECONDS
+
+
+def test_p4_a_hundred_entities_that_were_all_just_asked_are_soon_asked_for_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MERGE_SECONDS", 0.02)
+    names = [f"entity-{number}" for number in range(100)]
+
+    async def scenario(harness: Harness) -> None:
+        asked = [await harness.post(entity=name) for name in names]
+        for message_id in asked:
+            assert (await harness.until_complete(message_id)).bot_params.attempt == 1
+        while len(harness.bot._claims.tasks) > MANY_CLAIMS + 2:  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.001)
+
+    run(scenario, entities_file(tmp_path / "entities.toml", *names), FakeModel(), names=())
