@@ -2,7 +2,8 @@
 
 Each contender is started on loopback, on fresh data, and gets the same loads, in turn with the others. Medians and ratios are
 printed. A contender that is not installed, breaks or takes too long gets a row with a note. With --against, only the product is
-measured, in turn with the product of another commit or directory.
+measured, in turn with the product of another commit or directory. A run without --quick, --only and --loads measures the promises
+and growth too.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from benchmarks.contenders.redis import Redis
 from benchmarks.contenders.workerd import WorkerdArray, WorkerdRows
 from benchmarks.failures import Missing
 from benchmarks.loads import LOADS
-from benchmarks.running import RESULTS
+from benchmarks.running import RESULTS, end_in_order_on_sigterm
 
 CONTENDERS: dict[str, Callable[[], Contender]] = {
     "product": Product,
@@ -61,8 +62,8 @@ def main() -> None:
         results.append(result)
     measured = report.rows(results)
     report.show(console, measured)
-    if not arguments.quick:
-        own = alone.measured(arguments.seconds, console) if "product" in arguments.only else {}
+    if arguments.out:
+        own = alone.measured(arguments.seconds, console) if arguments.whole else {}
         report.write(arguments.out, results, own)
         console.print(f"every figure: {arguments.out / 'results.json'}")
     ours = [of_load[NAME] for of_load in measured.values() if NAME in of_load]
@@ -75,10 +76,12 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="one short round, in a few minutes; writes nothing")
     parser.add_argument("--only", choices=CONTENDERS, nargs="+", help="these contenders")
-    parser.add_argument("--loads", choices=LOADS, nargs="+", default=list(LOADS), help="these loads")
+    parser.add_argument("--loads", choices=LOADS, nargs="+", help="these loads")
     parser.add_argument("--rounds", type=int, help="3; 6 with --against")
     parser.add_argument("--seconds", type=int, help="of each load: 4; 2 with --against")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="directory of results.json and speed.svg")
+    parser.add_argument(
+        "--out", type=Path, help=f"directory for results.json and speed.svg; {RESULTS} after a run of everything, else none"
+    )
     parser.add_argument("--against", metavar="COMMIT|DIRECTORY", help="another checkout of this product, beside this one")
     parser.add_argument(
         "--strict", action="store_true", help="with --against: exit status 1 when this is slower than 90 percent"
@@ -86,8 +89,11 @@ def _arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.against and arguments.only not in (None, ["product"]):
         parser.error("--against measures the product only")
-    arguments.only = arguments.only or USUAL
     short = bool(arguments.against or arguments.quick)
+    arguments.whole = not (short or arguments.only or arguments.loads)
+    arguments.only = arguments.only or USUAL
+    arguments.loads = arguments.loads or list(LOADS)
+    arguments.out = arguments.out or (RESULTS if arguments.whole else None)
     arguments.rounds = arguments.rounds or (1 if arguments.quick else 6 if short else 3)
     arguments.seconds = arguments.seconds or (2 if short else 4)
     return arguments
@@ -117,4 +123,5 @@ def _print_result(console: Console, result: Result) -> None:
 
 
 if __name__ == "__main__":
+    end_in_order_on_sigterm()
     main()

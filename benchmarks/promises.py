@@ -17,6 +17,7 @@ from rich.table import Table
 from benchmarks import references, samples
 from benchmarks.failures import note
 from benchmarks.references import Reference
+from benchmarks.running import end_in_order_on_sigterm
 from benchmarks.samples import Sample
 
 RUNS = 7
@@ -133,4 +134,5 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    end_in_order_on_sigterm()
     sys.exit(main())

@@ -5,6 +5,7 @@ import re
 import resource
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -110,6 +111,11 @@ def has_ended(process: "subprocess.Popen[bytes]") -> bool:
     except subprocess.TimeoutExpired:
         return False
     return True
+
+
+def end_in_order_on_sigterm() -> None:
+    """Have SIGTERM end this process by way of its ``finally`` blocks, which stop servers and remove data."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 def allow_open_files() -> None:
