@@ -2,7 +2,7 @@
 
 Each contender is started on loopback, on fresh data, and gets the same loads, in turn with the others. Medians and ratios are
 printed. A contender that is not installed, breaks or takes too long gets a row with a note. With --against, only the product is
-measured, in turn with the product of another commit or directory. A run without --quick, --only and --loads measures the promises
+measured, in turn with the product of another commit or directory. A run without --quick, --only and --loads measures promises
 and growth too.
 """
 
