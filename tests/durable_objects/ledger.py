@@ -45,6 +45,9 @@ class Ledger(DurableObject):
     def keep(self, key: str, value: bytes) -> None:
         self.ctx.storage.put(key, value)
 
+    def value(self, key: str) -> bytes | None:
+        return self.ctx.storage.get(key)
+
     def last(self) -> Entry:
         return self.entries[-1] if self.entries else Entry(0, "")
 

@@ -101,7 +101,7 @@ def test_an_alarm_that_an_uncommitted_call_has_moved_does_not_ring_at_its_old_ti
     assert runtime.run(ledger.call(Ledger.alarm_at)) == start + 100_000
 
 
-def test_an_alarm_that_rang_behind_a_commit_in_flight_does_not_ring_again_when_that_lands() -> None:
+def test_an_alarm_that_rang_behind_a_commit_in_flight_does_not_ring_again() -> None:
     """At least once, but twice only when something broke in between."""
     runtime = SimulatedRuntime(autocommit=False)
     ledger = runtime.namespace("Ledger", Ledger).get("a")

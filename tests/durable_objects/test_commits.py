@@ -155,5 +155,7 @@ def test_p2_events_of_others_are_published_though_a_commit_before_theirs_has_fai
     runtime.start(one.call(Ledger.append, "lost too"))
     runtime.start(another.call(Ledger.append, "kept"))
     runtime.fail()
+    assert runtime.meter.commit_failures == 1
     runtime.commit()
     assert events == [b"1 kept"]
+    assert (runtime.meter.commits, runtime.meter.commit_calls) == (1, 1), "only what was kept is counted"

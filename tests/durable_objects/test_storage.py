@@ -138,7 +138,7 @@ _names = itertools.count()
 @pytest.mark.parametrize("kind", ["store", "simulated disk"])
 @given(first=st.sets(keys), calls=calls)
 @settings(max_examples=examples(100))
-def test_storage_is_a_sorted_dictionary_seen_through_every_layer_of_uncommitted_writes(
+def test_storage_is_a_sorted_dictionary_under_layers_of_uncommitted_writes(
     store: Store, kind: str, first: set[str], calls: list[Call]
 ) -> None:
     """All or nothing for any sequence of calls, commits, failures and crashes; prefix, after and limit mean what they say."""

@@ -31,7 +31,7 @@ def test_an_alarm_rings_once_it_is_due_and_is_cleared_by_then(tmp_path: Path) ->
     run(scenario())
 
 
-def test_an_alarm_set_before_the_restart_rings_after_it_though_nobody_calls_the_object(tmp_path: Path) -> None:
+def test_an_alarm_set_before_a_restart_rings_after_it_though_nobody_calls(tmp_path: Path) -> None:
     at = now_ms() + 100
 
     async def scenario() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,9 +18,7 @@ from scenario import run, turns, until
 
 
 @pytest.mark.parametrize("method", [Ledger.append_and_break, Ledger.append_and_refuse])
-def test_a_call_that_raises_after_a_write_leaves_no_write_no_alarm_no_event_and_no_memory_of_it(
-    tmp_path: Path, method: Callable[[Ledger, str], None]
-) -> None:
+def test_a_call_that_raises_after_a_write_leaves_nothing(tmp_path: Path, method: Callable[[Ledger, str], None]) -> None:
     """All or nothing (section 4); what earlier calls wrote survives the rebuild although it is not committed yet."""
 
     async def scenario() -> None:
@@ -180,7 +179,7 @@ def test_a_subscription_survives_eviction_and_keeps_no_object_in_memory(tmp_path
     run(scenario())
 
 
-def test_p6_beyond_the_bound_of_waiting_calls_a_call_is_refused_unbegun_and_all_others_are_safe(
+def test_p6_beyond_the_bound_of_waiting_calls_a_call_is_refused_before_it_begins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in ("commits", "local"):
@@ -214,5 +213,20 @@ def test_a_runtime_that_is_not_running_begins_no_call(tmp_path: Path) -> None:
             assert await ledger.call(Ledger.append, "first") == Entry(1, "first")
         with pytest.raises(RuntimeClosed):
             await ledger.call(Ledger.append, "late")
+
+    run(scenario())
+
+
+def test_a_runtime_has_one_timer_and_none_once_it_was_left(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with EmbeddedRuntime(tmp_path) as runtime:
+            ledger = runtime.namespace("Ledger", Ledger).get("a")
+            for seconds in (3_600, 0.9, 0.8, 0.7):
+                before = runtime._timer
+                await ledger.call(Ledger.set_alarm, int((time.time() + seconds) * 1_000))
+                assert before.cancelled() == (seconds < 1)
+                assert (runtime._timer is before) == (seconds > 1)
+        assert runtime._timer.cancelled()
+        assert runtime._eviction.cancelled()
 
     run(scenario())

@@ -1,4 +1,4 @@
-"""A disk that takes no more: real refusals of SQLite and of the system, and what callers hear."""
+"""A disk that takes no more: real refusals of SQLite and of the system, and what callers get."""
 
 import asyncio
 from pathlib import Path
@@ -7,10 +7,10 @@ import pytest
 from ledger import Entry, Ledger
 from processes import process
 
-from durable_objects import CommitFailed
+from durable_objects import CommitFailed, DataLocked, OutcomeUnknown, Overloaded
 from durable_objects.embedded import EmbeddedRuntime
 from durable_objects.embedded.store import Store
-from held import held_runtime
+from held import HeldCommits, held_runtime
 from scenario import run, turns, until
 
 BIG = "x" * 100_000
@@ -23,7 +23,7 @@ def fill_up(store: Store) -> None:
     store._writer.execute("PRAGMA max_page_count = 1")
 
 
-def test_p1_a_commit_that_finds_the_disk_full_fails_its_callers_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_p1_a_commit_on_a_full_disk_fails_its_callers_and_leaves_nothing(tmp_path: Path) -> None:
     """Objects of the same commit fall together, one rebuilt from what is durable; the service goes on once there is room."""
 
     async def scenario() -> None:
@@ -81,7 +81,7 @@ def test_p2_calls_that_built_on_a_failed_commit_fall_with_it_and_all_others_surv
             events: list[bytes] = []
             one.subscribe(events.append)
             another.subscribe(events.append)
-            flying = asyncio.create_task(one.call(Ledger.append, BIG))
+            in_flight = asyncio.create_task(one.call(Ledger.append, BIG))
             await until(lambda: held.begun == 1)
             dependent = [
                 asyncio.create_task(one.call(Ledger.append, "built on it")),
@@ -91,7 +91,7 @@ def test_p2_calls_that_built_on_a_failed_commit_fall_with_it_and_all_others_surv
             await turns()
             fill_up(runtime.disk)
             held.let_one_through()
-            for call in [flying, *dependent]:
+            for call in [in_flight, *dependent]:
                 with pytest.raises(CommitFailed):
                     await call
             assert not independent.done()
@@ -130,7 +130,7 @@ def test_p6_calls_that_fell_with_a_failed_commit_no_longer_count_as_waiting(
     run(scenario())
 
 
-def test_p1_when_the_system_lets_no_file_grow_nothing_acknowledged_is_lost_and_room_brings_the_service_back(
+def test_p1_when_no_file_may_grow_nothing_acknowledged_is_lost(
     tmp_path: Path,
 ) -> None:
     """A process under RLIMIT_FSIZE: every commit fails until the limit is lifted."""
@@ -150,3 +150,50 @@ def test_p1_when_the_system_lets_no_file_grow_nothing_acknowledged_is_lost_and_r
             assert (await ledger.call(Ledger.last)).seq == len(acknowledged)
 
     run(scenario())
+
+
+def test_p2_calls_that_a_disk_that_hangs_keeps_waiting_are_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("durable_objects.commits._MAX_WAIT_MS", 0)
+    monkeypatch.setattr("durable_objects.embedded.runtime._TICK_MS", 1)
+
+    async def scenario() -> None:
+        async with held_runtime(tmp_path) as (runtime, held):
+            one = runtime.namespace("Ledger", Ledger).get("a")
+            with pytest.raises(OutcomeUnknown):
+                await one.call(Ledger.append, "first")
+            assert isinstance(runtime.last_error, TimeoutError)
+            with pytest.raises(Overloaded):
+                await one.call(Ledger.last)
+            held.go_on()
+            await until(lambda: runtime.last_error is None)
+            monkeypatch.setattr("durable_objects.commits._MAX_WAIT_MS", 60_000)
+            assert await one.call(Ledger.last) == Entry(1, "first")
+
+    run(scenario())
+
+
+def test_a_runtime_leaves_a_disk_that_hangs_and_keeps_the_directory_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is being written may arrive as long as the process lives."""
+    monkeypatch.setattr("durable_objects.embedded.runtime.MAX_COMMIT_WAIT_SECONDS", 0.01)
+
+    async def scenario() -> None:
+        runtime = EmbeddedRuntime(tmp_path)
+        held = HeldCommits(runtime)
+        async with runtime:
+            held.hold()
+            write = asyncio.create_task(runtime.namespace("Ledger", Ledger).get("a").call(Ledger.append, "first"))
+            await until(lambda: held.begun == 1)
+        assert not write.done()
+        with pytest.raises(DataLocked):
+            await EmbeddedRuntime(tmp_path).__aenter__()
+        held.go_on()
+        assert await write == Entry(1, "first")
+        runtime.disk.close()
+        runtime._lock.release()
+
+    run(scenario())
+    assert [record.getMessage() for record in caplog.records] == [
+        f"changes were not written to {tmp_path} before the end: None"
+    ]

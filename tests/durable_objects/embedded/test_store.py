@@ -2,17 +2,21 @@
 
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from ledger import Entry, Ledger
+from ledger import Entry, Ledger, key_of
 
-from durable_objects import DataUnreadable
+from durable_objects import DataBusy, DataUnreadable
 from durable_objects.commits import Change
 from durable_objects.embedded import EmbeddedRuntime
-from durable_objects.embedded.store import APPLICATION_ID, VERSION, Store
+from durable_objects.embedded.store import _MAX_EXACT_ROWS, APPLICATION_ID, VERSION, Store, _insert, _make_durable
+from durable_objects.limits import READ_BUSY_SECONDS
 from durable_objects.live import Head
 from scenario import run
 
@@ -41,12 +45,105 @@ def test_p1_every_connection_that_commits_waits_for_the_disk(store: Store) -> No
     assert settings() == ["wal", full, on, on]
 
 
+def test_p1_a_connection_opened_after_a_failure_is_used_only_once_it_is_durable(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer(store).execute("PRAGMA max_page_count = 1")
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        store.write([Change("o", {"key": bytes(10_000)}, Head(1))])
+    tries: list[sqlite3.Connection] = []
+
+    def fail_twice(connection: sqlite3.Connection) -> None:
+        tries.append(connection)
+        if len(tries) <= 2:
+            raise sqlite3.OperationalError("disk I/O error")
+        _make_durable(connection)
+
+    monkeypatch.setattr("durable_objects.embedded.store._make_durable", fail_twice)
+    for _ in range(2):
+        with pytest.raises(sqlite3.OperationalError, match="I/O"):
+            store.write([Change("o", {"key": b"x"}, Head(1))])
+    assert store.head("o") == Head(0)
+    store.write([Change("o", {"key": b"x"}, Head(1))])
+    assert (len(tries), store.head("o")) == (3, Head(1))
+    assert writer(store) is tries[2]
+
+
+def test_p1_a_place_where_no_write_ahead_log_can_be_kept_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite then goes on with another journal and only tells who asks: here, without shared memory."""
+
+    def connect(path: Path, **options: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = sqlite3_connect(f"file:{path}?vfs=unix-none", uri=True, **options)
+        return connection
+
+    sqlite3_connect = sqlite3.connect
+    monkeypatch.setattr("sqlite3.connect", connect)
+    with pytest.raises(DataUnreadable, match=r"cannot keep a write-ahead log here \(its journal mode is 'delete'\)"):
+        Store(tmp_path).open()
+
+
+LOCKING = """
+import fcntl, os, sys, time
+shm = os.open(sys.argv[1], os.O_RDWR)
+for lock in (120, 122):  # SQLite's WAL_WRITE_LOCK and WAL_RECOVER_LOCK
+    fcntl.lockf(shm, fcntl.LOCK_EX, 1, lock)
+os.pwrite(shm, bytes(range(96)), 0)  # both copies of the header, which now differ
+print("locked", flush=True)
+time.sleep(600)
+"""
+
+
+@contextmanager
+def recovery_by_another_process(store: Store) -> Iterator[None]:
+    command = [sys.executable, "-c", LOCKING, f"{store.path}-shm"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        try:
+            assert other.stdout is not None
+            assert other.stdout.readline() == "locked\n"
+            yield
+        finally:
+            other.kill()
+
+
+def test_a_read_of_a_file_that_another_program_recovers_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    """All calls would wait with it. Afterwards everything is there."""
+    assert READ_BUSY_SECONDS <= 0.1
+
+    async def scenario() -> None:
+        async with EmbeddedRuntime(tmp_path) as runtime:
+            ledgers = runtime.namespace("Ledger", Ledger)
+            await ledgers.get("a").call(Ledger.append, "first")
+            shelf = ledgers.get("shelf")
+            await shelf.call(Ledger.append, "first")
+            assert runtime.disk._reader is not None
+            assert runtime.disk._reader.execute("PRAGMA busy_timeout").fetchone() == (1_000 * READ_BUSY_SECONDS,)
+            with recovery_by_another_process(runtime.disk):
+                with pytest.raises(DataBusy, match="another program has locked"):
+                    await ledgers.get("b").call(Ledger.texts)
+                instance = await shelf.call(Ledger.which)
+                with pytest.raises(DataBusy):
+                    await shelf.call(Ledger.value, key_of(1))
+            assert await shelf.call(Ledger.value, key_of(1)) == b"first"
+            assert await shelf.call(Ledger.which) != instance
+            assert await ledgers.get("b").call(Ledger.texts) == []
+
+    run(scenario())
+
+
+def test_commits_of_many_sizes_need_few_statements(store: Store) -> None:
+    _insert.cache_clear()
+    for keys in range(1, 300, 5):
+        store.write([Change("o", {f"{n}": b"" for n in range(keys)}, Head(1))])
+    exact = len(range(2, _MAX_EXACT_ROWS + 1, 5))
+    assert _insert.cache_info().currsize == exact + 3, "and those for 128, 256 and 512 rows"
+
+
 def writer(store: Store) -> sqlite3.Connection:
     assert store._writer is not None
     return store._writer
 
 
-@pytest.mark.parametrize("keys", [1, 2, 4_095, 4_096, 5_000, 9_000])
+@pytest.mark.parametrize("keys", [1, 2, 60, 4_092, 4_093, 5_000, 9_000])
 def test_p1_a_commit_of_any_size_is_all_there_once_it_returned(tmp_path: Path, keys: int) -> None:
     writes: dict[str, bytes | None] = {f"{n:05}": b"" for n in range(keys)}
     store = Store(tmp_path)
@@ -117,7 +214,7 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize(("make", "told"), UNREADABLE)
-def test_a_file_that_can_not_be_ours_is_refused_with_the_reason_and_the_directory_is_free_again(
+def test_a_file_that_cannot_be_ours_is_refused_and_the_directory_is_free_again(
     tmp_path: Path, make: Callable[[Path], None], told: str
 ) -> None:
     path = Store(tmp_path).path

@@ -1,0 +1,68 @@
+"""A chat room: everybody in it sees each line once it is on disk; those who join later see the last lines first.
+
+    python examples/chat_room.py [DIRECTORY]
+
+Run it twice with the same directory: the second run begins where the first one ended.
+"""
+
+import asyncio
+import sys
+import tempfile
+
+from durable_objects import Context, DurableObject, Refusal
+from durable_objects.embedded import EmbeddedRuntime
+
+KEPT_LINES = 100
+MAX_LINE_CHARS = 500
+
+
+class LineTooLong(Refusal):
+    """Nobody may fill the room."""
+
+
+class ChatRoom(DurableObject):
+    """One room. Its lines are kept in storage, and in memory as long as somebody talks."""
+
+    def __init__(self, ctx: Context) -> None:
+        super().__init__(ctx)
+        self._lines = {key: value.decode() for key, value in ctx.storage.list("line/")}
+
+    def say(self, name: str, text: str) -> int:
+        """Add a line for everybody; returns its number."""
+        if len(text) > MAX_LINE_CHARS:
+            raise LineTooLong(f"a line has {len(text)} characters; {MAX_LINE_CHARS} are allowed")
+        number = self.ctx.seq + 1
+        key, line = f"line/{number:012}", f"{name}: {text}"
+        self.ctx.storage.put(key, line.encode())
+        self.ctx.publish(line.encode())
+        self._lines[key] = line
+        if len(self._lines) > KEPT_LINES:
+            oldest = next(iter(self._lines))
+            self.ctx.storage.delete(oldest)
+            del self._lines[oldest]
+        return number
+
+    def last_lines(self, count: int) -> list[str]:
+        """The last ``count`` lines, the latest at the end."""
+        return list(self._lines.values())[-count:]
+
+
+async def main(directory: str) -> None:
+    """Two people talk; a third one listens."""
+    async with EmbeddedRuntime(directory) as runtime:
+        room = runtime.namespace("ChatRoom", ChatRoom).get("kitchen")
+        for line in await room.call(ChatRoom.last_lines, 3):
+            print(f"before    {line}")
+        leave = room.subscribe(lambda event: print(f"now       {event.decode()}"))
+        # Both lines are written by one commit, and nobody sees them before it.
+        await asyncio.gather(room.call(ChatRoom.say, "Ada", "Anybody here?"), room.call(ChatRoom.say, "Bob", "Me."))
+        try:
+            await room.call(ChatRoom.say, "Eve", "spam " * 200)
+        except LineTooLong as refusal:
+            print(f"refused   {refusal}")
+        leave()
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as temporary:
+        asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else temporary))

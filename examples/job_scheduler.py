@@ -1,0 +1,78 @@
+"""A job scheduler: each job runs at its time, and again until it is done, also when the process was not there in time.
+
+python examples/job_scheduler.py [DIRECTORY]
+"""
+
+import asyncio
+import sys
+import tempfile
+
+from durable_objects import Context, DurableObject
+from durable_objects.embedded import EmbeddedRuntime
+
+RETRY_MS = 60_000
+"""How long a job may take before it is given out again."""
+
+
+class Scheduler(DurableObject):
+    """Jobs in the order in which they are due. An object has one alarm: it is set for the first of them."""
+
+    def __init__(self, ctx: Context) -> None:
+        super().__init__(ctx)
+        self._jobs: dict[str, str] = {}
+        while page := ctx.storage.list("job/", after=next(reversed(self._jobs), "")):
+            self._jobs |= {key: value.decode() for key, value in page}
+
+    def schedule(self, job: str, delay_ms: int) -> None:
+        """Have ``job`` run in ``delay_ms`` milliseconds."""
+        key = f"job/{self.ctx.now() + delay_ms:016}/{self.ctx.seq + 1:012}"
+        self.ctx.storage.put(key, job.encode())
+        self._jobs = dict(sorted({**self._jobs, key: job}.items()))
+        self.ctx.set_alarm(due_at(next(iter(self._jobs))))
+
+    def done(self, key: str) -> None:
+        """Forget a job that was given out."""
+        self.ctx.storage.delete(key)
+        self._jobs.pop(key, None)
+
+    def waiting(self) -> list[str]:
+        """The jobs that are not done, in their order."""
+        return list(self._jobs.values())
+
+    def alarm(self) -> None:
+        """Give out what is due. An event may get lost with the process: what is not done by then is given out again."""
+        now = self.ctx.now()
+        for key, job in self._jobs.items():
+            if due_at(key) <= now:
+                self.ctx.publish(f"{key} {job}".encode())
+        next_times = [at if at > now else now + RETRY_MS for at in map(due_at, self._jobs)]
+        self.ctx.set_alarm(min(next_times, default=None))
+
+
+def due_at(key: str) -> int:
+    """When the job under ``key`` is due, in milliseconds since 1970."""
+    return int(key.split("/")[1])
+
+
+async def main(directory: str) -> None:
+    """Schedule three jobs, restart, and run them."""
+    async with EmbeddedRuntime(directory) as runtime:
+        scheduler = runtime.namespace("Scheduler", Scheduler).get("jobs")
+        for job, delay_ms in (("report", 300), ("backup", 100), ("cleanup", 200)):
+            await scheduler.call(Scheduler.schedule, job, delay_ms)
+        print("waiting  " + " ".join(await scheduler.call(Scheduler.waiting)))
+
+    runtime = EmbeddedRuntime(directory)
+    scheduler = runtime.namespace("Scheduler", Scheduler).get("jobs")
+    due: asyncio.Queue[bytes] = asyncio.Queue()
+    scheduler.subscribe(due.put_nowait)
+    async with runtime:
+        while await scheduler.call(Scheduler.waiting):
+            key, job = (await due.get()).decode().split(" ", 1)
+            print(f"running  {job}")
+            await scheduler.call(Scheduler.done, key)
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as temporary:
+        asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else temporary))

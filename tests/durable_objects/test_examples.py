@@ -1,0 +1,80 @@
+"""The examples run, print what they promise, and are small."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import chat_room
+import pytest
+from chat_room import KEPT_LINES, ChatRoom
+from job_scheduler import RETRY_MS, Scheduler
+from rate_limiter import CAPACITY, REFILL_MS, RateLimiter
+
+from durable_objects.simulated import SimulatedRuntime
+
+EXAMPLES = Path(chat_room.__file__).parent
+
+
+def run_example(name: str, *arguments: object) -> list[str]:
+    command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
+def test_an_example_is_under_80_lines(path: Path) -> None:
+    assert len(path.read_text().splitlines()) < 80
+
+
+def test_the_chat_room_shows_lines_as_they_come_and_remembers_them(tmp_path: Path) -> None:
+    now = ["now       Ada: Anybody here?", "now       Bob: Me."]
+    refused = ["refused   a line has 1000 characters; 500 are allowed"]
+    assert run_example("chat_room.py", tmp_path) == now + refused
+    before = ["before    Ada: Anybody here?", "before    Bob: Me."]
+    assert run_example("chat_room.py", tmp_path) == before + now + refused
+
+
+def test_a_chat_room_keeps_its_last_lines() -> None:
+    runtime = SimulatedRuntime()
+    room = runtime.namespace("ChatRoom", ChatRoom).get("kitchen")
+    for n in range(KEPT_LINES + 5):
+        runtime.run(room.call(ChatRoom.say, "Ada", f"{n}"))
+    runtime.crash()
+    assert runtime.run(room.call(ChatRoom.last_lines, 1_000)) == [f"Ada: {n}" for n in range(5, KEPT_LINES + 5)]
+
+
+def test_the_rate_limiter_lets_so_many_through_and_then_no_more_of_that_client() -> None:
+    assert run_example("rate_limiter.py") == ["192.0.2.1 ok"] * 5 + ["192.0.2.1 wait"] * 2 + ["192.0.2.2 ok"]
+
+
+def test_a_rate_limiter_refills_and_forgets_who_stays_away() -> None:
+    runtime = SimulatedRuntime()
+    limiter = runtime.namespace("RateLimiter", RateLimiter).get("a")
+    assert [runtime.run(limiter.call(RateLimiter.take)) for _ in range(CAPACITY + 1)] == [0] * CAPACITY + [REFILL_MS]
+    runtime.advance(REFILL_MS / 1_000)
+    runtime.crash()
+    assert [runtime.run(limiter.call(RateLimiter.take)) for _ in range(2)] == [0, REFILL_MS]
+    runtime.advance(CAPACITY * REFILL_MS / 1_000)
+    assert runtime.disk.list("RateLimiter/a", "", "", 10) == []
+    assert runtime.run(limiter.call(RateLimiter.take)) == 0
+
+
+def test_the_job_scheduler_runs_jobs_in_the_order_of_their_times_after_a_restart(tmp_path: Path) -> None:
+    running = ["running  backup", "running  cleanup", "running  report"]
+    assert run_example("job_scheduler.py", tmp_path) == ["waiting  backup cleanup report", *running]
+
+
+def test_a_job_that_is_not_done_is_given_out_again() -> None:
+    runtime = SimulatedRuntime()
+    scheduler = runtime.namespace("Scheduler", Scheduler).get("jobs")
+    runtime.run(scheduler.call(Scheduler.schedule, "backup", 1_000))
+    runtime.advance(1)
+    runtime.crash()
+    given_out: list[bytes] = []
+    scheduler.subscribe(given_out.append)
+    runtime.advance(RETRY_MS / 1_000)
+    [(key, job)] = [event.decode().split(" ") for event in given_out]
+    assert job == "backup"
+    runtime.run(scheduler.call(Scheduler.done, key))
+    runtime.advance(2 * RETRY_MS / 1_000)
+    assert len(given_out) == 1
+    assert runtime.run(scheduler.call(Scheduler.waiting)) == []

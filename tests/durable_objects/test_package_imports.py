@@ -1,0 +1,42 @@
+"""``import durable_objects`` needs the standard library and msgspec, and no part of it that other platforms lack."""
+
+import subprocess
+import sys
+
+import pytest
+
+BLOCKED = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Blocked(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        lacking = {"fcntl", "sqlite3", "_sqlite3", "threading", "_thread_", "subprocess", "multiprocessing"}
+        if top in lacking or not (top in sys.stdlib_module_names or top in ("msgspec", "durable_objects")):
+            raise ImportError(f"{name} is blocked")
+
+for name in ("fcntl", "sqlite3", "threading"):
+    sys.modules.pop(name, None)
+sys.meta_path.insert(0, Blocked())
+"""
+
+
+def run_blocked(program: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", BLOCKED + program], capture_output=True, text=True, check=False)
+
+
+def test_the_contract_can_be_imported_without_threads_files_locks_and_sqlite() -> None:
+    done = run_blocked("import durable_objects; durable_objects.Meter()")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["fcntl", "sqlite3", "threading", "starlette", "nltk"])
+def test_what_is_blocked_is_blocked(name: str) -> None:
+    done = run_blocked(f"import {name}")
+    assert f"ImportError: {name} is blocked" in done.stderr
+
+
+def test_every_public_name_of_the_package_is_there() -> None:
+    program = "import durable_objects; print(*(name for name in durable_objects.__all__ if not hasattr(durable_objects, name)))"
+    assert run_blocked(program).stdout == "\n"

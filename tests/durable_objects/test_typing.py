@@ -1,0 +1,95 @@
+"""What a type checker accepts of a user's code, and what it must not."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import durable_objects
+
+PROGRAM = """
+from collections.abc import Callable
+from typing import assert_type
+
+from durable_objects import Context, DurableObject, Namespace, Runtime, Stub
+
+
+class Counter(DurableObject):
+    def __init__(self, ctx: Context, step: int = 1) -> None:
+        super().__init__(ctx)
+        self.step = step
+
+    def add(self, count: int, *, twice: bool = False) -> int:
+        self.ctx.storage.put("count", b"%d" % count)
+        return count
+
+    def reset(self) -> None: ...
+
+
+class Elder(Counter):
+    def age(self) -> float:
+        return 1.0
+
+
+class Other(DurableObject):
+    def add(self, count: int) -> int:
+        return count
+
+
+async def calls(counter: Stub[Counter], elder: Stub[Elder]) -> None:
+    assert_type(await counter.call(Counter.add, 2), int)
+    assert_type(await counter.call(Counter.add, 2, twice=True), int)
+    assert_type(await counter.call(Counter.add, count=2), int)
+    assert_type(await elder.call(Elder.age), float)
+    assert_type(await elder.call(Counter.add, 2), int)
+    await counter.call(Counter.reset)
+    await counter.call(Counter.add, "x")  # E: arg-type
+    await counter.call(Counter.add)  # E: call-arg
+    await counter.call(Counter.add, 2, 3)  # E: call-arg  # E: arg-type
+    await counter.call(Counter.add, 2, thrice=True)  # E: call-arg
+    await counter.call(Counter.reset, 1)  # E: call-arg
+    await counter.call(Other.add, 2)  # E: arg-type
+    await counter.call(Elder.age)  # E: arg-type
+    await counter.call(Counter.missing)  # E: attr-defined
+    await counter.call("add", 2)  # E: arg-type
+    text: str = await counter.call(Counter.add, 2)  # E: arg-type
+    counter.call(Counter.add, 2).bit_length()  # E: attr-defined
+    counter.add(2)  # E: attr-defined
+    counter.subscribe(print)
+    counter.subscribe(len)  # E: arg-type
+    counter.subscribe(lambda event: event.upper().encode())  # E: attr-defined
+
+
+def declares(runtime: Runtime) -> None:
+    assert_type(runtime.namespace("Counter", Counter), Namespace[Counter])
+    assert_type(runtime.namespace("Counter", lambda ctx: Counter(ctx, step=2)), Namespace[Counter])
+    assert_type(runtime.namespace("Counter", Counter).get("a"), Stub[Counter])
+    elder: Stub[Counter] = runtime.namespace("Elder", Elder).get("a")
+    other: Stub[Counter] = runtime.namespace("Other", Other).get("a")  # E: assignment
+    runtime.namespace("str", str)  # E: type-var
+    runtime.namespace("Counter", Counter, 2)  # E: call-arg
+    runtime.namespace("Counter", Counter).get(1)  # E: arg-type
+
+
+def touches(ctx: Context) -> None:
+    assert_type(ctx.storage.get("key"), bytes | None)
+    ctx.storage.put("key", "text")  # E: arg-type
+    ctx.storage.list("prefix", "after")  # E: call-arg
+    ctx.set_alarm(1.5)  # E: arg-type
+    ctx.set_alarm(None)
+    ctx.publish("text")  # E: arg-type
+    ctx.seq = 2  # E: misc
+"""
+
+
+def test_a_type_checker_finds_each_wrong_call_and_nothing_else(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    expected = {
+        (number, code) for number, line in enumerate(PROGRAM.splitlines(), 1) for code in re.findall(r"# E: ([\w-]+)", line)
+    }
+    source = Path(durable_objects.__file__).parent.parent
+    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--config-file=", f"--cache-dir={tmp_path}"]
+    done = subprocess.run([*command, str(program)], capture_output=True, text=True, check=False, env={"MYPYPATH": str(source)})
+    errors = re.findall(r"^.*program\.py:(\d+): error: .*\[([\w-]+)\]$", done.stdout, re.MULTILINE)
+    assert {(int(number), code) for number, code in errors} == expected, done.stdout + done.stderr
