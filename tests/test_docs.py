@@ -3,6 +3,7 @@
 import ast
 import re
 import runpy
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,7 @@ def test_the_map_names_every_module() -> None:
     assert unnamed == ["options.py"]  # shared by the commands, none itself
 
 
+@cache
 def functions_of(directory: str) -> list[str]:
     """The names of all functions in a directory's Python files."""
     trees = [ast.parse(path.read_text()) for path in (ROOT / directory).rglob("*.py")]
