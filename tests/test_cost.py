@@ -16,7 +16,7 @@ from durable_objects import Meter
 from durable_objects.embedded import EmbeddedRuntime
 from saywhatwant.settings import load
 from saywhatwant.worker import create_worker
-from sql_trace import trace_sql
+from sql_trace import SqlTrace, trace_sql
 
 pytestmark = pytest.mark.usefixtures("no_settings")
 
@@ -41,10 +41,10 @@ class Cost(NamedTuple):
 class Client:
     """A worker in this process, without sockets, and what its requests cost."""
 
-    def __init__(self, http: httpx.AsyncClient, meter: Meter, statements: list[str]) -> None:
+    def __init__(self, http: httpx.AsyncClient, meter: Meter, trace: SqlTrace) -> None:
         self._http = http
         self._meter = meter
-        self._statements = statements
+        self._trace = trace
 
     async def send(self, method: str, path: str, body: object = None, **query: int) -> Any:
         """The decoded answer."""
@@ -62,14 +62,19 @@ class Client:
     @property
     def total(self) -> Cost:
         meter = self._meter
-        return Cost(meter.calls, meter.reads, meter.writes, meter.deletes, meter.commits, len(self._statements))
+        return Cost(meter.calls, meter.reads, meter.writes, meter.deletes, meter.commits, len(self._trace.statements))
+
+    def start(self) -> Cost:
+        """Begin to count SQL; returns the total so far."""
+        self._trace.start()
+        return self.total
 
     async def cost(self, operation: str) -> Cost:
         """What ``operation`` costs; what it needs is made before it is measured."""
         needs_claim = operation in {"complete with a reply", "fail", "extend"}
         fence: dict[str, Any] = await self.claim() if needs_claim else {}
         since = (await self.send("GET", "/api/comments", limit=1))[0]["timestamp"]
-        before = self.total
+        before = self.start()
         match operation:
             case "post":
                 await self.post()
@@ -95,12 +100,12 @@ class Client:
 @asynccontextmanager
 async def worker(directory: Path, monkeypatch: pytest.MonkeyPatch, *, waiting: int) -> AsyncIterator[Client]:
     """A worker with ``waiting`` messages, all in memory."""
-    statements = trace_sql(monkeypatch)
+    trace = trace_sql(monkeypatch)
     settings = load(retention=5, rate_limit=0)
     runtime = EmbeddedRuntime(directory)
     transport = httpx.ASGITransport(app=create_worker(runtime, settings, meter=runtime.meter).app, client=("127.0.0.1", 1))
     async with runtime, httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
-        client = Client(http, runtime.meter, statements)
+        client = Client(http, runtime.meter, trace)
         await asyncio.gather(*(client.post() for _ in range(waiting)))
         yield client
 
@@ -134,7 +139,7 @@ def test_a_request_costs_the_same_however_many_messages_wait(
 def test_p9_posts_that_come_together_share_one_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def cost() -> Cost:
         async with worker(tmp_path, monkeypatch, waiting=3) as client:
-            before = client.total
+            before = client.start()
             await asyncio.gather(*(client.post() for _ in range(50)))
             return client.total.since(before)
 

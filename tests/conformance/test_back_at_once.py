@@ -36,19 +36,18 @@ def test_p9_a_killed_server_comes_back_with_all_messages(start_server: StartServ
 def test_p9_an_idle_object_wakes_with_the_same_few_statements_however_many_messages_it_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    statements = trace_sql(monkeypatch)
-
     async def statements_of_a_wake(messages: int) -> list[str]:
+        trace = trace_sql(monkeypatch)
         async with EmbeddedRuntime(tmp_path / str(messages)) as runtime:
             queue = runtime.namespace("MessageQueue", MessageQueue).get("global-queue")
             message = NewMessage(text="x" * 500, username="Human", color="169080199", entity="zen")
             await asyncio.gather(*(queue.call(MessageQueue.post, message) for _ in range(messages)))
             while runtime.live_objects:
                 runtime.evict_idle()
-            statements.clear()
+            trace.start()
             page = await queue.call(MessageQueue.read, 0)
             assert len(decode_list(page.body)) == messages
-            return [statement.partition(" FROM ")[2].partition(" ")[0] for statement in statements]
+            return [statement.partition(" FROM ")[2].partition(" ")[0] for statement in trace.statements]
 
     few, many = (asyncio.run(statements_of_a_wake(messages)) for messages in (2, 200))
     assert few == many

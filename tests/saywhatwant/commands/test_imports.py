@@ -62,7 +62,7 @@ def modules(directory: Path, argument: str) -> set[str]:
     done = subprocess.run(
         [sys.executable, "-c", script.format(option=argument, command=argument)],
         cwd=directory,
-        env=environment(),
+        env={name: value for name, value in environment().items() if not name.startswith("COVERAGE")},  # it imports more
         capture_output=True,
         text=True,
         check=True,
