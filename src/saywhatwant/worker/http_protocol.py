@@ -4,15 +4,15 @@ Every callback of uvicorn's that is overridden here is also called, so that its 
 """
 
 import asyncio
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from typing import Any
 
 from starlette.types import Send
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from saywhatwant.worker import limits
 from saywhatwant.worker.connections import Connections
+from saywhatwant.worker.http_transport import BoundedFlow, Output
 from saywhatwant.worker.problems import Kind, problem_response
 
 COPIED_BYTES = 64 * 1024
@@ -64,8 +64,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._complete: object = None
         self._unfinished: object = None
         self._trailers = _Trailers(self._on_trailer)
-        self._read_bytes = self._head_bytes = self._bytes_without_body = self._discarded_bytes = 0
-        self._body_arrived = self._discarding = self._stopping = False
+        self._read_bytes = self._bytes_without_progress = self._trailer_bytes = self._discarded_bytes = 0
+        self._progressed = self._discarding = self._stopping = False
         self._refusal: tuple[Kind, str] | None = None
 
     @property
@@ -86,9 +86,9 @@ class LimitedProtocol(HttpToolsProtocol):
     # -- The connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
-        self._output = _Output(transport, self._close)
+        self._output = Output(transport, self._close)
         super().connection_made(self._output)
-        self.flow = _BoundedFlow(transport, self.pipeline)
+        self.flow = BoundedFlow(transport, self.pipeline)
         self._timer = self.loop.call_later(limits.CHECK_SECONDS, self._check)
         host = self.client[0] if self.client else None
         if reason := self._open_connections.add(self, host, len(self.connections)):
@@ -105,10 +105,10 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._discarding:
             self._discard(len(data))
             return
-        complete, self._read_bytes, self._body_arrived = self._complete, len(data), False
+        self._read_bytes, self._progressed = len(data), False
         super().data_received(data)
         if self.scope is not self._complete:
-            self._on_unfinished(len(data), alone=complete is self._complete)
+            self._on_unfinished()
 
     def handle_websocket_upgrade(self) -> None:
         if self._busy:
@@ -135,7 +135,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         if self._read_bytes > limits.MAX_HEAD_BYTES or self._unfinished is self.scope:  # else it is within the bound
-            self._count_head(len(self.url) + sum(map(_size, self.headers)))
+            self._check_head(len(self.url) + sum(map(_size, self.headers)))
         before, busy = self.cycle, self._busy
         super().on_headers_complete()
         if self.cycle is before:
@@ -149,15 +149,15 @@ class LimitedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
             self._discarding = True
         else:
-            self._head_bytes = 0
+            self._trailer_bytes = 0
             self.headers = self._trailers
 
     def on_body(self, body: bytes) -> None:
-        self._body_arrived = True
+        self._progressed = True
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._complete = self.scope
+        self._complete, self._progressed = self.scope, True
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -166,31 +166,33 @@ class LimitedProtocol(HttpToolsProtocol):
             self._running = self.pipeline[-1][0]
             super().on_response_complete()
         else:
+            # As uvicorn's, without its timer for each response: ``_check`` finds idle connections.
             self.server_state.total_requests += 1
-            self.flow.resume_reading()
+            if not self._output.is_closing():
+                self.flow.resume_reading()
         if self._refusal is not None and not self._busy:
             self._send_refusal(*self._refusal)
 
     def _on_trailer(self, field: tuple[bytes, bytes]) -> None:
         """Drop a trailer field: nothing here needs one, and as a header it would be believed (RFC 9110, 6.5.1)."""
-        self._count_head(self._head_bytes + _size(field))
+        self._trailer_bytes += _size(field)
+        self._check_head(self._trailer_bytes)
 
-    def _count_head(self, size: int) -> None:
-        self._head_bytes = size
+    def _check_head(self, size: int) -> None:
         if size > limits.MAX_HEAD_BYTES:
             self._refuse_head()
             raise _StopParser
 
-    def _on_unfinished(self, size: int, *, alone: bool) -> None:
-        """A read has ended within a request; ``alone`` means that none ended in it."""
+    def _on_unfinished(self) -> None:
+        """A read has ended within a request."""
         if self.scope is not self._unfinished:
             self._unfinished = self.scope
             self._since = self.loop.time()
-            self._bytes_without_body = self._discarded_bytes = 0
+            self._bytes_without_progress = self._discarded_bytes = 0
         if self._in_body and self.cycle.response_complete:
-            self._discard(size)
-        self._bytes_without_body = self._bytes_without_body + size if alone and not self._body_arrived else 0
-        if self._bytes_without_body > limits.MAX_HEAD_BYTES:
+            self._discard(self._read_bytes)
+        self._bytes_without_progress = 0 if self._progressed else self._bytes_without_progress + self._read_bytes
+        if self._bytes_without_progress > limits.MAX_HEAD_BYTES:
             self._refuse_head()
 
     def _discard(self, size: int) -> None:
@@ -209,7 +211,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._flushed_at = now
         if now - self._flushed_at >= limits.WRITE_SECONDS:
             self._output.abort()
-        elif unsent or self.flow.read_paused:
+        elif unsent or (self.flow.read_paused and not self._output.half_closed):
             self._since = now  # the client reads, or it is we who do not
         else:
             self._check_input(now - self._since)
@@ -276,10 +278,6 @@ def _size(field: tuple[bytes, bytes]) -> int:
     return len(field[0]) + len(field[1]) + len(": \r\n")
 
 
-def _drop(data: object) -> None:
-    pass
-
-
 class _StopParser(Exception):
     """What follows is not parsed."""
 
@@ -290,44 +288,3 @@ class _Trailers(list[tuple[bytes, bytes]]):
     def __init__(self, on_field: Callable[[tuple[bytes, bytes]], None]) -> None:
         super().__init__()
         self.append = on_field  # type: ignore[method-assign]
-
-
-class _BoundedFlow(FlowControl):
-    """uvicorn's flow control, which reads on only while few requests wait for their turn."""
-
-    def __init__(self, transport: asyncio.Transport, pipeline: Sized) -> None:
-        super().__init__(transport)
-        self._pipeline = pipeline
-
-    def resume_reading(self) -> None:
-        if len(self._pipeline) < limits.MAX_PIPELINED:
-            super().resume_reading()
-
-
-class _Output(asyncio.Transport):
-    """The transport as uvicorn sees it, whose ``close`` is the protocol's."""
-
-    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
-        super().__init__()
-        self.transport = transport
-        self.half_closed = False
-        self._close = close
-        # What each request needs is the transport's own method, without a call between.
-        self.write = transport.write  # type: ignore[method-assign]
-        self.writelines = transport.writelines  # type: ignore[method-assign]
-        self.is_closing = transport.is_closing  # type: ignore[method-assign]
-        self.abort = transport.abort  # type: ignore[method-assign]
-        self.get_extra_info = transport.get_extra_info  # type: ignore[method-assign]
-        self.get_write_buffer_size = transport.get_write_buffer_size  # type: ignore[method-assign]
-
-    def close(self) -> None:
-        if not self.is_closing():
-            self._close()
-
-    def half_close(self) -> None:
-        """Send what is written and then the end, write no more, and read on."""
-        self.half_closed = True
-        self.write = self.writelines = _drop  # type: ignore[method-assign, assignment]
-        self.is_closing = lambda: True  # type: ignore[method-assign]
-        self.transport.write_eof()
-        self.transport.resume_reading()

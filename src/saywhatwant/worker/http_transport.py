@@ -1,0 +1,53 @@
+"""What the protocol of an HTTP connection writes to and reads from."""
+
+import asyncio
+from collections.abc import Callable, Sized
+
+from uvicorn.protocols.http.flow_control import FlowControl
+
+from saywhatwant.worker import limits
+
+
+class BoundedFlow(FlowControl):
+    """uvicorn's flow control, which reads on only while few requests wait for their turn."""
+
+    def __init__(self, transport: asyncio.Transport, pipeline: Sized) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
+
+    def resume_reading(self) -> None:
+        if len(self._pipeline) < limits.MAX_PIPELINED:
+            super().resume_reading()
+
+
+class Output(asyncio.Transport):
+    """The transport as uvicorn sees it, whose ``close`` is the protocol's."""
+
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+        super().__init__()
+        self.transport = transport
+        self.half_closed = False
+        self._close = close
+        # What each request needs is the transport's own method, without a call between.
+        self.write = transport.write  # type: ignore[method-assign]
+        self.writelines = transport.writelines  # type: ignore[method-assign]
+        self.is_closing = transport.is_closing  # type: ignore[method-assign]
+        self.abort = transport.abort  # type: ignore[method-assign]
+        self.get_extra_info = transport.get_extra_info  # type: ignore[method-assign]
+        self.get_write_buffer_size = transport.get_write_buffer_size  # type: ignore[method-assign]
+
+    def close(self) -> None:
+        if not self.is_closing():
+            self._close()
+
+    def half_close(self) -> None:
+        """Send what is written and then the end, write no more, and read on."""
+        self.half_closed = True
+        self.write = self.writelines = _drop  # type: ignore[method-assign, assignment]
+        self.is_closing = lambda: True  # type: ignore[method-assign]
+        self.transport.write_eof()
+        self.transport.resume_reading()
+
+
+def _drop(data: object) -> None:
+    pass
