@@ -38,8 +38,9 @@ class LimitedWebSocket(WebSocketsSansIOProtocol):
             self._pong = b""
 
     def handle_cont(self, event: Frame) -> None:
-        super().handle_cont(event)
-        if len(self.frames) > limits.MAX_FRAGMENTS:
+        if len(self.frames) < limits.MAX_FRAGMENTS:
+            super().handle_cont(event)
+        else:
             self.transport.abort()
 
     def keepalive_timeout(self) -> None:

@@ -219,6 +219,7 @@ class Harness:
     waiters: ClaimWaiters
     address: tuple[str, int]
     clients: AsyncExitStack
+    serving: asyncio.Task[None]
     refused: list[int]
     """The status of each refusal that no route has made."""
 
@@ -249,6 +250,10 @@ class Harness:
 
         await until(is_there)
         return found[0]
+
+    async def stopped(self) -> None:
+        """Return once the server has stopped."""
+        await self.serving
 
     async def until_tasks(self, count: int) -> None:
         """Return once this number of requests wait for something."""
@@ -281,7 +286,7 @@ async def running_server(data: Path, **given: Any) -> AsyncIterator[Harness]:
         serving = asyncio.create_task(server.serve([sock]))
         await ready.wait()
         try:
-            yield Harness(server, commits, worker.waiters, address, clients, refused)
+            yield Harness(server, commits, worker.waiters, address, clients, serving, refused)
         finally:
             commits.go_on()
             await clients.aclose()
