@@ -1,4 +1,4 @@
-"""``sww stress``: many tabs at once hold the wall to its word."""
+"""``sww stress``: many tabs check that the wall keeps its promises."""
 
 import asyncio
 import signal
@@ -18,41 +18,41 @@ from saywhatwant.commands.connect import default_url, silence_retries
 from saywhatwant.commands.options import Url
 from saywhatwant.commands.tail import printable
 from saywhatwant.settings import load
-from saywhatwant.stress import Chaos, Outcome, Plan, run
-from saywhatwant.stress.crowd import Progress
-from saywhatwant.stress.trial import KILLS, Watch
-from saywhatwant.stress.verdict import Miss, Verdict
+from saywhatwant.stress import Chaos, Plan, Result, run
+from saywhatwant.stress.report import Miss, Report
+from saywhatwant.stress.runner import KILLS, OnProgress
+from saywhatwant.stress.tabs import Progress
 
 LIMIT_SECONDS = 60.0
 LIMIT_WITH_KILLS_SECONDS = 120.0
 MAX_MISSES = 10
-"""Misses told one by one."""
+"""Misses that are listed one by one."""
 TERMINATED = 128 + signal.SIGTERM
 
 
 def stress(
     url: Url = None,
-    tabs: Annotated[int, typer.Option(min=1, max=1_000, help="How many tabs look at the wall.")] = 30,
+    tabs: Annotated[int, typer.Option(min=1, max=1_000, help="How many tabs post and read.")] = 30,
     messages: Annotated[
         int | None,
-        typer.Option(min=1, max=10_000, help="How many messages they post in all.", show_default="one a tab"),
+        typer.Option(min=1, max=10_000, help="How many messages they post in total.", show_default="one a tab"),
     ] = None,
-    entity: Annotated[str, typer.Option(help="Whom they ask.")] = "eliza",
+    entity: Annotated[str, typer.Option(help="The entity they ask.")] = "eliza",
     timeout: Annotated[
         float | None,
-        typer.Option(min=1, max=3_600, help="Seconds for it all.", show_default=f"{LIMIT_SECONDS:.0f}, or twice with --chaos"),
+        typer.Option(min=1, max=3_600, help="Time limit in seconds.", show_default=f"{LIMIT_SECONDS:.0f}; twice with --chaos"),
     ] = None,
     chaos: Annotated[
         bool,
-        typer.Option("--chaos", help="On a server and bots of its own, which are killed and restarted in between."),
+        typer.Option("--chaos", help="Start a server and bots for the test, and kill and restart them meanwhile."),
     ] = False,
 ) -> None:
-    """Post from many tabs, wait for the answers, and tell from what every tab saw whether all came, and came once.
+    """Post from many tabs and check that every message is seen and answered exactly once.
 
     The exit status is 1 when anything was missed or doubled.
     """
     if chaos and url is not None:
-        raise typer.BadParameter("--chaos starts and kills a server of its own; leave --url away")
+        raise typer.BadParameter("--chaos starts a server of its own; remove --url")
     silence_retries()
     plan = Plan(
         entity=entity,
@@ -61,35 +61,35 @@ def stress(
         limit_seconds=timeout or (LIMIT_WITH_KILLS_SECONDS if chaos else LIMIT_SECONDS),
     )
     try:
-        with _display(plan, chaos=chaos) as watch:
+        with _display(plan, chaos=chaos) as on_progress:
             if chaos:
-                outcome = asyncio.run(_run_with_kills(plan, watch))
+                result = asyncio.run(_run_with_kills(plan, on_progress))
             else:
-                outcome = asyncio.run(run(url or default_url(load()), plan, watch))
+                result = asyncio.run(run(url or default_url(load()), plan, on_progress))
     except asyncio.CancelledError:
         raise typer.Exit(TERMINATED) from None
     console = Console(highlight=False)
-    console.print(_table(outcome))
-    faults = list(_faults(outcome, plan, chaos=chaos))
+    console.print(_table(result))
+    faults = list(_faults(result, plan, chaos=chaos))
     for fault in faults:
         console.print(Text(f"miss: {printable(fault)}", style="red"), soft_wrap=True)
-    console.print(_summary(outcome.verdict), soft_wrap=True)
+    console.print(_summary(result.report), soft_wrap=True)
     if faults:
         raise typer.Exit(1)
 
 
-async def _run_with_kills(plan: Plan, watch: Watch) -> Outcome:
+async def _run_with_kills(plan: Plan, on_progress: OnProgress) -> Result:
     task = asyncio.current_task()
     if task is not None:
-        # What this starts must end with it.
+        # The processes that it starts must end with it.
         for number in (signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     async with Chaos(plan.entity) as chaos:
-        return await run(chaos.url, plan, watch, chaos)
+        return await run(chaos.url, plan, on_progress, chaos)
 
 
 @contextmanager
-def _display(plan: Plan, *, chaos: bool) -> Iterator[Watch]:
+def _display(plan: Plan, *, chaos: bool) -> Iterator[OnProgress]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Display(*columns, console=Console(stderr=True), transient=True) as display:
         accepted, delivered, answered = (
@@ -97,54 +97,54 @@ def _display(plan: Plan, *, chaos: bool) -> Iterator[Watch]:
         )
         killed = display.add_task("kills", total=KILLS, visible=chaos)
 
-        def watch(progress: Progress, kills: int) -> None:
+        def on_progress(progress: Progress, kills: int) -> None:
             display.update(accepted, completed=progress.accepted)
             display.update(delivered, completed=progress.delivered)
             display.update(answered, completed=progress.answered)
             display.update(killed, completed=kills)
 
-        yield watch
+        yield on_progress
 
 
-def _table(outcome: Outcome) -> Table:
-    verdict = outcome.verdict
+def _table(result: Result) -> Table:
+    report = result.report
     table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_row("delivered", f"{verdict.delivered}/{verdict.asked}", "every tab saw the message, once")
-    table.add_row("answered once", f"{verdict.answered_once}/{verdict.asked}", "every tab saw one answer, and the same")
-    table.add_row("doubled", str(verdict.doubled), "a message or its answer was there twice")
-    table.add_row("missed", str(verdict.missed), "some tab did not see a message or its answer")
+    table.add_row("delivered", f"{report.delivered}/{report.posted}", "every tab saw the message, once")
+    table.add_row("answered once", f"{report.answered_once}/{report.posted}", "every tab saw one answer, and the same")
+    table.add_row("doubled", str(report.doubled), "a message or its answer was seen twice")
+    table.add_row("missed", str(report.missed), "some tab did not see a message or its answer")
     for name, share in (("p50", 0.50), ("p99", 0.99)):
-        seconds = verdict.latency(share)
-        table.add_row(name, "-" if seconds is None else f"{seconds:.2f} s", "from the first try to post to the answer seen")
-    if outcome.kills:
-        by_name = ", ".join(f"{name} {count}" for name, count in sorted(Counter(kill.name for kill in outcome.kills).items()))
-        table.add_row("kills", str(len(outcome.kills)), f"SIGKILL: {by_name}")
-        table.add_row("struck", str(outcome.struck), "messages between post and answer at a kill")
+        seconds = report.latency(share)
+        table.add_row(name, "-" if seconds is None else f"{seconds:.2f} s", "from the first attempt to post to the answer")
+    if result.kills:
+        by_name = ", ".join(f"{name} {count}" for name, count in sorted(Counter(kill.name for kill in result.kills).items()))
+        table.add_row("kills", str(len(result.kills)), f"SIGKILL: {by_name}")
+        table.add_row("in flight", str(result.in_flight), "messages between post and answer at a kill")
     return table
 
 
-def _summary(verdict: Verdict) -> str:
+def _summary(report: Report) -> str:
     return (
-        f"{verdict.delivered}/{verdict.asked} delivered, {verdict.answered_once}/{verdict.asked} answered once, "
-        f"{verdict.doubled} doubled, {verdict.missed} missed by any tab"
+        f"{report.delivered}/{report.posted} delivered, {report.answered_once}/{report.posted} answered once, "
+        f"{report.doubled} doubled, {report.missed} missed by any tab"
     )
 
 
-def _faults(outcome: Outcome, plan: Plan, *, chaos: bool) -> Iterator[str]:
-    if not outcome.in_time:
-        yield f"it had not settled after {plan.limit_seconds:g} s"
-    if chaos and len(outcome.kills) < KILLS:
-        yield f"there was time for {len(outcome.kills)} of {KILLS} kills only"
-    misses = outcome.verdict.misses
+def _faults(result: Result, plan: Plan, *, chaos: bool) -> Iterator[str]:
+    if not result.in_time:
+        yield f"not settled after {plan.limit_seconds:g} s"
+    if chaos and len(result.kills) < KILLS:
+        yield f"there was only time for {len(result.kills)} of {KILLS} kills"
+    misses = result.report.misses
     for miss in misses[:MAX_MISSES]:
-        yield _sentence(miss, outcome.verdict.tabs)
+        yield _sentence(miss, result.report.tabs)
     if len(misses) > MAX_MISSES:
         yield f"and {len(misses) - MAX_MISSES} more"
 
 
 def _sentence(miss: Miss, tabs: int) -> str:
-    asked = miss.asked
-    name = f"message {asked.number + 1}" + (f" ({asked.id})" if asked.id else "")
+    probe = miss.probe
+    name = f"message {probe.number + 1}" + (f" ({probe.id})" if probe.id else "")
     if not miss.tabs:
         return f"{name} {miss.what}"
     if len(miss.tabs) == tabs:

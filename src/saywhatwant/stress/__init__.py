@@ -1,6 +1,6 @@
-"""A crowd of tabs that holds a wall to its word, with or without kills in between."""
+"""The stress test: many tabs post and read, and a report tells whether every message was seen and answered exactly once."""
 
 from saywhatwant.stress.chaos import Chaos
-from saywhatwant.stress.trial import Outcome, Plan, run
+from saywhatwant.stress.runner import Plan, Result, run
 
-__all__ = ["Chaos", "Outcome", "Plan", "run"]
+__all__ = ["Chaos", "Plan", "Result", "run"]

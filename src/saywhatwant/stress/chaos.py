@@ -1,4 +1,4 @@
-"""Chaos: a server and bots of one's own, which are killed as the kernel kills when memory runs out."""
+"""Chaos: a server and bots of the test's own, which are killed with SIGKILL and started again."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ READY = "ready on "
 START_SECONDS = 20.0
 """How long the server may take to start."""
 TRIES = 3
-"""Starts of the server: somebody else may hold its port for a moment after a kill."""
+"""Starts of the server: another process may hold its port for a moment after a kill."""
 LOOK_SECONDS = 0.01
 
 
@@ -33,7 +33,7 @@ class Kill(Struct, frozen=True):
 
 
 class Chaos:
-    """A server and two bots on data of their own. An asynchronous context manager; they end with it."""
+    """A server and two bots with their own data directory. An asynchronous context manager that ends them."""
 
     def __init__(self, entity: str) -> None:
         self.url = ""
@@ -44,7 +44,7 @@ class Chaos:
         self._bots: list[Program] = []
 
     async def __aenter__(self) -> Self:
-        """Start them. Raises ``ServerUnavailable`` when the server does not get ready."""
+        """Start them. Raises ``ServerUnavailable`` when the server does not become ready."""
         directory = Path(self._scratch.name)
         settings = {"rate_limit": 0, "lease_seconds": LEASE_SECONDS, "max_attempts": 100, "retention": 1_000_000}
         self._server = Program("server", directory, ["serve", "--data", str(directory / "data")], settings)
@@ -55,7 +55,7 @@ class Chaos:
                 arguments = ["bot", "--url", self.url, "--entity", self._entity, "--worker-id", f"stress-{number}"]
                 self._bots.append(Program(name, directory, arguments, {}))
                 await self._bots[-1].start()
-            self._victims = cycle([self._server, self._bots[0], self._server, self._bots[1]])
+            self._targets = cycle([self._server, self._bots[0], self._server, self._bots[1]])
         except BaseException:
             await self._end()
             raise
@@ -69,18 +69,18 @@ class Chaos:
     ) -> None:
         await self._end()
 
-    async def strike(self) -> None:
-        """Kill the server or a bot, by turns, and start it again. Raises ``ServerUnavailable`` when that does not help."""
-        victim = next(self._victims)
-        if not victim.is_running:
-            raise ServerUnavailable(f"{victim.name} ended by itself: {victim.said.strip()}")
-        self.kills.append(Kill(time.time_ns() // 1_000_000, victim.name))
-        victim.kill()
-        await victim.ended()
-        if victim is self._server:
+    async def kill_next(self) -> None:
+        """Kill the next of server, bot 1, server, bot 2, and start it again. Raises ``ServerUnavailable`` if that fails."""
+        target = next(self._targets)
+        if not target.is_running:
+            raise ServerUnavailable(f"{target.name} ended by itself: {target.stderr.strip()}")
+        self.kills.append(Kill(time.time_ns() // 1_000_000, target.name))
+        target.kill()
+        await target.ended()
+        if target is self._server:
             await self._start_server(self.url.removeprefix("http://"))
         else:
-            await victim.start()
+            await target.start()
 
     async def _start_server(self, bind: str) -> None:
         for _ in range(TRIES):
@@ -88,13 +88,13 @@ class Chaos:
             with suppress(TimeoutError):
                 async with asyncio.timeout(START_SECONDS):
                     while self._server.is_running:
-                        if url := _announced(self._server.said):
+                        if url := _announced(self._server.stderr):
                             self.url = url
                             return
                         await asyncio.sleep(LOOK_SECONDS)
             self._server.kill()
             await self._server.ended()
-        raise ServerUnavailable(f"the server did not get ready: {self._server.said.strip()}")
+        raise ServerUnavailable(f"the server did not become ready: {self._server.stderr.strip()}")
 
     async def _end(self) -> None:
         programs = [*self._bots, self._server]
@@ -105,8 +105,8 @@ class Chaos:
         self._scratch.cleanup()
 
 
-def _announced(said: str) -> str | None:
-    for line in said.splitlines(keepends=True):
+def _announced(stderr: str) -> str | None:
+    for line in stderr.splitlines(keepends=True):
         if line.startswith(READY) and line.endswith("\n"):
             return line.removeprefix(READY).strip()
     return None

@@ -1,4 +1,4 @@
-"""A program of this one's own kind, as a process that can be killed and started again."""
+"""``sww`` as a process that can be killed and started again."""
 
 import asyncio
 import os
@@ -10,13 +10,13 @@ from saywhatwant.settings import PREFIX
 
 
 def sww() -> Path:
-    """The ``sww`` that belongs to this interpreter, else the one that runs."""
+    """The ``sww`` next to this interpreter, else the one that is running."""
     beside = Path(sys.executable).with_name("sww")
     return beside if beside.exists() else Path(sys.argv[0]).resolve()
 
 
 class Program:
-    """``sww`` with some arguments, in a directory, with these settings and no others."""
+    """``sww`` with arguments, in a directory, with these settings and no others."""
 
     def __init__(self, name: str, directory: Path, arguments: Sequence[str], settings: Mapping[str, object]) -> None:
         self.name = name
@@ -30,16 +30,16 @@ class Program:
 
     @property
     def is_running(self) -> bool:
-        """Whether it has been started and has not ended."""
+        """Whether it is running."""
         return self._process is not None and self._process.returncode is None
 
     @property
-    def said(self) -> str:
-        """What it has said on standard error since it was started."""
+    def stderr(self) -> str:
+        """What it has written to standard error since it was started."""
         return self._log.read_bytes()[self._log_begins :].decode(errors="replace")
 
     async def start(self, *more: str) -> None:
-        """Start it, with ``more`` arguments, and wait for nothing."""
+        """Start it with ``more`` arguments, without waiting."""
         with self._log.open("ab") as log:
             self._log_begins = log.tell()
             self._process = await asyncio.create_subprocess_exec(
@@ -54,11 +54,11 @@ class Program:
             )
 
     def kill(self) -> None:
-        """SIGKILL; the next ``ended`` waits for its end."""
+        """Send SIGKILL; ``ended`` waits for the end."""
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
 
     async def ended(self) -> None:
-        """Wait for its end."""
+        """Wait until it has ended."""
         if self._process is not None:
             await self._process.wait()

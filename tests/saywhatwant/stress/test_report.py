@@ -1,4 +1,4 @@
-"""The verdict of ``sww stress``, on observations made by hand: it must be able to say no."""
+"""The report of ``sww stress``, on observations made by hand: it must find every fault."""
 
 from random import Random
 
@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saywhatwant.message import BotParams, Message
-from saywhatwant.stress.observation import Asked, Seen
-from saywhatwant.stress.verdict import Verdict, judge
+from saywhatwant.stress.observation import Observation, Probe
+from saywhatwant.stress.report import Report, report_on
 
 TABS = 3
-Observations = list[list[Seen]]
+Observations = list[list[Observation]]
 
 
-def question(number: int, *, message_id: str | None = None, text: str | None = None, at: float = 1.0) -> Seen:
+def question(number: int, *, message_id: str | None = None, text: str | None = None, at: float = 1.0) -> Observation:
     message = Message(
         id=message_id or f"question{number:02d}",
         timestamp=number,
@@ -25,14 +25,14 @@ def question(number: int, *, message_id: str | None = None, text: str | None = N
         reply_to=None,
         bot_params=BotParams(status="pending"),
     )
-    return Seen(at, message)
+    return Observation(at, message)
 
 
-def answer(number: int, *, message_id: str | None = None, to: str | None = None, at: float = 2.0) -> Seen:
+def answer(number: int, *, message_id: str | None = None, to: str | None = None, at: float = 2.0) -> Observation:
     message = Message(
         id=message_id or f"answer{number:04d}",
         timestamp=100 + number,
-        # What an entity repeats is not the message itself.
+        # An entity may repeat the message.
         text=f"message {number}",
         username="Eliza",
         color="169080199",
@@ -40,11 +40,11 @@ def answer(number: int, *, message_id: str | None = None, to: str | None = None,
         reply_to=to or f"question{number:02d}",
         bot_params=BotParams(status="complete"),
     )
-    return Seen(at, message)
+    return Observation(at, message)
 
 
-def asked(number: int = 0, *, tab: int = 0, accepted: bool = True) -> Asked:
-    return Asked(
+def probe(number: int = 0, *, tab: int = 0, accepted: bool = True) -> Probe:
+    return Probe(
         number=number,
         tab=tab,
         text=f"message {number}",
@@ -55,75 +55,75 @@ def asked(number: int = 0, *, tab: int = 0, accepted: bool = True) -> Asked:
 
 
 def whole(messages: int = 1) -> Observations:
-    """What the tabs see when all is well."""
+    """What the tabs read when nothing goes wrong."""
     return [[seen for number in range(messages) for seen in (question(number), answer(number))] for _ in range(TABS)]
 
 
-def figures(verdict: Verdict) -> tuple[int, int, int, int]:
-    return verdict.delivered, verdict.answered_once, verdict.doubled, verdict.missed
+def figures(report: Report) -> tuple[int, int, int, int]:
+    return report.delivered, report.answered_once, report.doubled, report.missed
 
 
-def told(verdict: Verdict) -> list[tuple[str, tuple[int, ...]]]:
-    return [(miss.what, miss.tabs) for miss in verdict.misses]
+def misses(report: Report) -> list[tuple[str, tuple[int, ...]]]:
+    return [(miss.what, miss.tabs) for miss in report.misses]
 
 
-def test_p4_all_is_well_when_every_tab_saw_every_message_and_one_answer() -> None:
-    verdict = judge([asked(0), asked(1, tab=2)], whole(2))
-    assert figures(verdict) == (2, 2, 0, 0)
-    assert verdict.misses == ()
-    assert verdict.latencies == (1.5, 1.5)
+def test_p4_no_miss_when_every_tab_saw_every_message_and_one_answer() -> None:
+    report = report_on([probe(0), probe(1, tab=2)], whole(2))
+    assert figures(report) == (2, 2, 0, 0)
+    assert report.misses == ()
+    assert report.latencies == (1.5, 1.5)
 
 
 def test_p5_a_message_that_one_tab_did_not_see_is_missed() -> None:
     tabs = whole()
     tabs[1].remove(question(0))
-    verdict = judge([asked()], tabs)
-    assert figures(verdict) == (0, 1, 0, 1)
-    assert told(verdict) == [("was not seen", (1,))]
+    report = report_on([probe()], tabs)
+    assert figures(report) == (0, 1, 0, 1)
+    assert misses(report) == [("was not seen", (1,))]
 
 
 def test_p4_an_answer_that_one_tab_did_not_see_is_missed() -> None:
     tabs = whole()
     tabs[2].remove(answer(0))
-    verdict = judge([asked()], tabs)
-    assert figures(verdict) == (1, 0, 0, 1)
-    assert told(verdict) == [("has no answer", (2,))]
+    report = report_on([probe()], tabs)
+    assert figures(report) == (1, 0, 0, 1)
+    assert misses(report) == [("has no answer", (2,))]
 
 
 def test_p5_a_message_that_one_tab_saw_twice_is_doubled() -> None:
     tabs = whole()
     tabs[1].append(question(0))
-    verdict = judge([asked()], tabs)
-    assert figures(verdict) == (0, 1, 1, 0)
-    assert told(verdict) == [("is there more than once", (1,))]
+    report = report_on([probe()], tabs)
+    assert figures(report) == (0, 1, 1, 0)
+    assert misses(report) == [("was seen more than once", (1,))]
 
 
 def test_p7_a_repeated_post_that_made_two_messages_is_doubled() -> None:
     """Though each has its answer, once."""
     tabs = [[*tab, question(0, message_id="second"), answer(1, to="second")] for tab in whole()]
-    verdict = judge([asked()], tabs)
-    assert figures(verdict) == (0, 0, 1, 0)
-    assert told(verdict) == [("is there more than once", (0, 1, 2)), ("has more than one answer", (0, 1, 2))]
+    report = report_on([probe()], tabs)
+    assert figures(report) == (0, 0, 1, 0)
+    assert misses(report) == [("was seen more than once", (0, 1, 2)), ("has more than one answer", (0, 1, 2))]
 
 
 def test_p4_two_answers_are_doubled() -> None:
     tabs = [[*tab, answer(0, message_id="second")] for tab in whole()]
-    verdict = judge([asked()], tabs)
-    assert figures(verdict) == (1, 0, 1, 0)
-    assert told(verdict) == [("has more than one answer", (0, 1, 2))]
+    report = report_on([probe()], tabs)
+    assert figures(report) == (1, 0, 1, 0)
+    assert misses(report) == [("has more than one answer", (0, 1, 2))]
 
 
 def test_p4_the_same_answer_twice_in_one_tab_is_doubled() -> None:
     tabs = whole()
     tabs[0].append(answer(0))
-    assert figures(judge([asked()], tabs)) == (1, 0, 1, 0)
+    assert figures(report_on([probe()], tabs)) == (1, 0, 1, 0)
 
 
-def test_p2_an_answer_that_was_taken_back_and_given_anew_is_doubled() -> None:
+def test_p2_an_answer_that_was_taken_back_and_replaced_is_doubled() -> None:
     """No tab saw more than one, but they did not see the same one."""
     tabs = whole()
-    tabs[2] = [question(0), answer(0, message_id="anew")]
-    assert figures(judge([asked()], tabs)) == (1, 0, 1, 0)
+    tabs[2] = [question(0), answer(0, message_id="again")]
+    assert figures(report_on([probe()], tabs)) == (1, 0, 1, 0)
 
 
 @pytest.mark.parametrize(
@@ -131,39 +131,39 @@ def test_p2_an_answer_that_was_taken_back_and_given_anew_is_doubled() -> None:
     [question(0, text="other words"), question(0, message_id="other")],
     ids=["text", "id"],
 )
-def test_p1_a_message_that_is_not_as_it_was_acknowledged_is_missed(changed: Seen) -> None:
-    verdict = judge([asked()], [[changed, answer(0)] for _ in range(TABS)])
-    assert verdict.delivered == 0
-    assert verdict.missed == 1
+def test_p1_a_message_that_is_not_as_it_was_acknowledged_is_missed(changed: Observation) -> None:
+    report = report_on([probe()], [[changed, answer(0)] for _ in range(TABS)])
+    assert report.delivered == 0
+    assert report.missed == 1
 
 
-def test_p1_a_message_that_was_never_accepted_is_a_miss_whoever_saw_it() -> None:
-    verdict = judge([asked(accepted=False)], whole())
-    assert verdict.delivered == 0
-    assert told(verdict) == [("was not accepted", ())]
+def test_p1_a_message_that_was_never_accepted_is_a_miss_even_if_it_was_seen() -> None:
+    report = report_on([probe(accepted=False)], whole())
+    assert report.delivered == 0
+    assert misses(report) == [("was not accepted", ())]
 
 
-def test_p4_what_others_say_meanwhile_is_no_matter() -> None:
+def test_p4_other_messages_do_not_matter() -> None:
     tabs = [[*tab, question(7), question(7, message_id="again"), answer(7), answer(7)] for tab in whole()]
-    assert figures(judge([asked()], tabs)) == (1, 1, 0, 0)
+    assert figures(report_on([probe()], tabs)) == (1, 1, 0, 0)
 
 
-def test_p4_without_tabs_there_is_no_verdict() -> None:
+def test_p4_a_report_needs_tabs() -> None:
     with pytest.raises(ValueError, match="tab"):
-        judge([asked()], [])
+        report_on([probe()], [])
 
 
 def test_p4_the_latency_is_that_of_the_tab_that_posted() -> None:
     tabs = [[question(0), answer(0, at=2.0 + tab)] for tab in range(TABS)]
-    assert judge([asked(tab=1)], tabs).latencies == (2.5,)
+    assert report_on([probe(tab=1)], tabs).latencies == (2.5,)
 
 
 @pytest.mark.parametrize(("share", "latency"), [(0.0, 1.0), (0.5, 2.0), (0.75, 3.0), (0.99, 4.0), (1.0, 4.0)])
 def test_p4_a_share_of_the_latencies_is_one_of_them(share: float, latency: float) -> None:
-    many = [asked(number) for number in range(4)]
+    many = [probe(number) for number in range(4)]
     tabs = [[question(number) for number in range(4)] + [answer(number, at=4.5 - number) for number in range(4)]]
-    assert judge(many, tabs).latency(share) == latency
-    assert judge(many, [[]]).latency(share) is None
+    assert report_on(many, tabs).latency(share) == latency
+    assert report_on(many, [[]]).latency(share) is None
 
 
 @given(
@@ -172,17 +172,17 @@ def test_p4_a_share_of_the_latencies_is_one_of_them(share: float, latency: float
     doubled=st.sets(st.tuples(st.integers(0, TABS - 1), st.integers(0, 11))),
     random=st.randoms(use_true_random=False),
 )
-def test_p4_whatever_is_lost_or_comes_twice_is_told_and_nothing_else(
+def test_p4_exactly_what_is_lost_or_doubled_is_reported(
     messages: int, lost: set[tuple[int, int]], doubled: set[tuple[int, int]], random: Random
 ) -> None:
-    """Every other observation of a message is its question, every other one its answer; in whatever order they came."""
+    """Observations alternate between a question and its answer, then are shuffled."""
     tabs: Observations = []
     bad_questions: set[int] = set()
     bad_answers: set[int] = set()
     missed: set[int] = set()
     twice: set[int] = set()
     for tab, seen in enumerate(whole(messages)):
-        view: list[Seen] = []
+        view: list[Observation] = []
         for place, each in enumerate(seen):
             times = 0 if (tab, place) in lost else 2 if (tab, place) in doubled else 1
             view += [each] * times
@@ -191,6 +191,6 @@ def test_p4_whatever_is_lost_or_comes_twice_is_told_and_nothing_else(
                 (twice if times else missed).add(place // 2)
         random.shuffle(view)
         tabs.append(view)
-    verdict = judge([asked(number, tab=number % TABS) for number in range(messages)], tabs)
-    assert figures(verdict) == (messages - len(bad_questions), messages - len(bad_answers), len(twice), len(missed))
-    assert {miss.asked.number for miss in verdict.misses} == bad_questions | bad_answers
+    report = report_on([probe(number, tab=number % TABS) for number in range(messages)], tabs)
+    assert figures(report) == (messages - len(bad_questions), messages - len(bad_answers), len(twice), len(missed))
+    assert {miss.probe.number for miss in report.misses} == bad_questions | bad_answers

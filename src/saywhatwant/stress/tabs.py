@@ -1,4 +1,4 @@
-"""The crowd: all tabs together, and how far they have come."""
+"""All tabs of a run together, and its progress."""
 
 import asyncio
 import secrets
@@ -10,29 +10,29 @@ from typing import Self
 from msgspec import Struct
 
 from saywhatwant.client import WallClient
-from saywhatwant.stress.observation import Asked
+from saywhatwant.stress.observation import Probe
+from saywhatwant.stress.report import Report, report_on
 from saywhatwant.stress.tab import POLL_SECONDS, Tab
-from saywhatwant.stress.verdict import Verdict, judge
 
 PATIENCE_SECONDS = 3.0
 """How long the first call waits for the server."""
 
 
 class Progress(Struct, frozen=True):
-    """How many messages were accepted, seen by every tab, and answered before every tab's eyes. For display only."""
+    """How many messages were accepted, read by every tab, and answered for every tab. For display only."""
 
     accepted: int
     delivered: int
     answered: int
 
 
-class Crowd:
-    """So many tabs, and messages shared out among them. An asynchronous context manager."""
+class Tabs:
+    """A number of tabs, and messages distributed among them. An asynchronous context manager."""
 
     def __init__(self, url: str, entity: str, *, tabs: int, messages: int) -> None:
         run = secrets.token_hex(4)
-        self.asked = [
-            Asked(number=number, tab=number % tabs, text=f"Is this stress test {run}, message {number + 1}, any good?")
+        self.probes = [
+            Probe(number=number, tab=number % tabs, text=f"Is this stress test {run}, message {number + 1}, any good?")
             for number in range(messages)
         ]
         self._url = url
@@ -43,7 +43,7 @@ class Crowd:
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        """Open the tabs at the wall's present end. Raises ``ServerUnavailable`` when nothing answers."""
+        """Open the tabs at the present end of the wall. Raises ``ServerUnavailable`` when nothing answers."""
         async with self._open:
             async with WallClient(self._url, patience_seconds=PATIENCE_SECONDS) as client:
                 newest = await client.read(limit=1, order="desc")
@@ -61,55 +61,55 @@ class Crowd:
     ) -> None:
         await self._open.__aexit__(kind, error, traceback)
 
-    async def watch(self) -> None:
-        """Let every tab look at the wall, for ever, each with its own beat."""
+    async def poll(self) -> None:
+        """Have every tab poll the wall, for ever, evenly spread in time."""
 
         async def later(tab: Tab, pause: float) -> None:
             await asyncio.sleep(pause)
-            await tab.watch()
+            await tab.poll()
 
         async with asyncio.TaskGroup() as group:
             for number, tab in enumerate(self._tabs):
                 group.create_task(later(tab, POLL_SECONDS * number / len(self._tabs)))
 
-    async def post(self, asked: Sequence[Asked]) -> None:
+    async def post(self, probes: Sequence[Probe]) -> None:
         """Post these, all tabs at once."""
         async with asyncio.TaskGroup() as group:
-            for each in asked:
-                group.create_task(self._tabs[each.tab].post(each, self._entity))
+            for probe in probes:
+                group.create_task(self._tabs[probe.tab].post(probe, self._entity))
 
-    async def settle(self, calm_seconds: float) -> None:
-        """Wait until every tab has seen every message and an answer to it, and then for what should not come any more."""
-        while self.progress().answered < len(self.asked):  # noqa: ASYNC110 - what the tabs do is a matter of time anyway
+    async def wait_until_settled(self, calm_seconds: float) -> None:
+        """Wait until every tab has read every message and an answer to it, then a while longer for duplicates."""
+        while self.progress().answered < len(self.probes):  # noqa: ASYNC110 - the tabs poll too
             await asyncio.sleep(POLL_SECONDS)
         await asyncio.sleep(calm_seconds)
 
-    async def look_back(self) -> None:
-        """Open one more tab that reads all of it again: what was seen is still there, once. Raises ``ServerUnavailable``."""
+    async def read_again(self) -> None:
+        """Open one more tab that reads everything again: it is still there, once. Raises ``ServerUnavailable``."""
         tab = await self._open_tab()
-        while not await tab.look():
+        while await tab.read_page():
             pass
 
     def progress(self) -> Progress:
-        """How far all this is."""
-        ids = {asked.id for asked in self.asked if asked.id is not None}
+        """How far the run is."""
+        ids = {probe.id for probe in self.probes if probe.id is not None}
         delivered = ids.intersection(*(tab.ids for tab in self._tabs))
         answered = delivered.intersection(*(tab.answered for tab in self._tabs))
         return Progress(len(ids), len(delivered), len(answered))
 
     def answered_at(self) -> dict[str, int]:
-        """The timestamp of the first answer that anybody saw, by the message's id."""
+        """The timestamp of the first answer that a tab read, by the message's id."""
         times: dict[str, int] = {}
         for tab in self._tabs:
-            for seen in tab.seen:
-                message = seen.message
+            for observation in tab.observations:
+                message = observation.message
                 if message.message_type == "AI" and message.reply_to is not None:
                     times[message.reply_to] = min(message.timestamp, times.get(message.reply_to, message.timestamp))
         return times
 
-    def verdict(self) -> Verdict:
-        """By what the tabs saw until now."""
-        return judge(self.asked, [tab.seen for tab in self._tabs])
+    def report(self) -> Report:
+        """The report on what the tabs have read so far."""
+        return report_on(self.probes, [tab.observations for tab in self._tabs])
 
     async def _open_tab(self) -> Tab:
         tab = await self._open.enter_async_context(Tab(self._url, len(self._tabs), self._since))

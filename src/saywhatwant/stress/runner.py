@@ -1,0 +1,112 @@
+"""A run: tabs post and poll until everything has settled or the time is up; what they read makes the report."""
+
+import asyncio
+from collections.abc import Callable
+from secrets import SystemRandom
+
+from msgspec import Struct
+
+from saywhatwant.stress.chaos import LEASE_SECONDS, Chaos, Kill
+from saywhatwant.stress.report import Report
+from saywhatwant.stress.tabs import Progress, Tabs
+
+KILLS = 10
+CALM_SECONDS = 1.0
+"""How long to wait for duplicates at the end; with kills a lease longer, since a lost claim would come up again then."""
+WARM_UP_SECONDS = 1.5
+"""How long bots take to start."""
+MAX_FUSE_SECONDS = 0.04
+"""A kill comes this soon after posts were begun, so that some of them are in flight."""
+PAUSE_SECONDS = (0.3, 1.0)
+"""Between a restart and the next posts."""
+DISPLAY_SECONDS = 0.1
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What to do, and for how long at most."""
+
+    entity: str
+    tabs: int
+    messages: int
+    limit_seconds: float
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    """How a run went."""
+
+    report: Report
+    in_time: bool
+    """Whether everything settled before the time was up."""
+    kills: tuple[Kill, ...] = ()
+    in_flight: int = 0
+    """Messages that were between the first attempt to post and the answer at a kill."""
+
+
+OnProgress = Callable[[Progress, int], None]
+"""Called with the progress and the number of kills."""
+
+
+async def run(url: str, plan: Plan, on_progress: OnProgress, chaos: Chaos | None = None) -> Result:
+    """Test the server at ``url``; with ``chaos``, that one, while it is being killed.
+
+    Raises ``ServerUnavailable`` when nothing answers at the start, and ``ServerRefused`` when the server refuses the messages.
+    """
+    try:
+        async with Tabs(url, plan.entity, tabs=plan.tabs, messages=plan.messages) as tabs, asyncio.TaskGroup() as group:
+            background = [group.create_task(tabs.poll()), group.create_task(_display(tabs, on_progress, chaos))]
+            in_time = await _act(tabs, plan, chaos)
+            for task in background:
+                task.cancel()
+    except ExceptionGroup as errors:
+        raise _first(errors) from None
+    on_progress(tabs.progress(), len(chaos.kills) if chaos else 0)
+    kills = tuple(chaos.kills) if chaos else ()
+    return Result(report=tabs.report(), in_time=in_time, kills=kills, in_flight=_in_flight(tabs, kills))
+
+
+async def _act(tabs: Tabs, plan: Plan, chaos: Chaos | None) -> bool:
+    """Post, kill and wait; returns whether all of it was done in time."""
+    try:
+        async with asyncio.timeout(plan.limit_seconds):
+            if chaos is None:
+                await tabs.post(tabs.probes)
+                await tabs.wait_until_settled(CALM_SECONDS)
+            else:
+                await _post_between_kills(tabs, chaos)
+                await tabs.wait_until_settled(LEASE_SECONDS + CALM_SECONDS)
+                await tabs.read_again()
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _post_between_kills(tabs: Tabs, chaos: Chaos) -> None:
+    random = SystemRandom()
+    await asyncio.sleep(WARM_UP_SECONDS)
+    async with asyncio.TaskGroup() as group:
+        for number in range(KILLS):
+            batch = [probe for probe in tabs.probes if probe.number * KILLS // len(tabs.probes) == number]
+            group.create_task(tabs.post(batch))
+            await asyncio.sleep(random.uniform(0, MAX_FUSE_SECONDS))
+            await chaos.kill_next()
+            await asyncio.sleep(random.uniform(*PAUSE_SECONDS))
+
+
+async def _display(tabs: Tabs, on_progress: OnProgress, chaos: Chaos | None) -> None:
+    while True:
+        on_progress(tabs.progress(), len(chaos.kills) if chaos else 0)
+        await asyncio.sleep(DISPLAY_SECONDS)
+
+
+def _in_flight(tabs: Tabs, kills: tuple[Kill, ...]) -> int:
+    ends = tabs.answered_at()
+    return sum(
+        any(probe.begun_ms <= kill.at_ms < ends[probe.id] for kill in kills)
+        for probe in tabs.probes
+        if probe.begun_ms is not None and probe.id in ends
+    )
+
+
+def _first(errors: ExceptionGroup[Exception]) -> Exception:
+    first = errors.exceptions[0]
+    return _first(first) if isinstance(first, ExceptionGroup) else first
