@@ -36,10 +36,8 @@ _CONTROLS = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
 _CONTROLS_AND_BREAKS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 TEXT_PATTERN = rf"^\s*[^\s{_CONTROLS}]([^{_CONTROLS}]*[^\s{_CONTROLS}])?\s*$"
 """What ``clean_text`` takes, for JSON Schema; the longest text is a setting."""
-USERNAME_PATTERN = (
-    rf"^\s*[^\s{_CONTROLS_AND_BREAKS}]([^{_CONTROLS_AND_BREAKS}]{{0,{MAX_USERNAME - 2}}}[^\s{_CONTROLS_AND_BREAKS}])?\s*$"
-)
-"""What ``clean_username`` takes, for JSON Schema."""
+USERNAME_PATTERN = rf"^\s*[^\s{_CONTROLS_AND_BREAKS}]([^{_CONTROLS_AND_BREAKS}]*[^\s{_CONTROLS_AND_BREAKS}])?\s*$"
+"""What ``clean_username`` takes of any length, for JSON Schema."""
 
 _HALF_CHARACTERS = r"\ud800-\udfff"
 _CONTROL = re.compile(f"[{_CONTROLS}{_HALF_CHARACTERS}]")

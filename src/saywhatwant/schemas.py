@@ -56,7 +56,11 @@ class PostParams(Struct, frozen=True, rename="camel", forbid_unknown_fields=True
 
 
 class PostRequest(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Body of POST /api/comments. A bot's reply may carry ``workerId`` and ``attempt``, and is fenced by them then."""
+    """Body of POST /api/comments.
+
+    A bot's reply, an AI message with ``replyTo``, may carry ``workerId`` and ``attempt``, and is fenced by them then; no other
+    message may. Without the bot token ``botParams.priority`` has a least value, which is a setting.
+    """
 
     text: Text
     username: Username
@@ -77,7 +81,10 @@ class PostResponse(Struct, frozen=True):
 
 
 class ClaimRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """Body of POST /api/queue/claim: with ``messageId`` that message, without it the most urgent ones."""
+    """Body of POST /api/queue/claim: with ``messageId`` that message, without it the most urgent ones.
+
+    ``entities``, ``limit`` and ``wait`` choose the most urgent ones, and are refused beside ``messageId``.
+    """
 
     worker_id: WorkerId
     message_id: Id | None = None

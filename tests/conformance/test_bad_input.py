@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from calls import Json, a_post, answer, assert_problem, claim, post, queue, read, said
+from readers import shake_hands
 
 from conftest import StartServer
 from servers import Server
@@ -146,13 +147,106 @@ def test_p8_a_call_of_the_queue_that_breaks_a_rule_is_told_which_field(
     assert told_rule
 
 
+BODIES: dict[str, Json] = {
+    "/api/comments": a_post(),
+    "/api/queue/claim": {"workerId": "worker-1", "messageId": "nosuchid00"},
+    "/api/queue/complete": {"messageId": "nosuchid00"},
+    "/api/queue/extend": {"messageId": "nosuchid00", "workerId": "worker-1", "attempt": 1},
+    "/api/queue/fail": {"messageId": "nosuchid00", "workerId": "worker-1", "attempt": 1, "error": "no"},
+    "/api/queue/progress": {"messageId": "nosuchid00", "workerId": "worker-1", "attempt": 1, "text": "Yes"},
+    "/api/queue/retry": {"messageId": "nosuchid00"},
+    "/api/queue/circuit": {"workerId": "w", "provider": "p", "entities": [], "seconds": 0, "reason": ""},
+}
+READS = ("/api/comments", "/api/queue/pending", "/api/queue/messages", "/api/entities", "/api/stats")
+PROBES = ("/metrics", "/healthz", "/readyz", "/api/ws")
+
+
+def test_p8_every_operation_is_tried_with_what_it_does_not_know(server: Server) -> None:
+    paths = said(server.http.get("/api/openapi.json"))["paths"]
+    assert {path for path, methods in paths.items() if "post" in methods} == set(BODIES)
+    assert {path for path, methods in paths.items() if "get" in methods} == {*READS, *PROBES}
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_p8_a_field_that_nobody_knows_is_refused_by_its_name(server: Server, path: str) -> None:
+    for name in ("processed", "text ", "Text", "", "ключ"):
+        response = server.http.post(path, json=BODIES[path] | {name: None})
+        assert_problem(response, 422)
+        assert field_and_rule(response) == (name, "is not a known field")
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "body"),
+    [
+        ("/api/comments", "botParams.status", a_post(botParams={"status": "complete"})),
+        ("/api/queue/complete", "reply.entity", {"messageId": "nosuchid00", "reply": {"text": "Yes.", "entity": "zen"}}),
+    ],
+)
+def test_p8_an_unknown_field_further_in_is_named_with_its_path(server: Server, path: str, field: str, body: Json) -> None:
+    response = server.http.post(path, json=body)
+    assert_problem(response, 422)
+    assert field_and_rule(response) == (field, "is not a known field")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [*(("POST", path) for path in BODIES), *(("GET", path) for path in READS + PROBES)]
+)
+def test_p8_a_parameter_that_nobody_knows_is_refused_by_its_name(server: Server, method: str, path: str) -> None:
+    for query, field in (("limits=5", "limits"), ("&Limit", "Limit"), ("%C3%A9=", "é"), ("limit[]=1", "limit[]")):
+        response = server.http.request(method, f"{path}?{query}", json=BODIES[path] if method == "POST" else None)
+        assert_problem(response, 422)
+        assert field_and_rule(response) == (field, "is not a known parameter")
+
+
+def test_p8_a_websocket_with_a_parameter_that_nobody_knows_is_refused_at_its_handshake(server: Server) -> None:
+    for query, field in (("since=1&token=1", "token"), ("since=1&since=1", "since"), ("since=%FF", "query"), ("%zz", "query")):
+        response = shake_hands(server, f"?{query}")
+        assert_problem(response, 422)
+        assert field_and_rule(response)[0] == field
+
+
+@pytest.mark.parametrize("query", ["limit=5&limit=5", "limit=5&since=0&limit=6", "limit&limit"])
+def test_p8_a_parameter_that_is_given_twice_is_refused(server: Server, query: str) -> None:
+    response = server.http.get(f"/api/comments?{query}")
+    assert_problem(response, 422)
+    assert field_and_rule(response) == ("limit", "must be given once")
+
+
+@pytest.mark.parametrize("query", ["since=%", "since=%2", "since=%zz", "%=1", "since=1%"])
+def test_p8_a_query_that_is_not_percent_encoded_is_refused(server: Server, query: str) -> None:
+    response = server.http.request("GET", httpx.URL(server.url).copy_with(raw_path=b"/api/comments?" + query.encode()))
+    assert_problem(response, 422, "query", "two hexadecimal digits")
+
+
+@pytest.mark.parametrize("query", ["since=%FF", "%FF=1", "since=%C3", "entity=%ED%A0%80"])
+def test_p8_a_query_that_is_not_utf_8_is_refused(server: Server, query: str) -> None:
+    assert_problem(server.http.get(f"/api/comments?{query}"), 422, "query", "UTF-8")
+
+
+@pytest.mark.parametrize("other", ["since=5", "before=5", "order=asc", "order=desc"])
+def test_p8_a_read_of_changes_takes_no_other_order(server: Server, other: str) -> None:
+    assert_problem(server.http.get(f"/api/comments?changedAfter=0&{other}"), 422, "changedAfter")
+    assert server.http.get("/api/comments?changedAfter=0&limit=5").status_code == 200
+
+
+@pytest.mark.parametrize("more", [{"entities": ["zen"]}, {"limit": 2}, {"wait": 1}])
+def test_p8_a_claim_by_id_takes_nothing_that_chooses_others(server: Server, more: Json) -> None:
+    assert_problem(queue(server, "claim", messageId="nosuchid00", workerId="worker-1", **more), 422, "messageId")
+
+
+@pytest.mark.parametrize("more", [{"workerId": "worker-1"}, {"attempt": 1}])
+@pytest.mark.parametrize("kind", [{}, {"messageType": "AI"}, {"replyTo": "nosuchid00"}])
+def test_p8_only_a_reply_carries_the_attempt_it_was_made_in(server: Server, more: Json, kind: Json) -> None:
+    assert_problem(server.http.post("/api/comments", json=a_post(**kind, **more)), 422, *more)
+
+
 @pytest.mark.parametrize("path", ["/api/comments", "/api/queue/pending"])
-@pytest.mark.parametrize("value", ["0", "-1", "1001", HUGE, "ten", "1.5", "", "NaN", "0x10"])
+@pytest.mark.parametrize("value", ["0", "-1", "1001", HUGE, "ten", "1.5", "", "NaN", "0x10", "null", "true", "+1", " 1"])
 def test_p8_a_bad_limit_is_refused(server: Server, path: str, value: str) -> None:
     assert_problem(server.http.get(path, params={"limit": value}), 422, "limit")
 
 
-@pytest.mark.parametrize("value", ["-1", str(2**53), HUGE, "yesterday", "1.5", "", "NaN", "%00"])
+@pytest.mark.parametrize("value", ["-1", str(2**53), HUGE, "yesterday", "1.5", "", "NaN", "\0", "null"])
 def test_p8_a_bad_since_is_refused(server: Server, value: str) -> None:
     assert_problem(server.http.get("/api/comments", params={"since": value}), 422, "since")
 

@@ -1,9 +1,10 @@
 """The OpenAPI document, and a page that shows it without a network. Made when somebody first asks for it."""
 
-from functools import partial
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
+
+import msgspec
 
 from saywhatwant.worker.assets import Asset
 from saywhatwant.worker.endpoint import Handler
@@ -12,23 +13,23 @@ _SWAGGER = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
 """The files of Swagger UI that the page loads."""
 
 
-def handlers(max_text: int) -> dict[str, Handler]:
+def handlers(*, max_text: int, needs_token: bool) -> dict[str, Handler]:
     """The document at ``/api/openapi.json``, the page at ``/api/docs``, and what the page loads."""
+
+    def document() -> bytes:
+        from saywhatwant.worker import openapi  # noqa: PLC0415 - it takes a while to load, and few ask for it
+
+        return msgspec.json.encode(openapi.document(max_text=max_text, needs_token=needs_token))
+
     docs = files("saywhatwant.worker") / "docs"
     swagger = _swagger()
     found = {
-        "/api/openapi.json": Asset("openapi.json", partial(_document, max_text)),
+        "/api/openapi.json": Asset("openapi.json", document),
         "/api/docs": Asset("index.html", (docs / "index.html").read_bytes),
         "/api/docs/docs.js": Asset("docs.js", (docs / "docs.js").read_bytes),
     }
     found |= {f"/api/docs/assets/{name}": Asset(name, (swagger / name).read_bytes) for name in _SWAGGER}
     return {path: asset.serve for path, asset in found.items()}
-
-
-def _document(max_text: int) -> bytes:
-    from saywhatwant.worker import openapi  # noqa: PLC0415 - it takes a while to load, and few ask for it
-
-    return openapi.encoded(max_text)
 
 
 def _swagger() -> Path:

@@ -87,7 +87,7 @@ def create_worker(
         metrics.lease_expiries += is_lease_ended(event.raw)
 
     queue_events.subscribe(count_expiries)
-    endpoints = dict(_endpoints(api, rules, auth, metrics))
+    endpoints = dict(_endpoints(api, rules, auth, metrics)) | dict(_files(settings, metrics))
     app = Router(endpoints, {"/api/ws": broadcaster}, metrics.route(OTHER))
 
     return Worker(_with_cors(app, settings.cors_origins, metrics), waiters, metrics.count_refused)
@@ -125,7 +125,11 @@ def _endpoints(api: Api, rules: MessageRules, auth: BotAuth, metrics: Metrics) -
             for operation in operations
         }
         yield path, Endpoint(actions, metrics.route(path))
-    for label, files in (("/page", assets.handlers()), ("/api/docs", api_docs.handlers(rules.max_text))):
+
+
+def _files(settings: Settings, metrics: Metrics) -> Iterator[tuple[str, ASGIApp]]:
+    docs = api_docs.handlers(max_text=settings.max_text, needs_token=settings.token is not None)
+    for label, files in (("/page", assets.handlers()), ("/api/docs", docs)):
         get, others = metrics.route(label, "GET"), metrics.route(label)
         for path, handler in files.items():
             yield path, Endpoint({"GET": Action(handler=handler, metrics=get)}, others)

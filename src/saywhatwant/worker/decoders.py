@@ -2,7 +2,7 @@
 
 import re
 from functools import lru_cache
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -53,13 +53,33 @@ class Body(Generic[T]):
                 raise MalformedBody("the body of a request with the header Upgrade is not read; send it without that header")
             raise MalformedBody("the body is empty; send JSON")
         try:
-            return self._decode(body)
+            return self._decode_json(body)
         except msgspec.ValidationError as error:
             raise invalid(error, self.kind, "body") from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise MalformedBody(f"the body is not JSON in UTF-8: {error}") from None
         except RecursionError:
             raise MalformedBody("the body is JSON nested too deep") from None
+
+    def _decode_json(self, body: bytes) -> T:
+        try:
+            return self._decode(body)
+        except msgspec.ValidationError as error:
+            if "got `float`" not in str(error):
+                raise
+        # 1.0 is an integer to JSON Schema and to JavaScript, but not to the decoder.
+        return msgspec.convert(_with_integers(msgspec.json.decode(body)), self.kind)
+
+
+def _with_integers(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case list():
+            return [_with_integers(entry) for entry in value]
+        case dict():
+            return {key: _with_integers(entry) for key, entry in value.items()}
+    return value
 
 
 class Query(Generic[T]):

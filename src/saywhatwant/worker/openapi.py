@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from saywhatwant.message import TEXT_PATTERN, Message
+from saywhatwant.limits import MAX_USERNAME
+from saywhatwant.message import TEXT_PATTERN, USERNAME_PATTERN, Message
 from saywhatwant.worker.operations import OPERATIONS, Operation
 from saywhatwant.worker.problems import Problem
 
@@ -35,24 +36,23 @@ _RESPONSE_HEADERS: dict[str, dict[str, tuple[str, str]]] = {
 """By operation: description and pattern."""
 
 
-def encoded(max_text: int) -> bytes:
-    """The document as JSON, for a server whose longest text has ``max_text`` characters."""
-    return msgspec.json.encode(document(max_text))
-
-
-def document(max_text: int) -> dict[str, Any]:
-    """The OpenAPI document."""
+def document(*, max_text: int, needs_token: bool) -> dict[str, Any]:
+    """The OpenAPI document of a server whose longest text has ``max_text`` characters, with or without a bot token."""
+    security: list[dict[str, list[str]]] = [{"botToken": []}] if needs_token else [{"botToken": []}, {}]
     structs: list[Any] = [Message, Problem]
     for operation in OPERATIONS:
         structs += [operation.query.kind, *operation.answers]
         if operation.body is not None:
             structs.append(operation.body.kind)
     schemas, components = msgspec.json.schema_components(structs, ref_template="#/components/schemas/{name}")
-    _state_longest_text(components, max_text)
+    _state_lengths(components, max_text)
     schema_of = {repr(struct): schema for struct, schema in zip(structs, schemas, strict=True)}
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, schema_of, components)
+        described = _operation(operation, schema_of, components)
+        if operation.access == "bots":
+            described["security"] = security
+        paths.setdefault(operation.path, {})[operation.method.lower()] = described
     for name in {operation.query.kind.__name__ for operation in OPERATIONS}:
         del components[name]  # they stand in the parameters
     return {
@@ -73,17 +73,19 @@ def document(max_text: int) -> dict[str, Any]:
     }
 
 
-def _state_longest_text(schema: object, max_text: int) -> None:
-    """The longest text is a setting, which the structs do not know."""
+def _state_lengths(schema: object, max_text: int) -> None:
+    """Texts are bounded after trimming, and the longest by a setting: the structs state neither."""
     if isinstance(schema, dict):
         if schema.get("pattern") == TEXT_PATTERN:
             schema["maxLength"] = max_text
             schema["description"] = f"1 to {max_text} characters after trimming; no control characters but tab and line breaks"
+        elif schema.get("pattern") == USERNAME_PATTERN:
+            schema["maxLength"] = MAX_USERNAME
         for part in schema.values():
-            _state_longest_text(part, max_text)
+            _state_lengths(part, max_text)
     elif isinstance(schema, list):
         for part in schema:
-            _state_longest_text(part, max_text)
+            _state_lengths(part, max_text)
 
 
 def _operation(operation: Operation, schema_of: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
@@ -107,8 +109,6 @@ def _operation(operation: Operation, schema_of: dict[str, Any], components: dict
     if operation.body is not None:
         schema = schema_of[repr(operation.body.kind)]
         described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
-    if operation.access == "bots":
-        described["security"] = [{"botToken": []}, {}]
     return described
 
 

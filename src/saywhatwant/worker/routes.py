@@ -129,6 +129,10 @@ class Api:
     async def claim(self, request: Request, body: schemas.ClaimRequest) -> Response:
         """POST /api/queue/claim."""
         if body.message_id is not None:
+            if body.entities is not None or body.limit != 1 or body.wait:
+                raise InvalidField(
+                    "messageId", "must stand without entities, limit and wait: it names the one message to claim"
+                )
             return JSON(schemas.ClaimResponse(await self._queue.call(MessageQueue.claim, body.message_id, body.worker_id)))
         entities = None if body.entities is None else tuple(body.entities)
         found = await self._waiters.claim(body.worker_id, entities, body.limit, body.wait, lambda: _disconnected(request))
@@ -219,6 +223,9 @@ class Api:
         return await self._queue.call(MessageQueue.stats, tuple(entities.current))
 
     def _new_message(self, request: Request, body: schemas.PostRequest) -> NewMessage:
+        for field, value in (("workerId", body.worker_id), ("attempt", body.attempt)):
+            if value is not None and (body.message_type != "AI" or body.reply_to is None):
+                raise InvalidField(field, "must be left out, but of an AI message with replyTo")
         name, priority = body.bot_params.entity, body.bot_params.priority
         entity = self._entity(name)
         if priority is None:
