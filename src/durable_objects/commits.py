@@ -117,7 +117,7 @@ class CommitLoop:
         self.waiting_calls = 0
         """Calls that wait for a commit, or have waited for one that is not finished yet."""
         self.overloaded = False
-        """Whether so many wait that further ones are refused, or the disk does not answer."""
+        """Whether no more calls may wait: too many do, or the disk does not answer."""
         self.stalled = False
         """Whether the commit in flight has taken longer than calls wait for it."""
 

@@ -1,4 +1,4 @@
-"""The object that these tests talk to: an append-only list, kept in memory and in storage."""
+"""The object of these tests: an append-only list, kept in memory and in storage."""
 
 import itertools
 from typing import NamedTuple
@@ -16,7 +16,7 @@ class Entry(NamedTuple):
 
 
 class Closed(Refusal):
-    """Says no, and tells of the last entry while at it."""
+    """A refusal that reveals the last entry."""
 
 
 def key_of(seq: int) -> str:
@@ -24,7 +24,7 @@ def key_of(seq: int) -> str:
 
 
 class Ledger(DurableObject):
-    """Entry n is written by commit n, so that the disk tells the whole history and every answer can be checked against it."""
+    """Entry n is written by commit n, so that every answer can be checked against the disk."""
 
     def __init__(self, ctx: Context) -> None:
         super().__init__(ctx)
@@ -55,7 +55,7 @@ class Ledger(DurableObject):
         return [entry.text for entry in self.entries]
 
     def which(self) -> int:
-        """The number of this instance; a new one means that the object was made from storage again."""
+        """The number of this instance; another one means that the object was made from storage again."""
         return self.instance
 
     def announce(self, text: str) -> None:
@@ -85,4 +85,4 @@ class Ledger(DurableObject):
         return self.ctx.alarm_at
 
     def alarm(self) -> None:
-        self.append("alarm rang")
+        self.append("alarm ran")

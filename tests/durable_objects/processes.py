@@ -20,6 +20,8 @@ NAMES = ("a", "b", "c")
 """The ledgers that ``write`` appends to."""
 SHOWN = 40
 """How many characters of an entry ``write`` reports."""
+ALARM_MS = 3_600_000
+"""When the alarm is due that ``alarm`` sets."""
 
 
 @contextmanager
@@ -72,7 +74,7 @@ async def hold(_: EmbeddedRuntime) -> None:
 
 async def alarm(runtime: EmbeddedRuntime) -> None:
     """Set an alarm that this process will not live to run."""
-    await runtime.namespace("Ledger", Ledger).get("a").call(Ledger.set_alarm, time.time_ns() // 1_000_000 + 500)
+    await runtime.namespace("Ledger", Ledger).get("a").call(Ledger.set_alarm, time.time_ns() // 1_000_000 + ALARM_MS)
     report("set")
     await asyncio.Event().wait()
 

@@ -1,4 +1,4 @@
-"""Alarms: one per object, durable with its call, rung at least once, and not before their time."""
+"""Alarms: one per object, durable with its call, ran at least once, and not before their time."""
 
 import itertools
 
@@ -14,7 +14,7 @@ from durable_objects.simulated import SimulatedRuntime
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.none() | st.integers(0, 9)) | st.integers(0, 9), max_size=400))
-def test_the_alarms_in_memory_are_a_dictionary_that_knows_who_is_next(steps: list[tuple[str, int | None] | int]) -> None:
+def test_a_timetable_is_a_dictionary_that_knows_what_is_next(steps: list[tuple[str, int | None] | int]) -> None:
     """A tuple sets one; a number takes all that are due by then, the earliest first."""
     alarms, model = Timetable(), dict[str, int]()
     for step in steps:
@@ -30,7 +30,7 @@ def test_the_alarms_in_memory_are_a_dictionary_that_knows_who_is_next(steps: lis
         assert len(alarms._heap) <= 100
 
 
-def test_an_alarm_that_keeps_failing_is_tried_ever_more_rarely_but_for_ever() -> None:
+def test_an_alarm_that_keeps_failing_is_tried_less_often_but_for_ever() -> None:
     tries: list[int] = []
 
     class Stubborn(Ledger):
@@ -51,7 +51,7 @@ def test_an_alarm_that_keeps_failing_is_tried_ever_more_rarely_but_for_ever() ->
 
 
 @pytest.mark.parametrize("way", ["fail", "crash"])
-def test_an_alarm_and_what_it_wrote_become_durable_together_or_it_rings_again(way: str) -> None:
+def test_an_alarm_and_what_it_wrote_become_durable_together_or_it_runs_again(way: str) -> None:
     runtime = SimulatedRuntime(autocommit=False)
     ledger = runtime.namespace("Ledger", Ledger).get("a")
     runtime.run(ledger.call(Ledger.set_alarm, runtime.now_ms + 1_000))
@@ -59,13 +59,13 @@ def test_an_alarm_and_what_it_wrote_become_durable_together_or_it_rings_again(wa
     getattr(runtime, way)()
     assert runtime.run(ledger.call(Ledger.texts)) == ["alarm set"]
     runtime.advance(ALARM_RETRY_MS / 1_000)
-    assert runtime.run(ledger.call(Ledger.texts)) == ["alarm set", "alarm rang"]
+    assert runtime.run(ledger.call(Ledger.texts)) == ["alarm set", "alarm ran"]
     runtime.crash()
     runtime.advance(3_600)
-    assert runtime.run(ledger.call(Ledger.texts)) == ["alarm set", "alarm rang"]
+    assert runtime.run(ledger.call(Ledger.texts)) == ["alarm set", "alarm ran"]
 
 
-def test_an_alarm_that_was_moved_rings_at_the_new_time_and_one_that_was_cleared_never() -> None:
+def test_a_moved_alarm_runs_at_the_new_time_and_a_cleared_one_never() -> None:
     runtime = SimulatedRuntime()
     ledgers = runtime.namespace("Ledger", Ledger)
     sooner, later, never = ledgers.get("sooner"), ledgers.get("later"), ledgers.get("never")
@@ -76,19 +76,19 @@ def test_an_alarm_that_was_moved_rings_at_the_new_time_and_one_that_was_cleared_
     runtime.run(later.call(Ledger.set_alarm, start + 20_000, "moved"))
     runtime.run(never.call(Ledger.set_alarm, None, "cleared"))
 
-    def rung() -> list[bool]:
-        return [runtime.run(ledger.call(Ledger.last)).text == "alarm rang" for ledger in (sooner, later, never)]
+    def ran() -> list[bool]:
+        return [runtime.run(ledger.call(Ledger.last)).text == "alarm ran" for ledger in (sooner, later, never)]
 
     runtime.advance(5)
-    assert rung() == [True, False, False]
+    assert ran() == [True, False, False]
     runtime.advance(10)
-    assert rung() == [True, False, False]
+    assert ran() == [True, False, False]
     runtime.crash()
     runtime.advance(5)
-    assert rung() == [True, True, False]
+    assert ran() == [True, True, False]
 
 
-def test_an_alarm_that_an_uncommitted_call_has_moved_does_not_ring_at_its_old_time() -> None:
+def test_an_alarm_moved_by_an_uncommitted_call_does_not_run_at_its_old_time() -> None:
     """A call that is seen by the next one has moved the alarm too; if its commit fails, the old time counts again."""
     runtime = SimulatedRuntime(autocommit=False)
     ledger = runtime.namespace("Ledger", Ledger).get("a")
@@ -101,7 +101,7 @@ def test_an_alarm_that_an_uncommitted_call_has_moved_does_not_ring_at_its_old_ti
     assert runtime.run(ledger.call(Ledger.alarm_at)) == start + 100_000
 
 
-def test_an_alarm_that_rang_behind_a_commit_in_flight_does_not_ring_again() -> None:
+def test_an_alarm_that_ran_behind_a_commit_in_flight_does_not_run_again() -> None:
     """At least once, but twice only when something broke in between."""
     runtime = SimulatedRuntime(autocommit=False)
     ledger = runtime.namespace("Ledger", Ledger).get("a")
@@ -113,55 +113,55 @@ def test_an_alarm_that_rang_behind_a_commit_in_flight_does_not_ring_again() -> N
     runtime.advance(0)
     runtime.commit()
     runtime.advance(0)
-    assert runtime.run(ledger.call(Ledger.texts)) == ["alarm set", "in flight", "alarm rang"]
+    assert runtime.run(ledger.call(Ledger.texts)) == ["alarm set", "in flight", "alarm ran"]
 
 
-class Bell(DurableObject):
-    """Rings three times, each time at once again, and writes nothing."""
+class Repeater(DurableObject):
+    """Its alarm sets itself again twice, and writes nothing."""
 
-    rung = 0
+    ran = 0
 
     def start(self) -> None:
         self.ctx.set_alarm(0)
 
     def alarm(self) -> None:
-        self.rung += 1
-        if self.rung < 3:
+        self.ran += 1
+        if self.ran < 3:
             self.ctx.set_alarm(0)
 
     def count(self) -> int:
-        return self.rung
+        return self.ran
 
 
-def test_an_alarm_that_sets_itself_again_and_changes_nothing_else_rings_again() -> None:
+def test_an_alarm_that_sets_itself_again_and_changes_nothing_else_runs_again() -> None:
     runtime = SimulatedRuntime()
-    bell = runtime.namespace("Bell", Bell).get("bell")
-    runtime.run(bell.call(Bell.start))
+    repeater = runtime.namespace("Repeater", Repeater).get("a")
+    runtime.run(repeater.call(Repeater.start))
     runtime.advance(1)
-    assert runtime.run(bell.call(Bell.count)) == 3
+    assert runtime.run(repeater.call(Repeater.count)) == 3
 
 
-def test_an_alarm_that_has_failed_once_is_not_lost_when_it_is_cleared_and_set_again() -> None:
+def test_an_alarm_that_failed_is_not_lost_when_it_is_cleared_and_set_again() -> None:
     runtime = SimulatedRuntime()
     broken = True
 
-    class Fragile(Bell):
+    class Fragile(Repeater):
         def alarm(self) -> None:
             if broken:
                 raise ZeroDivisionError
-            self.rung = 3
+            self.ran = 3
 
         def clear(self) -> None:
             self.ctx.set_alarm(None)
 
-    bell = runtime.namespace("Bell", Fragile).get("bell")
-    runtime.run(bell.call(Fragile.start))
+    repeater = runtime.namespace("Repeater", Fragile).get("a")
+    runtime.run(repeater.call(Fragile.start))
     runtime.advance(0.1)
-    runtime.run(bell.call(Fragile.clear))
+    runtime.run(repeater.call(Fragile.clear))
     broken = False
-    runtime.run(bell.call(Fragile.start))
+    runtime.run(repeater.call(Fragile.start))
     runtime.advance(0.1)
-    assert runtime.run(bell.call(Fragile.count)) == 3
+    assert runtime.run(repeater.call(Fragile.count)) == 3
 
 
 class Announcer(Ledger):
@@ -193,7 +193,7 @@ def test_an_alarm_whose_commit_keeps_failing_backs_off_doubling() -> None:
     assert gaps == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
     advance_until_something_is_written(runtime)
     runtime.commit()
-    assert runtime.run(ledger.call(Ledger.texts)) == ["alarm set", "alarm rang"]
+    assert runtime.run(ledger.call(Ledger.texts)) == ["alarm set", "alarm ran"]
     runtime.run(ledger.call(Ledger.set_alarm, runtime.now_ms))
     runtime.advance(0)
     runtime.fail()
@@ -202,7 +202,7 @@ def test_an_alarm_whose_commit_keeps_failing_backs_off_doubling() -> None:
     assert runtime.now_ms - failed_at == ALARM_RETRY_MS, "and a success is the end of it"
 
 
-def test_while_the_disk_fails_no_alarm_runs_and_no_object_is_loaded_for_one() -> None:
+def test_while_the_disk_fails_no_alarm_runs_and_no_object_is_loaded() -> None:
     runtime = SimulatedRuntime()
     announcer = runtime.namespace("Announcer", Announcer).get("a")
     runtime.run(announcer.call(Announcer.set_alarm, runtime.now_ms + 5_000))
@@ -213,10 +213,10 @@ def test_while_the_disk_fails_no_alarm_runs_and_no_object_is_loaded_for_one() ->
     assert (Announcer.made, runtime.meter.alarms) == (loaded, alarms) == (loaded, 1)
     runtime.disk.error = None
     runtime.advance(2)
-    assert runtime.run(announcer.call(Announcer.texts)) == ["alarm set", "alarm rang"]
+    assert runtime.run(announcer.call(Announcer.texts)) == ["alarm set", "alarm ran"]
 
 
-def test_a_call_that_commits_does_not_end_the_backoff_of_an_alarm_that_raises() -> None:
+def test_a_commit_does_not_end_the_backoff_of_an_alarm_that_raises() -> None:
     tries: list[int] = []
 
     class Stubborn(Ledger):
@@ -254,7 +254,7 @@ def test_a_step_of_the_wall_clock_delays_no_retry() -> None:
     assert len(tries) == 3
 
 
-def test_an_alarm_that_waits_for_its_retry_is_not_run_by_a_commit_of_the_object() -> None:
+def test_an_alarm_that_waits_for_its_retry_is_not_run_by_a_commit() -> None:
     timetable = Alarms()
     timetable.set("a", 100)
     assert list(timetable.pop_due(100, 0)) == ["a"]

@@ -43,7 +43,7 @@ NO_METHODS: dict[str, Callable[..., Any]] = {
 
 
 @pytest.mark.parametrize("kind", NO_METHODS)
-def test_only_a_method_of_the_object_can_be_called_and_a_mistake_costs_it_nothing(kind: str) -> None:
+def test_only_methods_of_the_object_can_be_called_and_a_mistake_is_harmless(kind: str) -> None:
     runtime = SimulatedRuntime()
     ledger = runtime.namespace("Elder", Elder).get("a")
     runtime.run(ledger.call(Elder.append, "first"))

@@ -10,7 +10,7 @@ from durable_objects.limits import MAX_COMMIT_WAIT_SECONDS
 from durable_objects.simulated import SimulatedRuntime
 
 
-def test_p2_a_call_that_waits_too_long_for_its_commit_learns_that_its_outcome_is_unknown() -> None:
+def test_p2_a_call_that_waits_too_long_for_its_commit_gets_outcome_unknown() -> None:
     """Reads too: what they saw is not durable. Whoever came later waits no longer than anybody else."""
     runtime = SimulatedRuntime(autocommit=False)
     ledger = runtime.namespace("Ledger", Ledger).get("a")
@@ -30,7 +30,7 @@ def test_p2_a_call_that_waits_too_long_for_its_commit_learns_that_its_outcome_is
         behind.result()
 
 
-def test_p1_what_had_an_unknown_outcome_is_there_when_the_disk_answers_after_all() -> None:
+def test_p1_changes_with_an_unknown_outcome_are_kept_if_the_disk_answers() -> None:
     runtime = SimulatedRuntime(autocommit=False)
     ledger = runtime.namespace("Ledger", Ledger).get("a")
     events: list[bytes] = []
@@ -46,7 +46,7 @@ def test_p1_what_had_an_unknown_outcome_is_there_when_the_disk_answers_after_all
     assert runtime.run(ledger.call(Ledger.texts)) == ["first", "second"]
 
 
-def test_while_the_disk_hangs_calls_that_would_wait_for_it_are_refused_and_others_are_not(
+def test_while_the_disk_hangs_only_calls_that_would_wait_are_refused(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Else each would wait in vain, and leave changes behind without a bound."""
@@ -68,7 +68,7 @@ def test_while_the_disk_hangs_calls_that_would_wait_for_it_are_refused_and_other
     assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.WARNING]
 
 
-def test_p6_calls_given_up_on_count_as_waiting_until_the_commit_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_p6_calls_that_timed_out_count_as_waiting_until_the_commit_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("commits", "local"):
         monkeypatch.setattr(f"durable_objects.{module}.MAX_WAITING_CALLS", 3)
     runtime = SimulatedRuntime(autocommit=False)
@@ -84,7 +84,7 @@ def test_p6_calls_given_up_on_count_as_waiting_until_the_commit_ends(monkeypatch
     assert runtime.run(ledgers.get("d").call(Ledger.append, "first")) == Entry(1, "first")
 
 
-def test_a_disk_that_has_failed_is_tried_again_every_second_though_nobody_writes(caplog: pytest.LogCaptureFixture) -> None:
+def test_p9_a_failed_disk_is_tried_again_every_second_though_nobody_writes(caplog: pytest.LogCaptureFixture) -> None:
     runtime = SimulatedRuntime()
     ledger = runtime.namespace("Ledger", Ledger).get("a")
     runtime.disk.error = OSError("no room")
@@ -129,7 +129,7 @@ def test_p2_what_a_constructor_writes_is_committed_before_its_first_answer() -> 
     assert runtime.disk.get("Writer/a", "made") == b"once"
 
 
-def test_p2_an_event_without_a_change_is_published_at_once_when_nothing_is_uncommitted() -> None:
+def test_p2_an_event_without_a_change_waits_only_for_earlier_changes() -> None:
     runtime = SimulatedRuntime(autocommit=False)
     ledger = runtime.namespace("Ledger", Ledger).get("a")
     events: list[bytes] = []
@@ -143,7 +143,7 @@ def test_p2_an_event_without_a_change_is_published_at_once_when_nothing_is_uncom
     assert events == [b"hello", b"1 first", b"one"]
 
 
-def test_p2_events_of_others_are_published_though_a_commit_before_theirs_has_failed() -> None:
+def test_p2_events_of_other_objects_survive_a_failed_commit() -> None:
     runtime = SimulatedRuntime(autocommit=False)
     ledgers = runtime.namespace("Ledger", Ledger)
     one, another = ledgers.get("a"), ledgers.get("b")

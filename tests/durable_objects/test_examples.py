@@ -42,11 +42,11 @@ def test_a_chat_room_keeps_its_last_lines() -> None:
     assert runtime.run(room.call(ChatRoom.last_lines, 1_000)) == [f"Ada: {n}" for n in range(5, KEPT_LINES + 5)]
 
 
-def test_the_rate_limiter_lets_so_many_through_and_then_no_more_of_that_client() -> None:
+def test_the_rate_limiter_refuses_a_client_beyond_its_rate_and_no_other() -> None:
     assert run_example("rate_limiter.py") == ["192.0.2.1 ok"] * 5 + ["192.0.2.1 wait"] * 2 + ["192.0.2.2 ok"]
 
 
-def test_a_rate_limiter_refills_and_forgets_who_stays_away() -> None:
+def test_a_rate_limiter_refills_and_forgets_clients_that_stay_away() -> None:
     runtime = SimulatedRuntime()
     limiter = runtime.namespace("RateLimiter", RateLimiter).get("a")
     assert [runtime.run(limiter.call(RateLimiter.take)) for _ in range(CAPACITY + 1)] == [0] * CAPACITY + [REFILL_MS]
@@ -58,7 +58,7 @@ def test_a_rate_limiter_refills_and_forgets_who_stays_away() -> None:
     assert runtime.run(limiter.call(RateLimiter.take)) == 0
 
 
-def test_the_job_scheduler_runs_jobs_in_the_order_of_their_times_after_a_restart(tmp_path: Path) -> None:
+def test_the_job_scheduler_runs_jobs_in_order_after_a_restart(tmp_path: Path) -> None:
     running = ["running  backup", "running  cleanup", "running  report"]
     assert run_example("job_scheduler.py", tmp_path) == ["waiting  backup cleanup report", *running]
 

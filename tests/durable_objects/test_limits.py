@@ -83,7 +83,7 @@ def test_up_to_its_bounds_a_call_may_go_and_all_of_it_is_durable(tmp_path: Path)
     run(scenario())
 
 
-def test_an_object_that_swallows_the_refusal_still_writes_no_more_keys_than_allowed() -> None:
+def test_an_object_that_ignores_the_error_writes_no_more_keys_than_allowed() -> None:
     runtime = SimulatedRuntime()
     shelf = runtime.namespace("Shelf", Shelf).get("shelf")
     runtime.run(shelf.call(Shelf.put_all_it_can))
@@ -111,7 +111,7 @@ def test_two_objects_of_different_namespaces_are_never_the_same() -> None:
     assert runtime.run(outer.call(Shelf.count)) == 0
 
 
-def test_p8_text_that_unicode_can_not_write_is_refused_as_a_name_and_as_a_key(tmp_path: Path) -> None:
+def test_p8_text_that_utf8_cannot_carry_is_refused_as_a_name_and_as_a_key(tmp_path: Path) -> None:
     """Half a surrogate pair, which JSON can carry."""
 
     async def scenario() -> None:
@@ -126,7 +126,7 @@ def test_p8_text_that_unicode_can_not_write_is_refused_as_a_name_and_as_a_key(tm
     run(scenario())
 
 
-def test_an_object_that_asks_for_an_alarm_no_disk_can_note_fails_alone(tmp_path: Path) -> None:
+def test_an_alarm_that_no_disk_can_store_fails_alone(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with EmbeddedRuntime(tmp_path) as runtime:
             ledgers = runtime.namespace("Ledger", Ledger)

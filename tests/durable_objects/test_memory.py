@@ -34,7 +34,7 @@ def test_those_called_lately_stay() -> None:
         assert which(runtime, "often") == often
 
 
-def test_p2_an_object_with_uncommitted_changes_stays_and_others_are_refused_before_it_would_go() -> None:
+def test_p2_an_object_with_uncommitted_changes_is_never_evicted_for_another() -> None:
     runtime = SimulatedRuntime(autocommit=False)
     ledgers = runtime.namespace("Ledger", Ledger)
     writes = [runtime.start(ledgers.get(name).call(Ledger.append, "first")) for name in "abc"]

@@ -26,13 +26,13 @@ def run_blocked(program: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", BLOCKED + program], capture_output=True, text=True, check=False)
 
 
-def test_the_contract_can_be_imported_without_threads_files_locks_and_sqlite() -> None:
+def test_the_package_imports_without_threads_file_locks_and_sqlite() -> None:
     done = run_blocked("import durable_objects; durable_objects.Meter()")
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("name", ["fcntl", "sqlite3", "threading", "starlette", "nltk"])
-def test_what_is_blocked_is_blocked(name: str) -> None:
+def test_this_file_blocks_what_it_says(name: str) -> None:
     done = run_blocked(f"import {name}")
     assert f"ImportError: {name} is blocked" in done.stderr
 

@@ -80,7 +80,7 @@ calls = st.lists(st.builds(Call, st.lists(steps, max_size=12), st.sampled_from([
 
 
 FIRST_PAGES = [List(prefix, "", limit) for prefix in ("", "a") for limit in (1, 3)]
-"""What every call looks at, whatever else it does."""
+"""What every call reads, whatever else it does."""
 
 
 class Shelf(DurableObject):
@@ -91,12 +91,12 @@ class Shelf(DurableObject):
 
 
 class Model:
-    """What storage holds as calls see it, what would be left if the commit in flight landed, and what is durable."""
+    """What storage holds as calls see it, what would be left if the commit in flight succeeded, and what is durable."""
 
     def __init__(self) -> None:
         self.seen: dict[str, bytes] = {}
         self.waits = False
-        self.flying: dict[str, bytes] | None = None
+        self.in_flight: dict[str, bytes] | None = None
         self.durable: dict[str, bytes] = {}
 
     def call(self, call: Call) -> list[object]:
@@ -109,12 +109,12 @@ class Model:
         return answers
 
     def end(self, then: str) -> None:
-        if then in {"begin_commit", "commit", "fail"} and self.flying is None and self.waits:
-            self.flying, self.waits = dict(self.seen), False
-        if then == "commit" and self.flying is not None:
-            self.durable, self.flying = self.flying, None
-        if then == "crash" or (then == "fail" and self.flying is not None):
-            self.seen, self.waits, self.flying = dict(self.durable), False, None
+        if then in {"begin_commit", "commit", "fail"} and self.in_flight is None and self.waits:
+            self.in_flight, self.waits = dict(self.seen), False
+        if then == "commit" and self.in_flight is not None:
+            self.durable, self.in_flight = self.in_flight, None
+        if then == "crash" or (then == "fail" and self.in_flight is not None):
+            self.seen, self.waits, self.in_flight = dict(self.durable), False, None
 
 
 @pytest.fixture(scope="module")

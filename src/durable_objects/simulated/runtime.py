@@ -103,12 +103,12 @@ class SimulatedRuntime(LocalRuntime):
         self.begin_commit()
         self._answer(error or OSError("the simulated disk is full"))
 
-    def crash(self, *, landed: bool = False) -> None:
+    def crash(self, *, after_commit: bool = False) -> None:
         """Lose everything that is not durable, and start again: objects are loaded by their next call.
 
-        With ``landed`` the process dies a moment later: the commit in flight is durable, and no caller has its answer.
+        With ``after_commit`` the process dies a moment later: the commit in flight is durable, and no caller has its answer.
         """
-        if landed:
+        if after_commit:
             self.disk.apply(self.disk.in_flight)
         for task in [*self._tasks, *filter(None, [self._flush])]:
             task.abandon()
@@ -118,9 +118,9 @@ class SimulatedRuntime(LocalRuntime):
         self._start(self._manual_loop)
 
     def advance(self, seconds: float) -> None:
-        """Move the clock; what is due on the way (alarms first of all) happens in its order, at its time.
+        """Let ``seconds`` pass; what is due on the way, such as alarms, happens in its order and at its time.
 
-        Less than 0 seconds is a step back of the wall clock; for a step forward set ``now_ms``.
+        A negative number is a step back of the wall clock; for a step forward set ``now_ms``.
         """
         left = round(seconds * 1_000)
         while (wait := self.ms_until_due()) is not None and wait <= left:

@@ -3,7 +3,6 @@
 import asyncio
 import random
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,7 +83,7 @@ class Fragile(Ledger):
         raise Interrupted
 
 
-def test_a_call_cut_short_by_an_interrupt_leaves_nothing_half_done(tmp_path: Path) -> None:
+def test_a_call_that_is_interrupted_leaves_nothing_half_done(tmp_path: Path) -> None:
     """All or nothing (section 4) holds for every way to leave a method, Ctrl-C included."""
 
     async def scenario() -> None:
@@ -217,16 +216,22 @@ def test_a_runtime_that_is_not_running_begins_no_call(tmp_path: Path) -> None:
     run(scenario())
 
 
-def test_a_runtime_has_one_timer_and_none_once_it_was_left(tmp_path: Path) -> None:
+def test_a_runtime_has_one_timer_and_none_once_it_was_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hour = 3_600_000
+    monkeypatch.setattr("durable_objects.embedded.runtime._TICK_MS", hour)
+
     async def scenario() -> None:
-        async with EmbeddedRuntime(tmp_path) as runtime:
+        async with EmbeddedRuntime(tmp_path, clock=lambda: 0) as runtime:
             ledger = runtime.namespace("Ledger", Ledger).get("a")
-            for seconds in (3_600, 0.9, 0.8, 0.7):
-                before = runtime._timer
-                await ledger.call(Ledger.set_alarm, int((time.time() + seconds) * 1_000))
-                assert before.cancelled() == (seconds < 1)
-                assert (runtime._timer is before) == (seconds > 1)
-        assert runtime._timer.cancelled()
+            timer = runtime._timer
+            await ledger.call(Ledger.set_alarm, 2 * hour)
+            assert runtime._timer is timer
+            for minutes in (50, 40, 30):
+                await ledger.call(Ledger.set_alarm, minutes * 60_000)
+                assert timer.cancelled()
+                timer = runtime._timer
+                assert not timer.cancelled()
+        assert timer.cancelled()
         assert runtime._eviction.cancelled()
 
     run(scenario())

@@ -73,7 +73,7 @@ def test_p9_after_a_failure_the_disk_is_tried_again_though_nobody_writes(tmp_pat
     run(scenario())
 
 
-def test_p2_calls_that_built_on_a_failed_commit_fall_with_it_and_all_others_survive(tmp_path: Path) -> None:
+def test_p2_calls_based_on_a_failed_commit_fail_with_it_and_no_others(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with held_runtime(tmp_path) as (runtime, held):
             ledgers = runtime.namespace("Ledger", Ledger)
@@ -106,9 +106,7 @@ def test_p2_calls_that_built_on_a_failed_commit_fall_with_it_and_all_others_surv
     run(scenario())
 
 
-def test_p6_calls_that_fell_with_a_failed_commit_no_longer_count_as_waiting(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_p6_calls_that_failed_with_a_commit_no_longer_count_as_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a failure under full load leaves the service overloaded for ever."""
     monkeypatch.setattr("durable_objects.commits.MAX_WAITING_CALLS", 50)
 
@@ -152,7 +150,7 @@ def test_p1_when_no_file_may_grow_nothing_acknowledged_is_lost(
     run(scenario())
 
 
-def test_p2_calls_that_a_disk_that_hangs_keeps_waiting_are_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_p2_calls_that_wait_for_a_hanging_disk_are_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("durable_objects.commits._MAX_WAIT_MS", 0)
     monkeypatch.setattr("durable_objects.embedded.runtime._TICK_MS", 1)
 
@@ -172,7 +170,7 @@ def test_p2_calls_that_a_disk_that_hangs_keeps_waiting_are_answered(tmp_path: Pa
     run(scenario())
 
 
-def test_a_runtime_leaves_a_disk_that_hangs_and_keeps_the_directory_locked(
+def test_a_runtime_leaves_a_hanging_disk_and_keeps_the_directory_locked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What is being written may arrive as long as the process lives."""

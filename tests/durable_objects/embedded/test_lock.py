@@ -20,12 +20,12 @@ async def enter(directory: Path) -> None:
         assert await ledger.call(Ledger.append, "first") == Entry(1, "first")
 
 
-def test_a_second_process_is_refused_and_told_which_process_has_the_data(tmp_path: Path) -> None:
+def test_a_second_process_is_refused_and_the_error_names_the_first(tmp_path: Path) -> None:
     with process("hold", tmp_path) as holder:
         assert next_line(holder) == "holding"
-        told = f"{re.escape(str(tmp_path))} is in use by process {holder.pid} "
+        message = f"{re.escape(str(tmp_path))} is in use by process {holder.pid} "
         for _ in range(2):  # a refused attempt takes nothing from the holder
-            with pytest.raises(DataLocked, match=told):
+            with pytest.raises(DataLocked, match=message):
                 run(enter(tmp_path))
 
 
@@ -55,7 +55,7 @@ def test_p9_sigkill_frees_the_lock(tmp_path: Path) -> None:
         run(enter(tmp_path))
 
 
-def test_a_lock_frees_only_what_it_holds_and_can_be_taken_again(tmp_path: Path) -> None:
+def test_a_lock_releases_only_what_it_holds_and_can_be_taken_again(tmp_path: Path) -> None:
     first, second = DirectoryLock(tmp_path), DirectoryLock(tmp_path)
     first.acquire()
     second.release()

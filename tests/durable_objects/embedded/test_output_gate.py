@@ -27,9 +27,7 @@ def answers_about(ledger: Stub[Ledger]) -> dict[str, Coroutine[Any, Any, object]
 
 @pytest.mark.parametrize("kind", ["reply", "read", "refusal", "refusal after a write", "failure"])
 @pytest.mark.parametrize("in_flight", [True, False])
-def test_p2_whatever_could_tell_of_an_uncommitted_write_waits_for_its_commit(
-    tmp_path: Path, kind: str, *, in_flight: bool
-) -> None:
+def test_p2_what_could_reveal_an_uncommitted_write_waits_for_its_commit(tmp_path: Path, kind: str, *, in_flight: bool) -> None:
     async def scenario() -> None:
         async with held_runtime(tmp_path) as (runtime, held):
             ledgers = runtime.namespace("Ledger", Ledger)
@@ -71,7 +69,7 @@ def test_p2_whatever_could_tell_of_an_uncommitted_write_waits_for_its_commit(
     run(scenario())
 
 
-def test_p2_an_event_is_published_after_the_commit_of_its_call_and_never_before(tmp_path: Path) -> None:
+def test_p2_an_event_is_published_after_the_commit_of_its_call(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with held_runtime(tmp_path) as (runtime, held):
             ledger = runtime.namespace("Ledger", Ledger).get("a")
@@ -114,7 +112,7 @@ def test_p2_an_answer_waits_for_the_latest_write_though_an_earlier_one_is_durabl
     run(scenario())
 
 
-def test_p2_a_commit_that_is_on_the_disk_and_not_yet_known_to_be_opens_no_gate(tmp_path: Path) -> None:
+def test_p2_nothing_leaves_while_a_commit_is_on_disk_but_not_finished(tmp_path: Path) -> None:
     """Nothing that happens in that moment is lost, taken back, or seen too early: not even when the object is rebuilt."""
 
     async def scenario() -> None:

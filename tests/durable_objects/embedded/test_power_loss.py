@@ -20,7 +20,7 @@ def texts(directory: Path, ledger: str) -> dict[int, str]:
     return {seq: value.decode()[:SHOWN] for seq, (_, value) in enumerate(entries, 1)}
 
 
-def test_p1_power_may_fail_whenever_an_answer_is_on_its_way(tmp_path: Path) -> None:
+def test_p1_what_was_acknowledged_survives_a_loss_of_power_at_any_answer(tmp_path: Path) -> None:
     """Nine callers at once; their process's system calls are replayed, and the power fails at each line that it prints.
 
     Then all that was not synced is gone, or some of it is there, in pieces: both times everything that was acknowledged so far

@@ -30,7 +30,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def test_p1_every_connection_that_commits_waits_for_the_disk(store: Store) -> None:
-    """Loss of power takes nothing back: the log is synced with every commit, also after a failure had it opened anew."""
+    """Loss of power takes nothing back: the log is synced with every commit, also by a connection opened after a failure."""
 
     def settings() -> list[object]:
         store.write([])
@@ -105,7 +105,7 @@ def recovery_by_another_process(store: Store) -> Iterator[None]:
             other.kill()
 
 
-def test_a_read_of_a_file_that_another_program_recovers_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+def test_a_read_does_not_wait_for_another_program_that_recovers_the_file(tmp_path: Path) -> None:
     """All calls would wait with it. Afterwards everything is there."""
     assert READ_BUSY_SECONDS <= 0.1
 
@@ -213,9 +213,9 @@ UNREADABLE = [
 ]
 
 
-@pytest.mark.parametrize(("make", "told"), UNREADABLE)
+@pytest.mark.parametrize(("make", "reason"), UNREADABLE)
 def test_a_file_that_cannot_be_ours_is_refused_and_the_directory_is_free_again(
-    tmp_path: Path, make: Callable[[Path], None], told: str
+    tmp_path: Path, make: Callable[[Path], None], reason: str
 ) -> None:
     path = Store(tmp_path).path
     make(path)
@@ -225,7 +225,7 @@ def test_a_file_that_cannot_be_ours_is_refused_and_the_directory_is_free_again(
             return await runtime.namespace("Ledger", Ledger).get("a").call(Ledger.append, "first")
 
     for _ in range(2):
-        with pytest.raises(DataUnreadable, match=told) as refusal:
+        with pytest.raises(DataUnreadable, match=reason) as refusal:
             run(enter())
         assert str(path) in str(refusal.value)
     for leftover in tmp_path.glob(path.name + "*"):

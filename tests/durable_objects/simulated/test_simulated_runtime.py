@@ -1,4 +1,4 @@
-"""The simulated runtime: a virtual clock, one seed, a crash whenever you like, and the same history every time."""
+"""The simulated runtime: a virtual clock, one seed, crashes, and the same history every time."""
 
 import pytest
 from hypothesis import given
@@ -69,7 +69,7 @@ def test_another_seed_gives_another_history() -> None:
     assert history(1, steps) != history(2, steps)
 
 
-def test_p2_a_call_waits_for_its_commit_and_a_crash_before_that_takes_it_back_unheard() -> None:
+def test_p2_a_call_waits_for_its_commit_and_a_crash_before_that_drops_it_unanswered() -> None:
     runtime = SimulatedRuntime(autocommit=False)
     ledger = runtime.namespace("Ledger", Ledger).get("a")
     runtime.run(ledger.call(Ledger.append, "first"))
@@ -85,16 +85,16 @@ def test_p2_a_call_waits_for_its_commit_and_a_crash_before_that_takes_it_back_un
     assert runtime.run(ledger.call(Ledger.append, "third")) == Entry(2, "third")
 
 
-def test_p2_a_commit_that_fails_takes_the_calls_with_it_that_came_after_it_began() -> None:
+def test_p2_a_commit_that_fails_fails_the_calls_made_since_it_began() -> None:
     runtime = SimulatedRuntime(autocommit=False)
     ledgers = runtime.namespace("Ledger", Ledger)
     one, another = ledgers.get("a"), ledgers.get("b")
-    fallen = [runtime.start(one.call(Ledger.append, "first"))]
+    failed = [runtime.start(one.call(Ledger.append, "first"))]
     runtime.begin_commit()
-    fallen += [runtime.start(one.call(Ledger.append, "second")), runtime.start(one.call(Ledger.last))]
+    failed += [runtime.start(one.call(Ledger.append, "second")), runtime.start(one.call(Ledger.last))]
     other = runtime.start(another.call(Ledger.append, "first"))
     runtime.fail()
-    for call in fallen:
+    for call in failed:
         with pytest.raises(CommitFailed, match="the simulated disk is full"):
             call.result()
     assert not other.done
@@ -125,22 +125,22 @@ def test_the_clock_moves_only_by_advance_and_may_step_back() -> None:
     assert runtime.run(clock.call(Clock.now)) == 7_500
 
 
-def test_p7_a_crash_can_come_after_the_commit_and_before_anybody_was_told() -> None:
-    """The caller can not know; what is on the disk does."""
+def test_p7_a_crash_can_come_after_the_commit_and_before_its_answer() -> None:
+    """The caller cannot know whether its call is durable; the disk shows it."""
     runtime = SimulatedRuntime(autocommit=False)
     one = runtime.namespace("Ledger", Ledger).get("a")
     lost = runtime.start(one.call(Ledger.append, "lost"))
     runtime.begin_commit()
     runtime.crash()
-    untold = runtime.start(one.call(Ledger.append, "untold"))
+    unanswered = runtime.start(one.call(Ledger.append, "unanswered"))
     runtime.begin_commit()
-    runtime.crash(landed=True)
-    for task in (lost, untold):
+    runtime.crash(after_commit=True)
+    for task in (lost, unanswered):
         with pytest.raises(Crashed):
             task.result()
-    assert runtime.run(one.call(Ledger.texts)) == ["untold"]
+    assert runtime.run(one.call(Ledger.texts)) == ["unanswered"]
 
 
-def test_a_commit_that_was_made_at_once_can_not_fail_any_more() -> None:
+def test_with_autocommit_no_commit_can_fail() -> None:
     with pytest.raises(RuntimeError, match="autocommit=False"):
         SimulatedRuntime().fail()

@@ -293,7 +293,7 @@ class QueueMachine(RuleBasedStateMachine):
         """Before the commit in flight is durable, or after that and before anybody was answered."""
         if written:
             self.runtime.begin_commit()
-        self.runtime.crash(landed=written)
+        self.runtime.crash(after_commit=written)
         if written:
             self.promises.learn(
                 self.durable(), [call.post for call in self.awaited if call.post], Moment(self.calls, self.runtime.now_ms)
