@@ -20,24 +20,18 @@ DEADLINE_SECONDS = 120.0
 READY = "ready on "
 
 
-def until(look: Callable[[], T | None], what: str, *, within: float = DEADLINE_SECONDS, every: float = 0.01) -> T:
+def until(look: Callable[[], T | None], what: str, *, every: float = 0.01) -> T:
     """Return the first true result of ``look``.
 
     Raises:
         AssertionError: ``look`` found nothing until the deadline; the message names ``what`` was awaited.
     """
-    deadline = time.monotonic() + within
+    deadline = time.monotonic() + DEADLINE_SECONDS
     while not (found := look()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"{what} did not come within {within} s")
+            raise AssertionError(f"{what} did not come within {DEADLINE_SECONDS:.0f} s")
         time.sleep(every)
     return found
-
-
-def cpu_seconds(pid: int) -> float:
-    """Processor time that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def environment(**settings: object) -> dict[str, str]:

@@ -3,7 +3,6 @@
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 from provider import TEXT, Provider
 
-from servers import DEADLINE_SECONDS, SWW, Server, environment, until
+from servers import SWW, Server, environment, until
 
 KEY = "sk-test-0123456789-never-to-be-seen"
 
@@ -115,12 +114,14 @@ def test_p4_a_stopped_bot_gives_back_what_it_holds_and_exits(
     with bot(server, tmp_path, entity(name, "hangs", provider)) as started:
         held = post(server, name)
         until(lambda: params(server, held)["status"] == "processing", "the claim")
-        deadline = time.monotonic() + DEADLINE_SECONDS
         started.process.send_signal(number)
-        while started.process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.002)
+
+        def ended() -> bool:
             if number == signal.SIGTERM:
                 started.process.send_signal(number)
-        assert started.process.wait() == 0
+            return started.process.poll() is not None
+
+        until(ended, "the end of the bot", every=0.002)
+        assert started.process.returncode == 0
     given_back = params(server, held)
     assert (given_back["status"], given_back["error"]) == ("pending", "the worker was stopped")
