@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import against, alone, report
+from benchmarks.checkout import other_product
 from benchmarks.comparison import Result, compare
 from benchmarks.contenders.ceiling import Ceiling
 from benchmarks.contenders.contract import Contender
@@ -77,7 +78,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one short round, in a few minutes; writes nothing")
     parser.add_argument("--only", choices=CONTENDERS, nargs="+", help="these contenders")
     parser.add_argument("--loads", choices=LOADS, nargs="+", help="these loads")
-    parser.add_argument("--rounds", type=int, help="3; 6 with --against")
+    parser.add_argument("--rounds", type=int, help="3; 8 with --against")
     parser.add_argument("--seconds", type=int, help="of each load: 4; 2 with --against")
     parser.add_argument(
         "--out", type=Path, help=f"directory for results.json and speed.svg; {RESULTS} after a run of everything, else none"
@@ -94,7 +95,7 @@ def _arguments() -> argparse.Namespace:
     arguments.only = arguments.only or USUAL
     arguments.loads = arguments.loads or list(LOADS)
     arguments.out = arguments.out or (RESULTS if arguments.whole else None)
-    arguments.rounds = arguments.rounds or (1 if arguments.quick else 6 if short else 3)
+    arguments.rounds = arguments.rounds or (1 if arguments.quick else 8 if short else 3)
     arguments.seconds = arguments.seconds or (2 if short else 4)
     return arguments
 
@@ -102,12 +103,11 @@ def _arguments() -> argparse.Namespace:
 def _against(arguments: argparse.Namespace, console: Console) -> int:
     """The exit status."""
     try:
-        other = against.other_product(arguments.against)
+        other = other_product(arguments.against)
     except Missing as missing:
         sys.exit(str(missing))
     results = []
-    # Every load on fresh data: what one checkout stored more of would slow it under the next load.
-    for result in compare([Product(), other], [[name] for name in arguments.loads], arguments.rounds, arguments.seconds):
+    for result in against.take_turns([Product(), other], arguments.loads, arguments.rounds, arguments.seconds):
         _print_result(console, result)
         results.append(result)
     pairs = against.pairs(results, other.name)

@@ -1,30 +1,57 @@
-"""The product of another checkout, beside this one's."""
+"""The product of two checkouts under the same loads, in turn."""
 
-import io
-import subprocess
-import sys
-import tarfile
-import venv
-from collections.abc import Sequence
-from hashlib import sha256
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from statistics import median
 from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.comparison import Result
-from benchmarks.contenders.product import NAME, Product
-from benchmarks.failures import Missing
-from benchmarks.wrk import Figure
+from benchmarks.comparison import Measure, Result, measured_on, on_fresh_data
+from benchmarks.contenders.contract import Contender
+from benchmarks.contenders.product import NAME
+from benchmarks.failures import note
+from benchmarks.loads import LOADS, Load
+from benchmarks.running import Running
+from benchmarks.wrk import Figure, measure
 
-CACHE = Path(".venv-against")
-"""Checkouts with their environments, one for each commit; git ignores it."""
 AT_LEAST = 0.9
 """The share of the other's figures that this checkout should reach."""
-EXTRAS = ("server", "bot")
-"""What the server and ``sww`` need, where a checkout has such extras."""
+ROUNDS_A_START = 4
+"""After that many rounds both start again on fresh data: what one has stored more of would slow it."""
+
+
+def take_turns(
+    both: Sequence[Contender], loads: Sequence[str], rounds: int, seconds: int, *, measure: Measure = measure
+) -> Iterator[Result]:
+    """Yield results as they come, load by load.
+
+    Both servers run side by side and are measured one after the other, in the opposite order every other round, so that other
+    work of the machine falls on both. A failure gets a note, and ends the rounds until the next start.
+    """
+    for name in loads:
+        for first in range(0, rounds, ROUNDS_A_START):
+            numbers = range(first, min(first + ROUNDS_A_START, rounds))
+            yield from _one_start(both, LOADS[name], numbers, seconds, measure)
+
+
+def _one_start(
+    both: Sequence[Contender], load: Load, numbers: Sequence[int], seconds: int, measure: Measure
+) -> Iterator[Result]:
+    servers: list[tuple[Contender, Running]] = []
+    number, contender = numbers[0], both[0]
+    try:
+        with ExitStack() as stack:
+            for contender in both:
+                server = stack.enter_context(on_fresh_data(contender))
+                servers.append((contender, server))
+            for number in numbers:
+                for contender, server in servers if number % 2 == 0 else reversed(servers):
+                    figure = measured_on(contender, server, load, seconds, measure)
+                    yield Result(contender.name, load.name, number, figure)
+    except Exception as error:  # noqa: BLE001 - the other loads are measured all the same
+        yield Result(contender.name, load.name, number, None, note(error))
 
 
 class Pair(NamedTuple):
@@ -45,59 +72,6 @@ class Pair(NamedTuple):
     def cpu_ratio(self) -> float:
         """Ours to theirs, processor time for each answer: the median."""
         return median(ours.cpu_us / max(theirs.cpu_us, 1.0) for ours, theirs in zip(self.ours, self.theirs, strict=True))
-
-
-def other_product(reference: str) -> Product:
-    """The product of a checkout: a path, or anything that git knows as a commit of this repository.
-
-    Installed in an environment of its own, with the versions that the checkout pins; kept for the next run. Raises ``Missing``.
-    """
-    path = Path(reference)
-    if path.is_dir():
-        own = path / ".venv" / "bin" / "sww"
-        checkout = path.resolve()
-        sww = own.absolute() if own.exists() else _installed(checkout, _environment(str(checkout)))
-    else:
-        commit = _commit(reference)
-        environment = _environment(commit)
-        checkout = environment / "source"
-        if not checkout.exists():
-            _unpack(commit, checkout)
-        sww = _installed(checkout, environment)
-    return Product(f"{NAME}, {reference}", sww)
-
-
-def _environment(key: str) -> Path:
-    return CACHE.absolute() / sha256(key.encode()).hexdigest()[:12]
-
-
-def _commit(reference: str) -> str:
-    command = ("git", "rev-parse", "--verify", "--quiet", f"{reference}^{{commit}}")
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    if done.returncode:
-        raise Missing(f"{reference} is neither a directory nor a commit of this repository")
-    return done.stdout.strip()
-
-
-def _unpack(commit: str, directory: Path) -> None:
-    archive = subprocess.run(("git", "archive", "--format=tar", commit), check=True, capture_output=True).stdout
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        tar.extractall(directory, filter="data")
-
-
-def _installed(checkout: Path, environment: Path) -> Path:
-    sww = environment / "bin" / "sww"
-    if sww.exists():
-        return sww
-    venv.create(environment, with_pip=True)
-    pins = checkout / "constraints.txt"
-    constraint = ("--constraint", str(pins)) if pins.exists() else ()
-    project = f"{checkout}[{','.join(EXTRAS)}]"
-    command = (str(environment / "bin" / "pip"), "install", "--quiet", *constraint, "--editable", project)
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    if done.returncode:
-        raise Missing(f"{checkout} cannot be installed: {done.stderr}")
-    return sww
 
 
 def pairs(results: Sequence[Result], other: str) -> list[Pair]:
@@ -131,8 +105,3 @@ def show(console: Console, measured: Sequence[Pair], other: str) -> bool:
     slower = [pair.load for pair in measured if pair.ratios and median(pair.ratios) < AT_LEAST]
     console.print(f"below {AT_LEAST:.0%} of {other}: {', '.join(slower) or 'none'}")
     return not slower and all(pair.ratios for pair in measured)
-
-
-if __name__ == "__main__":  # prepare an environment, so that the first run does not wait for it
-    for argument in sys.argv[1:]:
-        other_product(argument)

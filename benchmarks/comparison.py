@@ -58,10 +58,10 @@ def _sitting(contender: Contender, loads: list[Load], number: int, seconds: int,
     while left:
         started = False
         try:
-            with _on_fresh_data(contender) as server:
+            with on_fresh_data(contender) as server:
                 started = True
                 while left:
-                    figure = _checked(contender, server, left[0], seconds, measure)
+                    figure = measured_on(contender, server, left[0], seconds, measure)
                     yield Result(contender.name, left.pop(0).name, number, figure)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one contender, the others are measured
             failed = left[:1] if started else left
@@ -71,15 +71,17 @@ def _sitting(contender: Contender, loads: list[Load], number: int, seconds: int,
 
 
 @contextmanager
-def _on_fresh_data(contender: Contender) -> Iterator[Running]:
-    with (
-        scratch() as directory,
-        contender.start(directory) as server,
-    ):
+def on_fresh_data(contender: Contender) -> Iterator[Running]:
+    """A contender's server until the end of the block."""
+    with scratch() as directory, contender.start(directory) as server:
         yield server
 
 
-def _checked(contender: Contender, server: Running, load: Load, seconds: int, measure: Measure) -> Figure:
+def measured_on(contender: Contender, server: Running, load: Load, seconds: int, measure: Measure) -> Figure:
+    """Measure a load on a running server.
+
+    Raises ``NotStored`` when the server has fewer messages than it acknowledged, and what ``measure`` raises.
+    """
     if load.reads:
         fill(server.url, RETENTION)
     checks = contender.stores and load.stores
