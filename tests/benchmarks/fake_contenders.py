@@ -47,6 +47,19 @@ class ForgetfulWall(Wall):
     seqs = count(0, 0)
 
 
+class EmptyWall(Wall):
+    """Has what was posted, and nothing else."""
+
+    posts = 0
+
+    def do_GET(self) -> None:
+        self._answer(b"[%b]" % b",".join([b"{}"] * self.posts))
+
+    def do_POST(self) -> None:
+        type(self).posts += 1
+        super().do_POST()
+
+
 @contextmanager
 def serving(wall: type[Wall]) -> Iterator[str]:
     """Its URL, until the end of the block."""

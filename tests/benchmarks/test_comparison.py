@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fake_contenders import NAMES, FakeContender, ForgetfulWall, Wall, measured, serving
+from fake_contenders import NAMES, EmptyWall, FakeContender, ForgetfulWall, Wall, measured, serving
 
 from benchmarks import report
+from benchmarks.comparison import fill
 from benchmarks.failures import Missing, ServerFailed
 
 
@@ -51,6 +52,13 @@ def test_a_contender_that_lacks_what_it_acknowledged_gets_a_note() -> None:
 def test_contenders_take_turns_in_the_opposite_order_every_other_round(url: str) -> None:
     results = measured(FakeContender("a", url), FakeContender("b", url), rounds=2)
     assert [result.contender for result in results if result.load == NAMES[0]] == ["a", "b", "b", "a"]
+
+
+def test_a_wall_is_filled_before_its_messages_are_read() -> None:
+    with serving(EmptyWall) as url:
+        fill(url, 30)
+        fill(url, 40)
+    assert EmptyWall.posts == 40
 
 
 def test_a_row_is_the_median_of_the_rounds_that_were_measured(url: str) -> None:
