@@ -5,6 +5,8 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
@@ -13,7 +15,10 @@ from saywhatwant.addresses import client_network, is_loopback
 from saywhatwant.errors import CrossSite, NotAllowed, RequestRefused, TooManyPosts
 from saywhatwant.worker.limits import MAX_RATE_ADDRESSES
 
-WINDOW_SECONDS = 60
+if TYPE_CHECKING:
+    from pyrate_limiter import InMemoryBucket
+
+WINDOW_MS = 60_000
 
 
 class BotAuth:
@@ -79,39 +84,31 @@ def _hostname(host: str) -> str:
 class PostRateLimiter:
     """Limits the posts of one client in any minute; ``per_minute`` 0 is no limit.
 
-    A sliding window: the last minute's posts are those of this minute and, in proportion to what the window still covers of
-    it, those of the minute before <https://blog.cloudflare.com/counting-things-a-lot-of-different-things/>.
+    ``clock`` gives seconds and never steps back. Posts that were refused do not count.
     """
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_minute = per_minute
         self._clock = clock
-        self._counts: OrderedDict[str, tuple[int, int, int]] = OrderedDict()
-        """By client: the number of the last minute in which it posted, its posts then, and in the minute before."""
+        self._windows: OrderedDict[str, InMemoryBucket] = OrderedDict()
+        if per_minute:
+            # Most servers on a laptop have no limit, and need not wait for its import.
+            self._rate_limits = import_module("pyrate_limiter")
 
     def check(self, connection: HTTPConnection) -> None:
         """Count one post; raises ``TooManyPosts`` when it is one too many."""
         if not self._per_minute:
             return
         client = client_of(connection)
-        window, passed = divmod(self._clock(), WINDOW_SECONDS)
-        counted_in, current, previous = self._counts.get(client, (0, 0, 0))
-        if counted_in != window:
-            previous = current if counted_in == window - 1 else 0
-            current = 0
-        left = WINDOW_SECONDS - passed
-        if current + previous * left / WINDOW_SECONDS + 1 > self._per_minute:
-            raise TooManyPosts(self._per_minute, self._retry_after(current, previous, left))
-        self._counts[client] = (int(window), current + 1, previous)
-        self._counts.move_to_end(client)
-        if len(self._counts) > MAX_RATE_ADDRESSES:
-            self._counts.popitem(last=False)
-
-    def _retry_after(self, current: int, previous: int, left: float) -> int:
-        """Whole seconds until one more post fits, if none comes meanwhile."""
-        room = self._per_minute - 1
-        if current <= room:
-            # In this minute, once the last one weighs less.
-            return max(math.ceil(left - (room - current) * WINDOW_SECONDS / previous), 1)
-        # In the next one, of which this one is the minute before.
-        return math.ceil(left + WINDOW_SECONDS * (1 - room / current))
+        window = self._windows.get(client)
+        if window is None:
+            window = self._rate_limits.InMemoryBucket([self._rate_limits.Rate(self._per_minute, WINDOW_MS)])
+        post = self._rate_limits.RateItem(client, math.floor(self._clock() * 1_000))
+        if not window.put(post):
+            # The library's other buckets are asynchronous; this one is not.
+            wait_ms = cast("int", window.waiting(post))
+            raise TooManyPosts(self._per_minute, max(math.ceil(wait_ms / 1_000), 1))
+        self._windows[client] = window
+        self._windows.move_to_end(client)
+        if len(self._windows) > MAX_RATE_ADDRESSES:
+            self._windows.popitem(last=False)
