@@ -25,14 +25,20 @@ class SlowStub:
         self._stub = stub
         self.subscribe = stub.subscribe
         self.calls = 0
+        self.busy = 0
         self.open = asyncio.Event()
         self.open.set()
 
     async def call(self, method: Callable[Concatenate[MessageQueue, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         self.calls += 1
-        result = await self._stub.call(method, *args, **kwargs)
-        await self.open.wait()
-        return result
+        self.busy += 1
+        try:
+            return await self._stub.call(method, *args, **kwargs)
+        finally:
+            try:
+                await self.open.wait()
+            finally:
+                self.busy -= 1
 
 
 class Harness:

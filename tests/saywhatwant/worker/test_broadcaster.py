@@ -85,7 +85,7 @@ def test_p5_a_client_slower_than_the_wall_gets_further_with_each_page() -> None:
             tokens.append(client.token)
         assert tokens == list(range(0, 102, 2)), "a page more for each frame read"
         assert (client.close_code, harness.broadcaster._changes) == (None, [])
-        assert [list(waiting._frames) for waiting in harness.broadcaster._subscribers] == [[]]
+        assert [(paused.close_code, list(paused._frames)) for paused in harness.broadcaster._subscribers] == [(None, [])]
         while not client.caught_up:
             client.read()
             await turns()

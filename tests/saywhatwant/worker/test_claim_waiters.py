@@ -1,12 +1,17 @@
 """Waiting claims: each new message wakes one of them, and none is forgotten while a claim waits (P4)."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from claim_harness import Harness, ids
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import Raw
 
+from profiles import examples
 from saywhatwant.errors import TooManyWaiting
-from saywhatwant.message import NewMessage
+from saywhatwant.message import NewMessage, decode
 from saywhatwant.queue import MessageQueue
 from scenario import run, turns
 
@@ -176,3 +181,115 @@ def test_p6_closing_the_room_lets_everybody_go_with_nothing() -> None:
         assert (await harness.wait("late")).result() == []
 
     run(scenario())
+
+
+def test_p4_a_message_wakes_one_claim_and_that_one_wakes_no_other() -> None:
+    async def scenario() -> None:
+        harness = Harness()
+        for number in range(5):
+            await harness.wait(f"bot-{number}")
+        before = harness.stub.calls
+        await harness.post()
+        await turns()
+        assert (harness.stub.calls - before, len(harness.waiters)) == (1, 4)
+
+    run(scenario())
+
+
+def test_p4_all_that_a_failed_claim_was_woken_for_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        harness = Harness()
+        unlucky = await harness.wait("unlucky")
+        suntsu, zen = await harness.wait("suntsu", "suntsu"), await harness.wait("zen", "zen")
+        harness.stub.open.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(MessageQueue, "claim_next", broken_claim_next)
+            for_zen = await harness.post("zen")
+            await turns()
+        for_anybody = await harness.post(None)
+        harness.stub.open.set()
+        await turns()
+        assert unlucky.exception() is not None
+        assert (ids(suntsu), ids(zen)) == ([for_anybody], [for_zen])
+
+    run(scenario())
+
+
+Waiting = dict[asyncio.Task[list[Raw]], tuple[set[str], asyncio.Event]]
+STEPS = st.one_of(
+    st.tuples(st.just("wait"), st.sets(st.sampled_from(["zen", "rude", "eliza"]), max_size=2), st.integers(1, 3)),
+    st.tuples(st.just("post"), st.sampled_from(["zen", "rude", "eliza", None]), st.integers(0, 2)),
+    st.tuples(st.sampled_from(["faster", "cancel", "leave", "hold", "release", "turns"]), st.integers(0, 9)),
+)
+
+
+async def take_step(harness: Harness, waiting: Waiting, step: tuple[Any, ...]) -> None:
+    match step:
+        case ("wait", entities, limit):
+            gone = asyncio.Event()
+            claim = await harness.wait(f"bot-{len(waiting)}", *sorted(entities), limit=limit, gone=gone)
+            waiting[claim] = (entities, gone)
+        case ("post", entity, priority):
+            await post_to_first(harness, waiting, entity, priority)
+        case ("faster", _):
+            await harness.queue.call(MessageQueue.claim_next, "faster")
+        case ("cancel", pick) if waiting:
+            list(waiting)[pick % len(waiting)].cancel()
+        case ("leave", pick) if waiting:
+            list(waiting.values())[pick % len(waiting)][1].set()
+        case ("hold", _):
+            harness.stub.open.clear()
+        case ("release", _):
+            harness.stub.open.set()
+    if step[0] in {"release", "turns"}:
+        await turns()
+
+
+async def post_to_first(harness: Harness, waiting: Waiting, entity: str | None, priority: int) -> None:
+    """Post; where nothing else is under way, the claim that has waited longest for such a message gets it."""
+    quiet = harness.stub.open.is_set() and not harness.stub.busy
+    if quiet:
+        await turns()
+    first = next((claim for claim, (entities, _) in waiting.items() if not claim.done() and wants(entities, entity)), None)
+    posted = await harness.post(entity, priority)
+    if quiet and first is not None:
+        await turns()
+        assert posted in ids(first)
+
+
+@settings(max_examples=examples(200))
+@given(steps=st.lists(STEPS, max_size=40))
+def test_p4_no_claim_waits_while_there_is_work_for_it(steps: list[tuple[Any, ...]]) -> None:
+    """Whatever comes, goes, is cancelled or is claimed by others meanwhile; and the one that came first is served first."""
+
+    async def scenario() -> None:
+        harness = Harness()
+        waiting: Waiting = {}
+        for step in steps:
+            await take_step(harness, waiting, step)
+        harness.stub.open.set()
+        await turns()
+        pending = [decode(wire).bot_params.entity for wire in await harness.queue.call(MessageQueue.pending, 100)]
+        left = [entities for claim, (entities, _) in waiting.items() if not claim.done()]
+        assert len(harness.waiters) == len(left)
+        assert not any(wants(entities, entity) for entities in left for entity in pending)
+        claimed = [message for claim in waiting if claim.done() and not claim.cancelled() for message in ids(claim)]
+        assert len(claimed) == len(set(claimed))
+        harness.waiters.close()
+        await turns()
+        assert len(harness.waiters) == 0
+        assert not harness.waiters._idle
+        assert not harness.waiters._idle_by_entity
+
+    run(scenario())
+
+
+def wants(entities: set[str], entity: str | None) -> bool:
+    return not entities or entity is None or entity in entities
+
+
+def broken_claim_next(*_: object, **__: object) -> None:
+    raise ZeroDivisionError
+
+
+broken_claim_next.__name__ = "claim_next"
