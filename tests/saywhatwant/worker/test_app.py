@@ -1,0 +1,198 @@
+"""The app in this process: bounds of answers, who sees which figures, and that everything is counted."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from durable_objects.simulated import SimulatedRuntime
+from saywhatwant.limits import MAX_ANSWER_BYTES
+from saywhatwant.settings import load
+from saywhatwant.worker import create_worker
+
+pytestmark = pytest.mark.usefixtures("no_settings")
+
+Json = dict[str, Any]
+TOKEN = "a-token-that-nobody-guesses"  # noqa: S105 - the test's own
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+LONGEST = "\U0001f30c" * 5_000
+"""20,000 bytes."""
+
+
+def with_app(scenario: Callable[[httpx.AsyncClient], Awaitable[None]], **settings: object) -> None:
+    """Run ``scenario`` with a client of a new app on a simulated runtime."""
+
+    async def run() -> None:
+        worker = create_worker(SimulatedRuntime(), load(**settings))
+        transport = httpx.ASGITransport(worker.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+            http.worker = worker  # type: ignore[attr-defined] # for the tests of what its server reports
+            await scenario(http)
+
+    asyncio.run(run())
+
+
+async def post(http: httpx.AsyncClient, text: str = "Why?", **more: object) -> Json:
+    body = {"text": text, "username": "Human", "color": "169080199"} | more
+    posted: Json = (await http.post("/api/comments", json=body)).raise_for_status().json()
+    return posted
+
+
+async def samples(http: httpx.AsyncClient, name: str) -> dict[tuple[str, ...], float]:
+    """A metric's values by the values of its labels, in alphabetical order of their names."""
+    text = (await http.get("/metrics", headers=BEARER)).raise_for_status().text
+    families = text_string_to_metric_families(text)
+    found = (sample for family in families for sample in family.samples if sample.name == name)
+    return {tuple(sample.labels[label] for label in sorted(sample.labels)): sample.value for sample in found}
+
+
+# -- How long an answer may be
+
+
+@pytest.mark.parametrize("query", ["", "?order=asc", "?limit=1000", "?changedAfter=0", "?changedAfter=0&limit=600"])
+def test_p6_a_long_wall_is_answered_in_pages_of_a_bounded_size(query: str) -> None:
+    async def scenario(http: httpx.AsyncClient) -> None:
+        posted = [(await post(http, LONGEST))["id"] for _ in range(500)]
+        sizes, read = [], []
+        url: str | None = f"/api/comments{query}"
+        while url is not None:
+            page = (await http.get(url)).raise_for_status()
+            sizes.append(len(page.content))
+            read += [message["id"] for message in page.json()]
+            url = page.links["next"]["url"] if "next" in page.links else None
+        newest_first = query in {"", "?limit=1000"}
+        assert read == (posted[::-1] if newest_first else posted)
+        assert len(sizes) == 2
+        assert max(sizes) <= MAX_ANSWER_BYTES + 25_000, "one message more than the bound at most, and commas"
+
+    with_app(scenario)
+
+
+def test_p6_a_short_wall_and_a_page_that_was_asked_for_have_no_link() -> None:
+    async def scenario(http: httpx.AsyncClient) -> None:
+        for _ in range(3):
+            await post(http)
+        for query in ("", "?limit=2", "?order=asc", "?changedAfter=0", "?changedAfter=0&limit=3"):
+            assert "link" not in (await http.get(f"/api/comments{query}")).headers
+        page = await http.get("/api/comments?changedAfter=0&limit=2")
+        assert page.links["next"]["url"] == "/api/comments?limit=2&changedAfter=2"
+        assert page.headers["etag"] == '"2"'
+
+    with_app(scenario)
+
+
+# -- Who sees what
+
+
+def test_p8_with_a_token_figures_for_prometheus_and_circuits_need_it() -> None:
+    async def scenario(http: httpx.AsyncClient) -> None:
+        provider = "http://10.0.0.5:11434/v1"
+        report = {"workerId": "w", "provider": provider, "entities": [], "seconds": 60, "reason": "down"}
+        assert (await http.post("/api/queue/circuit", json=report, headers=BEARER)).status_code == 200
+        assert (await http.get("/metrics")).status_code == 401
+        assert provider in (await http.get("/metrics", headers=BEARER)).text
+        public, private = await http.get("/api/stats"), await http.get("/api/stats", headers=BEARER)
+        assert "circuits" not in public.json()
+        assert "10.0.0.5" not in public.text
+        assert private.json() == public.json() | {"circuits": private.json()["circuits"]}
+        assert [circuit["provider"] for circuit in private.json()["circuits"]] == [provider]
+
+    with_app(scenario, bot_token=TOKEN)
+
+
+@pytest.mark.parametrize("token", [None, TOKEN])
+@pytest.mark.parametrize("kind", [{}, {"messageType": "AI"}])
+def test_p8_a_page_of_another_site_may_not_post(token: str | None, kind: Json) -> None:
+    async def scenario(http: httpx.AsyncClient) -> None:
+        body = {"text": "Why?", "username": "Human", "color": "169080199"} | kind
+        for origin in ("https://elsewhere.example", "null", "http://127.0.0.1:1"):
+            refused = await http.post("/api/comments", json=body, headers=BEARER | {"Origin": origin})
+            assert refused.status_code == 403
+            assert refused.json()["type"] == "urn:saywhatwant:problem:cross-site"
+        for origin in ("http://127.0.0.1", "https://friend.example"):
+            accepted = await http.post("/api/comments", json=body, headers=BEARER | {"Origin": origin})
+            assert accepted.status_code == 200
+        assert len((await http.get("/api/comments")).json()) == 2
+
+    with_app(scenario, bot_token=token, cors_origins=["https://friend.example"])
+
+
+# -- What is counted
+
+
+def test_p8_requests_that_reach_no_handler_are_counted_too() -> None:
+    async def scenario(http: httpx.AsyncClient) -> None:
+        for path in ("/nothing", "/api/nothing", "/page/nothing"):
+            assert (await http.get(path)).status_code == 404
+        for method in ("DELETE", "PATCH"):
+            assert (await http.request(method, "/api/comments")).status_code == 405
+        assert (await http.post("/")).status_code == 405
+        origin = {"Origin": "https://friend.example", "Access-Control-Request-Method": "POST"}
+        assert (await http.options("/api/comments", headers=origin)).status_code == 200
+        http.worker.on_refused(431)  # type: ignore[attr-defined] # as the server does
+        counted = await samples(http, "sww_http_requests_total")
+        assert counted["other", "other", "404"] == 3
+        assert counted["other", "/api/comments", "405"] == 2
+        assert counted["other", "/page", "405"] == 1
+        assert counted["OPTIONS", "preflight", "200"] == 1
+        assert await samples(http, "sww_http_refused_total") == {("431",): 1}
+
+    with_app(scenario, cors_origins=["https://friend.example"])
+
+
+def test_p8_handshakes_and_ends_of_websockets_are_counted() -> None:
+    async def scenario(http: httpx.AsyncClient) -> None:
+        app = http.worker.app  # type: ignore[attr-defined] # httpx speaks no WebSocket
+        assert await opened(app, b"") == "websocket.close"
+        assert await opened(app, b"token=1") == "websocket.http.response.body"
+        assert await opened(app, b"", path="/api/nothing") == "websocket.http.response.body"
+        assert await samples(http, "sww_websocket_handshakes_total") == {("101",): 1, ("422",): 1}
+        assert await samples(http, "sww_websocket_closes_total") == {("1008",): 1}
+        assert (await samples(http, "sww_http_requests_total"))["other", "other", "404"] == 1
+
+    with_app(scenario)
+
+
+async def opened(app: Any, query: bytes, path: str = "/api/ws") -> str:
+    """Open a WebSocket and send what clients may not; the type of the last ASGI message."""
+    messages: Iterator[Json] = iter([{"type": "websocket.connect"}, {"type": "websocket.receive", "text": "hello"}])
+    sent: list[str] = []
+
+    async def receive() -> Json:
+        await asyncio.sleep(0)
+        return next(messages)
+
+    async def send(message: Json) -> None:
+        sent.append(message["type"])
+
+    extensions: Json = {"websocket.http.response": {}}
+    scope = {"type": "websocket", "path": path, "query_string": query, "headers": [], "extensions": extensions}
+    await app(scope, receive, send)
+    return sent[-1]
+
+
+def test_the_figures_begin_with_the_entities_of_the_file_as_it_is_now(tmp_path: Path) -> None:
+    file = tmp_path / "entities.toml"
+
+    def write(*names: str) -> None:
+        file.write_text(
+            "\n".join(f'[{name}]\ndisplay_name = "{name}"\ncolor = "169080199"\nmodel = "nltk:zen"' for name in names)
+        )
+
+    async def scenario(http: httpx.AsyncClient) -> None:
+        for number in range(60):
+            await post(http, botParams={"entity": f"entity-{number:02d}"})
+        await post(http, botParams={"entity": "zz-old"})
+        await post(http, botParams={"entity": "zz-new"})
+        assert "zz-old" in (await http.get("/api/stats")).json()["entities"]
+        write("zz-new")
+        entities = (await http.get("/api/stats")).json()["entities"]
+        assert "zz-new" in entities
+        assert "zz-old" not in entities
+
+    write("zz-old")
+    with_app(scenario, entities=str(file), open_entities=True)
