@@ -1,4 +1,4 @@
-"""What ``sww bot`` logs: one line an event, and of a failure what a person needs, without what people wrote."""
+"""What ``sww bot`` logs: one line for each event, and nothing that people wrote."""
 
 import os
 import re
@@ -12,16 +12,16 @@ from servers import Server, until
 
 STAMPED = re.compile(r"^\d\d:\d\d:\d\d \[(\w+) *\] ")
 WRITTEN = "what somebody wrote"
-SPOILT = """
+PATCH = """
 import saywhatwant.bot.loop as loop
 import saywhatwant.models.chatbot as chatbot
 
 
-def spoilt(*_):
-    raise ZeroDivisionError("spoilt")
+def broken(*_):
+    raise ZeroDivisionError("broken")
 
 
-{target} = spoilt
+{target} = broken
 """
 
 
@@ -29,13 +29,13 @@ def bot(server: Server, directory: Path, *arguments: str) -> AbstractContextMana
     return running(directory, "bot", "--url", server.url, *arguments, stream="stderr")
 
 
-def spoil(directory: Path, target: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have that raise in every Python started from now on."""
-    (directory / "sitecustomize.py").write_text(SPOILT.format(target=target))
+def break_(directory: Path, target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make ``target`` raise in every Python started from now on."""
+    (directory / "sitecustomize.py").write_text(PATCH.format(target=target))
     monkeypatch.setenv("PYTHONPATH", str(directory), prepend=os.pathsep)
 
 
-def ask(server: Server, text: str = WRITTEN, entity: str = "zen") -> str:
+def post(server: Server, text: str = WRITTEN, entity: str = "zen") -> str:
     body = {"text": text, "username": "Human", "color": "169080199", "botParams": {"entity": entity}}
     return str(server.http.post("/api/comments", json=body).raise_for_status().json()["id"])
 
@@ -43,34 +43,34 @@ def ask(server: Server, text: str = WRITTEN, entity: str = "zen") -> str:
 def test_a_failed_message_is_logged_without_what_people_wrote(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spoil(tmp_path, "chatbot.answer", monkeypatch)
-    with bot(server, tmp_path, "--entity", "zen") as at_work:
-        asked = ask(server)
-        until(lambda: "ZeroDivisionError: spoilt" in at_work.lines, "the failure")
-        (first,) = [line for line in at_work.lines if asked in line and "attempt=1" in line]
+    break_(tmp_path, "chatbot.answer", monkeypatch)
+    with bot(server, tmp_path, "--entity", "zen") as started:
+        posted = post(server)
+        until(lambda: "ZeroDivisionError: broken" in started.lines, "the failure")
+        (first,) = [line for line in started.lines if posted in line and "attempt=1" in line]
         assert STAMPED.findall(first) == ["error"]
-        assert not any(WRITTEN in line for line in at_work.lines)
-        assert len(at_work.lines) < 60
+        assert not any(WRITTEN in line for line in started.lines)
+        assert len(started.lines) < 60
 
 
-def test_a_bot_that_something_unexpected_ends_says_so_in_one_line_and_with_its_status(
+def test_a_bot_that_an_unexpected_error_ends_reports_it_in_one_line_and_its_status(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spoil(tmp_path, "loop.Bot._claim_for_ever", monkeypatch)
-    with bot(server, tmp_path, "--entity", "zen") as at_work:
-        assert at_work.process.wait(timeout=20) == 1
-        assert at_work.lines[-1] == "sww: stopped by an unexpected error: ZeroDivisionError: spoilt"
-        assert STAMPED.findall(at_work.lines[0]) == ["error"]
-        assert len(at_work.lines) < 60
+    break_(tmp_path, "loop.Bot._claim_for_ever", monkeypatch)
+    with bot(server, tmp_path, "--entity", "zen") as started:
+        assert started.process.wait() == 1
+        assert started.lines[-1] == "sww: stopped by an unexpected error: ZeroDivisionError: broken"
+        assert STAMPED.findall(started.lines[0]) == ["error"]
+        assert len(started.lines) < 60
 
 
 def test_a_mistake_in_the_entities_file_is_a_line_like_any_other(server: Server, tmp_path: Path) -> None:
-    cast = tmp_path / "cast.toml"
-    cast.write_text('[ann]\ndisplay_name = "Ann"\ncolor = "070140180"\nmodel = "nltk:zen"\n')
-    with bot(server, tmp_path, "--entities", str(cast)) as at_work:
-        ask(server, entity="ann")
-        until(lambda: at_work.lines, "the answer")
-        cast.write_text("[ann\n")
-        ask(server, entity="ann")
-        until(lambda: any(str(cast) in line for line in at_work.lines), "the mistake")
-        assert all(STAMPED.match(line) for line in at_work.lines)
+    entities_file = tmp_path / "entities.toml"
+    entities_file.write_text('[ann]\ndisplay_name = "Ann"\ncolor = "070140180"\nmodel = "nltk:zen"\n')
+    with bot(server, tmp_path, "--entities", str(entities_file)) as started:
+        post(server, entity="ann")
+        until(lambda: started.lines, "the answer")
+        entities_file.write_text("[ann\n")
+        post(server, entity="ann")
+        until(lambda: any(str(entities_file) in line for line in started.lines), "the mistake")
+        assert all(STAMPED.match(line) for line in started.lines)

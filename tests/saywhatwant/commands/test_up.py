@@ -1,4 +1,4 @@
-"""``sww up``: its bot goes on answering, whatever happens to it (P4)."""
+"""``sww up``: its bot keeps answering, whatever happens to it (P4)."""
 
 import os
 import socket
@@ -13,7 +13,7 @@ from conftest import StartServer
 from servers import Server, until
 
 TOKEN = "0123456789abcdef"  # noqa: S105 - of a server that lives for one test
-STRIKES = """
+PATCH = """
 import sys
 from pathlib import Path
 
@@ -25,96 +25,94 @@ from saywhatwant.queue import MessageQueue
 supervisor.RESTART_SECONDS = 0.1
 
 
-def strike(kind, name):
+def replace(kind, name):
     as_it_is = getattr(kind, name)
 
-    def struck(*arguments, **named):
-        if (order := Path("strike")).exists() and order.read_text() == name:
+    def faulty(*arguments, **named):
+        if (order := Path("fault")).exists() and order.read_text() == name:
             order.unlink()
-            raise ZeroDivisionError("struck")
+            raise ZeroDivisionError("broken")
         return as_it_is(*arguments, **named)
 
-    struck.__name__ = name
-    setattr(kind, name, struck)
+    faulty.__name__ = name
+    setattr(kind, name, faulty)
 
 
-strike(Claims, "start")
-strike(Bot, "release_held")
-strike(MessageQueue, "claim_next")
+replace(Claims, "start")
+replace(Bot, "release_held")
+replace(MessageQueue, "claim_next")
 """
-"""Loaded by every Python that has it in its path: a file ``strike`` names what breaks next, once."""
+"""Loaded by every Python that has it in its path: a file ``fault`` names the function that raises next, once."""
 
 
 @pytest.fixture
-def strikes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "sitecustomize.py").write_text(STRIKES)
+def faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sitecustomize.py").write_text(PATCH)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
 
 
-def strike(server: Server, name: str) -> None:
-    """Break that, and see that it broke."""
-    order = server.directory / "strike"
+def cause_fault(server: Server, name: str) -> None:
+    """Make that function raise once, and wait until it has."""
+    order = server.directory / "fault"
     order.write_text(name)
-    ask(server, f"strike {name}")
-    until(lambda: not order.exists(), "the strike")
+    post(server, f"fault {name}")
+    until(lambda: not order.exists(), "the error")
 
 
-def ask(server: Server, text: str) -> str:
+def post(server: Server, text: str) -> str:
     body = {"text": text, "username": "Human", "color": "169080199", "botParams": {"entity": "zen"}}
     return str(server.http.post("/api/comments", json=body).raise_for_status().json()["id"])
 
 
 def until_answered(server: Server) -> None:
-    asked = ask(server, "Are you there?")
+    asked = post(server, "Are you there?")
     until(lambda: any(message["replyTo"] == asked for message in server.http.get("/api/comments").json()), "the answer")
     until(lambda: server.http.get("/api/stats").json()["backlog"] == 0, "an answer to everything")
 
 
-@pytest.mark.usefixtures("strikes")
-def test_p4_a_bot_that_something_unexpected_has_ended_is_started_again_and_that_is_told(start_server: StartServer) -> None:
+@pytest.mark.usefixtures("faults")
+def test_p4_a_bot_that_an_unexpected_error_ended_is_started_again_and_logged(start_server: StartServer) -> None:
     server = start_server(command="up")
     until_answered(server)
-    strike(server, "start")
+    cause_fault(server, "start")
     until_answered(server)
     assert "the bot has stopped and is started again" in server.log
-    assert "ZeroDivisionError: struck" in server.log
+    assert "ZeroDivisionError: broken" in server.log
     assert server.terminate() == 0
 
 
-@pytest.mark.usefixtures("strikes")
-def test_p4_one_that_can_not_even_begin_is_started_again_too(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("faults")
+def test_p4_a_bot_that_cannot_even_begin_is_started_again(tmp_path: Path) -> None:
     directory = tmp_path / "server"
     directory.mkdir()
-    (directory / "strike").write_text("release_held")
+    (directory / "fault").write_text("release_held")
     with Server(directory, command="up") as server:
         until_answered(server)
-        assert not (directory / "strike").exists()
+        assert not (directory / "fault").exists()
 
 
-@pytest.mark.usefixtures("strikes")
-def test_p4_ups_bot_works_again_after_its_log_could_not_be_written(start_server: StartServer, tmp_path: Path) -> None:
-    """Whoever read its standard error has gone, and the server refuses a claim, which the bot wants to tell."""
+@pytest.mark.usefixtures("faults")
+def test_p4_the_bot_works_again_after_its_log_could_not_be_written(start_server: StartServer, tmp_path: Path) -> None:
+    """The reader of its standard error has gone, and the server fails on a claim, which the bot wants to log."""
     with _reader_that_leaves(tmp_path / "pipe") as through:
         server = start_server(command="up")
         server.kill()
         server.start(through=through)
         until_answered(server)
-        strike(server, "claim_next")
+        cause_fault(server, "claim_next")
         until_answered(server)
         assert server.is_running
 
 
 @contextmanager
 def _reader_that_leaves(pipe: Path) -> Iterator[tuple[str, ...]]:
-    """A command that has another say the first line on its standard error as usual; from then on nobody hears it."""
+    """A command that passes on the first line of another's standard error, then closes the pipe."""
     script = 'exec 3>&2; mkfifo "$0"; { sed -u 1q <"$0" >&3; rm "$0"; } & exec "$@" 2>"$0" 3>&-'
     yield "bash", "-c", script, str(pipe)
 
 
-def test_p8_up_that_listens_everywhere_answers_and_tells_no_proxy_its_token(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with _proxy() as (url, heard):
+def test_p8_up_that_listens_everywhere_sends_no_proxy_its_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with _proxy() as (url, received):
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, url)
         for name in ("NO_PROXY", "no_proxy"):
@@ -123,13 +121,13 @@ def test_p8_up_that_listens_everywhere_answers_and_tells_no_proxy_its_token(
         server._bind = "0.0.0.0:0"
         with server:
             until_answered(server)
-        assert heard == []
+        assert received == []
 
 
 @contextmanager
 def _proxy() -> Iterator[tuple[str, list[bytes]]]:
-    """The address of a proxy that keeps what it hears, and answers nothing."""
-    heard: list[bytes] = []
+    """The address of a proxy that records what it receives and answers nothing."""
+    received: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def listen() -> None:
@@ -139,8 +137,8 @@ def _proxy() -> Iterator[tuple[str, list[bytes]]]:
                 except OSError:
                     return
                 with connection:
-                    heard.append(connection.recv(65_536))
+                    received.append(connection.recv(65_536))
 
         Thread(target=listen, daemon=True).start()
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}", heard
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}", received
         listening.shutdown(socket.SHUT_RDWR)
