@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from durable_objects.commits import Change
-from durable_objects.errors import DataBusy, DataUnreadable
+from durable_objects.errors import DataBusy, DataLocked, DataUnreadable
 from durable_objects.limits import MAX_IDLE_LOG_BYTES, READ_BUSY_SECONDS, WRITE_BUSY_SECONDS
 from durable_objects.live import Head
 
@@ -82,6 +82,10 @@ def _make_durable(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA journal_size_limit = {MAX_IDLE_LOG_BYTES}")
 
 
+def _is_busy(error: sqlite3.DatabaseError) -> bool:
+    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
 class Store:
     """One SQLite file in ``directory``. Open it, then read from one thread and commit from another."""
 
@@ -93,7 +97,8 @@ class Store:
     def open(self) -> None:
         """Create the file where it is missing.
 
-        Raises ``DataUnreadable`` for a file that is not ours, newer, or damaged, and leaves it as it is.
+        Raises ``DataUnreadable`` for a file that is not ours, newer, or damaged, and leaves it as it is; ``DataLocked`` for
+        one that another program has locked.
         """
         try:
             self._writer = self._connect(WRITE_BUSY_SECONDS)
@@ -103,6 +108,8 @@ class Store:
             self.alarms()
         except sqlite3.DatabaseError as error:
             self.close()
+            if _is_busy(error):
+                raise DataLocked(f"another program has locked {self.path}") from error
             raise DataUnreadable(f"{self.path} cannot be read: {error}") from error
         except DataUnreadable:
             self.close()
@@ -167,7 +174,7 @@ class Store:
         try:
             return self._reader.execute(statement, parameters).fetchall()
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            if _is_busy(error):
                 raise DataBusy(f"another program has locked {self.path}") from error
             raise
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ledger import Entry, Ledger, key_of
 
-from durable_objects import DataBusy, DataUnreadable
+from durable_objects import DataBusy, DataLocked, DataUnreadable
 from durable_objects.commits import Change
 from durable_objects.embedded import EmbeddedRuntime
 from durable_objects.embedded.store import _MAX_EXACT_ROWS, APPLICATION_ID, VERSION, Store, _insert, _make_durable
@@ -128,6 +128,21 @@ def test_a_read_does_not_wait_for_another_program_that_recovers_the_file(tmp_pat
             assert await ledgers.get("b").call(Ledger.texts) == []
 
     run(scenario())
+
+
+def test_a_file_that_another_program_has_locked_is_refused_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("durable_objects.embedded.store.WRITE_BUSY_SECONDS", 0.01)
+    store = Store(tmp_path)
+    store.open()
+    store.close()
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+        other.executescript("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE;")
+        with pytest.raises(DataLocked, match="another program has locked"):
+            store.open()
+    store.open()
+    store.close()
 
 
 def test_commits_of_many_sizes_need_few_statements(store: Store) -> None:
