@@ -175,7 +175,7 @@ class Store:
             return self._reader.execute(statement, parameters).fetchall()
         except sqlite3.OperationalError as error:
             if _is_busy(error):
-                raise DataBusy(f"another program has locked {self.path}") from error
+                raise DataBusy("another program has locked the data file") from error
             raise
 
     def _open_writer(self) -> sqlite3.Connection:

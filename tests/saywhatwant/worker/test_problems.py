@@ -9,7 +9,7 @@ import httpx
 import pytest
 from starlette.responses import Response
 
-from durable_objects import CommitFailed, ObjectFailed, Overloaded, Refusal, RuntimeClosed
+from durable_objects import CommitFailed, DataBusy, ObjectFailed, OutcomeUnknown, Overloaded, Refusal, RuntimeClosed
 from durable_objects.simulated import SimulatedRuntime
 from saywhatwant import errors
 from saywhatwant.queue import MessageQueue
@@ -67,11 +67,31 @@ def test_p8_no_two_kinds_share_a_name() -> None:
     assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize("kind", [CommitFailed, Overloaded, RuntimeClosed, errors.BacklogFull, errors.TooManyWaiting])
+TEMPORARY = (
+    CommitFailed,
+    OutcomeUnknown,
+    DataBusy,
+    Overloaded,
+    RuntimeClosed,
+    errors.BacklogFull,
+    errors.TooManyWaiting,
+)
+
+
+@pytest.mark.parametrize("kind", TEMPORARY)
 def test_p6_a_temporary_refusal_has_retry_after(kind: type[Exception]) -> None:
     response = problem(kind("not now"))
     assert response.status_code == 503
     assert int(response.headers["retry-after"]) >= 1
+
+
+def test_p7_an_unknown_outcome_is_not_written_and_its_detail_says_so() -> None:
+    """To a client both are the same: it repeats the request with its key."""
+    bodies = [
+        body_of(problem(error)) for error in (CommitFailed("no room"), OutcomeUnknown("whether it is written is unknown"))
+    ]
+    assert {body["type"] for body in bodies} == {"urn:saywhatwant:problem:not-written"}
+    assert [body["detail"] for body in bodies] == ["no room", "whether it is written is unknown"]
 
 
 def test_p8_too_many_posts_are_refused_with_a_time_to_wait() -> None:
