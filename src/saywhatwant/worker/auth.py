@@ -104,6 +104,7 @@ class PostRateLimiter:
         if window is None:
             window = self._rate_limits.InMemoryBucket([self._rate_limits.Rate(self._per_minute, WINDOW_MS)])
         post = self._rate_limits.RateItem(client, math.floor(self._clock() * 1_000))
+        window.leak(post.timestamp)  # it forgets nothing by itself
         if not window.put(post):
             # The library's other buckets are asynchronous; this one is not.
             wait_ms = cast("int", window.waiting(post))

@@ -9,16 +9,15 @@ import pytest
 from servers import environment
 
 TYPER = {"typer", "annotated_doc", "msgspec", "rich", "shellingham", "typing_extensions"}
-REDIS = {"annotated_types", "hiredis", "opentelemetry", "pydantic", "pydantic_core", "redis", "typing_inspection", "xxhash"}
-RATE_LIMITER = {"throttled", *REDIS}
+PYDANTIC = {"annotated_types", "pydantic", "pydantic_core", "typing_inspection"}
+"""Typer loads it for an option that is a path, where it is installed; it is not of the server's extra."""
 SERVER = {
     *TYPER,
-    *RATE_LIMITER,
+    *PYDANTIC,
     "anyio",
     "click",
     "cython_runtime",
     "httptools",
-    "prometheus_client",
     "python_multipart",
     "multipart",
     "sniffio",

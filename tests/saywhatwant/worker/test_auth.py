@@ -107,6 +107,16 @@ def test_p8_no_client_posts_more_than_the_rate_in_any_minute_nor_waits_twice(pau
         assert sum(at > clock.now - 59.999 for at in posted) <= per_minute
 
 
+def test_p8_a_client_is_remembered_for_a_minute_and_no_longer() -> None:
+    clock = Clock()
+    rate = PostRateLimiter(3, clock)
+    for _ in range(100):
+        clock.now += 25
+        assert limited(rate) is None
+    (window,) = rate._windows.values()
+    assert window.count() <= 3
+
+
 def test_p8_the_rate_counts_each_address_by_itself_and_ipv6_by_its_network() -> None:
     rate = PostRateLimiter(1, Clock())
     assert limited(rate, "192.0.2.1") is None
