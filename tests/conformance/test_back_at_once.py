@@ -33,7 +33,7 @@ def test_p9_a_killed_server_comes_back_with_all_messages(start_server: StartServ
         assert until(answer, "an answer") == before
 
 
-def test_p9_an_idle_object_wakes_with_the_same_few_statements_however_many_messages_it_has(
+def test_p9_an_idle_object_wakes_with_few_statements_however_many_messages_it_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def statements_of_a_wake(messages: int) -> list[str]:

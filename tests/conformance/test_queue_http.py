@@ -175,7 +175,7 @@ def test_p3_extend_lengthens_a_lease(server: Server, entity: str) -> None:
     assert params(server, held["id"])["leaseExpiresAt"] == end
 
 
-def test_p4_a_failed_attempt_is_followed_by_a_pause_and_the_last_one_by_failed_with_its_reason(
+def test_p4_a_pause_follows_a_failed_attempt_and_the_last_one_fails_with_its_reason(
     start_server: StartServer,
 ) -> None:
     server = start_server(max_attempts=2, backoff_seconds=0.2)
