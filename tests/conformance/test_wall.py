@@ -1,6 +1,5 @@
 """The wall over HTTP: posting, reading, paging, and posting again."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -190,7 +189,8 @@ def test_p4_what_nobody_claims_in_time_fails_and_every_reader_sees_why(start_ser
 
 def test_p4_what_waits_longer_is_as_urgent_as_what_is_more_urgent(start_server: StartServer) -> None:
     server = start_server(priority_aging_seconds=0.001)
-    patient = post(server, "patient", priority=6)["id"]
-    until(lambda: time.time() * 1_000 > message(server, patient)["timestamp"] + 1, "two milliseconds")
-    urgent = post(server, "urgent", priority=5)["id"]
-    assert [found["id"] for found in said(server.http.get("/api/queue/pending"))] == [patient, urgent]
+    patient = post(server, "patient", entity="zen", priority=6)
+    until(lambda: post(server, "later", entity="rude")["timestamp"] > patient["timestamp"] + 1, "two milliseconds")
+    urgent = post(server, "urgent", entity="zen", priority=5)
+    pending = said(server.http.get("/api/queue/pending?entity=zen"))
+    assert [found["id"] for found in pending] == [patient["id"], urgent["id"]]

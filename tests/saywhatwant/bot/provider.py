@@ -5,7 +5,6 @@ Any other model is not found (404), as at a real provider.
 
 import json
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -158,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _event(delta: dict[str, str], finish: str | None = None) -> str:
     choice = {"index": 0, "delta": delta, "finish_reason": finish}
-    chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": int(time.time()), "model": "test"}
+    chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1_762_025_642, "model": "test"}
     return f"data: {json.dumps({**chunk, 'choices': [choice]})}\n\n"
 
 
