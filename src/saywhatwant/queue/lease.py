@@ -16,6 +16,11 @@ from saywhatwant.queue.config import QueueConfig
 TOLERATED_STEP_MS = 1_000
 """How far the clock may step back without deadlines being moved."""
 
+LATE_MS = 60 * 60 * 1_000
+"""A wait that ended this long ago ended while nothing ran here, or the clock has leapt."""
+GRACE_MS = 60 * 1_000
+"""How long it goes on then: for bots to come back, or the clock."""
+
 _UNITS = ((86_400_000, "day"), (3_600_000, "hour"), (60_000, "minute"), (1_000, "second"))
 
 
@@ -135,6 +140,8 @@ def expire(message: Message, now: int, config: QueueConfig) -> Message:
         return fail(message, f"the lease of {params.claimed_by!r} ran out", now, config)
     if params.retry_at is not None:
         return _changed(message, retry_at=None)
+    if params.expires_at is not None and now - params.expires_at > LATE_MS:
+        return _changed(message, expires_at=now + GRACE_MS)
     reason = f"nobody answered within {_in_words(config.max_wait_ms)}"
     if params.error is not None:
         reason = f"{reason}; before that: {params.error}"[:MAX_ERROR]

@@ -15,6 +15,7 @@ from durable_objects import Refusal
 from saywhatwant.errors import AttemptRequired, BacklogFull, KeyReused, UnknownMessage
 from saywhatwant.message import Message, NewMessage, Status, decode
 from saywhatwant.queue.config import QueueConfig
+from saywhatwant.queue.lease import LATE_MS
 from saywhatwant.schemas import CompleteResponse, ExtendResponse, FailResponse, PostResponse
 
 ResultT = TypeVar("ResultT")
@@ -148,7 +149,7 @@ class Promises:
         if known.not_before is not None and known.not_before > moment.now:
             return None if self._passed(known.not_before, known.number, moment.number) else False
         if "failed" in states:
-            late = next_one and known.not_before is None and known.expires <= moment.now
+            late = next_one and known.not_before is None and 0 <= moment.now - known.expires <= LATE_MS
             return False if late else None
         return True
 
