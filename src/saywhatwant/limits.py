@@ -50,7 +50,7 @@ MAX_KEYS = 1_000_000
 KEY_SECONDS = 26 * 60 * 60
 """Seconds that a key is remembered at least: a day, and two hours for clocks that step forward."""
 MAX_KEY_CLOCK_SECONDS = 60 * 60
-"""Seconds that keys can age between two keyed posts, so that a clock that steps forward forgets none early."""
+"""Seconds that keys can age at one step of the clock, so that one that steps forward forgets none early."""
 MAX_KEYS_FORGOTTEN = 2
 """Keys past their time that one keyed post removes."""
 MAX_CACHED_READS = 4

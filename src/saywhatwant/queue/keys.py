@@ -4,8 +4,8 @@ After the IETF draft "The Idempotency-Key HTTP Header Field". They live in the o
 they cost a waking object nothing: one entry by key with its answer, one by number with its age. Numbers have no gaps; the
 lowest is the oldest.
 
-Ages are counted by a clock of their own, which gains at most an hour between two keyed posts: a clock that steps forward
-must not forget a key early. Where hardly anybody posts, keys are known for longer.
+Ages are counted by a clock of their own, which gains at most an hour each time it is looked at: a clock that steps forward
+must not forget a key early. Where nothing happens for hours, keys are known for longer.
 """
 
 from hashlib import blake2b
@@ -20,8 +20,10 @@ from saywhatwant.message import MessageType, NewMessage
 from saywhatwant.schemas import PostResponse
 
 _AGES = "keys/age/"
+_CLOCK = "keys/clock"
 _KEEP_MS = KEY_SECONDS * 1_000
 _MAX_GAIN_MS = MAX_KEY_CLOCK_SECONDS * 1_000
+_STORE_CLOCK_MS = 10 * 60 * 1_000
 
 
 class _Answer(Struct, frozen=True, array_like=True):
@@ -37,6 +39,11 @@ class _Age(Struct, frozen=True, array_like=True):
     at: int
     clock: int
     """What the object's clock was; ``at`` is the keys' own."""
+
+
+class _Clock(Struct, frozen=True, array_like=True):
+    at: int
+    clock: int
 
 
 class _Digested(Struct, frozen=True):
@@ -59,6 +66,7 @@ class _Digested(Struct, frozen=True):
 _encode = msgspec.msgpack.Encoder().encode
 _decode_answer = msgspec.msgpack.Decoder(_Answer).decode
 _decode_age = msgspec.msgpack.Decoder(_Age).decode
+_decode_clock = msgspec.msgpack.Decoder(_Clock).decode
 _encode_digested = msgspec.json.Encoder().encode
 
 
@@ -86,7 +94,7 @@ class IdempotencyKeys:
         self._max_keys = max_keys
         self._loaded = False
         self._oldest = self._next = 0
-        self._oldest_at = self._at = self._clock = 0
+        self._oldest_at = self._at = self._clock = self._stored_clock = 0
 
     def find(self, key: str, new: NewMessage, now: int) -> PostResponse | None:
         """The first answer to this key; None when it is new.
@@ -95,7 +103,7 @@ class IdempotencyKeys:
         """
         if not self._loaded:
             self._load(now)
-        at = self._key_clock(now)
+        at = self._advance(now)
         stored = self._storage.get(_answer_key(key))
         if stored is not None:
             answer = _decode_answer(stored)
@@ -109,7 +117,7 @@ class IdempotencyKeys:
 
     def remember(self, key: str, new: NewMessage, posted: PostResponse, now: int) -> None:
         """Keep the answer to a key that ``find`` did not know; part of the same commit as the message."""
-        at = self._key_clock(now)
+        at = self._advance(now)
         if self._oldest_is_over(at):
             self._forget_some(at)
         if self._oldest == self._next:
@@ -117,7 +125,13 @@ class IdempotencyKeys:
         self._storage.put(_answer_key(key), _encode(_Answer(posted.id, posted.timestamp, at, self._next, digest(new))))
         self._storage.put(_age_key(self._next), _encode(_Age(key, at, now)))
         self._next += 1
-        self._at, self._clock = at, now
+        self._stored_clock = now
+
+    def store_clock(self, now: int) -> None:
+        """Have time pass for the keys also when no keyed post is taken; writes no more often than each ten minutes."""
+        if self._loaded and abs(now - self._stored_clock) >= _STORE_CLOCK_MS:
+            self._storage.put(_CLOCK, _encode(_Clock(self._advance(now), now)))
+            self._stored_clock = now
 
     def _load(self, now: int) -> None:
         self._loaded = True
@@ -128,7 +142,10 @@ class IdempotencyKeys:
             self._next = self._newest() + 1
             newest = self._age(self._next - 1)
             self._oldest_at = _decode_age(oldest[0][1]).at
-            self._at, self._clock = newest.at, newest.clock
+            stored = self._storage.get(_CLOCK)
+            clock = _decode_clock(stored) if stored is not None else _Clock(0, 0)
+            self._at, self._clock = max((newest.at, newest.clock), (clock.at, clock.clock))
+        self._stored_clock = self._clock
 
     def _newest(self) -> int:
         """The highest number, found in as many steps as it has binary digits."""
@@ -145,9 +162,12 @@ class IdempotencyKeys:
     def _is_there(self, number: int) -> bool:
         return self._storage.get(_age_key(number)) is not None
 
-    def _key_clock(self, now: int) -> int:
+    def _advance(self, now: int) -> int:
         gain = now - self._clock
-        return self._at + gain if 0 <= gain <= _MAX_GAIN_MS else self._at + (_MAX_GAIN_MS if gain > 0 else 0)
+        if gain > 0:
+            self._at += min(gain, _MAX_GAIN_MS)
+        self._clock = now
+        return self._at
 
     def _oldest_is_over(self, at: int) -> bool:
         return at - self._oldest_at >= _KEEP_MS and self._oldest < self._next

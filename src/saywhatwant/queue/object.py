@@ -14,14 +14,13 @@ Nothing is kept in memory that could not be read again, so an object rebuilt fro
 """
 
 from collections import Counter
-from collections.abc import Iterator
 from functools import partial
 
 from msgspec import Raw
 from msgspec.structs import replace
 
-from durable_objects import Context, DurableObject, Storage
-from saywhatwant.errors import BacklogFull, NotTheHolder, UnknownMessage, WrongState
+from durable_objects import Context, DurableObject
+from saywhatwant.errors import NotTheHolder, UnknownMessage, WrongState
 from saywhatwant.limits import (
     MAX_DUE_PER_CALL,
     MAX_ERROR,
@@ -29,13 +28,14 @@ from saywhatwant.limits import (
     MAX_STATS_ENTITIES,
     MAX_USERNAME,
 )
-from saywhatwant.message import BotParams, Message, NewMessage, Status, decode, encode, random_id
-from saywhatwant.queue import events, lease
+from saywhatwant.message import BotParams, Message, NewMessage, Status, encode, random_id
+from saywhatwant.queue import backlog, events, lease
 from saywhatwant.queue.circuits import Circuits
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.index import Index
 from saywhatwant.queue.keys import IdempotencyKeys
 from saywhatwant.queue.read_cache import Changes, Page, ReadCache, page_of
+from saywhatwant.queue.stored import key_of, messages_in
 from saywhatwant.schemas import (
     CircuitReport,
     CompleteResponse,
@@ -54,7 +54,6 @@ class MessageQueue(DurableObject):
     def __init__(self, ctx: Context, config: QueueConfig = QueueConfig()) -> None:  # noqa: B008 - a frozen default
         super().__init__(ctx)
         self._config = config
-        self._entities = frozenset(config.entities)
         self._index = Index(config.aging_ms)
         self._keys = IdempotencyKeys(ctx.storage)
         self._circuits = Circuits(ctx.storage)
@@ -62,7 +61,7 @@ class MessageQueue(DurableObject):
         self._clock = ctx.now()
         self._deadlines_too_late = False
         # The order of last changes is the order in which the live object put them.
-        for message, encoded in sorted(_stored(ctx.storage), key=lambda stored: stored[0].seq):
+        for message, encoded in sorted(messages_in(ctx.storage), key=lambda stored: stored[0].seq):
             self._index.put(message, encoded)
             if lease.clamped(message, self._clock, config) is not message:
                 self._deadlines_too_late = True
@@ -84,7 +83,7 @@ class MessageQueue(DurableObject):
             posted = self._post_answer(new, new.reply_to, now)
         else:
             if new.message_type == "human":
-                self._check_room(new.entity)
+                backlog.check_room(self._index, self._config, new.entity)
             posted = self._add(new, now)
         if key is not None:
             self._keys.remember(key, new, posted, now)
@@ -278,26 +277,6 @@ class MessageQueue(DurableObject):
             raise UnknownMessage(field, message_id)
         return message
 
-    def _check_room(self, entity: str | None) -> None:
-        """A group may have as much unfinished work as there is room left, so that none takes all of it (P6).
-
-        The groups are each entity that answers here, nobody in particular, and all other names, each name alone and together.
-        """
-        backlog = self._index.backlog
-        room = self._config.backlog_limit - backlog
-        if backlog < room:
-            return
-        if room <= 0:
-            raise BacklogFull(f"{backlog} messages wait for an answer; no more are taken at the moment")
-        waiting = self._index.backlog_of(entity)
-        if entity is not None and entity not in self._entities:
-            waiting = backlog - sum(map(self._index.backlog_of, (None, *self._entities)))
-        if waiting >= room:
-            whom = (
-                "nobody in particular" if entity is None else repr(entity) if entity in self._entities else "unknown entities"
-            )
-            raise BacklogFull(f"too many messages to {whom} wait for an answer: {waiting}; the room that is left is for others")
-
     def _post_answer(self, new: NewMessage, reply_to: str, now: int) -> PostResponse:
         message = self._known(reply_to, "replyTo")
         params = message.bot_params
@@ -342,37 +321,23 @@ class MessageQueue(DurableObject):
     def _save(self, message: Message, *, publish: bool = True) -> bytes:
         message = replace(message, seq=self.ctx.seq + 1)
         encoded = encode(message)
-        self.ctx.storage.put(_key(message), encoded)
+        self.ctx.storage.put(key_of(message), encoded)
         self._index.put(message, encoded)
         if publish:
             self.ctx.publish(events.changed(encoded))
         if message.bot_params.status in {"complete", "failed"}:
             self._prune()
+            self._keys.store_clock(self._clock)
         self.ctx.set_alarm(self._clock if self._deadlines_too_late else self._index.deadlines.next)
         return encoded
 
     def _prune(self) -> None:
         for message in self._index.first_finished(self._config.retention, MAX_PRUNED_AT_ONCE):
-            self.ctx.storage.delete(_key(message))
+            self.ctx.storage.delete(key_of(message))
             self._index.remove(message)
 
     def _encoded(self, messages: list[Message]) -> list[Raw]:
         return [Raw(self._index.encoded(message.id)) for message in messages]
-
-
-def _stored(storage: Storage) -> Iterator[tuple[Message, bytes]]:
-    after = ""
-    while entries := storage.list("message/", after=after):
-        for after, encoded in entries:
-            try:
-                message = decode(encoded)
-            except ValueError as error:
-                raise ValueError(f"what is stored under {after} is no message: {error}") from error
-            yield message, encoded
-
-
-def _key(message: Message) -> str:
-    return f"message/{message.timestamp:015d}"
 
 
 def _depth(counts: Counter[Status]) -> Depth:

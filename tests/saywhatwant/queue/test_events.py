@@ -49,6 +49,19 @@ def test_p3_the_end_of_a_lease_is_an_event_of_its_own_and_no_work_by_itself() ->
     assert events.parse(event) == events.Event(type="leaseEnded", id="24spd5q8ti")
 
 
+def test_a_heartbeat_is_stored_and_published_to_nobody() -> None:
+    wall = Wall()
+    asked = wall.ask()
+    wall.claim(asked)
+    wall.runtime.advance(1)
+    published: list[bytes] = []
+    wall.stub.subscribe(published.append)
+    end = wall.call(MessageQueue.extend, asked, "bot", 1).lease_expires_at
+    assert published == []
+    wall.runtime.crash()
+    assert wall.params(asked).lease_expires_at == end == wall.runtime.now_ms + 60_000
+
+
 def test_p2_a_subscriber_hears_of_every_change_when_it_is_durable_and_of_no_other() -> None:
     wall = Wall(lease_ms=1_000, backoff_ms=1_000)
     wall.runtime.autocommit = False

@@ -1,5 +1,7 @@
 """Idempotency keys: safe to retry (P7), for a day, in bounded room, whatever the clock does."""
 
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -138,9 +140,45 @@ def test_p7_room_for_new_keys_comes_back_when_old_ones_end() -> None:
     assert keys.rows <= 2 * 60
 
 
-def test_p7_a_wall_with_all_its_keys_still_takes_posts_without_one() -> None:
+def test_p7_a_key_past_its_time_can_be_used_again_before_it_was_removed() -> None:
+    keys = Keys()
+    for number in range(10):
+        keys.use(f"key {number}")
+    for _ in range(27):
+        keys.now += HOUR
+        keys.find("any")
+    again = keys.use("key 9")
+    assert again.id == f"{11:010d}"
+    for number in range(10):
+        keys.use(f"another {number}")
+    assert keys.find("key 9") == again, "the removal of its first use leaves its second"
+    assert keys.rows == 2 * (1 + 10)
+
+
+@pytest.mark.parametrize("crashing", [False, True])
+def test_p7_keys_end_though_no_keyed_post_is_taken(monkeypatch: pytest.MonkeyPatch, *, crashing: bool) -> None:
+    """At the bound none is taken, so time must pass for the keys by other calls, also across restarts."""
+    monkeypatch.setattr("saywhatwant.queue.object.IdempotencyKeys", partial(IdempotencyKeys, max_keys=2))
+    wall = Wall()
+    for key in ("a", "b"):
+        wall.call(MessageQueue.post, NEW, key)
+    start = wall.runtime.now_ms
+    while wall.runtime.now_ms < start + KEY_SECONDS * 1_000:
+        with pytest.raises(KeysFull):
+            wall.call(MessageQueue.post, NEW, "c")
+        wall.runtime.advance(30 * 60)
+        wall.answer(None)
+        if crashing:
+            wall.runtime.crash()
+    wall.call(MessageQueue.post, NEW, "c")
+
+
+def test_p7_a_wall_with_all_its_keys_still_takes_posts_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("saywhatwant.queue.object.IdempotencyKeys", partial(IdempotencyKeys, max_keys=1))
     wall = Wall()
     wall.call(MessageQueue.post, NEW, "key")
+    with pytest.raises(KeysFull):
+        wall.call(MessageQueue.post, NEW, "another key")
     wall.ask()
     assert wall.call(MessageQueue.stats).messages == 2
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -11,7 +12,7 @@ from durable_objects import Refusal
 from profiles import examples
 from saywhatwant.message import BotParams, Message, Status, decode, encode
 from saywhatwant.queue import MessageQueue
-from saywhatwant.queue.index import Index
+from saywhatwant.queue.index import MIN_COMPACTED, Index
 from saywhatwant.schemas import Reply
 
 STATUSES: list[Status] = ["pending", "complete"]
@@ -48,17 +49,7 @@ def test_p5_an_index_knows_what_changed_after_any_commit(
             if old is not None:
                 index.remove(old)
             continue
-        message = Message(
-            id=f"message{at:03d}",
-            timestamp=at,
-            text="Why?",
-            username="Human",
-            color="169080199",
-            message_type="human",
-            reply_to=None,
-            bot_params=BotParams(status=status),
-            seq=1 + number // 2,
-        )
+        message = replace(a_message(at, 1 + number // 2), bot_params=BotParams(status=status))
         present[at] = message
         index.put(message, encode(message))
     expected = sorted((message for message in present.values() if message.seq > since), key=lambda message: message.seq)
@@ -82,6 +73,60 @@ def pages_of(index: Index, since: int, limit: int, max_bytes: int) -> list[list[
         if not more:
             return pages
         since = changed[-1].message.seq
+
+
+def index_of(commits: list[int]) -> Index:
+    """Messages that were put by commits of these sizes."""
+    index, at = Index(aging_ms=1), 0
+    for seq, size in enumerate(commits, 1):
+        for _ in range(size):
+            at += 1
+            index.put(a_message(at, seq), encode(a_message(at, seq)))
+    return index
+
+
+def a_message(at: int, seq: int) -> Message:
+    return Message(
+        id=f"message{at:03d}",
+        timestamp=at,
+        text="Why?",
+        username="Human",
+        color="169080199",
+        message_type="human",
+        reply_to=None,
+        bot_params=BotParams(status="pending"),
+        seq=seq,
+    )
+
+
+@pytest.mark.parametrize(
+    ("limit", "messages", "sizes"),
+    [
+        (1, 99, [1, 2, 3, 1, 1]),
+        (2, 99, [3, 3, 2]),
+        (3, 99, [3, 3, 2]),
+        (4, 99, [6, 2]),
+        (99, 1, [1, 2, 3, 1, 1]),
+        (99, 3, [3, 3, 2]),
+        (99, 4, [3, 4, 1]),
+        (99, 7, [7, 1]),
+        (99, 8, [8]),
+    ],
+)
+def test_p5_a_page_of_changes_ends_with_a_commit(limit: int, messages: int, sizes: list[int]) -> None:
+    """The commits are of 1, 2, 3, 1 and 1 messages; ``messages`` fit into the bytes."""
+    index = index_of([1, 2, 3, 1, 1])
+    size = len(encode(a_message(1, 1)))
+    assert [len(page) for page in pages_of(index, 0, limit, messages * size)] == sizes
+
+
+def test_p5_what_is_kept_of_changes_does_not_grow_with_their_number() -> None:
+    index = Index(aging_ms=1)
+    for seq in range(1, 10_000):
+        message = a_message(seq % 10, seq)
+        index.put(message, encode(message))
+        assert len(index._changes) <= MIN_COMPACTED + 2 * 10
+    assert [entry.message.seq for entry in index.changed_after(0)[0]] == list(range(9_990, 10_000))
 
 
 def step(wall: Wall, call: str, pick: int) -> None:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec import Raw, json
 from msgspec.structs import replace
-from queue_model import Moment, Promises, Ticket
+from queue_model import Promises
+from queue_states import Moment, Ticket
 
 from durable_objects import CommitFailed, Refusal
 from durable_objects.simulated import Crashed, SimulatedRuntime, Task
