@@ -6,12 +6,13 @@ python examples/job_scheduler.py [DIRECTORY]
 import asyncio
 import sys
 import tempfile
+import time
 
 from durable_objects import Context, DurableObject
 from durable_objects.embedded import EmbeddedRuntime
 
-RETRY_MS = 60_000
-"""How long a job may take before it is given out again."""
+MINUTE_MS = 60_000
+RETRY_MS = MINUTE_MS  # how long a job may take before it is given out again
 
 
 class Scheduler(DurableObject):
@@ -31,7 +32,7 @@ class Scheduler(DurableObject):
         self.ctx.set_alarm(due_at(next(iter(self._jobs))))
 
     def done(self, key: str) -> None:
-        """Forget a job that was given out."""
+        """Forget a job that has run."""
         self.ctx.storage.delete(key)
         self._jobs.pop(key, None)
 
@@ -55,14 +56,14 @@ def due_at(key: str) -> int:
 
 
 async def main(directory: str) -> None:
-    """Schedule three jobs, restart, and run them."""
+    """Schedule three jobs, come back an hour later, by the clock at least, and run them."""
     async with EmbeddedRuntime(directory) as runtime:
         scheduler = runtime.namespace("Scheduler", Scheduler).get("jobs")
-        for job, delay_ms in (("report", 300), ("backup", 100), ("cleanup", 200)):
-            await scheduler.call(Scheduler.schedule, job, delay_ms)
+        for job, minutes in (("report", 30), ("backup", 10), ("cleanup", 20)):
+            await scheduler.call(Scheduler.schedule, job, minutes * MINUTE_MS)
         print("waiting  " + " ".join(await scheduler.call(Scheduler.waiting)))
 
-    runtime = EmbeddedRuntime(directory)
+    runtime = EmbeddedRuntime(directory, clock=lambda: time.time_ns() // 1_000_000 + 60 * MINUTE_MS)
     scheduler = runtime.namespace("Scheduler", Scheduler).get("jobs")
     due: asyncio.Queue[bytes] = asyncio.Queue()
     scheduler.subscribe(due.put_nowait)
