@@ -193,3 +193,19 @@ def test_a_change_of_network_renews_the_socket(server: Server, visit: Visit) -> 
     expect_state(page, "live")
     latest = post(server, "On the new one")
     expect(row(page, latest)).to_be_attached()
+
+
+def test_a_socket_that_is_lost_again_at_once_is_opened_only_after_a_pause(server: Server, visit: Visit) -> None:
+    poller = Poller(visit(server))
+    poller.go_live()
+    opened = poller.sockets.opened
+
+    poller.sockets.close(1_011)
+    expect_state(poller.page, "live")
+    assert poller.sockets.opened == opened + 1
+    poller.sockets.close(1_011)
+    expect_state(poller.page, "connecting")
+
+    assert poller.sockets.opened == opened + 1
+    poller.until_state("live")
+    assert poller.sockets.opened == opened + 2
