@@ -21,7 +21,7 @@ from playwright.sync_api import (
     expect,
 )
 
-from servers import DEADLINE_SECONDS, Server, until
+from servers import Server, until
 
 Json = dict[str, Any]
 
@@ -212,17 +212,28 @@ def shown(page: Page) -> list[list[str]]:
     return found
 
 
-def on_wall(server: Server) -> list[list[str]]:
-    """The ids and texts of the messages that the server has, oldest first."""
-    messages = server.http.get("/api/comments", params={"order": "asc"}).raise_for_status().json()
+def on_wall(server: Server, since: int = 0) -> list[list[str]]:
+    """The ids and texts of the messages that the server has, oldest first; those newer than ``since``."""
+    messages = server.http.get("/api/comments", params={"order": "asc", "since": since}).raise_for_status().json()
     return [[message["id"], message["text"]] for message in messages]
 
 
-def expect_same_wall(page: Page, server: Server) -> None:
-    """Wait until the page shows exactly what the server has."""
+def newest(server: Server) -> int:
+    """The timestamp of the newest message: where a test's own messages begin on a server that it shares."""
+    messages = server.http.get("/api/comments", params={"limit": 1}).raise_for_status().json()
+    return int(messages[0]["timestamp"]) if messages else 0
+
+
+def expect_same_wall(page: Page, server: Server, *, at_least: int = 1) -> None:
+    """Wait until the page shows the newest messages that the server has, ``at_least`` so many, none missing between."""
+
+    def is_same() -> bool:
+        on_page = shown(page)
+        return len(on_page) >= at_least and on_page == on_wall(server)[-len(on_page) :]
+
     with suppress(AssertionError):
-        until(lambda: shown(page) == on_wall(server), "the same list", every=0.03)
-    assert shown(page) == on_wall(server)
+        until(is_same, "the same list", every=0.03)
+    assert is_same(), (shown(page), on_wall(server))
 
 
 def until_seen(page: Page, look: Callable[[], object], what: str) -> None:

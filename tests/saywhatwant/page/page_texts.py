@@ -1,4 +1,4 @@
-"""Texts and names that want to be more than text. Every escape in here is deliberate."""
+"""Texts and names that try to be more than text. Every escape in here is deliberate."""
 
 from typing import Final
 

@@ -1,4 +1,6 @@
-"""For everybody: those who see little, those who hear the page, those who have only a keyboard."""
+"""Accessibility: contrast and roles, screen readers, the keyboard, reduced motion."""
+
+from collections.abc import Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -11,13 +13,20 @@ from servers import Server, until
 pytest_plugins = ["page_fixtures"]
 
 SIZES = {"desktop": {"width": 1280, "height": 800}, "phone": {"width": 360, "height": 740}}
-OUTCOMES = ("serious", "critical")
+IMPACTS = ("serious", "critical")
 COLORS = ("255255000", "000000000", "255255255", "128128128", "000000255", "255000000")
 
 
 @pytest.fixture(scope="module")
+def server(runtime: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose leases outlast this module."""
+    with Server(tmp_path_factory.mktemp("server"), runtime=runtime, lease_seconds=3_600) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
 def full(server: Server) -> Server:
-    """A wall with a row of every kind that a server can tell of."""
+    """A wall with a row of every kind."""
     for color in COLORS:
         post(server, f"In the colour {color}, see https://example.org/", color=color)
     answer(server, post_to(server, "zen"), "Yes. " * 400)
@@ -49,7 +58,7 @@ def test_axe_finds_no_serious_fault(scheme: str, size: dict[str, int], full: Ser
     assert faults(page) == []
 
 
-def test_axe_finds_no_serious_fault_on_a_bare_wall(start_server: StartServer, visit: Visit) -> None:
+def test_axe_finds_no_serious_fault_on_an_empty_wall(start_server: StartServer, visit: Visit) -> None:
     page = visit(start_server(), reduced_motion="reduce").open()
     expect(page.locator("#empty")).to_be_visible()
 
@@ -58,7 +67,7 @@ def test_axe_finds_no_serious_fault_on_a_bare_wall(start_server: StartServer, vi
     assert faults(page) == []
 
 
-def test_tab_reaches_everything_there_is_to_do(full: Server, visit: Visit) -> None:
+def test_the_tab_key_reaches_every_control(full: Server, visit: Visit) -> None:
     page = visit(full).open()
     expect(page.locator(PROVISIONAL)).to_have_count(2)
     expect(page.locator("#entity option")).to_have_count(6)
@@ -93,7 +102,7 @@ def test_tab_reaches_everything_there_is_to_do(full: Server, visit: Visit) -> No
     assert len(reached - {"body"}) == wanted + 2, "the wall and the chips too, each once"
 
 
-def test_arrow_keys_choose_a_conversation_and_the_skip_link_leads_to_writing(full: Server, visit: Visit) -> None:
+def test_arrow_keys_choose_a_conversation_and_the_skip_link_leads_to_the_text(full: Server, visit: Visit) -> None:
     page = visit(full).open()
     expect(page.locator("#entity option")).to_have_count(6)
     page.locator(".skip").focus()
@@ -108,7 +117,7 @@ def test_arrow_keys_choose_a_conversation_and_the_skip_link_leads_to_writing(ful
     expect(page.locator("article[data-kind=human]")).to_have_count(1)
 
 
-def test_all_is_labelled_and_named_by_role(full: Server, visit: Visit) -> None:
+def test_every_control_has_a_role_and_a_name(full: Server, visit: Visit) -> None:
     page = visit(full).open()
 
     for role, name in (
@@ -127,7 +136,7 @@ def test_all_is_labelled_and_named_by_role(full: Server, visit: Visit) -> None:
         expect(found).to_be_attached()
 
 
-def test_the_announcer_speaks_what_is_new_and_not_what_was_there(full: Server, visit: Visit) -> None:
+def test_the_announcer_announces_only_what_is_new(full: Server, visit: Visit) -> None:
     page = visit(full).open()
     expect(page.locator(MESSAGES).nth(8)).to_be_attached()
     hear(page)
@@ -150,7 +159,7 @@ def test_the_announcer_speaks_what_is_new_and_not_what_was_there(full: Server, v
     ]
 
 
-def test_the_announcer_does_not_repeat_ones_own_post_and_sums_up_a_flood(start_server: StartServer, visit: Visit) -> None:
+def test_the_announcer_leaves_out_own_posts_and_sums_up_many(start_server: StartServer, visit: Visit) -> None:
     server = start_server()
     page = visit(server).open()
     hear(page)
@@ -167,7 +176,7 @@ def test_the_announcer_does_not_repeat_ones_own_post_and_sums_up_a_flood(start_s
     assert any(words.endswith("new messages") for words in heard), heard
 
 
-def test_names_can_be_read_when_the_light_is_switched_while_one_reads(full: Server, visit: Visit) -> None:
+def test_names_stay_readable_when_the_colour_scheme_changes(full: Server, visit: Visit) -> None:
     page = visit(full, color_scheme="light", reduced_motion="reduce").open()
     expect(page.locator(PROVISIONAL)).to_have_count(2)
     inks = "rows => rows.map((row) => getComputedStyle(row.querySelector('.name')).color)"
@@ -181,7 +190,7 @@ def test_names_can_be_read_when_the_light_is_switched_while_one_reads(full: Serv
     assert page.locator(MESSAGES).evaluate_all(inks) == by_night
 
 
-def test_those_who_want_no_motion_get_none(full: Server, visit: Visit) -> None:
+def test_reduced_motion_means_no_motion(full: Server, visit: Visit) -> None:
     page = visit(full, reduced_motion="reduce").open()
     expect(page.locator(PROVISIONAL)).to_have_count(2)
 
@@ -217,7 +226,7 @@ def faults(page: Page) -> list[str]:
     return [
         f"{fault['id']}: {node['target']} {node['failureSummary']}"
         for fault in found
-        if fault["impact"] in OUTCOMES
+        if fault["impact"] in IMPACTS
         for node in fault["nodes"]
     ]
 

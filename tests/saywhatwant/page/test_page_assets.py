@@ -1,4 +1,4 @@
-"""What the page is made of: little, kept for ever, from here alone."""
+"""The page's files: small, cached for ever, from this server alone."""
 
 import gzip
 import re
@@ -32,7 +32,7 @@ def test_all_assets_together_are_small(server: Server) -> None:
     assert sum(sizes.values()) < MAX_BYTES, sizes
 
 
-def test_assets_are_kept_for_ever_under_an_address_that_changes_with_them_and_the_page_is_not(server: Server) -> None:
+def test_assets_are_immutable_under_an_address_that_changes_with_them(server: Server) -> None:
     for address in addresses(server):
         assert HASHED.fullmatch(address), address
         assert "immutable" in server.http.get(address).headers["cache-control"]
@@ -40,7 +40,7 @@ def test_assets_are_kept_for_ever_under_an_address_that_changes_with_them_and_th
     assert server.http.get("/page/000000000000/app.js").status_code == 404
 
 
-def test_who_takes_no_gzip_gets_the_same_plain(server: Server) -> None:
+def test_a_client_without_gzip_gets_the_same_files(server: Server) -> None:
     for address in ["/", *addresses(server)]:
         plain = server.http.get(address, headers={"Accept-Encoding": "identity"})
         assert "content-encoding" not in plain.headers
@@ -61,7 +61,7 @@ def test_the_page_allows_nothing_inline_and_nothing_from_elsewhere(server: Serve
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=|<script>", html)
 
 
-def test_the_browser_loads_all_that_is_named_and_nothing_that_is_not(server: Server, visit: Visit) -> None:
+def test_the_browser_loads_exactly_the_files_that_the_page_names(server: Server, visit: Visit) -> None:
     visitor = visit(server)
     loaded: list[str] = []
     visitor.context.on("response", lambda response: loaded.append(response.url.removeprefix(server.url)))
@@ -83,7 +83,7 @@ def test_a_second_visit_loads_no_asset_again(server: Server, visit: Visit) -> No
     assert page.evaluate(f"{loads}.filter(({{ transferSize }}) => transferSize > 0).map(({{ name }}) => name)") == []
 
 
-def test_the_page_works_where_only_its_own_server_can_be_reached(server: Server, visit: Visit) -> None:
+def test_the_page_works_where_only_its_own_server_is_reachable(server: Server, visit: Visit) -> None:
     visitor = visit(server)
     strayed: list[str] = []
 

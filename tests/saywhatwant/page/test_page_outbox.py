@@ -1,7 +1,5 @@
 """Posts on their way: kept while the server is away, and on the wall exactly once."""
 
-import re
-
 import pytest
 from page_browser import (
     LOST_NETWORK,
@@ -12,15 +10,16 @@ from page_browser import (
     Visitor,
     expect_same_wall,
     expect_state,
+    newest,
     on_wall,
     post,
+    row,
     until_seen,
     wake,
     write,
 )
 from playwright.sync_api import APIResponse, Page, Route, expect
 
-from conftest import StartServer
 from servers import Server
 
 pytest_plugins = ["page_fixtures"]
@@ -28,8 +27,8 @@ pytest_plugins = ["page_fixtures"]
 STORAGE_FULL = "() => { Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); }; }"
 
 
-def test_p7_a_post_written_while_the_server_is_down_is_sent_once_it_is_back(start_server: StartServer, visit: Visit) -> None:
-    server = start_server()
+def test_p7_a_post_written_while_the_server_is_down_is_sent_once_it_is_back(server: Server, visit: Visit) -> None:
+    since = newest(server)
     visitor = visit(server)
     page = open_before_loss(visitor)
     server.kill()
@@ -44,13 +43,13 @@ def test_p7_a_post_written_while_the_server_is_down_is_sent_once_it_is_back(star
     wake(page)
     expect(page.locator(OUTBOX)).to_have_count(0)
     expect_same_wall(page, server)
-    assert [text for _, text in on_wall(server)] == ["Is anybody there?", "Me again."]
+    assert [text for _, text in on_wall(server, since)] == ["Is anybody there?", "Me again."]
     assert len(set(visitor.keys())) == 2
     assert len(visitor.keys()) > 2
 
 
-def test_p7_a_queued_post_outlives_its_tab_and_two_later_tabs_post_it_once(start_server: StartServer, visit: Visit) -> None:
-    server = start_server()
+def test_p7_a_queued_post_outlives_its_tab_and_two_later_tabs_post_it_once(server: Server, visit: Visit) -> None:
+    since = newest(server)
     visitor = visit(server)
     page = open_before_loss(visitor)
     server.kill()
@@ -64,20 +63,20 @@ def test_p7_a_queued_post_outlives_its_tab_and_two_later_tabs_post_it_once(start
         tab.goto("/", wait_until="commit")
 
     for tab in tabs:
-        expect(tab.locator(MESSAGES)).to_have_count(1)
+        expect(tab.locator(MESSAGES).last).to_contain_text("Kept")
         expect(tab.locator(OUTBOX)).to_have_count(0)
         expect_same_wall(tab, server)
-    assert [text for _, text in on_wall(server)] == ["Kept"]
+    assert [text for _, text in on_wall(server, since)] == ["Kept"]
     assert len(set(visitor.keys())) == 1
 
 
 @pytest.mark.parametrize("with_server", [False, True], ids=["the line is cut", "the server is killed"])
 def test_p7_a_post_whose_answer_is_lost_is_repeated_and_on_the_wall_once(
     with_server: bool,  # noqa: FBT001 - it is the parameter
-    start_server: StartServer,
+    server: Server,
     visit: Visit,
 ) -> None:
-    server = start_server()
+    since = newest(server)
     visitor = visit(server)
     page = open_before_loss(visitor)
     lost: list[int] = []
@@ -104,14 +103,13 @@ def test_p7_a_post_whose_answer_is_lost_is_repeated_and_on_the_wall_once(
     expect_state(page, "live")
     expect_same_wall(page, server)
     assert lost == [200]
-    assert [text for _, text in on_wall(server)] == ["Once only"]
+    assert [text for _, text in on_wall(server, since)] == ["Once only"]
     until_seen(page, lambda: len(visitor.keys()) == 2, "the repetition")
     assert len(set(visitor.keys())) == 1
     expect_same_wall(page, server)
 
 
-def test_an_own_post_that_is_pushed_before_it_is_answered_is_shown_once(start_server: StartServer, visit: Visit) -> None:
-    server = start_server()
+def test_an_own_post_that_is_pushed_before_it_is_answered_is_shown_once(server: Server, visit: Visit) -> None:
     visitor = visit(server)
     page = visitor.open()
     held: list[Route] = []
@@ -124,21 +122,22 @@ def test_an_own_post_that_is_pushed_before_it_is_answered_is_shown_once(start_se
     page.route("**/api/comments", hold_answer, times=1)
 
     write(page, "Mine")
-    expect(page.locator(MESSAGES)).to_have_count(1)
-    expect(page.locator("article.message")).to_have_count(1)
-    expect(page.locator(MESSAGES)).to_have_attribute("data-id", answers[0].json()["id"])
-    page.locator(MESSAGES).evaluate("row => row.marked = true")
+    until_seen(page, lambda: answers, "the answer")
+    mine = row(page, answers[0].json()["id"])
+    expect(mine).to_have_count(1)
+    expect(page.locator("article.message", has_text="Mine")).to_have_count(1)
+    mine.evaluate("row => row.marked = true")
     held[0].fulfill(response=answers[0])
     post(server, "Somebody else's")
 
     expect(page.locator("#announcer")).to_have_text("Somebody says: Somebody else's")
-    expect(page.locator("article.message")).to_have_count(2)
-    assert page.locator(MESSAGES).first.evaluate("row => row.marked")
+    expect(page.locator("article.message", has_text="Mine")).to_have_count(1)
+    assert mine.evaluate("row => row.marked")
     assert visitor.texts() == ["Mine"]
 
 
-def test_the_same_text_posted_twice_is_two_posts(start_server: StartServer, visit: Visit) -> None:
-    server = start_server()
+def test_the_same_text_posted_twice_is_two_posts(server: Server, visit: Visit) -> None:
+    since = newest(server)
     visitor = visit(server)
     page = open_before_loss(visitor)
     server.kill()
@@ -149,9 +148,10 @@ def test_the_same_text_posted_twice_is_two_posts(start_server: StartServer, visi
     server.start()
     wake(page)
 
-    expect(page.locator(MESSAGES)).to_have_count(2)
+    expect(page.locator(MESSAGES, has_text="Hello?")).to_have_count(2)
     expect(page.locator(OUTBOX)).to_have_count(0)
     expect_same_wall(page, server)
+    assert [text for _, text in on_wall(server, since)] == ["Hello?", "Hello?"]
     assert len(set(visitor.keys())) == 2
 
 
@@ -166,11 +166,11 @@ def test_p7_a_post_that_storage_does_not_remove_is_sent_once(fault: str, server:
     page = visitor.open()
 
     write(page, "First")
-    write(page, "Second")
-    expect(page.locator(MESSAGES).last).to_have_text(re.compile("Second"))
+    write(page, f"With {fault}")
 
+    expect(page.locator(MESSAGES, has_text=f"With {fault}")).to_have_count(1)
     expect(page.locator(OUTBOX)).to_have_count(0)
-    assert visitor.texts() == ["First", "Second"]
+    assert visitor.texts() == ["First", f"With {fault}"]
 
 
 @pytest.mark.parametrize("action", ["Edit", "Discard"])
@@ -184,11 +184,11 @@ def test_a_refused_post_that_storage_does_not_remove_can_be_discarded(action: st
     page.get_by_role("button", name=action).click()
     page.locator("#text").fill("")
 
-    write(page, "Taken")
+    write(page, f"After {action}")
 
-    expect(page.locator(MESSAGES).last).to_have_text(re.compile("Taken"))
+    expect(page.locator(MESSAGES, has_text=f"After {action}")).to_have_count(1)
     expect(page.locator(OUTBOX)).to_have_count(0)
-    assert visitor.texts() == ["Refused", "Taken"]
+    assert visitor.texts() == ["Refused", f"After {action}"]
 
 
 def test_a_refused_post_is_not_repeated_when_storage_is_full_by_then(server: Server, visit: Visit) -> None:
@@ -207,7 +207,7 @@ def test_a_refused_post_is_not_repeated_when_storage_is_full_by_then(server: Ser
 
     write(page, "Taken")
 
-    expect(page.locator(MESSAGES).last).to_have_text(re.compile("Taken"))
+    expect(page.locator(MESSAGES, has_text="Taken")).to_have_count(1)
     expect(page.locator(f"{OUTBOX}[data-status=refused]")).to_have_count(1)
     assert visitor.texts() == ["Refused", "Taken"]
 

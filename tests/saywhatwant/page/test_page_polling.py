@@ -73,7 +73,7 @@ def test_p5_polling_shows_new_messages_and_how_unfinished_ones_go_on(start_serve
     server = start_server()
     asked, failed = post_to(server, "zen"), post_to(server, "rude")
     for number in range(60):
-        post_to(server, "eliza", f"Talk {number}")
+        post_to(server, "eliza", f"Message {number}")
     poller = Poller(visit(server))
     page = poller.page
 
@@ -93,8 +93,7 @@ def test_p5_polling_shows_new_messages_and_how_unfinished_ones_go_on(start_serve
     expect_same_wall(page, server)
 
 
-def test_p5_a_poll_goes_on_where_the_last_one_ended_however_much_was_posted(start_server: StartServer, visit: Visit) -> None:
-    server = start_server(retention=1_000)
+def test_p5_a_poll_goes_on_where_the_last_one_ended_however_much_was_posted(server: Server, visit: Visit) -> None:
     poller = Poller(visit(server))
     for number in range(120):
         post(server, f"Message {number}")
@@ -102,11 +101,10 @@ def test_p5_a_poll_goes_on_where_the_last_one_ended_however_much_was_posted(star
 
     poller.gap()
 
-    expect_same_wall(poller.page, server)
+    expect_same_wall(poller.page, server, at_least=122)
 
 
-def test_p5_a_page_that_missed_much_reads_it_page_by_page_without_a_pause(start_server: StartServer, visit: Visit) -> None:
-    server = start_server(retention=1_000)
+def test_p5_a_page_that_missed_much_reads_it_page_by_page_without_a_pause(server: Server, visit: Visit) -> None:
     poller = Poller(visit(server))
     before = len(poller.polls)
     for number in range(250):
@@ -115,11 +113,10 @@ def test_p5_a_page_that_missed_much_reads_it_page_by_page_without_a_pause(start_
     poller.until_poll(before + 2)
 
     assert poller.polls[before + 1] - poller.polls[before] < STEP_MS
-    expect_same_wall(poller.page, server)
+    expect_same_wall(poller.page, server, at_least=250)
 
 
-def test_p5_a_page_that_gets_no_etags_misses_nothing_and_makes_pauses(start_server: StartServer, visit: Visit) -> None:
-    server = start_server(retention=1_000)
+def test_p5_a_page_that_gets_no_etags_misses_nothing_and_makes_pauses(server: Server, visit: Visit) -> None:
     poller = Poller(visit(server))
 
     def without_etag(route: Route) -> None:
@@ -132,7 +129,7 @@ def test_p5_a_page_that_gets_no_etags_misses_nothing_and_makes_pauses(start_serv
 
     poller.until_poll(len(poller.polls) + 2)
 
-    expect_same_wall(poller.page, server)
+    expect_same_wall(poller.page, server, at_least=250)
     assert poller.gap() > STEP_MS
 
 
@@ -149,17 +146,17 @@ def test_a_page_that_gets_a_socket_again_polls_no_more(server: Server, visit: Vi
     expect(poller.page.locator(MESSAGES).last).to_contain_text("By socket")
 
 
-def test_p5_a_socket_that_is_silent_for_a_minute_is_given_up(start_server: StartServer, visit: Visit) -> None:
-    server = start_server()
+def test_p5_a_socket_that_is_silent_for_a_minute_is_given_up(server: Server, visit: Visit) -> None:
     poller = Poller(visit(server))
     poller.go_live()
     opened = poller.sockets.opened
 
     poller.sockets.mute()
+    before = shown(poller.page)
     post(server, "Lost on the way")
     poller.pass_time(30_000)
     expect_state(poller.page, "live")
-    assert shown(poller.page) == []
+    assert shown(poller.page) == before
     poller.pass_time(45_000)
 
     expect_state(poller.page, "live")
@@ -167,8 +164,7 @@ def test_p5_a_socket_that_is_silent_for_a_minute_is_given_up(start_server: Start
     assert poller.sockets.opened > opened
 
 
-def test_p5_a_page_that_was_cut_for_being_slow_comes_back_at_once(start_server: StartServer, visit: Visit) -> None:
-    server = start_server()
+def test_p5_a_page_that_was_cut_for_being_slow_comes_back_at_once(server: Server, visit: Visit) -> None:
     poller = Poller(visit(server))
     poller.go_live()
     polls = poller.polls

@@ -1,4 +1,4 @@
-"""Somebody writes on the wall and is answered."""
+"""Writing a message, and the answer to it."""
 
 import pytest
 from page_browser import MESSAGES, OUTBOX, Visit, expect_same_wall, expect_state, on_wall, row, shown, write
@@ -10,7 +10,7 @@ from servers import Server
 pytest_plugins = ["page_fixtures"]
 
 
-def test_p4_a_post_is_seen_and_its_one_answer_stands_linked_below_it(start_server: StartServer, visit: Visit) -> None:
+def test_p4_a_post_is_shown_with_its_one_answer_below_it(start_server: StartServer, visit: Visit) -> None:
     server = start_server(command="up")
     page = visit(server).open()
     page.locator("#name").fill("Ada")
@@ -35,7 +35,7 @@ def test_p4_a_post_is_seen_and_its_one_answer_stands_linked_below_it(start_serve
     expect(mine).to_be_focused()
 
 
-def test_a_reload_keeps_the_wall_and_ones_name_colour_addressee_and_draft(start_server: StartServer, visit: Visit) -> None:
+def test_a_reload_keeps_the_wall_and_what_was_in_the_form(start_server: StartServer, visit: Visit) -> None:
     server = start_server(command="up")
     page = visit(server).open()
     page.locator("#name").fill("Ada")
@@ -73,7 +73,7 @@ def test_enter_posts_and_shift_with_enter_breaks_the_line(server: Server, visit:
     assert on_wall(server)[-1][1] == "One\nTwo"
 
 
-def test_what_is_only_space_is_not_posted(server: Server, visit: Visit) -> None:
+def test_only_white_space_is_not_posted(server: Server, visit: Visit) -> None:
     visitor = visit(server)
     page = visitor.open()
 
@@ -96,7 +96,7 @@ def test_the_button_posts_like_the_key(server: Server, visit: Visit) -> None:
     expect(page.locator("#text")).to_be_focused()
 
 
-def test_enter_in_the_field_of_the_name_goes_on_to_the_text_and_posts_nothing(server: Server, visit: Visit) -> None:
+def test_enter_in_the_name_goes_on_to_the_text_and_posts_nothing(server: Server, visit: Visit) -> None:
     visitor = visit(server)
     page = visitor.open()
     page.locator("#text").fill("A draft")

@@ -1,4 +1,4 @@
-"""Reading: one conversation alone, back to the beginning, and what has come since somebody looked."""
+"""Reading: one conversation alone, back to the beginning, and what is new since the last look."""
 
 import re
 from typing import Any
@@ -68,7 +68,7 @@ def test_a_chip_shows_one_conversation_alone_and_addresses_it(start_server: Star
     assert {for_rude, for_all} <= {message_id for message_id, _ in shown(page)}
 
 
-def test_a_post_to_somebody_else_shows_everything_again(start_server: StartServer, visit: Visit) -> None:
+def test_a_post_to_another_entity_shows_everything_again(start_server: StartServer, visit: Visit) -> None:
     server = start_server()
     page = visit(server).open()
     post_to(server, "zen", "To Zen")
@@ -82,7 +82,7 @@ def test_a_post_to_somebody_else_shows_everything_again(start_server: StartServe
     expect_same_wall(page, server)
 
 
-def test_a_conversation_that_is_empty_says_whose(start_server: StartServer, visit: Visit) -> None:
+def test_an_empty_conversation_names_its_entity(start_server: StartServer, visit: Visit) -> None:
     page = visit(start_server()).open()
     expect(page.locator("#empty")).to_be_visible()
 
@@ -114,9 +114,7 @@ def test_p5_scrolling_up_loads_all_older_pages_once_and_nothing_jumps(long_wall:
     assert len(shown(page)) == len(on_wall(long_wall)) >= MANY
 
 
-def test_news_do_not_move_what_somebody_reads_and_the_button_counts_them_and_leads_there(
-    long_wall: Server, visit: Visit
-) -> None:
+def test_news_do_not_move_the_readers_place_and_a_button_leads_to_them(long_wall: Server, visit: Visit) -> None:
     page = visit(long_wall).open()
     wall = page.locator("#wall")
     expect(page.locator(MESSAGES).nth(49)).to_be_attached()
@@ -139,7 +137,7 @@ def test_news_do_not_move_what_somebody_reads_and_the_button_counts_them_and_lea
     assert at_end(page)
 
 
-def test_who_reads_the_newest_is_kept_there(long_wall: Server, visit: Visit) -> None:
+def test_a_reader_of_the_newest_message_stays_with_the_newest(long_wall: Server, visit: Visit) -> None:
     page = visit(long_wall).open()
     expect(page.locator(MESSAGES).nth(49)).to_be_attached()
 
@@ -152,7 +150,7 @@ def test_who_reads_the_newest_is_kept_there(long_wall: Server, visit: Visit) -> 
     assert page.locator(".line.unread").count() == 0
 
 
-def test_ones_own_post_leads_to_the_newest(long_wall: Server, visit: Visit) -> None:
+def test_an_own_post_scrolls_to_the_newest(long_wall: Server, visit: Visit) -> None:
     page = visit(long_wall).open()
     expect(page.locator(MESSAGES).nth(49)).to_be_attached()
     page.locator("#wall").evaluate("wall => wall.scrollTop = 0")
@@ -165,7 +163,7 @@ def test_ones_own_post_leads_to_the_newest(long_wall: Server, visit: Visit) -> N
     expect(page.locator("#jump")).to_be_hidden()
 
 
-def test_a_tab_out_of_sight_counts_in_its_title_what_has_come(start_server: StartServer, visit: Visit) -> None:
+def test_a_hidden_tab_counts_new_messages_in_its_title(start_server: StartServer, visit: Visit) -> None:
     server = start_server()
     page = visit(server).open()
     page.evaluate("Object.defineProperty(document, 'hidden', { get: () => window.away, configurable: true })")
@@ -192,12 +190,10 @@ NOTE_ROWS = """() => {
     note();
     new MutationObserver(note).observe(document.querySelector("#rows"), { childList: true });
 }"""
-"""Notes every row that was ever in the document, whatever happens between two looks of a test."""
+"""Records every row that was ever in the document, also between two looks of the test."""
 
 
-def test_p5_a_wall_of_very_many_messages_is_read_to_its_beginning_without_all_being_kept_in_the_document(
-    start_server: StartServer, visit: Visit
-) -> None:
+def test_p5_a_very_long_wall_is_read_to_its_beginning_with_few_rows(start_server: StartServer, visit: Visit) -> None:
     server = start_server(retention=1_000)
     for number in range(700):
         post(server, f"Message {number}")
@@ -220,7 +216,7 @@ def test_p5_a_wall_of_very_many_messages_is_read_to_its_beginning_without_all_be
     expect(page.locator(MESSAGES).last).to_be_in_viewport()
 
 
-def test_a_line_marks_what_has_come_since_the_last_visit(start_server: StartServer, visit: Visit) -> None:
+def test_a_line_marks_what_is_new_since_the_last_visit(start_server: StartServer, visit: Visit) -> None:
     server = start_server()
     visitor = visit(server)
     post(server, "Seen")
@@ -247,7 +243,7 @@ def test_the_wall_grows_with_the_window_and_stays_at_the_newest(long_wall: Serve
         until(lambda: at_end(page), f"the end at {size}")
 
     page.locator("#text").fill("many\n" * 20)
-    until(lambda: at_end(page), "the end over a tall desk")
+    until(lambda: at_end(page), "the end above a tall form")
 
 
 def test_p5_a_quote_of_a_message_far_above_leads_to_it(long_wall: Server, visit: Visit) -> None:
@@ -278,10 +274,10 @@ def at_top(page: Page) -> bool:
 
 
 def turn(page: Page, *, away: bool) -> None:
-    """Look at another tab, or at this one again; ``document.hidden`` is what the test says."""
+    """Look at another tab, or at this one again, as far as the page can tell."""
     page.evaluate("away => { window.away = away; document.dispatchEvent(new Event('visibilitychange')); }", away)
 
 
 def seen_by(page: Page) -> None:
-    """Wait until the page has noted that somebody looks at the newest row."""
+    """Wait until the page has stored that the newest row was seen."""
     until_seen(page, lambda: page.evaluate("localStorage.getItem('saywhatwant.seen')"), "the note")

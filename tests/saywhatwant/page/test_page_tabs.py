@@ -1,4 +1,4 @@
-"""Many tabs, and a server that is killed meanwhile: all end with one and the same list."""
+"""Many tabs, and a server that is killed meanwhile: in the end all show the same list."""
 
 import time
 from threading import Event, Thread
@@ -19,10 +19,11 @@ from page_browser import (
 from playwright.sync_api import expect
 
 from conftest import StartServer
+from servers import DEADLINE_SECONDS
 
 pytest_plugins = ["page_fixtures"]
 
-CROWD = 30
+TABS = 10
 
 
 def test_p5_two_visitors_that_talk_and_are_answered_see_the_same(start_server: StartServer, visit: Visit) -> None:
@@ -39,10 +40,10 @@ def test_p5_two_visitors_that_talk_and_are_answered_see_the_same(start_server: S
         expect_same_wall(page, server)
 
 
-def test_p5_thirty_tabs_that_post_in_turn_all_end_with_the_list_of_the_server(start_server: StartServer, visit: Visit) -> None:
+def test_p5_many_tabs_that_post_all_end_with_the_list_of_the_server(start_server: StartServer, visit: Visit) -> None:
     server = start_server()
     visitors = [visit(server), visit(server)]
-    tabs = [visitors[number % len(visitors)].tab() for number in range(CROWD)]
+    tabs = [visitors[number % len(visitors)].tab() for number in range(TABS)]
     for tab in tabs:
         tab.goto("/", wait_until="commit")
     for tab in tabs:
@@ -52,15 +53,13 @@ def test_p5_thirty_tabs_that_post_in_turn_all_end_with_the_list_of_the_server(st
         write(tab, f"From tab {number}")
 
     for tab in tabs:
-        expect(tab.locator(MESSAGES)).to_have_count(CROWD)
+        expect(tab.locator(MESSAGES)).to_have_count(TABS)
         expect(tab.locator(OUTBOX)).to_have_count(0)
         expect_same_wall(tab, server)
-    assert sorted(text for _, text in on_wall(server)) == sorted(f"From tab {number}" for number in range(CROWD))
+    assert sorted(text for _, text in on_wall(server)) == sorted(f"From tab {number}" for number in range(TABS))
 
 
-def test_p5_a_page_misses_nothing_of_what_others_post_while_the_server_is_killed_twice(
-    start_server: StartServer, visit: Visit
-) -> None:
+def test_p5_a_page_misses_nothing_while_the_server_is_killed_twice(start_server: StartServer, visit: Visit) -> None:
     server = start_server()
     visitor = visit(server)
     visitor.expect_errors(*LOST_NETWORK)
@@ -75,12 +74,10 @@ def test_p5_a_page_misses_nothing_of_what_others_post_while_the_server_is_killed
         expect(page.locator(MESSAGES).nth(30)).to_be_attached()
 
     expect_same_wall(page, server)
-    assert [text for _, text in on_wall(server)] == others.told
+    assert [text for _, text in on_wall(server)] == others.taken
 
 
-def test_p5_a_page_that_was_away_for_longer_than_a_page_of_messages_misses_none(
-    start_server: StartServer, visit: Visit
-) -> None:
+def test_p5_a_page_that_missed_more_than_a_page_reads_all_of_it(start_server: StartServer, visit: Visit) -> None:
     server = start_server(retention=1_000)
     visitor = visit(server)
     visitor.expect_errors(*LOST_NETWORK)
@@ -100,7 +97,7 @@ def test_p5_a_page_that_was_away_for_longer_than_a_page_of_messages_misses_none(
     assert len(on_wall(server)) == 151
 
 
-def test_who_will_not_wait_can_have_the_page_try_now(start_server: StartServer, visit: Visit) -> None:
+def test_the_button_try_now_connects_at_once(start_server: StartServer, visit: Visit) -> None:
     server = start_server()
     visitor = visit(server)
     visitor.expect_errors(*LOST_NETWORK)
@@ -121,38 +118,38 @@ def test_who_will_not_wait_can_have_the_page_try_now(start_server: StartServer, 
 
 
 class Others:
-    """Somebody who posts by HTTP without pause, and repeats what got no answer under its key."""
+    """A client that posts over HTTP, again and again, and repeats a post without an answer under its key."""
 
     def __init__(self, url: str) -> None:
-        self.told: list[str] = []
-        """What the server has taken, in order."""
+        self.taken: list[str] = []
+        """The texts that the server has taken, in order."""
         self._url = url
-        self._enough = Event()
+        self._stopped = Event()
         self._thread = Thread(target=self._run)
 
     def __enter__(self) -> None:
         self._thread.start()
 
     def __exit__(self, *_: object) -> None:
-        self._enough.set()
+        self._stopped.set()
         self._thread.join()
 
     def _run(self) -> None:
         with httpx.Client(base_url=self._url, trust_env=False) as http:
-            while not self._enough.is_set():
-                text = f"Number {len(self.told)}"
-                self._tell(http, text)
-                self.told.append(text)
-                self._enough.wait(0.02)
+            while not self._stopped.is_set():
+                text = f"Number {len(self.taken)}"
+                self._post(http, text)
+                self.taken.append(text)
+                self._stopped.wait(0.02)
 
-    def _tell(self, http: httpx.Client, text: str) -> None:
+    def _post(self, http: httpx.Client, text: str) -> None:
         body = {"text": text, "username": "Somebody else", "color": "169080199"}
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + DEADLINE_SECONDS
         while True:
             try:
                 http.post("/api/comments", json=body, headers={"Idempotency-Key": text}).raise_for_status()
             except httpx.TransportError:
                 assert time.monotonic() < deadline, "the server did not come back"
-                self._enough.wait(0.02)
+                self._stopped.wait(0.02)
             else:
                 return

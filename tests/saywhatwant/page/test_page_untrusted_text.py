@@ -1,4 +1,4 @@
-"""Text is text: whatever somebody posts, the page shows it, and does nothing else."""
+"""Text is text: the page shows any text and name as it is, and does nothing else with it."""
 
 import pytest
 from page_browser import MESSAGES, Visit, answer, post, row, write
@@ -41,7 +41,7 @@ def hostile(server: Server) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS.keys())
-def test_hostile_text_is_shown_as_it_is_and_stays_in_its_place(
+def test_hostile_text_is_shown_as_it_is_and_within_its_row(
     width: int, server: Server, visit: Visit, hostile: dict[str, str]
 ) -> None:
     page = visit(server, viewport={"width": width, "height": 740}).open()
@@ -83,7 +83,7 @@ def test_a_very_long_text_folds_and_shows_all_when_asked(server: Server, visit: 
     assert height(long) == folded
 
 
-def test_ones_own_hostile_text_is_text_too_while_it_waits_and_afterwards(server: Server, visit: Visit) -> None:
+def test_an_own_hostile_text_is_text_while_it_is_sent_and_afterwards(server: Server, visit: Visit) -> None:
     visitor = visit(server)
     page = visitor.open()
     page.locator("#name").fill(NAMES["img"])
@@ -98,7 +98,7 @@ def test_ones_own_hostile_text_is_text_too_while_it_waits_and_afterwards(server:
     assert visitor.texts() == [TEXTS["img onerror"], TEXTS["svg onload"], TEXTS["bidi"]]
 
 
-def test_web_addresses_are_links_and_nothing_else_is(server: Server, visit: Visit, hostile: dict[str, str]) -> None:
+def test_web_addresses_are_the_only_links(server: Server, visit: Visit, hostile: dict[str, str]) -> None:
     plain = post(server, "See https://example.org/a_(b)?q=1&r=2#top, or (http://example.org). And HTTPS://EXAMPLE.ORG!")
     page = visit(server).open()
     read_all(page, len(hostile) + len(NAMES))
@@ -118,7 +118,7 @@ def test_web_addresses_are_links_and_nothing_else_is(server: Server, visit: Visi
 
 
 def read_all(page: Page, most: int) -> None:
-    """Turn back to the oldest message."""
+    """Scroll to the oldest message."""
     expect(page.locator(MESSAGES).nth(40)).to_be_attached()
     page.locator("#wall").evaluate("wall => wall.scrollTop = 0")
     expect(page.locator("#older")).to_have_text("The wall begins here")
