@@ -40,8 +40,8 @@ def ask(http: httpx.Client, name: str, color: str, entity: str, text: str) -> di
     """Post a question and claim it."""
     body = {"text": text, "username": name, "color": color, "botParams": {"entity": entity}}
     message_id = http.post("/api/comments", json=body).raise_for_status().json()["id"]
-    http.post("/api/queue/claim", json={"messageId": message_id, "workerId": "stage"}).raise_for_status()
-    return {"messageId": message_id, "workerId": "stage", "attempt": 1}
+    http.post("/api/queue/claim", json={"messageId": message_id, "workerId": "worker-1"}).raise_for_status()
+    return {"messageId": message_id, "workerId": "worker-1", "attempt": 1}
 
 
 def shoot(browser: Browser, http: httpx.Client, scheme: str, size: str) -> None:
@@ -53,7 +53,7 @@ def shoot(browser: Browser, http: httpx.Client, scheme: str, size: str) -> None:
     page.goto(str(http.base_url))
     page.locator("#connection[data-state=live]").wait_for()
     (last,) = http.get("/api/comments?limit=1").json()
-    progress = {"messageId": last["id"], "workerId": "stage", "attempt": 1, "text": HALF}
+    progress = {"messageId": last["id"], "workerId": "worker-1", "attempt": 1, "text": HALF}
     http.post("/api/queue/progress", json=progress).raise_for_status()
     page.locator("[data-kind=provisional]").get_by_text(HALF).wait_for()
     page.wait_for_timeout(500)  # what moves into its place has arrived there

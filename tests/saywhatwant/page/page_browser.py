@@ -21,7 +21,7 @@ from playwright.sync_api import (
     expect,
 )
 
-from servers import Server, until
+from servers import DEADLINE_SECONDS, Server, until
 
 Json = dict[str, Any]
 
