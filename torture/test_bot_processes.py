@@ -16,7 +16,7 @@ from conftest import StartServer
 from servers import SWW, Server, environment, until
 
 MESSAGES = 500
-LEASE_SECONDS = 5
+LEASE_SECONDS = 30
 
 
 @contextmanager

@@ -2,9 +2,10 @@
 
 import secrets
 import string
+from collections.abc import Sequence
 from contextlib import ExitStack
 
-import typer
+import click
 
 from saywhatwant.entities import Entities
 from saywhatwant.models import Model, ModelRouter
@@ -18,10 +19,10 @@ def random_worker_id(prefix: str) -> str:
     return f"{prefix}-{''.join(secrets.choice(ID_CHARACTERS) for _ in range(8))}"
 
 
-def load_entities(settings: Settings, names: list[str] | None, model: str | None, stack: ExitStack) -> Entities:
+def load_entities(settings: Settings, names: Sequence[str], model: str | None, stack: ExitStack) -> Entities:
     """The entities, all on ``model`` where one is named (``local`` is started, and stopped by ``stack``).
 
-    Raises ``typer.BadParameter`` for a name that is not among them, ``WrongEntities``, ``LocalModelMissing`` and
+    Raises ``click.UsageError`` for a name that is not among them, ``WrongEntities``, ``LocalModelMissing`` and
     ``LocalModelFailed``.
     """
     base_url = None
@@ -30,8 +31,8 @@ def load_entities(settings: Settings, names: list[str] | None, model: str | None
 
         base_url = stack.enter_context(LocalServer()).base_url
     entities = Entities(settings.entities, model=model, base_url=base_url)
-    if unknown := sorted(set(names or ()) - set(entities.current)):
-        raise typer.BadParameter(f"no such entity: {', '.join(unknown)}; must be one of {', '.join(entities.current)}")
+    if unknown := sorted(set(names) - set(entities.current)):
+        raise click.UsageError(f"no such entity: {', '.join(unknown)}; must be one of {', '.join(entities.current)}")
     return entities
 
 

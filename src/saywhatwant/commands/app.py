@@ -2,11 +2,10 @@
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
-from typing import Annotated
 
-import typer
+import click
 
 from durable_objects import DurableObjectError
 from saywhatwant.commands.log import set_up_log
@@ -22,52 +21,57 @@ COMMANDS = {
     "stress": "Post from many tabs and check that every message is seen and answered exactly once.",
     "bench": "Measure the speed on this machine, next to workerd, Redis and PostgreSQL.",
 }
-"""One line for each command; ``commands/NAME.py`` has a function of its name, imported only when it is run."""
+"""One line for each command, which is the function of this name in ``commands/NAME.py``, imported when it is run."""
 EXPECTED_ERRORS = (ExpectedError, DurableObjectError, OSError)
 """Errors that are reported as one sentence instead of a traceback."""
+INTERRUPTED = 130
 
 log = logging.getLogger("saywhatwant")
+
+
+class Commands(click.Group):
+    """The commands, none of them imported before it is run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
+        """Their names, in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
+        """The command of this name, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"saywhatwant.commands.{cmd_name}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
+        """Write the list of the help, which imports none of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Commands, no_args_is_help=True)
+@click.option("--version", is_flag=True, help="Print the version.")  # entry.py does
+def sww(version: bool) -> None:  # noqa: FBT001 - see there
+    """Say What Want: a public wall where people post and AI entities answer."""
 
 
 def run(arguments: Sequence[str]) -> None:
     """Run the command that ``arguments`` name; exits with its status."""
     set_up_log()
     try:
-        _app(arguments)(arguments, prog_name="sww")
+        sys.exit(sww.main(list(arguments), prog_name="sww", standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(INTERRUPTED)
     except EXPECTED_ERRORS as error:
         for line in str(error).splitlines():
-            typer.echo(f"sww: {line}", err=True)
+            click.echo(f"sww: {line}", err=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
     except ModuleNotFoundError:
         raise  # an extra is missing
     except Exception as error:
         log.exception("unexpected error")
-        typer.echo(f"sww: stopped by an unexpected error: {type(error).__name__}: {error}", err=True)
+        click.echo(f"sww: stopped by an unexpected error: {type(error).__name__}: {error}", err=True)
         sys.exit(1)
-
-
-def _app(arguments: Sequence[str]) -> typer.Typer:
-    app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.callback()(_sww)
-    # No option before the command takes a value.
-    wanted = next((argument for argument in arguments if not argument.startswith("-")), None)
-    for name, summary in COMMANDS.items():
-        app.command(name, short_help=summary)(_function(name) if name == wanted else _not_run)
-    return app
-
-
-def _function(name: str) -> Callable[..., None]:
-    function: Callable[..., None] = getattr(import_module(f"saywhatwant.commands.{name}"), name)
-    return function
-
-
-def _not_run() -> None:
-    """Stand in for a command that is only listed."""
-
-
-def _sww(
-    _: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-) -> None:
-    """Say What Want: a public wall where people post and AI entities answer."""

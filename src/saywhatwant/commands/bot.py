@@ -3,32 +3,40 @@
 import asyncio
 import signal
 from contextlib import ExitStack, aclosing, suppress
-from typing import Annotated
+from pathlib import Path
 
-import typer
+import click
 
 from saywhatwant.bot import Bot
+from saywhatwant.commands import options
 from saywhatwant.commands.answering import load_entities, model_router, random_worker_id
 from saywhatwant.commands.connect import connect
 from saywhatwant.commands.log import set_up_structlog
-from saywhatwant.commands.options import EntitiesFile, ModelName, Names, Url, utf8
 from saywhatwant.settings import load
 
 PATIENCE_SECONDS = 30.0
 """How long a bot tries to reach its server with one call."""
 
 
+@click.command()
+@options.url
+@options.entity
+@click.option(
+    "--worker-id", type=options.UTF8, show_default="bot- and 8 random", help="This worker's name, which everybody can read."
+)
+@options.entities
+@options.model
+@click.option("--once", is_flag=True, help="Answer one message, if there is one, then exit.")
+@click.option("--dry-run", is_flag=True, help="Print one answer; claim and post nothing.")
 def bot(
-    url: Url = None,
-    entity: Names = None,
-    worker_id: Annotated[
-        str | None,
-        typer.Option(help="This worker's name, which everybody can read.", show_default="bot- and 8 random", callback=utf8),
-    ] = None,
-    entities: EntitiesFile = None,
-    model: ModelName = None,
-    once: Annotated[bool, typer.Option("--once", help="Answer one message, if there is one, then exit.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print one answer; claim and post nothing.")] = False,
+    *,
+    url: str | None,
+    entity: tuple[str, ...],
+    worker_id: str | None,
+    entities: Path | None,
+    model: str | None,
+    once: bool,
+    dry_run: bool,
 ) -> None:
     """Answer messages as one or more entities, until stopped."""
     set_up_structlog()
@@ -42,9 +50,9 @@ def bot(
                 connect(url, settings, patience_seconds=PATIENCE_SECONDS) as client,
                 aclosing(model_router(settings)) as router,
             ):
-                answering = Bot(client, worker, known, router, names=entity or [])
+                answering = Bot(client, worker, known, router, names=entity)
                 if dry_run:
-                    typer.echo(await answering.dry_run() or "nothing is pending")
+                    click.echo(await answering.dry_run() or "nothing is pending")
                 elif once:
                     await answering.run_once()
                 else:

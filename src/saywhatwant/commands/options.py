@@ -1,34 +1,36 @@
 """Options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
-import typer
-
-Bind = Annotated[str | None, typer.Option(help="HOST:PORT to listen on; port 0 picks one.", show_default="127.0.0.1:8787")]
-Data = Annotated[Path | None, typer.Option(help="Directory of the data.", show_default="./data")]
-RuntimeName = Annotated[
-    str | None, typer.Option("--runtime", help="The runtime that hosts the durable objects.", show_default="embedded")
-]
-Url = Annotated[str | None, typer.Option(help="The server's URL.", show_default="where `sww up` listens")]
-Names = Annotated[
-    list[str] | None, typer.Option("--entity", help="Answer for this entity; repeat for more.", show_default="all")
-]
-EntitiesFile = Annotated[
-    Path | None, typer.Option("--entities", help="The TOML file of entities.", show_default="the one that ships")
-]
-ModelName = Annotated[
-    str | None,
-    typer.Option(
-        "--model",
-        help="Use this model for all entities; 'local' is a small one on this machine.",
-        show_default="each entity's own",
-    ),
-]
+import click
 
 
-def utf8(value: str | None) -> str | None:
-    """What somebody typed, unchanged; raises ``typer.BadParameter`` for bytes that are not UTF-8."""
-    if any("\ud800" <= char <= "\udfff" for char in value or ""):
-        raise typer.BadParameter("must be UTF-8")
-    return value
+class Utf8(click.ParamType[str]):
+    """A text, unchanged; bytes that are not UTF-8 are refused."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401 - as click's
+        """See ``click.ParamType``."""
+        if any("\ud800" <= char <= "\udfff" for char in value):
+            self.fail("must be UTF-8", param, ctx)
+        return str(value)
+
+
+UTF8 = Utf8()
+PATH = click.Path(path_type=Path)
+
+bind = click.option(
+    "--bind", metavar="HOST:PORT", show_default="127.0.0.1:8787", help="Address to listen on; port 0 picks a free one."
+)
+data = click.option("--data", type=PATH, show_default="./data", help="Directory of the data.")
+runtime = click.option("--runtime", show_default="embedded", help="The runtime that hosts the durable objects.")
+url = click.option("--url", show_default="where `sww up` listens", help="The server's URL.")
+entity = click.option("--entity", multiple=True, show_default="all", help="Answer for this entity; repeat for more.")
+entities = click.option("--entities", type=PATH, show_default="the one that ships", help="The TOML file of entities.")
+model = click.option(
+    "--model",
+    show_default="each entity's own",
+    help="Use this model for all entities; 'local' is a small one on this machine.",
+)

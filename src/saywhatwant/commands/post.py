@@ -1,29 +1,28 @@
 """``sww post``: put a message on the wall."""
 
 import asyncio
-from typing import Annotated
 from uuid import uuid4
 
-import typer
+import click
 
 from saywhatwant.client import WallClient
+from saywhatwant.commands import options
 from saywhatwant.commands.connect import connect
-from saywhatwant.commands.options import Url, utf8
 from saywhatwant.schemas import PostParams, PostRequest, PostResponse
 from saywhatwant.settings import load
 
 
-def post(
-    text: Annotated[str, typer.Argument(help="The message.", callback=utf8)],
-    url: Url = None,
-    entity: Annotated[str | None, typer.Option(help="The entity to ask.", show_default="any", callback=utf8)] = None,
-    username: Annotated[str, typer.Option(help="Your name.", callback=utf8)] = "Human",
-    color: Annotated[str, typer.Option(help="Your colour, RRRGGGBBB.", callback=utf8)] = "204120051",
-) -> None:
-    """Post a message; the answer appears in `sww tail`."""
+@click.command()
+@click.argument("text", type=options.UTF8)
+@options.url
+@click.option("--entity", type=options.UTF8, show_default="any", help="The entity to ask.")
+@click.option("--username", type=options.UTF8, default="Human", show_default=True, help="Your name.")
+@click.option("--color", type=options.UTF8, default="204120051", show_default=True, help="Your colour, RRRGGGBBB.")
+def post(*, text: str, url: str | None, entity: str | None, username: str, color: str) -> None:
+    """Post TEXT on the wall; the answer appears in `sww tail`."""
     message = PostRequest(text=text, username=username, color=color, bot_params=PostParams(entity=entity))
     posted = asyncio.run(_post(connect(url, load()), message))
-    typer.echo(f"posted as {posted.id}")
+    click.echo(f"posted as {posted.id}")
 
 
 async def _post(connection: WallClient, message: PostRequest) -> PostResponse:

@@ -2,16 +2,15 @@
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Annotated
 
-import typer
+import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from saywhatwant.client import WallClient
+from saywhatwant.commands import options
 from saywhatwant.commands.connect import connect
-from saywhatwant.commands.options import Url
 from saywhatwant.commands.tail import printable
 from saywhatwant.limits import MAX_PAGE
 from saywhatwant.message import Message
@@ -25,11 +24,13 @@ UNWRAPPED = 100_000
 STATES = ("pending", "waiting", "held", "failed")
 
 
-def queue(
-    url: Url = None,
-    limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE, help="Show at most so many of each kind.")] = 10,
-) -> None:
-    """Show the work: what is pending, what waits for a retry, what bots hold, what failed and why."""
+@click.command()
+@options.url
+@click.option(
+    "--limit", type=click.IntRange(1, MAX_PAGE), default=10, show_default=True, help="How many messages of each state to show."
+)
+def queue(*, url: str | None, limit: int) -> None:
+    """Show what is pending, what waits for a retry, what bots are working on, and what failed and why."""
     stats, listings = asyncio.run(_fetch(connect(url, load()), limit))
     console = Console(highlight=False)
     if not console.is_terminal:

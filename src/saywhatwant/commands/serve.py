@@ -4,18 +4,23 @@ import errno
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 
-import typer
+import click
 import uvloop
 
 from durable_objects.embedded import EmbeddedRuntime
-from saywhatwant.commands.options import Bind, Data, RuntimeName
+from saywhatwant.commands import options
 from saywhatwant.settings import Settings, WrongSettings, load
 from saywhatwant.worker import create_worker
 from saywhatwant.worker.server import Server, listen
 
 
-def serve(bind: Bind = None, data: Data = None, runtime: RuntimeName = None) -> None:
+@click.command()
+@options.bind
+@options.data
+@options.runtime
+def serve(*, bind: str | None, data: Path | None, runtime: str | None) -> None:
     """Run the wall without a bot, until stopped."""
     settings = load(bind=bind, data=data, runtime=runtime)
     uvloop.run(run_server(settings, on_ready=print_ready))
@@ -23,7 +28,7 @@ def serve(bind: Bind = None, data: Data = None, runtime: RuntimeName = None) -> 
 
 def print_ready(url: str) -> None:
     """Print the line that people and scripts wait for."""
-    typer.echo(f"ready on {url}", err=True)
+    click.echo(f"ready on {url}", err=True)
 
 
 async def run_server(

@@ -2,20 +2,20 @@
 
 import asyncio
 import signal
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
 
-import typer
+import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Display
 from rich.table import Table
 from rich.text import Text
 
+from saywhatwant.commands import options
 from saywhatwant.commands.connect import default_url, silence_retries
-from saywhatwant.commands.options import Url
 from saywhatwant.commands.tail import printable
 from saywhatwant.settings import load
 from saywhatwant.stress import Chaos, Plan, Result, run
@@ -30,29 +30,27 @@ MAX_MISSES = 10
 TERMINATED = 128 + signal.SIGTERM
 
 
-def stress(
-    url: Url = None,
-    tabs: Annotated[int, typer.Option(min=1, max=1_000, help="How many tabs post and read.")] = 30,
-    messages: Annotated[
-        int | None,
-        typer.Option(min=1, max=10_000, help="How many messages they post in total.", show_default="one a tab"),
-    ] = None,
-    entity: Annotated[str, typer.Option(help="The entity they ask.")] = "eliza",
-    timeout: Annotated[
-        float | None,
-        typer.Option(min=1, max=3_600, help="Time limit in seconds.", show_default=f"{LIMIT_SECONDS:.0f}; twice with --chaos"),
-    ] = None,
-    chaos: Annotated[
-        bool,
-        typer.Option("--chaos", help="Start a server and bots for the test, and kill and restart them meanwhile."),
-    ] = False,
-) -> None:
+@click.command()
+@options.url
+@click.option("--tabs", type=click.IntRange(1, 1_000), default=30, show_default=True, help="How many tabs post and read.")
+@click.option(
+    "--messages", type=click.IntRange(1, 10_000), show_default="one a tab", help="How many messages they post in total."
+)
+@click.option("--entity", type=options.UTF8, default="eliza", show_default=True, help="The entity they ask.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(1, 3_600),
+    show_default=f"{LIMIT_SECONDS:.0f}; twice with --chaos",
+    help="Time limit in seconds.",
+)
+@click.option("--chaos", is_flag=True, help="Start a server and bots for the test, and kill and restart them meanwhile.")
+def stress(*, url: str | None, tabs: int, messages: int | None, entity: str, timeout: float | None, chaos: bool) -> None:
     """Post from many tabs and check that every message is seen and answered exactly once.
 
     The exit status is 1 when anything was missed or doubled.
     """
     if chaos and url is not None:
-        raise typer.BadParameter("--chaos starts a server of its own; remove --url")
+        raise click.UsageError("--chaos starts a server of its own; remove --url")
     silence_retries()
     plan = Plan(
         entity=entity,
@@ -67,7 +65,7 @@ def stress(
             else:
                 result = asyncio.run(run(url or default_url(load()), plan, on_progress))
     except asyncio.CancelledError:
-        raise typer.Exit(TERMINATED) from None
+        sys.exit(TERMINATED)
     console = Console(highlight=False)
     console.print(_table(result))
     faults = list(_faults(result, plan, chaos=chaos))
@@ -75,7 +73,7 @@ def stress(
         console.print(Text(f"miss: {printable(fault)}", style="red"), soft_wrap=True)
     console.print(_summary(result.report), soft_wrap=True)
     if faults:
-        raise typer.Exit(1)
+        sys.exit(1)
 
 
 async def _run_with_kills(plan: Plan, on_progress: OnProgress) -> Result:

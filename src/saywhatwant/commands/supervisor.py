@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 from contextlib import aclosing, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,7 +23,7 @@ RESTART_SECONDS = 5.0
 ID_FILE = "bot-id"
 
 
-async def keep_answering(url: str, settings: Settings, entities: Entities, names: list[str]) -> None:
+async def keep_answering(url: str, settings: Settings, entities: Entities, names: Sequence[str]) -> None:
     """Run the bot of the server at ``url`` in this process, until cancelled."""
     set_up_structlog()
     silence_retries()

@@ -2,15 +2,14 @@
 
 import asyncio
 from datetime import datetime
-from typing import Annotated
 
-import typer
+import click
 from rich.console import Console
 from rich.text import Text
 
 from saywhatwant.client import ServerUnavailable, WallClient
+from saywhatwant.commands import options
 from saywhatwant.commands.connect import connect
-from saywhatwant.commands.options import Url
 from saywhatwant.message import Message
 from saywhatwant.settings import load
 
@@ -18,11 +17,18 @@ POLL_SECONDS = 0.5
 PAGE = 200
 
 
-def tail(
-    url: Url = None,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, max=PAGE, help="How many older messages to show first.")] = 10,
-    follow: Annotated[bool, typer.Option(help="Keep showing new messages.")] = True,
-) -> None:
+@click.command()
+@options.url
+@click.option(
+    "--lines",
+    "-n",
+    type=click.IntRange(0, PAGE),
+    default=10,
+    show_default=True,
+    help="How many older messages to show first.",
+)
+@click.option("--follow/--no-follow", default=True, show_default=True, help="Keep showing new messages.")
+def tail(*, url: str | None, lines: int, follow: bool) -> None:
     """Follow the wall."""
     asyncio.run(_tail(connect(url, load()), lines, follow=follow))
 

@@ -2,14 +2,16 @@
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib import import_module
+from pathlib import Path
 
-import typer
+import click
 import uvloop
 
+from saywhatwant.commands import options
 from saywhatwant.commands.answering import load_entities
-from saywhatwant.commands.options import Bind, Data, EntitiesFile, ModelName, Names, RuntimeName
 from saywhatwant.commands.serve import print_ready, run_server
 from saywhatwant.entities import Entities
 from saywhatwant.settings import Settings, load
@@ -17,27 +19,35 @@ from saywhatwant.settings import Settings, load
 USUAL_URL = "http://127.0.0.1:8787"
 
 
+@click.command()
+@options.bind
+@options.data
+@options.runtime
+@options.entity
+@options.entities
+@options.model
 def up(
-    bind: Bind = None,
-    data: Data = None,
-    runtime: RuntimeName = None,
-    entity: Names = None,
-    entities: EntitiesFile = None,
-    model: ModelName = None,
+    *,
+    bind: str | None,
+    data: Path | None,
+    runtime: str | None,
+    entity: tuple[str, ...],
+    entities: Path | None,
+    model: str | None,
 ) -> None:
     """Run the wall with a bot that answers on it, until stopped."""
     settings = load(bind=bind, data=data, runtime=runtime, entities=entities)
     with ExitStack() as stack:
         known = load_entities(settings, entity, model, stack)
-        uvloop.run(_run(settings, known, entity or []))
+        uvloop.run(_run(settings, known, entity))
 
 
-async def _run(settings: Settings, entities: Entities, names: list[str]) -> None:
+async def _run(settings: Settings, entities: Entities, names: Sequence[str]) -> None:
     bots: list[asyncio.Task[None]] = []
 
     def on_ready(url: str) -> None:
         print_ready(url)
-        _print_hints(url, names or list(entities.current))
+        _print_hints(url, list(names or entities.current))
         bots.append(asyncio.create_task(_answer(url, settings, entities, names)))
 
     async def on_stop() -> None:
@@ -48,16 +58,16 @@ async def _run(settings: Settings, entities: Entities, names: list[str]) -> None
     await run_server(settings, on_ready=on_ready, on_stop=on_stop)
 
 
-async def _answer(url: str, settings: Settings, entities: Entities, names: list[str]) -> None:
+async def _answer(url: str, settings: Settings, entities: Entities, names: Sequence[str]) -> None:
     # It takes longer to import than the server needs to start; the server answers meanwhile.
     supervisor = await asyncio.to_thread(import_module, "saywhatwant.commands.supervisor")
     await supervisor.keep_answering(url, settings, entities, names)
 
 
-def _print_hints(url: str, names: list[str]) -> None:
+def _print_hints(url: str, names: Sequence[str]) -> None:
     sww = sys.argv[0]
     where = "" if url == USUAL_URL else f" --url {url}"
-    typer.echo(f"""
+    click.echo(f"""
   The wall        {url}
   In a terminal   {sww} tail{where}
   Post            {sww} post{where} "Why is space black?"

@@ -53,9 +53,9 @@ def test_p8_a_wrong_token_is_explained(start_server: StartServer, tmp_path: Path
         assert "set SWW_BOT_TOKEN to the server's" in error
 
 
-@pytest.mark.parametrize("option", ["--username", "--color", "--entity", "text"])
+@pytest.mark.parametrize("option", ["--username", "--color", "--entity", "TEXT"])
 def test_p8_what_is_not_utf_8_is_refused(tmp_path: Path, option: str) -> None:
-    words = ["\udcff"] if option == "text" else ["Hello", option, "\udcff"]
+    words = ["\udcff"] if option == "TEXT" else ["Hello", option, "\udcff"]
     done = sww(tmp_path, "post", *words)
     assert done.status != 0
     assert f"Invalid value for '{option}': must be UTF-8" in done.stderr

@@ -8,26 +8,21 @@ import pytest
 
 from servers import environment
 
-TYPER = {"typer", "annotated_doc", "msgspec", "rich", "shellingham", "typing_extensions"}
-PYDANTIC = {"annotated_types", "pydantic", "pydantic_core", "typing_inspection"}
-"""Typer loads it for an option that is a path, where it is installed; it is not of the server's extra."""
+CLICK = {"click", "msgspec"}
 SERVER = {
-    *TYPER,
-    *PYDANTIC,
+    *CLICK,
     "anyio",
-    "click",
     "cython_runtime",
     "httptools",
-    "python_multipart",
-    "multipart",
     "sniffio",
     "sortedcontainers",
     "starlette",
+    "typing_extensions",
     "uvicorn",
     "uvloop",
     "websockets",
 }
-ALLOWED = {"--version": set[str](), "--help": TYPER, "serve": SERVER, "up": SERVER}
+ALLOWED = {"--version": set[str](), "--help": CLICK, "serve": SERVER, "up": SERVER}
 
 PRINT_MODULES_AT_EXIT = """
 import sys
