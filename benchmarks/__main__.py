@@ -26,6 +26,7 @@ from benchmarks.contenders.redis import Redis
 from benchmarks.contenders.workerd import WorkerdArray, WorkerdRows
 from benchmarks.failures import Missing
 from benchmarks.loads import LOADS
+from benchmarks.machine import warning
 from benchmarks.running import RESULTS, end_in_order_on_sigterm
 
 CONTENDERS: dict[str, Callable[[], Contender]] = {
@@ -53,6 +54,9 @@ def main() -> None:
     """Measure, print, write. Exit status 2 when this product was not measured under every load."""
     arguments = _arguments()
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+    busy = warning()
+    if busy:
+        console.print(busy)
     if arguments.against:
         sys.exit(_against(arguments, console))
     results = []
@@ -65,7 +69,7 @@ def main() -> None:
     report.show(console, measured)
     if arguments.out:
         own = alone.measured(arguments.seconds, console) if arguments.whole else {}
-        report.write(arguments.out, results, own)
+        report.write(arguments.out, results, own, busy)
         console.print(f"every figure: {arguments.out / 'results.json'}")
     ours = [of_load[NAME] for of_load in measured.values() if NAME in of_load]
     sys.exit(0 if all(row.figure for row in ours) else 2)

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from benchmarks import references, samples
 from benchmarks.failures import note
+from benchmarks.machine import warning
 from benchmarks.references import Reference
 from benchmarks.running import end_in_order_on_sigterm
 from benchmarks.samples import Sample
@@ -126,8 +127,11 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=RUNS, help="of each promise and each reference")
     parser.add_argument("--strict", action="store_true", help="exit status 1 when a bound is exceeded")
     arguments = parser.parse_args(words)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+    if busy := warning():
+        console.print(busy)
     measured = outcomes(arguments.runs)
-    show(Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH), measured)
+    show(console, measured)
     if any(outcome.note for outcome in measured):
         return 2
     return int(arguments.strict and not all(outcome.kept for outcome in measured))

@@ -1,8 +1,6 @@
 """What was measured, as tables, as JSON, and as a chart."""
 
 import json
-import os
-import platform
 import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,6 +13,7 @@ from benchmarks.comparison import Result
 from benchmarks.contenders.ceiling import Ceiling
 from benchmarks.contenders.product import NAME
 from benchmarks.loads import POSTS_AT_32, ROUND_TRIP
+from benchmarks.machine import describe
 from benchmarks.wrk import Figure
 
 CHARTED = (POSTS_AT_32.name, ROUND_TRIP.name)
@@ -85,10 +84,10 @@ def show(console: Console, measured: Rows, ours: str = NAME) -> None:
         console.print(f"[{number}] {note}", markup=False)
 
 
-def write(directory: Path, results: Sequence[Result], own: dict[str, Any]) -> None:
-    """Write ``results.json`` with every figure of every round, and ``speed.svg``."""
+def write(directory: Path, results: Sequence[Result], own: dict[str, Any], warning: str | None = None) -> None:
+    """Write ``results.json`` with every figure of every round, and ``speed.svg``; ``warning`` is kept with the figures."""
     directory.mkdir(parents=True, exist_ok=True)
-    machine = {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}
+    machine = describe() | {"warning": warning}
     rounds = [result._asdict() | {"figure": result.figure and result.figure._asdict()} for result in results]
     (directory / "results.json").write_text(json.dumps({"machine": machine, "rounds": rounds, "own": own}, indent=1) + "\n")
     draw(directory / "speed.svg", rows(results))
