@@ -8,7 +8,7 @@ class ExpectedError(Exception):
 
 
 class RequestRefused(Exception):
-    """The worker's own "no", before any object is asked."""
+    """Refused by the worker, before any object is called."""
 
 
 class InvalidField(RequestRefused):
@@ -33,7 +33,7 @@ class WrongState(Refusal):
 
 
 class NotTheHolder(Refusal):
-    """Another attempt holds the message, or nobody: this holder's lease has passed on (P3)."""
+    """Another attempt holds the message, or none: this holder's lease has ended (P3)."""
 
 
 class AttemptRequired(NotTheHolder):
@@ -49,27 +49,27 @@ class KeyReused(Refusal):
 
 
 class KeysFull(Refusal):
-    """As many Idempotency-Keys as allowed are remembered; none is forgotten early (P7)."""
+    """No more Idempotency-Keys are taken: as many as allowed are remembered, and none is forgotten early (P7)."""
 
 
 class BacklogFull(Refusal):
-    """As much unfinished work as allowed is waiting; what was accepted is safe (P6)."""
+    """No more work is taken: as much as allowed is waiting. What was accepted is safe (P6)."""
 
 
 class TooManyWaiting(RequestRefused):
-    """As many claims as allowed wait for work already."""
+    """The limit of waiting claims is reached."""
 
 
 class TooManyReaders(RequestRefused):
-    """This client has as many sockets open as it may."""
+    """The client has reached its limit of open sockets."""
 
 
 class UpgradeRequired(RequestRefused):
-    """What is served here is a WebSocket."""
+    """Only a WebSocket is served here."""
 
 
 class TooManyPosts(RequestRefused):
-    """This client has posted as often as it may in a minute."""
+    """The client has reached its limit of posts in a minute."""
 
     def __init__(self, per_minute: int, retry_after_seconds: int) -> None:
         super().__init__(f"at most {per_minute} posts a minute from one address; try again in {retry_after_seconds} s")
@@ -104,7 +104,7 @@ class NotAllowed(RequestRefused):
 
 
 class CrossSite(RequestRefused):
-    """A page of another site made a browser send this."""
+    """A page of another origin made a browser send this."""
 
 
 class NotReady(RequestRefused):

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from saywhatwant.errors import InvalidField
-from saywhatwant.limits import ID_LENGTH, MAX_ATTEMPT, MAX_PRIORITY, MAX_USERNAME, MAX_WORKER_ID
+from saywhatwant.limits import ID_LENGTH, MAX_ATTEMPT, MAX_ENTITY, MAX_PRIORITY, MAX_USERNAME, MAX_WORKER_ID
 
 MessageType = Literal["human", "AI"]
 Status = Literal["pending", "processing", "complete", "failed"]
@@ -16,8 +16,8 @@ Status = Literal["pending", "processing", "complete", "failed"]
 ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 DEFAULT_PRIORITY = 50
 
-# In Python "$" also matches before a line break at the end; the look-ahead says the same in every dialect.
-Id = Annotated[str, Meta(pattern=r"^[a-z0-9]{10}$(?!\n)", description="10 characters of a-z and 0-9")]
+# In Python "$" also matches before a line break at the end; the look-ahead rules that out in every dialect.
+Id = Annotated[str, Meta(pattern=rf"^[a-z0-9]{{{ID_LENGTH}}}$(?!\n)", description=f"{ID_LENGTH} characters of a-z and 0-9")]
 Color = Annotated[
     str,
     Meta(
@@ -26,10 +26,14 @@ Color = Annotated[
         examples=["169080199"],
     ),
 ]
-Entity = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,64}$(?!\n)", description="a plain name: 1 to 64 of a-z, 0-9 and -")]
-Priority = Annotated[int, Meta(ge=0, le=MAX_PRIORITY, description="0 (most urgent) to 99")]
+Entity = Annotated[
+    str, Meta(pattern=rf"^[a-z0-9-]{{1,{MAX_ENTITY}}}$(?!\n)", description=f"a plain name: 1 to {MAX_ENTITY} of a-z, 0-9 and -")
+]
+Priority = Annotated[int, Meta(ge=0, le=MAX_PRIORITY, description=f"0 (most urgent) to {MAX_PRIORITY}")]
 Attempt = Annotated[int, Meta(ge=1, le=MAX_ATTEMPT, description="the number of the claim, 1 or more")]
-WorkerId = Annotated[str, Meta(min_length=1, max_length=MAX_WORKER_ID, description="the worker's name, 1 to 128 characters")]
+WorkerId = Annotated[
+    str, Meta(min_length=1, max_length=MAX_WORKER_ID, description=f"the worker's name, 1 to {MAX_WORKER_ID} characters")
+]
 
 # Tab and line breaks are text; other control characters could steer a reader's terminal and never are.
 _CONTROLS = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
@@ -44,11 +48,11 @@ _CONTROL = re.compile(f"[{_CONTROLS}{_HALF_CHARACTERS}]")
 _CONTROL_OR_BREAK = re.compile(f"[{_CONTROLS_AND_BREAKS}{_HALF_CHARACTERS}]")
 
 PATTERNS = {meta.pattern: meta.description for meta in (get_args(kind)[1] for kind in (Id, Color, Entity))}
-"""What each pattern means, for those who broke it."""
+"""Each pattern in words, for refusals."""
 
 
 class BotParams(Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
-    """A message as work: where it stands and who holds it. Times are milliseconds since 1970."""
+    """A message as work: its state and its holder. Times are milliseconds since 1970."""
 
     status: Status
     priority: Priority = DEFAULT_PRIORITY
@@ -59,7 +63,7 @@ class BotParams(Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
     attempt: int = 0
     """How many times it has been claimed; the fencing token."""
     tries: int = 0
-    """Those of its attempts that count towards the limit; an operator's retry sets this back."""
+    """The attempts that count towards the limit; an operator's retry sets this back to 0."""
     lease_expires_at: int | None = None
     retry_at: int | None = None
     """Set while it backs off after a failure: still pending, but not claimable before."""
@@ -89,7 +93,7 @@ class Message(Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
 
 
 class NewMessage(Struct, frozen=True, kw_only=True, gc=False):
-    """What somebody wants on the wall, checked and trimmed."""
+    """A post, checked and trimmed."""
 
     text: str
     username: str
@@ -107,15 +111,15 @@ decode = msgspec.json.Decoder(Message).decode
 decode_list = msgspec.json.Decoder(list[Message]).decode
 
 _ID_CHARACTERS = bytes(ord(ID_ALPHABET[byte % len(ID_ALPHABET)]) for byte in range(256))
-_UNFAIR_BYTES = bytes(range(256 - 256 % len(ID_ALPHABET), 256))
-"""Left out, so that each character is as likely as any other."""
+_DROPPED_BYTES = bytes(range(256 - 256 % len(ID_ALPHABET), 256))
+"""Dropped, so that every character is equally likely."""
 
 
 def random_id(random: Random) -> str:
-    """An id, each as likely as any other."""
+    """A random id; every id is equally likely."""
     drawn = b""
     while len(drawn) < ID_LENGTH:
-        drawn = random.randbytes(2 * ID_LENGTH).translate(_ID_CHARACTERS, _UNFAIR_BYTES)
+        drawn = random.randbytes(2 * ID_LENGTH).translate(_ID_CHARACTERS, _DROPPED_BYTES)
     return drawn[:ID_LENGTH].decode()
 
 

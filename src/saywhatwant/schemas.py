@@ -29,7 +29,7 @@ from saywhatwant.message import (
 )
 
 EncodedMessage = Annotated[Raw, Meta(extra_json_schema={"$ref": "#/components/schemas/Message"})]
-"""A message as it was encoded once."""
+"""A message that is encoded already."""
 
 # The decoder leaves these to clean_text and clean_username, whose refusals name the setting.
 Text = Annotated[
@@ -88,9 +88,11 @@ class ClaimRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=Tr
 
     worker_id: WorkerId
     message_id: Id | None = None
-    entities: Annotated[list[Entity], Meta(min_length=1, max_length=MAX_ENTITIES, description="1 to 64 entities")] | None = None
-    limit: Annotated[int, Meta(ge=1, le=MAX_CLAIM, description="1 to 100 messages")] = 1
-    wait: Annotated[float, Meta(ge=0, le=MAX_WAIT_SECONDS, description="0 to 60 seconds to wait for work")] = 0
+    entities: (
+        Annotated[list[Entity], Meta(min_length=1, max_length=MAX_ENTITIES, description=f"1 to {MAX_ENTITIES} entities")] | None
+    ) = None
+    limit: Annotated[int, Meta(ge=1, le=MAX_CLAIM, description=f"1 to {MAX_CLAIM} messages")] = 1
+    wait: Annotated[float, Meta(ge=0, le=MAX_WAIT_SECONDS, description=f"0 to {MAX_WAIT_SECONDS} seconds to wait for work")] = 0
 
 
 class ClaimResponse(Struct, frozen=True):
@@ -158,7 +160,7 @@ class FailRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=Tru
 
 
 class FailResponse(Struct, frozen=True, rename="camel"):
-    """Answer to fail: where the message stands now, and when it may be claimed again."""
+    """Answer to fail: the message's state now, and when it may be claimed again."""
 
     status: Status
     retry_at: int | None
@@ -184,14 +186,18 @@ class CircuitReport(Struct, frozen=True, rename="camel", forbid_unknown_fields=T
     """Body of POST /api/queue/circuit: this worker leaves a provider alone, and does not claim for these entities meanwhile."""
 
     worker_id: WorkerId
-    provider: Annotated[str, Meta(min_length=1, max_length=MAX_PROVIDER, description="1 to 200 characters")]
-    entities: Annotated[list[Entity], Meta(max_length=MAX_CIRCUIT_ENTITIES, description="up to 16 entities")]
-    seconds: Annotated[float, Meta(ge=0, le=MAX_CIRCUIT_SECONDS, description="0 to 3600 seconds; 0 when it works again")]
-    reason: Annotated[str, Meta(max_length=MAX_CIRCUIT_REASON, description="up to 200 characters")]
+    provider: Annotated[str, Meta(min_length=1, max_length=MAX_PROVIDER, description=f"1 to {MAX_PROVIDER} characters")]
+    entities: Annotated[
+        list[Entity], Meta(max_length=MAX_CIRCUIT_ENTITIES, description=f"up to {MAX_CIRCUIT_ENTITIES} entities")
+    ]
+    seconds: Annotated[
+        float, Meta(ge=0, le=MAX_CIRCUIT_SECONDS, description=f"0 to {MAX_CIRCUIT_SECONDS} seconds; 0 closes the circuit")
+    ]
+    reason: Annotated[str, Meta(max_length=MAX_CIRCUIT_REASON, description=f"up to {MAX_CIRCUIT_REASON} characters")]
 
 
 class ReportedCircuit(Struct, frozen=True, rename="camel"):
-    """A provider that a worker leaves alone until ``openUntil``, since it failed again and again."""
+    """A provider that a worker leaves alone until ``openUntil``, after repeated failures."""
 
     worker_id: str
     provider: str
@@ -207,7 +213,7 @@ class Ok(Struct, frozen=True):
 
 
 class Depth(Struct, frozen=True):
-    """How many messages of one entity stand where."""
+    """The messages of one entity, by status."""
 
     pending: int = 0
     processing: int = 0

@@ -77,12 +77,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     runtime: Annotated[Literal["embedded"], Meta(description="'embedded'")] = "embedded"
     cors_origins: Annotated[list[str], Meta(description="origins like https://example.org, commas between")] = []
     entities: Annotated[Path, Meta(description="a TOML file of entities; none is the package's own")] | None = None
-    open_entities: Annotated[bool, Meta(description="true or false: may posts name entities that nobody here knows")] | None = (
-        None
-    )
-    model_idle_seconds: Annotated[float, Meta(ge=0.1, le=600, description="0.1 to 600 seconds without a word from a model")] = (
-        20
-    )
+    open_entities: Annotated[bool, Meta(description="true or false: may posts name entities that no file lists")] | None = None
+    model_idle_seconds: Annotated[
+        float, Meta(ge=0.1, le=600, description="0.1 to 600 seconds that a model may send nothing")
+    ] = 20
     model_seconds: Annotated[float, Meta(ge=0.1, le=3_600, description="0.1 to 3600 seconds for one answer of a model")] = 45
 
     @property
@@ -107,26 +105,26 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @property
     def takes_unknown_entities(self) -> bool:
-        """Whether posts may name entities that no file knows: as set, else only where there is no file."""
+        """Whether posts may name entities that no file lists: as set; by default only where no file is set."""
         return self.entities is None if self.open_entities is None else self.open_entities
 
     @property
     def posts_per_minute(self) -> int:
-        """The rate limit: as set, else none on a laptop and a moderate one in public."""
+        """The rate limit: as set; by default none on loopback, and a moderate one elsewhere."""
         if self.rate_limit is None:
             return 0 if self.is_loopback else PUBLIC_POSTS_PER_MINUTE
         return self.rate_limit
 
     @property
     def max_sockets_per_address(self) -> int:
-        """The limit of WebSockets: as set, else none on a laptop and a moderate one in public."""
+        """The limit of WebSockets: as set; by default none on loopback, and a moderate one elsewhere."""
         if self.sockets_per_address is None:
             return 0 if self.is_loopback else PUBLIC_SOCKETS_PER_ADDRESS
         return self.sockets_per_address
 
     @property
     def max_connections_per_address(self) -> int:
-        """The limit of HTTP connections: as set, else none on a laptop and a moderate one in public."""
+        """The limit of HTTP connections: as set; by default none on loopback, and a moderate one elsewhere."""
         if self.connections_per_address is None:
             return 0 if self.is_loopback else PUBLIC_CONNECTIONS_PER_ADDRESS
         return self.connections_per_address

@@ -1,4 +1,4 @@
-"""What a decoder found wrong, in words that people use (P8)."""
+"""The decoder's complaints in plain English (P8)."""
 
 import re
 
@@ -20,7 +20,7 @@ _BEYOND_BOUND = re.compile(r"Expected `(?P<wanted>\w+)` (?P<length>of length )?(
 
 
 def humanize(rule: str) -> str:
-    """A rule as msgspec puts it (``Expected `int` >= 0``), as a person would; one that is not known stays as it is."""
+    """The rule that msgspec states (``Expected `int` >= 0``) in plain English; an unknown wording stays as it is."""
     for pattern, meaning in PATTERNS.items():
         if repr(pattern) in rule:
             return f"must be {meaning}"

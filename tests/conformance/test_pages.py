@@ -9,7 +9,7 @@ from servers import Server
 
 
 def etag(server: Server) -> int:
-    """The commit that the wall stands at."""
+    """The wall's last commit."""
     return int(server.http.get("/api/comments?limit=1").headers["etag"].strip('"'))
 
 
@@ -40,7 +40,7 @@ def test_p5_since_and_before_leave_what_lies_between(server: Server) -> None:
     assert [found["id"] for found in between] == [second["id"]]
 
 
-def test_p5_a_poll_by_seq_tells_of_new_messages_and_of_those_that_changed(server: Server) -> None:
+def test_p5_a_poll_by_seq_gives_new_and_changed_messages(server: Server) -> None:
     old = post(server, "old", entity="poll-by-seq")["id"]
     seq = etag(server)
     new = post(server, "new", entity="poll-by-seq")["id"]
@@ -70,7 +70,7 @@ def test_p8_a_query_that_is_no_number_is_refused(server: Server, query: str, fie
     assert (refused.status_code, refused.json()["field"]) == (422, field)
 
 
-def test_who_answers_is_told_with_name_and_colour(server: Server) -> None:
+def test_entities_are_listed_with_name_and_colour(server: Server) -> None:
     summary = said(server.http.get("/api/entities"))
     assert summary["maxText"] == 5_000
     assert {"name": "zen", "displayName": "Zen", "color": "070140180"} in summary["entities"]

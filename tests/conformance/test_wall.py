@@ -85,7 +85,7 @@ def test_p5_pages_give_every_message_once_though_many_arrive_in_one_millisecond(
     assert timestamps == sorted(set(timestamps))
 
 
-def test_p5_a_read_of_an_unchanged_wall_is_a_304_and_every_commit_moves_the_etag_by_one(server: Server) -> None:
+def test_p5_an_unchanged_wall_is_a_304_and_each_commit_moves_the_etag_by_one(server: Server) -> None:
     post(server)
     first = server.http.get("/api/comments")
     again = server.http.get("/api/comments", headers={"If-None-Match": first.headers["etag"]})
@@ -112,7 +112,7 @@ def test_p5_a_change_of_status_moves_the_etag_too(server: Server) -> None:
     assert said(changed)[0]["botParams"]["status"] == "processing"
 
 
-def test_p7_a_repeated_post_with_the_same_key_makes_one_message_and_gets_the_first_answer(server: Server) -> None:
+def test_p7_posts_with_one_key_make_one_message_and_get_the_first_answer(server: Server) -> None:
     before = post(server)["timestamp"]
     headers = {"Idempotency-Key": "repeated"}
     with ThreadPoolExecutor(8) as people:

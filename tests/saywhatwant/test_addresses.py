@@ -8,7 +8,7 @@ from saywhatwant.addresses import client_network, is_loopback, url_from_here
 @pytest.mark.parametrize(
     ("host", "url"),
     [
-        ("0.0.0.0", "http://127.0.0.1:8787"),  # noqa: S104 - told, not bound
+        ("0.0.0.0", "http://127.0.0.1:8787"),  # noqa: S104 - compared, not bound
         ("::", "http://[::1]:8787"),
         ("127.0.0.1", "http://127.0.0.1:8787"),
         ("::1", "http://[::1]:8787"),
@@ -25,7 +25,7 @@ def test_these_are_this_machines_own(host: str) -> None:
     assert is_loopback(host)
 
 
-@pytest.mark.parametrize("host", ["", "0.0.0.0", "192.0.2.1", "::", "localhost.example"])  # noqa: S104 - told, not bound
+@pytest.mark.parametrize("host", ["", "0.0.0.0", "192.0.2.1", "::", "localhost.example"])  # noqa: S104 - compared, not bound
 def test_these_are_not(host: str) -> None:
     assert not is_loopback(host)
 

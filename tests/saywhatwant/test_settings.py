@@ -1,4 +1,4 @@
-"""Settings: where they come from, and how a wrong one is told with its name, its value and what is allowed (P8)."""
+"""Settings: where they come from; a wrong one is refused with its name, its value and what is allowed (P8)."""
 
 from pathlib import Path
 
@@ -64,18 +64,18 @@ def test_p8_origins_are_parted_by_commas(monkeypatch: pytest.MonkeyPatch) -> Non
         ("SWW_TRUSTED_PROXIES", "my proxy", "addresses"),
     ],
 )
-def test_p8_a_wrong_value_is_told_with_its_name_and_what_is_allowed(
+def test_p8_a_wrong_value_is_refused_with_its_name_and_what_is_allowed(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, allowed: str
 ) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(WrongSettings) as wrong:
         load()
-    for told in (name, value, allowed):
-        assert told in str(wrong.value)
+    for part in (name, value, allowed):
+        assert part in str(wrong.value)
     assert "\n" not in str(wrong.value)
 
 
-def test_p8_all_wrong_settings_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_p8_all_wrong_settings_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWW_RETENTION", "none")
     monkeypatch.setenv("SWW_MAX_ATTEMPTS", "many")
     with pytest.raises(WrongSettings) as wrong:
@@ -83,19 +83,19 @@ def test_p8_all_wrong_settings_are_told_at_once(monkeypatch: pytest.MonkeyPatch)
     assert len(str(wrong.value).splitlines()) == 2
 
 
-def test_p8_an_unknown_variable_is_told_with_the_one_that_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_p8_an_unknown_variable_is_reported_with_a_similar_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWW_LEASE_SECOND", "5")
     with pytest.raises(WrongSettings, match="no such setting: SWW_LEASE_SECOND; did you mean SWW_LEASE_SECONDS"):
         load()
 
 
-def test_p8_an_unknown_variable_like_no_other_is_told_with_all_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_p8_an_unknown_variable_like_no_other_is_reported_with_all_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWW_XYZZY", "5")
     with pytest.raises(WrongSettings, match=r"no such setting: SWW_XYZZY; allowed: .*SWW_RETENTION"):
         load()
 
 
-def test_p8_an_unknown_key_in_the_file_is_told_with_the_one_that_was_meant() -> None:
+def test_p8_an_unknown_key_in_the_file_is_reported_with_a_similar_one() -> None:
     Path("sww.toml").write_text("lease_second = 5\n")
     with pytest.raises(WrongSettings, match=r"no such setting: lease_second .*sww\.toml.*; did you mean lease_seconds"):
         load()
@@ -104,14 +104,14 @@ def test_p8_an_unknown_key_in_the_file_is_told_with_the_one_that_was_meant() -> 
 @pytest.mark.parametrize(
     "content", [b"retention = = 5\n", b"[unfinished", b'bind = "\xff"\n'], ids=["equals", "bracket", "bytes"]
 )
-def test_p8_a_file_that_is_not_toml_is_told_as_such(content: bytes) -> None:
+def test_p8_a_file_that_is_not_toml_is_reported(content: bytes) -> None:
     Path("sww.toml").write_bytes(content)
     with pytest.raises(WrongSettings, match=r"sww\.toml is not TOML"):
         load()
 
 
 @pytest.mark.parametrize("token", ["two words", "caf\u00e9", "tab\there"])
-def test_p8_a_wrong_token_is_told_without_its_value(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+def test_p8_a_wrong_token_is_reported_without_its_value(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
     monkeypatch.setenv("SWW_BOT_TOKEN", token)
     with pytest.raises(WrongSettings, match="SWW_BOT_TOKEN") as wrong:
         load()

@@ -1,4 +1,4 @@
-"""What was wrong is said in words that people use, whatever was sent (P8)."""
+"""Refusals are in plain English, whatever was sent (P8)."""
 
 from typing import Any
 
@@ -50,7 +50,7 @@ ODD = st.recursive(
         ("Something new", "Something new"),
     ],
 )
-def test_p8_a_rule_is_said_as_a_person_would(rule: str, words: str) -> None:
+def test_p8_a_rule_is_stated_in_plain_english(rule: str, words: str) -> None:
     assert humanize(rule) == words
 
 

@@ -161,7 +161,7 @@ class MessageQueue(DurableObject):
         attempt: int | None = None,
         reply: Reply | None = None,
     ) -> CompleteResponse:
-        """Finish a message, together with its reply (P4). The same attempt may say so again, and gets the first answer.
+        """Finish a message, together with its reply (P4). Repeated by the same attempt, it returns the first answer.
 
         Raises ``UnknownMessage``, ``WrongState`` when it is not processing, ``NotTheHolder`` when this is not its holder.
         """
@@ -183,7 +183,7 @@ class MessageQueue(DurableObject):
     def fail(self, message_id: str, worker_id: str, attempt: int, error: str, *, retry: bool = True) -> FailResponse:
         """Give a message up: back to pending after a backoff, or failed when attempts are used up. Raises as ``complete``.
 
-        The same attempt may say so again, and is told where the message stands.
+        Repeated by the same attempt, it returns the message's state.
         """
         now = self._now()
         message = self._known(message_id)
@@ -214,7 +214,7 @@ class MessageQueue(DurableObject):
     # -- Figures
 
     def report_circuit(self, report: CircuitReport) -> None:
-        """A bot reports that it leaves a provider alone, for people to see."""
+        """Record that a bot leaves a provider alone, for people to see."""
         self._circuits.report(report, self.ctx.now())
 
     def stats(self, entities: tuple[str, ...] = ()) -> Stats:
@@ -249,7 +249,7 @@ class MessageQueue(DurableObject):
             self._save(lease.expire(message, now, self._config))
 
     def _now(self) -> int:
-        """The time of this call. When the clock has stepped back, the alarm is to look at all deadlines."""
+        """The time of this call. After a step back of the clock, the alarm is set to check all deadlines."""
         now = self.ctx.now()
         if now > self._clock:
             self._clock = now

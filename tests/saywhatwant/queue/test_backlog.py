@@ -130,7 +130,7 @@ def test_p6_a_backlog_that_nobody_serves_opens_by_itself() -> None:
     assert wall.ask(entity="nobody-serves-this")
 
 
-def test_p4_a_message_that_came_back_and_that_nobody_claims_again_fails_with_both_reasons() -> None:
+def test_p4_a_returned_message_that_nobody_claims_fails_with_both_reasons() -> None:
     wall = Wall(max_wait_ms=60_000, lease_ms=10_000)
     asked = wall.ask()
     wall.claim(asked)

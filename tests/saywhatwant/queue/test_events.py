@@ -1,4 +1,4 @@
-"""What subscribers hear, and which of it wakes a waiting claim; nothing is told twice or wrongly (P2)."""
+"""What is published: each durable change once, in order, and nothing else (P2)."""
 
 from typing import get_args
 
@@ -38,8 +38,8 @@ def test_p2_only_a_pending_message_that_does_not_back_off_is_claimable(
 
 
 def test_p2_an_event_carries_the_message_as_every_reader_gets_it() -> None:
-    wire = encode(message("pending"))
-    assert json.decode(events.changed(wire)) == {"type": "message", "message": json.decode(wire)}
+    encoded = encode(message("pending"))
+    assert json.decode(events.changed(encoded)) == {"type": "message", "message": json.decode(encoded)}
 
 
 def test_p3_the_end_of_a_lease_is_an_event_of_its_own_and_no_work_by_itself() -> None:
@@ -62,16 +62,16 @@ def test_a_heartbeat_is_stored_and_published_to_nobody() -> None:
     assert wall.params(asked).lease_expires_at == end == wall.runtime.now_ms + 60_000
 
 
-def test_p2_a_subscriber_hears_of_every_change_when_it_is_durable_and_of_no_other() -> None:
+def test_p2_every_durable_change_is_published_and_nothing_else() -> None:
     wall = Wall(lease_ms=1_000, backoff_ms=1_000)
     wall.runtime.autocommit = False
-    heard: list[bytes] = []
-    wall.stub.subscribe(heard.append)
+    published: list[bytes] = []
+    wall.stub.subscribe(published.append)
 
     def news() -> list[str]:
-        told = [json.decode(event) for event in heard]
-        heard.clear()
-        return [event["message"]["botParams"]["status"] if event["type"] == "message" else event["type"] for event in told]
+        received = [json.decode(event) for event in published]
+        published.clear()
+        return [event["message"]["botParams"]["status"] if event["type"] == "message" else event["type"] for event in received]
 
     question = wall.ask()
     assert news() == ["pending"]
@@ -86,10 +86,10 @@ def test_p2_a_subscriber_hears_of_every_change_when_it_is_durable_and_of_no_othe
     wall.runtime.commit()
     assert news() == ["leaseEnded", "pending"]
     wall.call(MessageQueue.fail, question, "bot", wall.claim(question).bot_params.attempt, "no")
-    assert not claimable(heard[-1])
+    assert not claimable(published[-1])
     wall.runtime.advance(2)
     wall.runtime.commit()
-    assert claimable(heard[-1]), "the end of a backoff is an event"
+    assert claimable(published[-1]), "the end of a backoff is an event"
 
 
 def claimable(event: bytes) -> bool:

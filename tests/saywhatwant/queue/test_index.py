@@ -114,7 +114,7 @@ def test_p5_an_index_answers_like_a_look_at_every_message(
     for number, (at, standing) in enumerate(steps):
         old = naive.all.get(at)
         if standing is not None:
-            # What a message is for does not change, only where it stands.
+            # The state of a message changes, its entity and priority do not.
             lasting = old.bot_params if old else standing
             message = Message(
                 id=f"message{at:03d}",
@@ -158,7 +158,7 @@ def work_of(wall: Wall, call: Callable[[], object]) -> tuple[int, int]:
 
 
 def work_at(backlog: int) -> dict[str, tuple[int, int]]:
-    """What each call of a message's life costs while so many others wait, the dearest of some."""
+    """What each call of a message's life costs with this backlog, at most."""
     wall = Wall(retention=20, lease_ms=1_000, max_attempts=2)
     for n in range(backlog):
         wall.ask(f"question {n}", entity=("fear", "joy", None)[n % 3], priority=n % 100)

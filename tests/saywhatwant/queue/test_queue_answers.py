@@ -237,7 +237,7 @@ def test_p3_a_repetition_by_another_worker_is_refused() -> None:
         wall.call(MessageQueue.fail, question, "another", 1, "no words", retry=False)
 
 
-def test_p4_a_bot_that_fails_what_it_completed_is_told_that_it_is_complete() -> None:
+def test_p4_a_failure_of_what_the_bot_completed_returns_complete() -> None:
     wall = Wall()
     question = wall.ask()
     wall.claim(question)

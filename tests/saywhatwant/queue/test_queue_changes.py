@@ -19,7 +19,7 @@ STATUSES: list[Status] = ["pending", "complete"]
 
 
 def changes(wall: Wall, since: int) -> list[Message]:
-    return [decode(wire) for wire in wall.call(MessageQueue.changes, since).messages]
+    return [decode(encoded) for encoded in wall.call(MessageQueue.changes, since).messages]
 
 
 def ids(messages: list[Message]) -> list[str]:
@@ -181,11 +181,13 @@ def test_p5_changes_are_the_messages_that_later_commits_changed_whatever_was_cal
         seq = wall.call(MessageQueue.stats).seq
         since = data.draw(st.integers(0, seq))
         page = wall.call(MessageQueue.changes, since)
-        told = [decode(wire) for wire in page.messages]
+        received = [decode(encoded) for encoded in page.messages]
         assert page.seq == seq
-        assert [message.seq for message in told] == sorted(message.seq for message in told), "the last change last"
-        assert sorted((message.seq, message.id) for message in told) == naive(wall.messages(), since)
-        assert {message.id: message for message in told}.items() <= {message.id: message for message in wall.messages()}.items()
+        assert [message.seq for message in received] == sorted(message.seq for message in received), "the last change last"
+        assert sorted((message.seq, message.id) for message in received) == naive(wall.messages(), since)
+        assert {message.id: message for message in received}.items() <= {
+            message.id: message for message in wall.messages()
+        }.items()
 
 
 @settings(max_examples=examples(100))
@@ -194,27 +196,25 @@ def test_p5_changes_are_the_messages_that_later_commits_changed_whatever_was_cal
     since=st.integers(0, 30),
     limit=st.integers(1, 5),
 )
-def test_p5_changes_told_a_few_at_a_time_are_all_of_them_and_no_commit_is_divided(
-    steps: list[tuple[str, int]], since: int, limit: int
-) -> None:
+def test_p5_pages_of_changes_are_all_of_them_and_divide_no_commit(steps: list[tuple[str, int]], since: int, limit: int) -> None:
     wall = Wall(lease_ms=2_000, backoff_ms=500, max_attempts=2, retention=3)
     for call, pick in steps:
         step(wall, call, pick)
     since = min(since, wall.call(MessageQueue.stats).seq)
     everything = wall.call(MessageQueue.changes, since)
-    told: list[Message] = []
+    received: list[Message] = []
     token, more = since, True
     while more:
         page = wall.call(MessageQueue.changes, token, limit)
-        few = [decode(wire) for wire in page.messages]
+        few = [decode(encoded) for encoded in page.messages]
         more = len(few) >= limit
         assert page.seq > token or not few
-        assert {message.seq for message in few}.isdisjoint(message.seq for message in told)
+        assert {message.seq for message in few}.isdisjoint(message.seq for message in received)
         assert sum(message.seq < few[-1].seq for message in few) < limit
-        told += few
+        received += few
         token = page.seq
     assert token == everything.seq
-    assert told == [decode(wire) for wire in everything.messages]
+    assert received == [decode(encoded) for encoded in everything.messages]
 
 
 def test_p5_changes_come_in_the_order_of_the_last_change_not_of_the_messages() -> None:
@@ -257,24 +257,24 @@ def test_p6_a_message_that_was_pruned_is_no_change() -> None:
 
 
 def test_p5_a_token_from_before_everything_and_one_from_the_future() -> None:
-    """The future's is of data that somebody has put back: all of this is news to whoever has it."""
+    """One from the future comes from other data, a restored backup: everything is new to its reader."""
     wall = Wall()
     assert wall.call(MessageQueue.changes, 0).seq == 0
     asked = wall.ask()
     page = wall.call(MessageQueue.changes, 99)
-    assert (page.seq, [decode(wire).id for wire in page.messages]) == (1, [asked])
+    assert (page.seq, [decode(encoded).id for encoded in page.messages]) == (1, [asked])
 
 
-def test_p5_of_a_message_that_one_call_changed_twice_the_last_state_is_told() -> None:
+def test_p5_a_message_that_one_call_changed_twice_is_given_in_its_last_state() -> None:
     """A lease that ran out while its alarm was late ends in the very call that begins the next one."""
     wall = Wall(lease_ms=1_000)
     asked = wall.ask()
     wall.claim(asked)
     wall.runtime.now_ms += 1_000
-    told: list[Any] = []
-    wall.stub.subscribe(told.append)
+    received: list[Any] = []
+    wall.stub.subscribe(received.append)
     (held,) = wall.claim_next(1)
-    assert len(told) == 3
+    assert len(received) == 3
     (changed,) = changes(wall, 2)
     assert changed == held == replace(held, seq=3)
     assert (changed.bot_params.status, changed.bot_params.attempt) == ("processing", 2)

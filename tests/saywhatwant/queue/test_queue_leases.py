@@ -166,7 +166,7 @@ def test_p4_more_leases_than_one_call_ends_all_end() -> None:
 
 
 @given(steps=st.lists(st.integers(0, 20 * SECOND), max_size=8))
-def test_p3_a_lease_ends_at_the_last_sign_of_life_plus_the_lease_or_at_the_longest_hold(steps: list[int]) -> None:
+def test_p3_a_lease_ends_after_the_last_heartbeat_or_at_the_longest_hold(steps: list[int]) -> None:
     wall = Wall(lease_ms=10 * SECOND, max_hold_ms=35 * SECOND)
     question = wall.ask()
     claimed = wall.claim(question).bot_params

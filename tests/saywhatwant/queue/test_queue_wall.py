@@ -148,7 +148,7 @@ def test_p6_retention_keeps_the_last_finished_messages_and_all_unfinished_ones()
     assert len(wall.runtime.disk.list("Queue/wall", "message/", "", 100)) == 7
 
 
-def test_p4_what_fails_after_many_younger_ones_were_finished_is_there_with_its_reason_and_can_be_retried() -> None:
+def test_p4_what_fails_late_is_kept_with_its_reason_and_can_be_retried() -> None:
     wall = Wall(retention=3)
     slow = wall.ask("slow")
     attempt = wall.claim(slow).bot_params.attempt
@@ -160,7 +160,7 @@ def test_p4_what_fails_after_many_younger_ones_were_finished_is_there_with_its_r
     assert wall.params(slow).status == "pending"
 
 
-def test_p5_timestamps_go_on_from_the_newest_message_though_it_was_finished_before_all_others() -> None:
+def test_p5_timestamps_go_on_from_the_newest_message_though_it_finished_first() -> None:
     wall = Wall(retention=2)
     old = [wall.ask(f"old {n}") for n in range(4)]
     newest = wall.answer(None).timestamp
