@@ -1,4 +1,4 @@
-"""Readers of the WebSocket feed: one socket, what it makes of the wall, and readers that come and go as they like."""
+"""Readers of the WebSocket feed: one socket, the wall as its frames show it, and readers that disconnect and reconnect."""
 
 import json
 import socket
@@ -17,7 +17,7 @@ from websockets.sync.client import ClientConnection, connect
 from servers import DEADLINE_SECONDS, Server
 
 MAX_MISSED = 100
-"""Messages that one frame of what was missed may have."""
+"""Messages in one frame of what was missed."""
 HANDSHAKE = {
     "Connection": "Upgrade",
     "Upgrade": "websocket",
@@ -26,20 +26,20 @@ HANDSHAKE = {
 }
 
 
-class Picture:
-    """A wall as a reader puts it together from frames, and the token to come back with.
+class WallView:
+    """The wall as a reader puts it together from frames, and the token to reconnect with.
 
-    Fails on a frame that goes back, on anything from before the token, and on anything told twice on one socket. A call may
+    Fails on a token that goes back, on anything from before the token, and on anything sent twice on one socket. A call may
     change a message twice (a lease ends, and the next begins): both states are of one commit, in one frame, the last one last.
     """
 
     def __init__(self) -> None:
         self.token = 0
         self.messages: dict[str, Json] = {}
-        self.told: dict[tuple[str, int], Json] = {}
-        """All that was ever told, by message and commit: the last state that the commit left."""
+        self.received: dict[tuple[str, int], Json] = {}
+        """Every state that was ever received, by message and commit: the last one that the commit left."""
         self.tokens: list[int] = []
-        """Those of this socket."""
+        """Those of this socket, in order."""
         self._since = 0
         self._once: set[tuple[str, int]] = set()
 
@@ -56,11 +56,11 @@ class Picture:
         last = {(message["id"], message["seq"]): message for message in changes}
         for key, message in last.items():
             assert message["seq"] > self._since, f"{key} is from before the token {self._since}"
-            assert message["seq"] <= self.token or "more" in frame, f"{key} came with the token {self.token}"
-            assert key not in self._once, f"{key} was told twice"
+            assert message["seq"] <= self.token, f"{key} came with the token {self.token}"
+            assert key not in self._once, f"{key} came twice"
             self._once.add(key)
-            assert self.told.setdefault(key, message) == message, f"{key} was something else before"
-            assert message["seq"] >= self.messages.get(message["id"], message)["seq"], f"{key} is older than what was told"
+            assert self.received.setdefault(key, message) == message, f"{key} was different before"
+            assert message["seq"] >= self.messages.get(message["id"], message)["seq"], f"{key} is older than what came before"
             self.messages[message["id"]] = message
 
 
@@ -68,12 +68,12 @@ class Feed:
     """One socket. A context manager; it reads only when asked to."""
 
     def __init__(self, server: Server, since: int | None = None) -> None:
-        self.picture = Picture()
+        self.view = WallView()
         self.events: list[Json] = []
         self.frames: list[Json] = []
         if since:
-            self.picture.token = since
-        self.picture.reconnect()
+            self.view.token = since
+        self.view.reconnect()
         self._connection = connect_to(server.url, since)
 
     def __enter__(self) -> Self:
@@ -86,17 +86,17 @@ class Feed:
     def frame(self) -> Json:
         """The next one."""
         frame: Json = json.loads(self.socket.recv(DEADLINE_SECONDS))
-        self.picture.take(frame)
+        self.view.take(frame)
         self.frames.append(frame)
         self.events += frame["events"]
         return frame
 
     def missed(self) -> list[Json]:
-        """The messages of all frames up to the one that ends what was missed."""
+        """The messages of all frames up to the last one of what was missed."""
         messages: list[Json] = []
         while True:
             frame = self.frame()
-            messages += [event["message"] for event in frame["events"]]
+            messages += [event["message"] for event in frame["events"] if event["type"] == "message"]
             if "more" not in frame:
                 return messages
 
@@ -119,8 +119,8 @@ class Feed:
         return message
 
     def until_token(self, token: int) -> None:
-        """Return once everything up to this commit has been told."""
-        while self.picture.token < token:
+        """Return once everything up to this commit has come."""
+        while self.view.token < token:
             self.frame()
 
     def close_code(self) -> int | None:
@@ -132,78 +132,78 @@ class Feed:
             return closed.rcvd.code if closed.rcvd else None
 
 
-class RestlessReader(threading.Thread):
-    """Reads, cuts at random, and comes back with its token; also when the server dies and comes back.
+class ReconnectingReader(threading.Thread):
+    """Reads, disconnects at random, and reconnects with its token; also when the server is killed and restarted.
 
-    A context manager; ``until_token`` lets it go once it has everything up to there.
+    A context manager; ``until_token`` ends it once it has everything up to there.
     """
 
     def __init__(self, url: str, number: int) -> None:
         super().__init__(name=f"reader-{number}", daemon=True)
-        self.picture = Picture()
+        self.view = WallView()
         self.sockets = 0
-        self.broken: BaseException | None = None
+        self.error: BaseException | None = None
         self._url = url
         self._random = Random(number)
         self._last: int | None = None
-        self._home = threading.Event()
+        self._stopping = threading.Event()
 
     def __enter__(self) -> Self:
         self.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._home.set()
+        self._stopping.set()
         self.join(DEADLINE_SECONDS)
 
     def until_token(self, token: int) -> None:
-        """Return once it has told everything up to this commit; raises what went wrong in it."""
+        """Return once it has everything up to this commit; raises what went wrong in it."""
         self._last = token
         self.join(DEADLINE_SECONDS)
-        if self.broken is not None:
-            raise self.broken
-        assert not self.is_alive(), f"{self.name} has come to {self.picture.token}, not to {token}"
+        if self.error is not None:
+            raise self.error
+        assert not self.is_alive(), f"{self.name} has everything up to {self.view.token}, not to {token}"
 
     def run(self) -> None:
         try:
-            while not (self._home.is_set() or self._done()):
+            while not (self._stopping.is_set() or self._done()):
                 self._read_for_a_while()
         except BaseException as error:  # noqa: BLE001 - until_token raises it
-            self.broken = error
+            self.error = error
 
     def _done(self) -> bool:
-        return self._last is not None and self.picture.token >= self._last
+        return self._last is not None and self.view.token >= self._last
 
     def _read_for_a_while(self) -> None:
         try:
-            with connect_to(self._url, self.picture.token) as feed:
+            with connect_to(self._url, self.view.token) as feed:
                 self.sockets += 1
-                self.picture.reconnect()
+                self.view.reconnect()
                 for _ in range(self._random.choice([1, 2, 3, 20])):
-                    self.picture.take(json.loads(feed.recv(0.2)))
+                    self.view.take(json.loads(feed.recv(0.2)))
         except (OSError, TimeoutError, ConnectionClosed, InvalidHandshake):
-            # Nothing new for a while, or the server has died; it comes back to the same port.
-            self._home.wait(0.01)
+            # Nothing new for a while, or the server was killed; it restarts on the same port.
+            self._stopping.wait(0.01)
 
 
 @contextmanager
 def connect_to(url: str, since: int | None = None) -> Iterator[ClientConnection]:
-    """A socket that has shaken hands."""
+    """A socket whose handshake is done."""
     query = "" if since is None else f"?since={since}"
     with connect(f"ws{url.removeprefix('http')}/api/ws{query}", proxy=None, compression=None, max_size=None) as connection:
         yield connection
 
 
 def shake_hands(server: Server, query: str = "", **headers: str) -> httpx.Response:
-    """The answer to a handshake; one that is let in has gone again when this returns."""
+    """The answer to a handshake; a socket that was opened is closed again when this returns."""
     with server.http.stream("GET", f"/api/ws{query}", headers=HANDSHAKE | headers) as response:
         if response.status_code != 101:
             response.read()
         return response
 
 
-class DeafReader:
-    """A socket that shakes hands and then never reads, nor goes. A context manager."""
+class StalledReader:
+    """A socket that sends its handshake and then never reads, nor closes. A context manager."""
 
     def __init__(self, server: Server) -> None:
         self._socket = socket.socket()
@@ -220,8 +220,8 @@ class DeafReader:
         self._socket.close()
 
 
-def listening(server: Server) -> float:
-    """How many sockets have a seat."""
+def open_sockets(server: Server) -> float:
+    """How many sockets are open."""
     return metric(server, "sww_live_readers")
 
 

@@ -1,4 +1,4 @@
-"""The WebSocket feed: what was missed, then everything as it happens, across all that cuts a reader off."""
+"""The WebSocket feed: what was missed, then every change as it happens, across everything that disconnects a reader."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 from calls import Json, a_post, assert_problem, claim, post, queue, read, said
 from clients import Clients
-from readers import MAX_MISSED, DeafReader, Feed, RestlessReader, by_change, listening
+from readers import MAX_MISSED, Feed, ReconnectingReader, StalledReader, by_change, open_sockets
 
 from conftest import StartServer
 from servers import Server, until
@@ -15,7 +15,7 @@ from servers import Server, until
 
 @pytest.fixture
 def feed(server: Server) -> Iterator[Feed]:
-    """A socket on the shared server that has been told what there was."""
+    """A socket on the shared server that has caught up."""
     with Feed(server) as feed:
         feed.missed()
         yield feed
@@ -29,39 +29,38 @@ def seq(server: Server) -> int:
 # -- What was missed
 
 
-def test_p5_a_reader_of_an_empty_wall_is_told_so_and_then_of_the_first_message(start_server: StartServer) -> None:
+def test_p5_a_reader_of_an_empty_wall_gets_an_empty_frame_and_then_the_first_message(start_server: StartServer) -> None:
     server = start_server()
     with Feed(server) as feed:
         assert feed.frame() == {"seq": 0, "events": []}
         posted = post(server)
         assert feed.until_message(posted["id"])["timestamp"] == posted["timestamp"]
-        assert feed.picture.token == 1
+        assert feed.view.token == 1
 
 
-def test_p5_what_was_missed_comes_first_as_it_stands_now_and_in_the_order_of_its_changes(start_server: StartServer) -> None:
-    server = start_server()
+def test_p5_what_was_missed_comes_first_as_it_is_now_in_the_order_of_its_changes(server: Server) -> None:
+    token = seq(server)
     changed, untouched, answered = (post(server, text)["id"] for text in ("changed", "untouched", "answered"))
     claim(server, answered)
     reply = said(queue(server, "complete", messageId=answered, reply={"text": "An answer."}))["id"]
     claim(server, changed)
-    with Feed(server) as feed:
+    with Feed(server, token) as feed:
         missed = feed.missed()
         assert [message["id"] for message in missed] == [untouched, reply, answered, changed]
-        assert missed == by_change(read(server))
+        assert missed == by_change([message for message in read(server) if message["seq"] > token])
         assert feed.frames == [{"seq": seq(server), "events": [{"type": "message", "message": message} for message in missed]}]
 
 
-def test_p5_what_was_missed_is_only_what_changed_after_the_token(start_server: StartServer) -> None:
-    server = start_server()
+def test_p5_only_what_changed_after_the_token_was_missed(server: Server) -> None:
     old, changed = post(server, "old")["id"], post(server, "changed")["id"]
     with Feed(server) as first:
         first.missed()
-        token = first.picture.token
+        token = first.view.token
     claim(server, changed)
     new = post(server, "new")["id"]
     with Feed(server, token) as feed:
         assert [message["id"] for message in feed.missed()] == [changed, new]
-        assert old not in feed.picture.messages
+        assert old not in feed.view.messages
 
 
 def test_p5_a_reader_that_missed_nothing_gets_a_frame_all_the_same(server: Server) -> None:
@@ -72,27 +71,25 @@ def test_p5_a_reader_that_missed_nothing_gets_a_frame_all_the_same(server: Serve
 
 
 @pytest.mark.parametrize(("posts", "sizes"), [(100, [100]), (101, [100, 1]), (250, [100, 100, 50])])
-def test_p5_much_that_was_missed_comes_in_frames_that_say_that_more_follows(
-    start_server: StartServer, posts: int, sizes: list[int]
-) -> None:
-    server = start_server()
-    first = post(server, "known already")
+def test_p5_much_that_was_missed_comes_in_pages_each_with_its_own_token(server: Server, posts: int, sizes: list[int]) -> None:
+    known = post(server, "known already")
+    token = seq(server)
     with ThreadPoolExecutor(8) as people:
         list(people.map(lambda number: post(server, f"missed {number}"), range(posts)))
-    with Feed(server, 1) as feed:
+    with Feed(server, token) as feed:
         missed = feed.missed()
-        assert missed == by_change(read(server, since=first["timestamp"]))
+        assert missed == by_change(read(server, since=known["timestamp"]))
         assert [len(frame["events"]) for frame in feed.frames] == sizes
         assert max(sizes) <= MAX_MISSED
-        # Each frame's token is behind what it brought: who is cut off between two goes on from there.
-        assert [frame["seq"] for frame in feed.frames] == [1 + sum(sizes[: number + 1]) for number in range(len(sizes))]
+        # A reader that is disconnected between two pages goes on with the second.
+        assert [frame["seq"] for frame in feed.frames] == [token + sum(sizes[: page + 1]) for page in range(len(sizes))]
         assert [frame.get("more", False) for frame in feed.frames] == [True] * (len(sizes) - 1) + [False]
 
 
 # -- What happens
 
 
-def test_p5_every_change_but_a_heartbeat_is_pushed_in_its_order(feed: Feed, server: Server) -> None:
+def test_p5_every_change_of_a_message_is_an_event_but_a_heartbeat(feed: Feed, server: Server) -> None:
     posted = post(server, entity="zen")["id"]
     claim(server, posted)
     said(queue(server, "extend", messageId=posted, workerId="worker-1", attempt=1))
@@ -101,8 +98,8 @@ def test_p5_every_change_but_a_heartbeat_is_pushed_in_its_order(feed: Feed, serv
     claim(server, posted, "worker-2")
     done = said(queue(server, "complete", messageId=posted, workerId="worker-2", attempt=2, reply={"text": "At last."}))
     feed.until_message(posted, status="complete")
-    told = [event["message"] for event in feed.events if event["message"]["id"] in {posted, done["id"]}]
-    assert [(message["id"], message["botParams"]["status"], message["botParams"]["attempt"]) for message in told] == [
+    changes = [event["message"] for event in feed.events if event["message"]["id"] in {posted, done["id"]}]
+    assert [(message["id"], message["botParams"]["status"], message["botParams"]["attempt"]) for message in changes] == [
         (posted, "pending", 0),
         (posted, "processing", 1),
         (posted, "failed", 1),
@@ -111,8 +108,8 @@ def test_p5_every_change_but_a_heartbeat_is_pushed_in_its_order(feed: Feed, serv
         (done["id"], "complete", 0),
         (posted, "complete", 2),
     ]
-    assert [message for message in told if message["id"] == posted][-1]["botParams"]["answeredBy"] == done["id"]
-    assert [message["seq"] for message in told[:-1]] == sorted({message["seq"] for message in told}), "a commit each"
+    assert [message for message in changes if message["id"] == posted][-1]["botParams"]["answeredBy"] == done["id"]
+    assert [message["seq"] for message in changes[:-1]] == sorted({message["seq"] for message in changes}), "a commit each"
 
 
 def test_p4_a_reply_and_the_completion_it_belongs_to_come_in_one_frame(feed: Feed, server: Server) -> None:
@@ -123,7 +120,7 @@ def test_p4_a_reply_and_the_completion_it_belongs_to_come_in_one_frame(feed: Fee
     assert {done["id"], posted} <= {event["message"]["id"] for event in feed.frames[-1]["events"]}
 
 
-def test_p4_a_lease_that_runs_out_is_told_with_where_the_message_went(start_server: StartServer) -> None:
+def test_p4_a_lease_that_runs_out_is_an_event_together_with_what_the_message_became(start_server: StartServer) -> None:
     server = start_server(lease_seconds=1, max_attempts=1)
     posted = post(server)["id"]
     with Feed(server) as feed:
@@ -131,27 +128,27 @@ def test_p4_a_lease_that_runs_out_is_told_with_where_the_message_went(start_serv
         claim(server, posted)
         assert feed.until(lambda event: event["type"] == "leaseEnded") == {"type": "leaseEnded", "id": posted}
         assert [event["type"] for event in feed.frames[-1]["events"]] == ["leaseEnded", "message"]
-        assert feed.picture.messages[posted]["botParams"]["status"] == "failed"
+        assert feed.view.messages[posted]["botParams"]["status"] == "failed"
 
 
-def test_p2_whoever_is_told_of_a_commit_can_read_it_and_whoever_made_it_is_told(feed: Feed, server: Server) -> None:
+def test_p2_a_reader_that_gets_a_message_can_read_it(feed: Feed, server: Server) -> None:
     for number in range(20):
         posted = post(server, f"number {number}")
-        told = feed.until_message(posted["id"])
-        assert read(server, since=posted["timestamp"] - 1) == [told]
-        assert feed.picture.token == told["seq"] == seq(server)
+        received = feed.until_message(posted["id"])
+        assert read(server, since=posted["timestamp"] - 1) == [received]
+        assert feed.view.token == received["seq"] == seq(server)
 
 
 def test_p5_the_token_never_goes_back_and_ends_at_the_last_commit(feed: Feed, server: Server) -> None:
     with ThreadPoolExecutor(8) as people:
         list(people.map(lambda number: post(server, f"at once {number}"), range(100)))
     feed.until_token(seq(server))
-    assert feed.picture.tokens == sorted(feed.picture.tokens)
-    assert feed.picture.token == seq(server)
-    assert list(feed.picture.messages.values()) == by_change(read(server))
+    assert feed.view.tokens == sorted(feed.view.tokens)
+    assert feed.view.token == seq(server)
+    assert list(feed.view.messages.values()) == by_change(read(server))
 
 
-def test_p2_a_reply_being_written_is_shown_but_never_stored(feed: Feed, server: Server) -> None:
+def test_p2_a_reply_being_written_comes_in_pieces_and_is_never_stored(feed: Feed, server: Server) -> None:
     posted = post(server)["id"]
     claim(server, posted)
     before = feed.until_message(posted, status="processing")["seq"]
@@ -165,7 +162,7 @@ def test_p2_a_reply_being_written_is_shown_but_never_stored(feed: Feed, server: 
         said(queue(server, "progress", messageId=posted, workerId="worker-1", attempt=1, text=text))
         event = feed.until(lambda event: event["type"] == "progress")
         assert event == {"type": "progress", "id": posted, "attempt": 1, "offset": offset, "text": piece}
-        assert feed.picture.token == before
+        assert feed.view.token == before
     with Feed(server, before - 1) as later:
         later.frame()
         message, progress = later.events
@@ -176,7 +173,7 @@ def test_p2_a_reply_being_written_is_shown_but_never_stored(feed: Feed, server: 
         assert len(last.missed()) == len(last.events) == 2
 
 
-def test_p3_a_refused_call_tells_nobody_anything(feed: Feed, server: Server) -> None:
+def test_p3_a_refused_call_is_no_event(feed: Feed, server: Server) -> None:
     posted = post(server)["id"]
     assert_problem(queue(server, "complete", messageId=posted), 409)
     assert_problem(queue(server, "progress", messageId=posted, workerId="worker-1", attempt=1, text="no"), 409)
@@ -186,15 +183,15 @@ def test_p3_a_refused_call_tells_nobody_anything(feed: Feed, server: Server) -> 
     assert [event["message"]["id"] for event in feed.events][-2:] == [posted, last]
 
 
-# -- Coming back
+# -- Reconnecting
 
 
-def test_p5_a_reader_that_comes_back_with_its_token_misses_nothing_and_hears_nothing_twice(server: Server) -> None:
+def test_p5_a_reader_that_reconnects_with_its_token_misses_nothing_and_gets_nothing_twice(server: Server) -> None:
     with Feed(server) as feed:
         feed.missed()
         seen = post(server, "seen")["id"]
         feed.until_message(seen)
-        token = feed.picture.token
+        token = feed.view.token
     missed = [post(server, f"missed {number}")["id"] for number in range(3)]
     with Feed(server, token) as feed:
         assert [message["id"] for message in feed.missed()] == missed
@@ -205,50 +202,48 @@ def test_p5_a_reader_that_comes_back_with_its_token_misses_nothing_and_hears_not
 
 def test_p5_a_token_is_good_after_sigkill_and_restart(start_server: StartServer) -> None:
     server = start_server()
-    told, changed = post(server, "told")["id"], post(server, "changed")["id"]
+    known, changed = post(server, "known")["id"], post(server, "changed")["id"]
     with Feed(server) as feed:
         feed.missed()
-        token = feed.picture.token
+        token = feed.view.token
         claim(server, changed)
         missed = post(server, "missed")["id"]
         server.restart()
         feed.close_code()
     with Feed(server, token) as feed:
         assert [message["id"] for message in feed.missed()] == [changed, missed]
-        assert told not in feed.picture.messages
+        assert known not in feed.view.messages
         last = post(server, "after the restart")["id"]
-        assert feed.until_message(last)["seq"] == feed.picture.token == token + 3
+        assert feed.until_message(last)["seq"] == feed.view.token == token + 3
 
 
-def test_p5_readers_who_cut_and_come_back_while_many_write_and_the_server_dies_see_one_and_the_same_wall(
-    start_server: StartServer,
-) -> None:
-    """Every frame is checked as it comes, see ``Picture``; and nothing was ever told that a crash took back (P2)."""
+def test_p5_reconnecting_readers_of_a_server_that_is_killed_see_one_wall(start_server: StartServer) -> None:
+    """``WallView`` checks every frame; and no reader has a state that a crash took back (P2)."""
     server = start_server(lease_seconds=1, backoff_seconds=0.05, max_attempts=5, retention=100_000)
     with ExitStack() as stack:
         clients = stack.enter_context(Clients(server.url, people=3, bots=2, posts=30))
-        restless = [stack.enter_context(RestlessReader(server.url, number)) for number in range(4)]
+        readers = [stack.enter_context(ReconnectingReader(server.url, number)) for number in range(4)]
         for posts in (20, 40, 60):
             until(lambda posts=posts: len(clients.posted) >= posts, f"{posts} posts")  # type: ignore[misc]
             server.restart()
         clients.stop_posting()
         until(lambda: said(server.http.get("/api/stats"))["backlog"] == 0, "the end of all work")
         last, wall = seq(server), {message["id"]: message for message in read(server)}
-        for reader in restless:
+        for reader in readers:
             reader.until_token(last)
     assert clients.errors == []
-    told: dict[tuple[str, int], Json] = {}
-    for reader in restless:
-        assert reader.picture.messages == wall
+    received: dict[tuple[str, int], Json] = {}
+    for reader in readers:
+        assert reader.view.messages == wall
         assert reader.sockets > 3
-        for key, message in reader.picture.told.items():
-            assert told.setdefault(key, message) == message, f"{key} is not the same for all"
+        for key, message in reader.view.received.items():
+            assert received.setdefault(key, message) == message, f"{key} is not the same for all"
 
 
 # -- The end
 
 
-def test_p5_readers_of_a_server_that_stops_are_told_to_come_back_later(start_server: StartServer) -> None:
+def test_p5_readers_of_a_server_that_stops_are_asked_to_reconnect(start_server: StartServer) -> None:
     server = start_server()
     post(server)
     with Feed(server) as first, Feed(server) as second:
@@ -256,7 +251,7 @@ def test_p5_readers_of_a_server_that_stops_are_told_to_come_back_later(start_ser
             feed.missed()
         assert server.terminate() == 0
         assert {first.close_code(), second.close_code()} <= {1_001, 1_012}
-        token = first.picture.token
+        token = first.view.token
     server.start()
     with Feed(server, token) as feed:
         assert feed.missed() == []
@@ -265,8 +260,8 @@ def test_p5_readers_of_a_server_that_stops_are_told_to_come_back_later(start_ser
 
 def test_p5_a_server_stops_in_order_though_a_reader_never_reads(start_server: StartServer) -> None:
     server = start_server()
-    with DeafReader(server):
-        until(lambda: listening(server) == 1, "the reader")
+    with StalledReader(server):
+        until(lambda: open_sockets(server) == 1, "the reader")
         with ThreadPoolExecutor(8) as people:
             list(people.map(lambda _: post(server, "x" * 5_000), range(1_000)))
         assert server.terminate() == 0

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 from calls import Json, claim_next, metric, post, read
-from readers import HANDSHAKE, Feed, RestlessReader, by_change, listening
+from readers import HANDSHAKE, Feed, ReconnectingReader, by_change, open_sockets
 from websockets.exceptions import ConnectionClosed
 
 from conftest import StartServer
@@ -41,7 +41,7 @@ def test_p8_a_client_that_sends_a_very_long_message_is_closed_before_its_end(ser
             feed.socket.send(b"x" * 2**24)
         # What it had yet to send may have the kernel drop the frame with the reason.
         assert feed.close_code() in {1_009, None}
-        until(lambda: listening(server) == 1, "the end of the socket")
+        until(lambda: open_sockets(server) == 1, "the end of the socket")
         other.until_message(post(server)["id"])
 
 
@@ -91,14 +91,14 @@ def post_until_closed(server: Server, sockets: int) -> None:
 
 def test_p6_clients_that_never_read_are_closed_and_cost_nobody_a_message(start_server: StartServer) -> None:
     server = start_server(rate_limit=0)
-    with RestlessReader(server.url, 0) as other, ExitStack() as stack:
+    with ReconnectingReader(server.url, 0) as other, ExitStack() as stack:
         for _ in range(10):
             stack.enter_context(slow_client(server))
-        until(lambda: listening(server) >= 10, "all sockets")
+        until(lambda: open_sockets(server) >= 10, "all sockets")
         post_until_closed(server, 10)
         messages = read(server)
         other.until_token(max(message["seq"] for message in messages))
-        assert by_change(list(other.picture.messages.values())) == by_change(messages)
+        assert by_change(list(other.view.messages.values())) == by_change(messages)
 
 
 def test_p6_a_client_closed_for_being_too_slow_catches_up_with_its_token(start_server: StartServer) -> None:
@@ -120,4 +120,4 @@ def test_p6_a_client_that_keeps_up_is_not_closed_for_a_large_commit(start_server
         feed.missed()
         claimed = claim_next(server, '"' * 128, limit=100)
         feed.until_message(claimed[-1]["id"], status="processing")
-        assert by_change(list(feed.picture.messages.values())) == by_change(claimed)
+        assert by_change(list(feed.view.messages.values())) == by_change(claimed)

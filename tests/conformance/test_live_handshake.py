@@ -2,7 +2,7 @@
 
 import pytest
 from calls import assert_problem, post
-from readers import Feed, listening, shake_hands
+from readers import Feed, open_sockets, shake_hands
 
 from conftest import StartServer
 from servers import Server, until
@@ -13,9 +13,9 @@ STRANGER = "https://stranger.example"
 
 @pytest.mark.parametrize("origin", [STRANGER, "null", "http://127.0.0.1", "http://127.0.0.1:1"])
 def test_p8_pages_of_other_sites_are_refused_at_the_handshake(server: Server, origin: str) -> None:
-    before = listening(server)
+    before = open_sockets(server)
     assert_problem(shake_hands(server, Origin=origin), 403, origin)
-    assert listening(server) == before
+    assert open_sockets(server) == before
 
 
 def test_p8_own_pages_and_programs_are_let_in(server: Server) -> None:
@@ -55,16 +55,16 @@ def test_p8_sockets_of_one_address_are_bounded_and_one_that_goes_makes_room(star
     server = start_server(sockets_per_address=2)
     with Feed(server) as first:
         with Feed(server):
-            assert listening(server) == 2
+            assert open_sockets(server) == 2
             assert_problem(shake_hands(server), 429, "2 sockets")
-            assert listening(server) == 2
-        until(lambda: listening(server) == 1, "the seat")
+            assert open_sockets(server) == 2
+        until(lambda: open_sockets(server) == 1, "the seat")
         with Feed(server) as third:
             assert_problem(shake_hands(server), 429)
             last = post(server)["id"]
             first.until_message(last)
             third.until_message(last)
-    until(lambda: listening(server) == 0, "everybody's leave")
+    until(lambda: open_sockets(server) == 0, "everybody's leave")
 
 
 def test_p8_refused_handshakes_take_nobodys_seat(start_server: StartServer) -> None:
