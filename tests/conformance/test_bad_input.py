@@ -1,4 +1,4 @@
-"""Bad input over HTTP: a refusal that names the culprit, and a wall that is as it was (P8)."""
+"""Bad input over HTTP: a refusal that names field and rule, and a wall that is as it was (P8)."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ HUGE = "9" * 400
 
 
 def state(server: Server) -> tuple[Json, list[Json]]:
-    """All that a caller can see."""
+    """Everything that a caller can see."""
     return said(server.http.get("/api/stats")), read(server)
 
 
@@ -51,7 +51,7 @@ def field_and_rule(response: httpx.Response) -> tuple[str, str]:
         pytest.param("text", a_post("x" * 5_001), "1 to 5000 characters", id="text is over-long"),
         pytest.param("text", a_post("x" * 45_000), "5000 characters", id="text is very much over-long"),
         pytest.param("text", a_post("a\0b"), "NUL", id="text has a NUL"),
-        pytest.param("text", a_post("\x1b[2J"), "control characters", id="text steers a terminal"),
+        pytest.param("text", a_post("\x1b[2J"), "control characters", id="text has an escape sequence"),
         pytest.param("username", a_post(username=None), "a text, not null", id="username is null"),
         pytest.param("username", a_post(username="  "), "1 to 32 characters", id="username is only space"),
         pytest.param("username", a_post(username="x" * 33), "1 to 32 characters", id="username is over-long"),
@@ -79,14 +79,14 @@ def field_and_rule(response: httpx.Response) -> tuple[str, str]:
         pytest.param("botParams.priority", a_post(botParams={"priority": 0.5}), "whole number", id="priority is no integer"),
     ],
 )
-def test_p8_a_post_that_breaks_a_rule_is_told_which_field_and_which_rule(
+def test_p8_a_post_that_breaks_a_rule_is_refused_with_field_and_rule(
     server: Server, field: str, body: object, rule: str
 ) -> None:
     response = server.http.post("/api/comments", content=json.dumps(body))
     assert_problem(response, 422)
-    told_field, told_rule = field_and_rule(response)
-    assert told_field == field
-    assert rule in told_rule
+    refused_field, refused_rule = field_and_rule(response)
+    assert refused_field == field
+    assert rule in refused_rule
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_p8_a_post_that_breaks_a_rule_is_told_which_field_and_which_rule(
         pytest.param(b'{"text": "\xc0\xaf", "username": "Human", "color": "169080199"}', id="UTF-8 that is longer than needed"),
     ],
 )
-def test_p8_a_body_that_is_not_json_is_refused_as_such(server: Server, body: bytes) -> None:
+def test_p8_a_body_that_is_not_json_is_refused(server: Server, body: bytes) -> None:
     assert_problem(server.http.post("/api/comments", content=body), 400, "JSON")
     assert_problem(server.http.post("/api/queue/claim", content=body.replace(b'"text"', b'"workerId"')), 400, "JSON")
 
@@ -137,14 +137,14 @@ def test_p8_a_body_that_is_not_json_is_refused_as_such(server: Server, body: byt
         ("retry", "messageId", {"messageId": None}),
     ],
 )
-def test_p8_a_call_of_the_queue_that_breaks_a_rule_is_told_which_field(
+def test_p8_a_call_of_the_queue_that_breaks_a_rule_is_refused_with_the_field(
     server: Server, call: str, field: str, body: Json
 ) -> None:
     response = queue(server, call, **body)
     assert_problem(response, 422)
-    told_field, told_rule = field_and_rule(response)
-    assert told_field.startswith(field)
-    assert told_rule
+    refused_field, refused_rule = field_and_rule(response)
+    assert refused_field.startswith(field)
+    assert refused_rule
 
 
 BODIES: dict[str, Json] = {
@@ -161,14 +161,14 @@ READS = ("/api/comments", "/api/queue/pending", "/api/queue/messages", "/api/ent
 PROBES = ("/metrics", "/healthz", "/readyz", "/api/ws")
 
 
-def test_p8_every_operation_is_tried_with_what_it_does_not_know(server: Server) -> None:
+def test_p8_these_tests_try_every_operation(server: Server) -> None:
     paths = said(server.http.get("/api/openapi.json"))["paths"]
     assert {path for path, methods in paths.items() if "post" in methods} == set(BODIES)
     assert {path for path, methods in paths.items() if "get" in methods} == {*READS, *PROBES}
 
 
 @pytest.mark.parametrize("path", BODIES)
-def test_p8_a_field_that_nobody_knows_is_refused_by_its_name(server: Server, path: str) -> None:
+def test_p8_an_unknown_field_is_refused_by_its_name(server: Server, path: str) -> None:
     for name in ("processed", "text ", "Text", "", "ключ"):
         response = server.http.post(path, json=BODIES[path] | {name: None})
         assert_problem(response, 422)
@@ -191,14 +191,14 @@ def test_p8_an_unknown_field_further_in_is_named_with_its_path(server: Server, p
 @pytest.mark.parametrize(
     ("method", "path"), [*(("POST", path) for path in BODIES), *(("GET", path) for path in READS + PROBES)]
 )
-def test_p8_a_parameter_that_nobody_knows_is_refused_by_its_name(server: Server, method: str, path: str) -> None:
+def test_p8_an_unknown_parameter_is_refused_by_its_name(server: Server, method: str, path: str) -> None:
     for query, field in (("limits=5", "limits"), ("&Limit", "Limit"), ("%C3%A9=", "é"), ("limit[]=1", "limit[]")):
         response = server.http.request(method, f"{path}?{query}", json=BODIES[path] if method == "POST" else None)
         assert_problem(response, 422)
         assert field_and_rule(response) == (field, "is not a known parameter")
 
 
-def test_p8_a_websocket_with_a_parameter_that_nobody_knows_is_refused_at_its_handshake(server: Server) -> None:
+def test_p8_an_unknown_parameter_of_a_websocket_is_refused_at_its_handshake(server: Server) -> None:
     for query, field in (("since=1&token=1", "token"), ("since=1&since=1", "since"), ("since=%FF", "query"), ("%zz", "query")):
         response = shake_hands(server, f"?{query}")
         assert_problem(response, 422)
@@ -312,7 +312,7 @@ def test_p7_a_key_that_was_used_for_another_message_is_refused(start_server: Sta
     assert said(server.http.post("/api/comments", json=a_post("one"), headers=headers)) == first
 
 
-def test_p8_an_entity_that_nobody_knows_is_refused_where_entities_are_closed(start_server: StartServer) -> None:
+def test_p8_an_unknown_entity_is_refused_where_entities_are_closed(start_server: StartServer) -> None:
     server = start_server(open_entities="false")
     before = state(server)
     response = server.http.post("/api/comments", json=a_post(botParams={"entity": "nobody"}))
@@ -321,7 +321,7 @@ def test_p8_an_entity_that_nobody_knows_is_refused_where_entities_are_closed(sta
     assert post(server, entity="zen")["status"] == "success"
 
 
-def test_p8_a_longest_text_that_is_set_is_the_one_that_is_told(start_server: StartServer) -> None:
+def test_p8_a_text_beyond_the_setting_is_refused_with_the_setting(start_server: StartServer) -> None:
     server = start_server(max_text=10)
     assert_problem(server.http.post("/api/comments", json=a_post("x" * 11)), 422, "text", "1 to 10 characters")
     assert post(server, "x" * 10)["status"] == "success"

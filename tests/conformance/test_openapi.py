@@ -41,7 +41,7 @@ def operations(document: Json) -> list[tuple[str, str, Json]]:
 
 
 def assert_fits(document: Json, schema: Json, value: object) -> None:
-    """``value`` is what ``schema``, a part of ``document``, says."""
+    """``value`` is valid for ``schema``, a part of ``document``."""
     registry: Registry[Any] = Registry().with_resource(BASE, DRAFT202012.create_resource(document))
     Draft202012Validator(rebased(schema), registry=registry).validate(value)
 
@@ -75,7 +75,7 @@ def test_p8_the_document_is_openapi_3_1(document: Json) -> None:
         Draft202012Validator.check_schema(schema)
 
 
-def test_p8_every_reference_in_the_document_leads_somewhere(document: Json) -> None:
+def test_p8_every_reference_in_the_document_resolves(document: Json) -> None:
     references = set(re.findall(r"'\$ref': '([^']*)'", repr(document)))
     assert references
     for reference in references:
@@ -83,9 +83,7 @@ def test_p8_every_reference_in_the_document_leads_somewhere(document: Json) -> N
 
 
 @pytest.mark.parametrize(("method", "path"), PROMISED)
-def test_p8_every_call_of_the_specification_is_described_and_answers(
-    server: Server, document: Json, method: str, path: str
-) -> None:
+def test_p8_every_promised_call_is_described_and_answers(server: Server, document: Json, method: str, path: str) -> None:
     operation = document["paths"][path][method]
     response = server.http.request(method, path, content=b"{}" if method == "post" else None)
     assert response.status_code == (422 if method == "post" else 200)
@@ -134,7 +132,7 @@ def test_p8_bodies_and_answers_of_a_real_run_are_as_described(server: Server, do
     assert_fits(document, {"$ref": "#/components/schemas/Message"}, held)
 
 
-def test_p8_the_page_of_the_interface_loads_from_this_server_alone(server: Server) -> None:
+def test_p8_the_page_of_the_interface_loads_from_this_server_only(server: Server) -> None:
     page = server.http.get("/api/docs")
     assert page.headers["content-type"].startswith("text/html")
     assets = re.findall(r"""(?:src|href)=["']([^"']+)["']""", page.text)

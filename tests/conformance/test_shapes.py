@@ -1,4 +1,4 @@
-"""The shapes that existing clients speak: section 2 and the first six lines of section 3 of the specification."""
+"""The shapes that existing clients use: the message, and the calls that there were from the beginning."""
 
 import re
 from typing import Any
@@ -89,7 +89,7 @@ def test_p4_an_ai_message_is_complete_from_the_start_and_never_work(server: Serv
     assert before == [] or before[0]["timestamp"] < posted["timestamp"]
 
 
-def test_p5_reading_gives_a_bare_list_of_messages(server: Server) -> None:
+def test_p5_a_read_is_a_bare_list_of_messages(server: Server) -> None:
     post(server)
     messages = server.http.get("/api/comments")
     assert messages.headers["content-type"] == "application/json"
@@ -140,7 +140,7 @@ def test_p4_completing_answers_success_and_with_a_reply_its_id_and_timestamp(ser
     assert type(answer["timestamp"]) is int
 
 
-def test_p4_a_completed_message_says_when(server: Server) -> None:
+def test_p4_a_completed_message_has_its_time(server: Server) -> None:
     posted = post(server)
     claim(server, posted["id"])
     said(queue(server, "complete", messageId=posted["id"]))

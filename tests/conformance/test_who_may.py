@@ -1,4 +1,4 @@
-"""Who may do what (section 5): the bot token, other sites' pages, and how often one may post."""
+"""Who may do what: the bot token, pages of other sites, and how often one client may post."""
 
 import subprocess
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def guarded(runtime: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.mark.parametrize("bind", ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"])
-def test_p8_a_server_that_others_can_reach_does_not_start_without_a_token_and_says_why(tmp_path: Path, bind: str) -> None:
+def test_p8_a_server_that_others_can_reach_does_not_start_without_a_token(tmp_path: Path, bind: str) -> None:
     refused = subprocess.run(
         [SWW, "serve", "--bind", bind, "--data", tmp_path / "data"],
         cwd=tmp_path,
@@ -57,7 +57,7 @@ def test_p8_urgent_priorities_need_the_token(guarded: Server, server: Server) ->
     assert refused.json()["field"] == "botParams.priority"
     assert said(ask(guarded, 5))["status"] == "success"
     assert said(ask(guarded, 0, {"Authorization": f"Bearer {TOKEN}"}))["status"] == "success"
-    assert said(ask(server, 0))["status"] == "success", "with no token set everybody on this machine has it"
+    assert said(ask(server, 0))["status"] == "success", "with no token set everybody on this machine counts as having it"
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_p8_without_a_token_the_servers_own_pages_call_the_queue(server: Server)
     assert server.http.get("/api/queue/pending", headers={"Origin": server.url}).status_code == 200
 
 
-def test_p8_more_posts_than_the_rate_are_told_when_to_come_back_and_bots_are_not_counted(start_server: StartServer) -> None:
+def test_p8_posts_beyond_the_rate_are_refused_with_a_time_and_bots_are_not_counted(start_server: StartServer) -> None:
     server = start_server(rate_limit=5)
     posted = [post(server)["id"] for _ in range(5)]
     refused = server.http.post("/api/comments", json=a_post())
@@ -139,7 +139,7 @@ def test_p8_without_cors_origins_no_answer_names_any(server: Server) -> None:
         assert not [name for name in response.headers if name.startswith("access-control-")]
 
 
-def test_p8_with_cors_origins_those_and_no_others_are_let_in(start_server: StartServer) -> None:
+def test_p8_with_cors_origins_those_and_no_others_are_allowed(start_server: StartServer) -> None:
     server = start_server(cors_origins="https://one.example, https://two.example")
     for origin in ("https://one.example", "https://two.example"):
         headers = {"Origin": origin}
