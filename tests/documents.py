@@ -1,6 +1,8 @@
 """The documents of the repository, and what they show."""
 
+import ast
 import re
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,3 +41,12 @@ def inline_code(document: str) -> list[str]:
     """What a document shows in backticks within a line."""
     prose = re.sub(r"^```.*?^```$", "", text_of(document), flags=re.DOTALL | re.MULTILINE)
     return re.findall(r"`([^`\n]+)`", prose)
+
+
+@cache
+def names_of_tests(path: str) -> list[str]:
+    """The names of all test functions in a file or a folder."""
+    place = ROOT / path
+    trees = [ast.parse(file.read_text()) for file in ([place] if place.is_file() else place.rglob("test_*.py"))]
+    functions = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return [function.name for function in functions if function.name.startswith("test_")]

@@ -1,14 +1,12 @@
 """The documents are true: links lead somewhere, lists are complete, and each promise has its tests."""
 
-import ast
 import re
 import runpy
-from functools import cache
 from pathlib import Path
 
 import pytest
 
-from documents import DOCUMENTS, ROOT, text_of
+from documents import DOCUMENTS, ROOT, names_of_tests, text_of
 from saywhatwant.settings import PREFIX, Settings
 
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
@@ -50,16 +48,9 @@ def test_the_map_names_every_module() -> None:
     assert unnamed == ["options.py"]  # shared by the commands, none itself
 
 
-@cache
-def functions_of(directory: str) -> list[str]:
-    """The names of all functions in a directory's Python files."""
-    trees = [ast.parse(path.read_text()) for path in (ROOT / directory).rglob("*.py")]
-    return [node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-
-
 @pytest.mark.parametrize("promise", [f"P{number}" for number in range(1, 10)])
 def test_every_promise_has_its_tests_and_its_explanation(promise: str) -> None:
-    tests = [name for name in functions_of("tests") if name.startswith(f"test_{promise.lower()}_")]
+    tests = [name for name in names_of_tests("tests") if name.startswith(f"test_{promise.lower()}_")]
     assert len(tests) >= 3
     assert re.search(rf"^\| {promise} \|", text_of("README.md"), re.MULTILINE)
     assert re.search(rf"^\*\*{promise} ", text_of("docs/reliability.md"), re.MULTILINE)
