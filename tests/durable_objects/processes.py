@@ -62,8 +62,10 @@ async def write(runtime: EmbeddedRuntime, appends: int = 1_000_000, padding: str
 
 
 async def write_some(runtime: EmbeddedRuntime) -> None:
-    """The same to an end, and enough of it that SQLite moves its log into the file on the way."""
-    await write(runtime, appends=10, padding="x" * 50_000)
+    """The same to an end, while SQLite moves its log into the file again and again."""
+    assert runtime.disk._writer is not None
+    runtime.disk._writer.execute("PRAGMA wal_autocheckpoint = 40")
+    await write(runtime, appends=10, padding="x" * 5_000)
 
 
 async def hold(_: EmbeddedRuntime) -> None:

@@ -151,6 +151,10 @@ def test_commits_of_many_sizes_need_few_statements(store: Store) -> None:
         store.write([Change("o", {f"{n}": b"" for n in range(keys)}, Head(1))])
     exact = len(range(2, _MAX_EXACT_ROWS + 1, 5))
     assert _insert.cache_info().currsize == exact + 3, "and those for 128, 256 and 512 rows"
+    _insert.cache_clear()
+    store.write([Change("o", {f"{n}": b"" for n in range(255)}, Head(1))])
+    _insert(256)
+    assert _insert.cache_info().currsize == 1, "256 rows need no other statement than the one for 256"
 
 
 def writer(store: Store) -> sqlite3.Connection:
