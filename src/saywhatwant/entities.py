@@ -1,4 +1,4 @@
-"""The entities: who answers, as what, and with which model. From a TOML file, read again when it changes."""
+"""The entities: who answers, under which name, and with which model. From a TOML file, read again when it changes."""
 
 import logging
 import re
@@ -22,13 +22,14 @@ log = logging.getLogger("saywhatwant")
 NLTK = "nltk:"
 """Before the name of a chatbot, where the name of a model would stand."""
 CHATBOTS = ("eliza", "iesha", "rude", "suntsu", "zen")
-"""Those of NLTK, which takes a moment to import."""
+"""The chatbots of NLTK, listed here because importing it takes long."""
 
 _NAME = re.compile(r"[a-z0-9-]{1,64}")
+_KEY_ERRORS = {"Object contains unknown field": "is not a known key", "Object missing required field": "is required"}
 
 
 class Entity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An AI character. Making one raises ``InvalidField`` for what the types can not say."""
+    """An AI character. Raises ``InvalidField`` for a rule that its types cannot express."""
 
     display_name: Annotated[str, Meta(min_length=1, max_length=MAX_USERNAME)]
     color: Color
@@ -40,22 +41,20 @@ class Entity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     temperature: Annotated[float, Meta(ge=0, le=2)] = 0.8
     max_tokens: Annotated[int, Meta(ge=1, le=8_192)] = 200
     priority: Priority = DEFAULT_PRIORITY
-    """Of messages to it that name none."""
+    """The priority of messages to it that name none."""
     context: Annotated[int, Meta(ge=0, le=100)] = 0
-    """Earlier messages of the wall that it reads."""
+    """How many earlier messages of the wall it reads."""
     concurrency: Annotated[int, Meta(ge=1, le=64)] = 1
-    """Messages it answers at once."""
+    """How many messages it answers at the same time."""
 
     def __post_init__(self) -> None:
         if clean_username(self.display_name, "display_name") != self.display_name:
-            raise InvalidField(
-                "display_name", "must have no space around it: the wall takes it away, and it would not know itself"
-            )
+            raise InvalidField("display_name", "must not start or end with whitespace")
         if self.chatbot is not None and self.chatbot not in CHATBOTS:
-            raise InvalidField("model", f"there is no chatbot {self.chatbot!r}; there are {', '.join(CHATBOTS)}")
+            raise InvalidField("model", f"no such chatbot: {self.chatbot!r}; must be one of {', '.join(CHATBOTS)}")
         if self.base_url is not None and not _is_address(self.base_url):
-            # What it is, is not said: there may be a password in it.
-            raise InvalidField("base_url", "must be an http or https URL with a host, and a port that there is")
+            # Do not echo the URL; it may contain a password.
+            raise InvalidField("base_url", "must be an http or https URL with a host, and a port from 1 to 65535")
 
     @property
     def chatbot(self) -> str | None:
@@ -68,28 +67,28 @@ class WrongEntities(ExpectedError):
 
 
 class Entities:
-    """The entities of one file (the package's own, when none is given), as they were when it was last right.
+    """The entities of one file (by default the one that ships), as they were when it was last valid.
 
-    With ``model`` (and ``base_url``) all of them use that instead of their own. Raises ``WrongEntities`` when the file is
-    wrong at the start, or that model.
+    With ``model`` (and ``base_url``) all of them use that instead of their own. Raises ``WrongEntities`` when the file or
+    that model is not valid.
     """
 
     def __init__(self, path: Path | None = None, *, model: str | None = None, base_url: str | None = None) -> None:
         self._path = path or Path(str(files("saywhatwant") / "entities.toml"))
         self._instead = {key: value for key, value in (("model", model), ("base_url", base_url)) if value is not None}
         self._stamp: tuple[int, ...] | None = None
-        self._told = ""
+        self._logged = ""
         self.current: dict[str, Entity] = {}
         self._load()
 
     def refresh(self) -> None:
-        """Read the file again if it has changed. One that is wrong now is told in the log, and the old set stays."""
+        """Read the file again if it has changed. While it is not valid, the entities stay, and the log has the error once."""
         try:
             self._load()
         except WrongEntities as error:
-            if str(error) != self._told:
+            if str(error) != self._logged:
                 log.error("the entities stay as they were: %s", error)  # noqa: TRY400 - the sentence says it all
-            self._told = str(error)
+            self._logged = str(error)
 
     def _load(self) -> None:
         text = self._changed_text()
@@ -100,19 +99,19 @@ class Entities:
             self.current = {name: replace(entity, **self._instead) for name, entity in entities.items()}
         except InvalidField as error:
             raise WrongEntities(f"{error.field} for all entities: {error.rule}") from None
-        self._told = ""
+        self._logged = ""
 
     def _changed_text(self) -> str | None:
-        """What is in the file, unless it is what was read last."""
+        """The content of the file; None when it has not changed since it was read."""
         try:
             found = self._path.stat()
-            # A file put in place of another may be as old and as long as that one was.
+            # A file that replaces another may have the same time and length.
             stamp = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
             if stamp == self._stamp:
                 return None
             text = self._path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise WrongEntities(f"{self._path} can not be read: {error}") from None
+            raise WrongEntities(f"{self._path} cannot be read: {error}") from None
         self._stamp = stamp
         return text
 
@@ -121,10 +120,10 @@ def parse(text: str, source: str) -> dict[str, Entity]:
     """The entities in a TOML text; raises ``WrongEntities`` with line and key."""
     try:
         tables = tomllib.loads(text)
-    except ValueError as error:  # mostly TOMLDecodeError; a number too long for Python is none
+    except ValueError as error:  # mostly TOMLDecodeError; a number too long for Python is not one
         raise WrongEntities(f"{source}: {error}") from None
     except RecursionError:
-        raise WrongEntities(f"{source}: it is nested too deep") from None
+        raise WrongEntities(f"{source}: nested too deep") from None
     entities = {}
     for name, table in tables.items():
         where = _line_of(text, name)
@@ -136,33 +135,34 @@ def parse(text: str, source: str) -> dict[str, Entity]:
             place = f"{name}.{error.field}" if error.field else name
             raise WrongEntities(f"{source}, line {_line_of(text, name, error.field)}: {place}: {error.rule}") from None
     if not entities:
-        raise WrongEntities(f"{source}: there is no entity in it")
+        raise WrongEntities(f"{source}: has no entity")
     return entities
 
 
 def _entity(table: object) -> Entity:
-    """The entity that a table describes; raises ``InvalidField``, with no field where the whole is to blame."""
+    """The entity that a table describes; raises ``InvalidField``, without a field where the whole table is wrong."""
     try:
         return msgspec.convert(table, Entity)
     except msgspec.ValidationError as error:
         rule, _, path = str(error).partition(" - at `$.")
         key = path.rstrip("`") or next(iter(re.findall(r"field `([^`]*)`", rule)), "")
-        raise InvalidField(key, humanize(rule)) from None
+        words = next((words for start, words in _KEY_ERRORS.items() if rule.startswith(start)), humanize(rule))
+        raise InvalidField(key, words) from None
 
 
 def _is_address(url: str) -> bool:
-    """Whether it names a host that can be asked over HTTP."""
+    """Whether it is the URL of an HTTP server."""
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError:  # half an IPv6 address, or a port that is none
+    except ValueError:  # half an IPv6 address, or not a port
         return False
     has_gaps = " " in url or not url.isprintable()
     return parts.scheme in {"http", "https"} and bool(parts.hostname) and port != 0 and not has_gaps
 
 
 def _line_of(text: str, name: str, key: str = "") -> int:
-    """The line of a table, or of a key in it where it stands there."""
+    """The line of a table, or of a key in it if the table has it."""
     lines = text.splitlines()
     table = next((n for n, line in enumerate(lines, 1) if re.match(rf"\s*\[\s*[\"']?{re.escape(name)}\b", line)), 1)
     for number, line in enumerate(lines[table:], table + 1):

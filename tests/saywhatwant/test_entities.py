@@ -1,4 +1,4 @@
-"""The entities file: a mistake is told with line and key, and a change is taken or leaves everything as it was."""
+"""The entities file: a mistake is reported with line and key, and a valid change is taken."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ model = "gpt-5-mini"
 """
 
 
-def test_the_entities_that_ship_are_right() -> None:
+def test_the_entities_that_ship_are_valid() -> None:
     assert {"eliza", "zen"} <= Entities().current.keys()
 
 
@@ -28,40 +28,40 @@ def test_the_chatbots_that_may_be_named_are_those_of_nltk() -> None:
 
 
 def test_an_entity_needs_a_name_a_colour_and_a_model_and_the_rest_has_defaults() -> None:
-    entity = parse(GOOD, "cast.toml")["fear-and-loathing"]
+    entity = parse(GOOD, "entities.toml")["fear-and-loathing"]
     assert (entity.display_name, entity.base_url, entity.priority, entity.concurrency) == ("Fear", None, DEFAULT_PRIORITY, 1)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "words"),
     [
         ("[zen\n", "line 1"),
-        ("", "no entity"),
+        ("", "has no entity"),
         ("[Zen]\ncolor = 1\n", r"line 1: \[Zen\] must be a plain name"),
         (GOOD + "temperature = 3\n", r"line 6: fear-and-loathing\.temperature: must be a number of at most 2"),
-        (GOOD + "temprature = 1\n", r"line 6: fear-and-loathing\.temprature: Object contains unknown field"),
+        (GOOD + "temprature = 1\n", r"line 6: fear-and-loathing\.temprature: is not a known key"),
         (GOOD + f"temperature = {'1' * 5_000}\n", "4300 digits"),
         (
             GOOD.replace("169080199", "red"),
             r"line 4: fear-and-loathing\.color: must be nine digits RRRGGGBBB, each triple 000 to 255",
         ),
         (GOOD.replace("Fear", " "), r"line 3: fear-and-loathing\.display_name: must have 1 to 32 characters after trimming"),
-        (GOOD.replace("Fear", "Fear "), r"line 3: fear-and-loathing\.display_name: must have no space around it"),
+        (GOOD.replace("Fear", "Fear "), r"line 3: fear-and-loathing\.display_name: must not start or end with whitespace"),
         (
             GOOD.replace("gpt-5-mini", "nltk:nope"),
-            r"line 5: fear-and-loathing\.model: there is no chatbot 'nope'; there are eliza, ",
+            r"line 5: fear-and-loathing\.model: no such chatbot: 'nope'; must be one of eliza, ",
         ),
-        (GOOD.replace("gpt-5-mini", "nltk:"), r"line 5: fear-and-loathing\.model: there is no chatbot ''"),
-        (GOOD.replace("model", "# model"), r"line 2: fear-and-loathing\.model: Object missing required field"),
+        (GOOD.replace("gpt-5-mini", "nltk:"), r"line 5: fear-and-loathing\.model: no such chatbot: ''"),
+        (GOOD.replace("model", "# model"), r"line 2: fear-and-loathing\.model: is required"),
         (GOOD + "[zen]\ndisplay_name = 5\n", r"line 7: zen\.display_name: must be a text, not a whole number"),
         ("zen = 5\n", r"line 1: zen: must be an object, not a whole number"),
         ("zen = " + "[" * 100_000, "nested too deep"),
     ],
 )
-def test_p8_a_mistake_is_told_with_line_and_key(text: str, told: str) -> None:
-    with pytest.raises(WrongEntities, match=told) as wrong:
-        parse(text, "cast.toml")
-    assert str(wrong.value).startswith("cast.toml")
+def test_p8_a_mistake_is_reported_with_line_and_key(text: str, words: str) -> None:
+    with pytest.raises(WrongEntities, match=words) as wrong:
+        parse(text, "entities.toml")
+    assert str(wrong.value).startswith("entities.toml")
 
 
 @pytest.mark.parametrize(
@@ -80,24 +80,24 @@ def test_p8_a_mistake_is_told_with_line_and_key(text: str, told: str) -> None:
         "http://localhost:port/v1",
     ],
 )
-def test_p8_a_base_url_that_nobody_can_be_asked_at_is_a_mistake(url: str) -> None:
+def test_p8_a_base_url_that_is_not_one_is_a_mistake(url: str) -> None:
     with pytest.raises(WrongEntities, match=r"line 6: fear-and-loathing\.base_url: must be an http or https URL"):
-        parse(GOOD + f'base_url = "{url}"\n', "cast.toml")
+        parse(GOOD + f'base_url = "{url}"\n', "entities.toml")
 
 
 @pytest.mark.parametrize("url", ["https://api.example/v1", "http://me:secret@[::1]:11434/v1", "HTTP://127.0.0.1:1"])
 def test_a_base_url_is_taken_as_it_stands(url: str) -> None:
-    assert parse(GOOD + f'base_url = "{url}"\n', "cast.toml")["fear-and-loathing"].base_url == url
+    assert parse(GOOD + f'base_url = "{url}"\n', "entities.toml")["fear-and-loathing"].base_url == url
 
 
-def test_p8_a_password_in_a_wrong_base_url_is_not_told() -> None:
+def test_p8_a_password_in_a_wrong_base_url_is_not_repeated() -> None:
     with pytest.raises(WrongEntities) as wrong:
-        parse(GOOD + 'base_url = "http://me:secret@localhost:99999/v1"\n', "cast.toml")
+        parse(GOOD + 'base_url = "http://me:secret@localhost:99999/v1"\n', "entities.toml")
     assert "secret" not in str(wrong.value)
 
 
-def test_p8_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(WrongEntities, match=r"nowhere\.toml can not be read"):
+def test_p8_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(WrongEntities, match=r"nowhere\.toml cannot be read"):
         Entities(tmp_path / "nowhere.toml")
 
 
@@ -109,10 +109,10 @@ MISTAKES = [
 ]
 
 
-def test_a_changed_file_is_read_again_and_a_wrong_one_leaves_the_old_set(
+def test_a_changed_file_is_read_again_and_an_invalid_one_leaves_the_old_set(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = tmp_path / "cast.toml"
+    path = tmp_path / "entities.toml"
 
     def write(text: str, at: int) -> None:
         path.write_text(text)
@@ -123,19 +123,19 @@ def test_a_changed_file_is_read_again_and_a_wrong_one_leaves_the_old_set(
     write(GOOD.replace("Fear", "Loathing"), 2)
     entities.refresh()
     assert entities.current["fear-and-loathing"].display_name == "Loathing"
-    for at, (mistake, told) in enumerate(MISTAKES, 3):
+    for at, (mistake, words) in enumerate(MISTAKES, 3):
         write(mistake, at)
         entities.refresh()
         assert entities.current["fear-and-loathing"].display_name == "Loathing"
-        assert told in caplog.text
+        assert words in caplog.text
     path.unlink()
     entities.refresh()
     assert entities.current["fear-and-loathing"].display_name == "Loathing"
 
 
-def test_a_file_put_in_place_of_one_that_is_as_old_and_as_long_is_read(tmp_path: Path) -> None:
+def test_a_file_that_replaces_one_of_the_same_time_and_length_is_read(tmp_path: Path) -> None:
     """As ``cp -p`` does, and ``mv``."""
-    path, another = tmp_path / "cast.toml", tmp_path / "another.toml"
+    path, another = tmp_path / "entities.toml", tmp_path / "another.toml"
     path.write_text(GOOD)
     entities = Entities(path)
     for name, put in (("Hate", shutil.copy2), ("Awe!", os.replace)):
@@ -147,10 +147,10 @@ def test_a_file_put_in_place_of_one_that_is_as_old_and_as_long_is_read(tmp_path:
 
 
 @pytest.mark.parametrize("away", ["gone", "a directory"])
-def test_a_file_that_could_not_be_read_once_is_read_when_it_can_be_though_nothing_in_it_has_changed(
+def test_a_file_that_was_away_for_a_while_is_read_though_it_has_not_changed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, away: str
 ) -> None:
-    path, put_away = tmp_path / "cast.toml", tmp_path / "put-away.toml"
+    path, put_away = tmp_path / "entities.toml", tmp_path / "put-away.toml"
     path.write_text(GOOD)
     entities = Entities(path)
     for times in (1, 2):
@@ -159,7 +159,7 @@ def test_a_file_that_could_not_be_read_once_is_read_when_it_can_be_though_nothin
             path.mkdir()
         entities.refresh()
         entities.refresh()
-        assert caplog.text.count("can not be read") == times
+        assert caplog.text.count("cannot be read") == times
         if away == "a directory":
             path.rmdir()
         put_away.rename(path)
@@ -169,12 +169,12 @@ def test_a_file_that_could_not_be_read_once_is_read_when_it_can_be_though_nothin
 
 
 def test_a_change_that_could_not_be_read_at_first_is_read_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever runs the tests may be one whom no permission stops."""
+    """Simulated: the user who runs the tests may have every permission."""
 
     def refuse(*_: object, **__: object) -> str:
         raise PermissionError(13, "Permission denied")
 
-    path = tmp_path / "cast.toml"
+    path = tmp_path / "entities.toml"
     path.write_text(GOOD)
     entities = Entities(path)
     path.write_text(GOOD.replace("Fear", "Loathing"))
@@ -186,8 +186,8 @@ def test_a_change_that_could_not_be_read_at_first_is_read_later(tmp_path: Path, 
     assert entities.current["fear-and-loathing"].display_name == "Loathing"
 
 
-def test_a_mistake_is_told_once_and_again_when_it_is_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = tmp_path / "cast.toml"
+def test_a_mistake_is_logged_once_and_again_when_it_is_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "entities.toml"
     path.write_text(GOOD)
     entities = Entities(path)
     for times in (1, 2):
@@ -201,14 +201,14 @@ def test_a_mistake_is_told_once_and_again_when_it_is_made_again(tmp_path: Path, 
 
 
 @pytest.mark.parametrize(
-    ("model", "base_url", "told"),
+    ("model", "base_url", "words"),
     [
-        ("nltk:nope", None, "model for all entities: there is no chatbot 'nope'"),
+        ("nltk:nope", None, "model for all entities: no such chatbot: 'nope'"),
         ("m", "x", "base_url for all entities: must be"),
     ],
 )
-def test_p8_a_model_for_all_that_can_not_be_is_told(model: str, base_url: str | None, told: str) -> None:
-    with pytest.raises(WrongEntities, match=told):
+def test_p8_a_wrong_model_for_all_is_a_mistake(model: str, base_url: str | None, words: str) -> None:
+    with pytest.raises(WrongEntities, match=words):
         Entities(model=model, base_url=base_url)
 
 

@@ -80,8 +80,8 @@ class ChatModel:
     def _failure(self, entity: Entity, cause: Exception, circuit: Circuit) -> ModelFailed:
         reason = public_reason(cause, idle_seconds=self._idle_seconds, total_seconds=self._total_seconds)
         # Redact before cutting: half a key would not be found.
-        told = key_of(entity).redact(in_one_line(detail(cause)))[:MAX_DETAIL]
-        full = f"{reason}: {told}" if told else reason
+        words = key_of(entity).redact(in_one_line(detail(cause)))[:MAX_DETAIL]
+        full = f"{reason}: {words}" if words else reason
         if is_the_providers(cause):
             circuit.failed(full)
         return ModelFailed(reason, f"{entity.model} at {provider_of(entity)}: {full}")

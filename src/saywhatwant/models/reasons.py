@@ -47,7 +47,7 @@ def detail(error: Exception) -> str:
 
 
 def cannot_be_sent(error: BaseException) -> bool:
-    """Whether nothing was sent, because it cannot be: OPENAI_ORG_ID with a line break in it, say."""
+    """Whether nothing was sent, because it cannot be: OPENAI_ORG_ID with a line break in it, for instance."""
     return isinstance(error.__cause__ or error, httpx2.LocalProtocolError | UnicodeEncodeError)
 
 

@@ -44,11 +44,11 @@ def test_p8_a_bot_for_an_unknown_entity_is_refused() -> None:
         Bot(WallClient(URL), "bot", Entities(), ModelRouter(no_model), names=["zen", "nobody"])
 
 
-Says = Callable[[Callable[[str], str | None]], None]
+Answers = Callable[[Callable[[str], str | None]], None]
 
 
 @pytest.fixture
-def says(monkeypatch: pytest.MonkeyPatch) -> Says:
+def chatbot_answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
     """Replaces what the chatbots answer."""
 
     def replace(respond: Callable[[str], str | None]) -> None:
@@ -73,8 +73,8 @@ def test_p4_a_bot_answers_messages_to_its_entity_and_to_nobody_in_particular() -
 
 
 @pytest.mark.parametrize("answer", [None, "", "  \n"], ids=["nothing", "empty", "only space"])
-def test_p4_a_message_without_an_answer_goes_back_with_the_reason(says: Says, answer: str | None) -> None:
-    says(lambda _: answer)
+def test_p4_a_message_without_an_answer_goes_back_with_the_reason(chatbot_answers: Answers, answer: str | None) -> None:
+    chatbot_answers(lambda _: answer)
 
     async def scenario(harness: Harness) -> None:
         posted = await harness.post()
@@ -86,13 +86,13 @@ def test_p4_a_message_without_an_answer_goes_back_with_the_reason(says: Says, an
     run(scenario)
 
 
-def test_p4_a_chatbot_that_breaks_fails_its_message_and_the_next_is_answered(says: Says) -> None:
+def test_p4_a_chatbot_that_breaks_fails_its_message_and_the_next_is_answered(chatbot_answers: Answers) -> None:
     def respond(text: str) -> str:
         if text == "break":
             raise ZeroDivisionError("broken")
         return "Yes."
 
-    says(respond)
+    chatbot_answers(respond)
 
     async def scenario(harness: Harness) -> None:
         broken, next_one = await harness.post("break"), await harness.post()

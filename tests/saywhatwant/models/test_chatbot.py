@@ -41,7 +41,7 @@ def test_p4_an_odd_text_gets_an_answer_that_the_wall_takes_or_a_reason(entity: s
 @pytest.mark.parametrize("entity", ENTITIES)
 @pytest.mark.parametrize("text", ["I am 100%", "I feel %1", "Why are %s and %9 the same?", "I need %1 %1 %1", "You are %"])
 def test_p4_a_percent_sign_is_a_character_like_any_other(entity: str, text: str) -> None:
-    """The chatbots mark with it where to repeat what was said to them."""
+    """The chatbots mark with it where to repeat what they are asked."""
     for _ in range(20):  # they choose an answer at random
         assert answer(entity, text)
 
