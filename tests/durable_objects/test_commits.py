@@ -3,7 +3,7 @@
 import logging
 
 import pytest
-from ledger import Entry, Ledger
+from ledger import Closed, Entry, Ledger
 
 from durable_objects import CommitFailed, DurableObject, OutcomeUnknown, Overloaded
 from durable_objects.limits import MAX_COMMIT_WAIT_SECONDS
@@ -118,6 +118,9 @@ class Writer(DurableObject):
     def made(self) -> bytes | None:
         return self.ctx.storage.get("made")
 
+    def refuse(self) -> None:
+        raise Closed
+
 
 def test_p2_what_a_constructor_writes_is_committed_before_its_first_answer() -> None:
     runtime = SimulatedRuntime(autocommit=False)
@@ -126,6 +129,16 @@ def test_p2_what_a_constructor_writes_is_committed_before_its_first_answer() -> 
     assert not made.done
     runtime.commit()
     assert made.result() == b"once"
+    assert runtime.disk.get("Writer/a", "made") == b"once"
+
+
+def test_what_a_constructor_writes_is_a_commit_of_its_own() -> None:
+    """A refusal of the first call takes nothing of it back."""
+    runtime = SimulatedRuntime()
+    with pytest.raises(Closed):
+        runtime.run(runtime.namespace("Writer", Writer).get("a").call(Writer.refuse))
+    assert runtime.meter.failures == 0
+    assert runtime.disk.head("Writer/a").seq == 1
     assert runtime.disk.get("Writer/a", "made") == b"once"
 
 
