@@ -2,7 +2,7 @@
  * Finds messages that the page shows as unfinished though the server finished and removed them meanwhile.
  *
  * The server keeps a limited number of finished messages. While the page is not connected (a phone that sleeps, the pause
- * between two polls), a message may be finished and removed, and then no change tells of it.
+ * between two polls), it may finish a message and remove it, and then no change shows that.
  *
  * @import { Feed } from "./feed.js"
  */
