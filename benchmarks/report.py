@@ -3,6 +3,7 @@
 import json
 import statistics
 from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,13 +60,11 @@ def show(console: Console, measured: Rows, ours: str = NAME) -> None:
     table = Table(box=None)
     for heading in ("load", "contender", "per second", "ours is", "p50 ms", "p99 ms", "cpu us"):
         table.add_column(heading, no_wrap=True, justify="left" if heading in {"load", "contender"} else "right")
-    notes = []
+    numbers: dict[str, int] = {}
     for load, of_load in measured.items():
         mine = of_load[ours].figure if ours in of_load else None
         for contender, (figure, note) in of_load.items():
-            if note:
-                notes.append(note)
-            mark = f" [{len(notes)}]" if note else ""
+            mark = f" [{numbers.setdefault(note, len(numbers) + 1)}]" if note else ""
             if figure is None:
                 table.add_row(load, contender, f"not measured{mark}")
                 continue
@@ -80,7 +79,7 @@ def show(console: Console, measured: Rows, ours: str = NAME) -> None:
             table.add_row(load, contender, *cells)
         table.add_section()
     console.print(table, markup=False)
-    for number, note in enumerate(notes, 1):
+    for note, number in numbers.items():
         console.print(f"[{number}] {note}", markup=False)
 
 
@@ -94,10 +93,10 @@ def write(directory: Path, results: Sequence[Result], own: dict[str, Any], warni
 
 
 def draw(path: Path, measured: Rows, ours: str = NAME) -> None:
-    """Draw bars of what visitors and bots feel most; nothing where none of it was measured."""
+    """Draw bars of what visitors and bots feel most; nothing where none of it was measured, or without matplotlib."""
     figures = {load: _charted(measured.get(load, {})) for load in CHARTED}
     charted = [load for load in CHARTED if figures[load]]
-    if not charted:
+    if not charted or not find_spec("matplotlib"):
         return
     import matplotlib as mpl  # noqa: PLC0415 - half a second that only this needs
 

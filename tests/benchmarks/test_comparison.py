@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from fake_contenders import NAMES, EmptyWall, FakeContender, ForgetfulWall, Wall, measured, serving
+from rich.console import Console
 
 from benchmarks import report
 from benchmarks.comparison import fill
@@ -74,3 +75,12 @@ def test_results_are_written_although_nothing_of_the_chart_was_measured(url: str
     report.write(tmp_path / "out", results, {})
     assert '"note": "not installed"' in (tmp_path / "out" / "results.json").read_text()
     assert not (tmp_path / "out" / "speed.svg").exists()
+
+
+def test_a_note_is_printed_once_with_a_number_in_each_of_its_rows(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    broken, whole = FakeContender("broken", url, Missing("not installed")), FakeContender("whole", url)
+    report.show(Console(width=120), report.rows(measured(broken, whole)), "whole")
+    printed = capsys.readouterr().out
+    assert printed.count("not measured [1]") == len(NAMES)
+    assert printed.count("not installed") == 1
+    assert printed.rstrip().endswith("[1] not installed")
