@@ -64,6 +64,18 @@ def test_p8_trailers_are_never_kept_and_those_over_the_limit_are_refused(run: Ru
     run(scenario)
 
 
+def test_p8_trailers_that_come_in_one_read_are_measured_too(run: Run) -> None:
+    async def scenario(harness: Harness) -> None:
+        client, other = await harness.client(), await harness.client()
+        for sent in (client, other):
+            trailers = b"a: bc\r\n" * (MAX_HEAD_BYTES // 7 + (sent is other))
+            sent.protocol.data_received(request("/healthz", "Transfer-Encoding: chunked") + b"0\r\n" + trailers + b"\r\n")
+        assert (await client.response()).body == ALIVE
+        assert (await other.response()).status == 431
+
+    run(scenario)
+
+
 def test_p6_chunk_extensions_over_the_limit_are_refused(run: Run) -> None:
     async def scenario(harness: Harness) -> None:
         client = await harness.client()
