@@ -40,7 +40,7 @@ CONTENDERS: dict[str, Callable[[], Contender]] = {
     "granian": OnGranian,
 }
 USUAL = [name for name in CONTENDERS if name not in {"uvicorn", "granian"}]
-SITTINGS = (
+GROUPS = (
     ("post-1", "post-32", "post-128", "read-200", "read-none"),
     ("keyed-1", "keyed-32", "keyed-128"),
     ("round-trip",),
@@ -60,9 +60,9 @@ def main() -> None:
     if arguments.against:
         sys.exit(_against(arguments, console))
     results = []
-    sittings = [[name for name in sitting if name in arguments.loads] for sitting in SITTINGS]
+    groups = [[name for name in group if name in arguments.loads] for group in GROUPS]
     contenders = [CONTENDERS[name]() for name in arguments.only]
-    for result in compare(contenders, sittings, arguments.rounds, arguments.seconds):
+    for result in compare(contenders, groups, arguments.rounds, arguments.seconds):
         _print_result(console, result)
         results.append(result)
     measured = report.rows(results)

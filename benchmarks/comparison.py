@@ -34,7 +34,7 @@ class Measure(Protocol):
 
 def compare(
     contenders: Sequence[Contender],
-    sittings: Sequence[Sequence[str]],
+    groups: Sequence[Sequence[str]],
     rounds: int,
     seconds: int,
     *,
@@ -42,18 +42,18 @@ def compare(
 ) -> Iterator[Result]:
     """Yield results as they come.
 
-    A sitting is the short names of loads that a server is measured under without a restart. Each sitting starts on fresh data.
-    Contenders take turns after each sitting, in the opposite order every other round. One that fails under a load gets a note
-    for it and starts again for its next load; one that does not start gets a note for all loads of that sitting.
+    A group is the short names of loads that a server gets without a restart; each group starts on fresh data.
+    Contenders take turns after each group, in the opposite order every other round. One that fails under a load gets a note
+    for it and starts again for its next load; one that does not start gets a note for all loads of that group.
     """
     for number in range(rounds):
-        for sitting in sittings:
+        for group in groups:
             for contender in contenders if number % 2 == 0 else reversed(contenders):
-                names = [name for name in sitting if name in contender.loads]
-                yield from _sitting(contender, [LOADS[name] for name in names], number, seconds, measure)
+                names = [name for name in group if name in contender.loads]
+                yield from _group(contender, [LOADS[name] for name in names], number, seconds, measure)
 
 
-def _sitting(contender: Contender, loads: list[Load], number: int, seconds: int, measure: Measure) -> Iterator[Result]:
+def _group(contender: Contender, loads: list[Load], number: int, seconds: int, measure: Measure) -> Iterator[Result]:
     left = list(loads)
     while left:
         started = False

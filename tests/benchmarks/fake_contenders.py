@@ -13,9 +13,9 @@ from benchmarks.loads import LOADS, RETENTION, Load
 from benchmarks.running import Running
 from benchmarks.wrk import Figure
 
-SITTING = ("post-1", "post-32", "read-none")
+GROUP = ("post-1", "post-32", "read-none")
 MESSAGES = b"[%b]" % b",".join([b"{}"] * RETENTION)
-NAMES = [LOADS[name].name for name in SITTING]
+NAMES = [LOADS[name].name for name in GROUP]
 FIGURE = Figure(100.0, 1.0, 2.0, 100)
 
 
@@ -74,7 +74,7 @@ def serving(wall: type[Wall]) -> Iterator[str]:
 class FakeContender:
     """A contender whose server runs already, or fails to start with ``failure``."""
 
-    loads: Collection[str] = SITTING
+    loads: Collection[str] = GROUP
     stores = True
 
     def __init__(self, name: str, url: str, failure: Exception | None = None) -> None:
@@ -101,4 +101,4 @@ def measured(*contenders: FakeContender, failing: tuple[str, str] = ("", ""), ro
             raise LoadFailed("it broke")
         return FIGURE
 
-    return list(compare(contenders, [SITTING], rounds, 1, measure=measure))
+    return list(compare(contenders, [GROUP], rounds, 1, measure=measure))
