@@ -11,7 +11,7 @@ from durable_objects.simulated import SimulatedRuntime
 
 
 def test_p2_a_call_that_waits_too_long_for_its_commit_gets_outcome_unknown() -> None:
-    """Reads too: what they saw is not durable. Whoever came later waits no longer than anybody else."""
+    """Reads too: what they saw is not durable. A call that came later waits no longer than the others."""
     runtime = SimulatedRuntime(autocommit=False)
     ledger = runtime.namespace("Ledger", Ledger).get("a")
     write, read = runtime.start(ledger.call(Ledger.append, "first")), runtime.start(ledger.call(Ledger.last))

@@ -30,7 +30,7 @@ class Action:
     metrics: RouteMetrics
     authorize: Callable[[Request], None] | None = None
     query: Query[Any] | None = None
-    """None ignores the query: links to the page get parameters from whoever passes them on."""
+    """None ignores the query: those who share a link to the page may add parameters."""
     body: Body[Any] | None = None
     max_body_bytes: int = 0
 
