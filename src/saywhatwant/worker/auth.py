@@ -13,6 +13,7 @@ from starlette.requests import HTTPConnection
 
 from saywhatwant.addresses import client_network, is_loopback
 from saywhatwant.errors import CrossSite, NotAllowed, RequestRefused, TooManyPosts
+from saywhatwant.worker.decoders import header
 from saywhatwant.worker.limits import MAX_RATE_ADDRESSES
 
 if TYPE_CHECKING:
@@ -61,8 +62,11 @@ class BotAuth:
 
 def check_origin(connection: HTTPConnection, allowed: frozenset[str]) -> None:
     """Lets in pages of this server and of ``allowed`` sites ("*": all), and programs; raises ``CrossSite`` for other pages."""
-    origin = connection.headers.get("origin")
-    if origin is None or "*" in allowed or origin in allowed:
+    value = header(connection, b"origin")
+    if value is None:
+        return
+    origin = value.decode("latin-1")
+    if "*" in allowed or origin in allowed:
         return
     host = connection.headers.get("host")
     if origin not in {f"http://{host}", f"https://{host}"}:

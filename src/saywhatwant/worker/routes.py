@@ -223,9 +223,8 @@ class Api:
         return await self._queue.call(MessageQueue.stats, tuple(entities.current))
 
     def _new_message(self, request: Request, body: schemas.PostRequest) -> NewMessage:
-        for field, value in (("workerId", body.worker_id), ("attempt", body.attempt)):
-            if value is not None and (body.message_type != "AI" or body.reply_to is None):
-                raise InvalidField(field, "must be left out, but of an AI message with replyTo")
+        if body.worker_id is not None or body.attempt is not None:
+            _check_is_reply(body)
         name, priority = body.bot_params.entity, body.bot_params.priority
         entity = self._entity(name)
         if priority is None:
@@ -255,6 +254,12 @@ class Api:
                 known = ", ".join(sorted(entities.current))
                 raise InvalidField("botParams.entity", f"must be one of the entities that answer here: {known}")
         return entities.current.get(name)
+
+
+def _check_is_reply(body: schemas.PostRequest) -> None:
+    if body.message_type != "AI" or body.reply_to is None:
+        field = "attempt" if body.worker_id is None else "workerId"
+        raise InvalidField(field, "must be left out, but of an AI message with replyTo")
 
 
 def next_page(query: ReadQuery) -> str:
