@@ -69,7 +69,7 @@ class LiveStorage:
         self._change(key, None)
 
     def list(self, prefix: str = "", *, after: str = "", limit: int = MAX_LIST_PAGE) -> Sequence[tuple[str, bytes]]:
-        """Up to ``limit`` entries in key order, that start with ``prefix`` and are greater than ``after``."""
+        """Up to ``limit`` entries in key order whose key starts with ``prefix`` and is greater than ``after``."""
         if not 1 <= limit <= MAX_LIST_PAGE:
             raise LimitExceeded(f"limit is {limit}; 1 to {MAX_LIST_PAGE} are allowed")
         overlay = {
@@ -115,7 +115,7 @@ class LiveObject(Generic[ObjectT]):
     """The one live instance of an id; also the ``Context`` that its object sees.
 
     ``run`` executes one call to its end and leaves what it changed in ``storage.call``, ``alarm_at`` and ``events``; ``stage``
-    makes that the part of the object's next commit. ``batch`` is the latest unfinished commit of this object; answers wait
+    makes that a part of the next commit. ``batch`` is the latest unfinished commit of this object; answers wait
     while it is set. ``on_disk`` is its head as of the last finished commit, ``staged_head`` as of the last call.
     ``instance`` is the user's object, None while it is to be made from storage; ``methods`` are those that may be called.
     """

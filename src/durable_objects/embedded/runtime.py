@@ -43,7 +43,7 @@ class EmbeddedRuntime(LocalRuntime):
 
     Args:
         directory: where the data lies; made when it is missing.
-        idle_seconds: an object that is not called for so long leaves memory (after twice as long at most).
+        idle_seconds: an object that is not called for this long leaves memory; it stays at most twice as long.
         clock: milliseconds since 1970.
     """
 
@@ -60,7 +60,7 @@ class EmbeddedRuntime(LocalRuntime):
         self._idle_seconds = idle_seconds
         self._timer: asyncio.TimerHandle
         self._tick_at = 0
-        """When the timer rings, by the wall clock as it was then."""
+        """When the timer is due, by the wall clock as it was then."""
         self._eviction: asyncio.TimerHandle
         super().__init__(self.disk, clock=clock, new_random=_new_random)
 

@@ -134,7 +134,7 @@ class Store:
         return value
 
     def list(self, object_id: str, prefix: str, after: str, limit: int) -> Sequence[tuple[str, bytes]]:
-        """Up to ``limit`` entries in key order that start with ``prefix`` and are greater than ``after``."""
+        """Up to ``limit`` entries in key order whose key starts with ``prefix`` and is greater than ``after``."""
         rows = self._read(_LIST_AFTER if after >= prefix else _LIST_FROM, object_id, max(after, prefix), limit)
         return [*takewhile(lambda row: row[0].startswith(prefix), rows)]
 
