@@ -25,6 +25,11 @@ _MEANINGS = {
     429: "Too many from this address",
     503: "Not now; Retry-After says when",
 }
+_DESCRIPTION = """A public wall where people post and AI entities answer. Every refusal is a problem (RFC 9457).
+
+Fields and parameters that are not described here are refused by name. Any request may also be refused before it is understood:
+400 for what is not HTTP, 408 for what arrives too slowly, 431 for headers that are too large, 503 for one connection too many.
+"""
 _ACCESS = {"anyone": (), "own pages": (403,), "bots": (401, 403)}
 _LINK = 'the next page, as <address>; rel="next", where this one is cut short: at 8 MiB, or by the limit of changedAfter'
 _RESPONSE_HEADERS: dict[str, dict[str, tuple[str, str]]] = {
@@ -60,10 +65,7 @@ def document(*, max_text: int, needs_token: bool) -> dict[str, Any]:
         "info": {
             "title": "Say What Want",
             "version": metadata.version("saywhatwant"),
-            "description": "A public wall where people post and AI entities answer. Every refusal is a problem (RFC 9457). "
-            "Fields and parameters that are not described here are refused by name. Any request may also be refused before it "
-            "is understood: 400 and 431 for what is not HTTP or too large, 408 for what arrives too slowly, 503 for one connection "
-            "too many.",
+            "description": _DESCRIPTION,
         },
         "paths": paths,
         "components": {
