@@ -254,8 +254,14 @@ def test_p8_a_bad_since_is_refused(server: Server, value: str) -> None:
 @pytest.mark.parametrize("value", ["up", "", "ASC"])
 def test_p8_a_bad_order_is_refused_with_the_orders_there_are(server: Server, value: str) -> None:
     response = server.http.get("/api/comments", params={"order": value})
-    assert_problem(response, 422, "order")
-    assert_problem(response, 422, "asc", "desc")
+    assert_problem(response, 422)
+    assert field_and_rule(response) == ("order", "must be one of asc, desc")
+
+
+def test_p8_a_bad_state_is_refused_with_the_states_there_are(server: Server) -> None:
+    response = server.http.get("/api/queue/messages?state=done")
+    assert_problem(response, 422)
+    assert field_and_rule(response) == ("state", "must be one of pending, waiting, held, failed")
 
 
 def test_p8_a_bad_entity_in_a_query_is_refused(server: Server) -> None:

@@ -108,5 +108,5 @@ def _queue(stats: Stats) -> Iterator[Metric]:
 
 
 def _cumulated(bounds: Sequence[float], counts: Sequence[int]) -> list[tuple[str, float]]:
-    """Counts per bucket as Prometheus wants them: each with all below it."""
+    """Counts per bucket in Prometheus' form: each with all below it."""
     return list(zip((*(str(float(bound)) for bound in bounds), "+Inf"), accumulate(counts), strict=True))

@@ -6,6 +6,9 @@ MAX_KEY_CHARS = 255
 MAX_CACHED_QUERY_BYTES = 256
 """A query string whose parsed form is kept; 1,024 are kept for each operation."""
 
+MAX_SINCE = 2**53 - 1
+"""A time or a token in a query: the largest integer that every JSON reader takes."""
+
 MAX_RATE_ADDRESSES = 65_536
 """Client addresses (IPv6: /64 networks) whose posts are counted; beyond it those that posted longest ago are forgotten."""
 
@@ -22,7 +25,7 @@ MAX_PROGRESS_CHARS = 256 * 1024
 """Replies being written that the gateway remembers, in characters; beyond it the longest unchanged are forgotten."""
 
 CLOSE_SECONDS = 2.0
-"""How long a WebSocket that is closed for being too slow may take to read so."""
+"""How long a WebSocket that is closed for being too slow may take to read the close frame."""
 
 HEARTBEAT_SECONDS = 25.0
 """How often a WebSocket gets a frame without events: browsers do not show pings to scripts."""

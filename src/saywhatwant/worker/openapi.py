@@ -23,7 +23,7 @@ _MEANINGS = {
     422: "A value breaks a rule, or a field or parameter is unknown; the problem names field and rule",
     426: "There was no WebSocket handshake",
     429: "Too many from this address",
-    503: "Not now; Retry-After says when",
+    503: "Not now; Retry-After has the seconds to wait",
 }
 _DESCRIPTION = """A public wall where people post and AI entities answer. Every refusal is a problem (RFC 9457).
 

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from typing import Any, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 import msgspec
 from msgspec import Struct
@@ -91,9 +91,16 @@ def _path(*parts: str) -> str:
 
 def _rule(found: str, kind: type[Any], field: str) -> str:
     if found.startswith("Invalid enum value"):
-        choices = {declared.encode_name: get_args(declared.type) for declared in msgspec.structs.fields(kind)}
-        return f"must be {' or '.join(map(repr, choices.get(field, ())))}"
+        types = {declared.encode_name: declared.type for declared in msgspec.structs.fields(kind)}
+        return f"must be one of {', '.join(_choices(types.get(field)))}"
     return humanize(found)
+
+
+def _choices(kind: object) -> list[str]:
+    """The values of the literal types in ``kind``."""
+    if get_origin(kind) is Literal:
+        return list(map(str, get_args(kind)))
+    return [choice for part in get_args(kind) for choice in _choices(part)]
 
 
 def problem(error: Exception) -> Response:

@@ -7,9 +7,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from saywhatwant.errors import InvalidField
 from saywhatwant.limits import MAX_PAGE
 from saywhatwant.message import Entity, Message
-
-MAX_SINCE = 2**53 - 1
-"""The largest integer that every JSON reader takes."""
+from saywhatwant.worker.limits import MAX_SINCE
 
 Since = Annotated[int, Meta(ge=0, le=MAX_SINCE, description="milliseconds since 1970: only messages younger than this")]
 Before = Annotated[int, Meta(ge=0, le=MAX_SINCE, description="milliseconds since 1970: only messages older than this")]

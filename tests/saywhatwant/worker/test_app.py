@@ -3,17 +3,20 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from durable_objects.simulated import SimulatedRuntime
 from saywhatwant.limits import MAX_ANSWER_BYTES
 from saywhatwant.settings import Settings, load
 from saywhatwant.worker import create_worker
+from saywhatwant.worker.operations import OPERATIONS, Operation
+from saywhatwant.worker.routes import Api
 
 pytestmark = pytest.mark.usefixtures("no_settings")
 
@@ -61,6 +64,14 @@ def with_app(scenario: Callable[[App], Awaitable[None]], **settings: object) -> 
             await scenario(app)
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.handler)
+def test_every_handler_takes_what_its_operation_decodes(operation: Operation) -> None:
+    """The table names handlers as text, so that no type checker looks."""
+    _, decoded, answer = get_type_hints(getattr(Api, operation.handler)).values()
+    assert decoded is (operation.query if operation.body is None else operation.body).kind
+    assert answer is Response
 
 
 # -- How long an answer may be
