@@ -167,6 +167,27 @@ def test_a_visitor_who_comes_while_a_reply_is_written_sees_it_grow(server: Serve
     expect(page.locator(PROVISIONAL)).to_have_count(0)
 
 
+def test_visitors_who_come_at_different_times_see_the_same_reply_grow(server: Server, visit: Visit) -> None:
+    asked = post_to(server, "zen", "Slowly, and to all")
+    attempt = claim(server, asked)
+    pages = [visit(server).open()]
+    texts = [
+        "One \U0001f468\u200d\U0001f469",
+        "One \U0001f468\u200d\U0001f469, two",
+        "Something else",
+        "Something else, and more",
+    ]
+
+    for text in texts:
+        queue(server, "progress", asked, attempt=attempt, text=text)
+        pages.append(visit(server).open())
+
+        for page in pages:
+            expect(page.locator(PROVISIONAL, has_text="to Somebody").locator(".text")).to_have_text(text)
+
+    queue(server, "complete", asked, attempt=attempt)
+
+
 def test_a_reply_that_is_not_the_next_message_links_to_its_question(server: Server, visit: Visit) -> None:
     page = visit(server).open()
     asked = post_to(server, "zen", "The first question")
