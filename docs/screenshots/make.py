@@ -1,4 +1,4 @@
-"""``make screenshots``: the page as it is now, light and dark, on a desk and on a phone, with a reply being written."""
+"""``make screenshots``: the page as it is now, light and dark, desktop and phone, while a reply is written."""
 
 import shutil
 import subprocess
@@ -27,7 +27,7 @@ COLORS = {"zen": "070140180", "eliza": "169080199", "suntsu": "090150110", "iesh
 
 
 def talk(http: httpx.Client) -> None:
-    """Have a conversation, the last answer of which is half written."""
+    """Have a conversation whose last answer is half written."""
     for name, color, entity, text, answer in TALK:
         claimed = ask(http, name, color, entity, text)
         reply = {"text": answer, "username": NAMES[entity], "color": COLORS[entity]}
@@ -56,7 +56,7 @@ def shoot(browser: Browser, http: httpx.Client, scheme: str, size: str) -> None:
     progress = {"messageId": last["id"], "workerId": "worker-1", "attempt": 1, "text": HALF}
     http.post("/api/queue/progress", json=progress).raise_for_status()
     page.locator("[data-kind=provisional]").get_by_text(HALF).wait_for()
-    page.wait_for_timeout(500)  # what moves into its place has arrived there
+    page.wait_for_timeout(500)  # the last row has moved into its place
     page.screenshot(path=HERE / f"{scheme}-{size}.png")
     context.close()
 

@@ -161,16 +161,16 @@ def test_p5_messages_that_the_feed_removed_are_read_again_without_a_gap(modules:
       const ids = () => feed.rows().map(({ message }) => message.timestamp).join();
       const feed = new Feed();
       feed.load(range(1, 2500), true);
-      feed.trim();
+      feed.trim(2_000);
       const oldest = feed.oldest();
       const kept = feed.rows().length;
       feed.merge([message(1)]);
       const after = feed.rows().length;
       feed.prepend(range(1, oldest), true);
-      return [feed.complete, kept === 2500 - oldest, after === kept, ids() === range(1, 2500).map(({ seq }) => seq).join()];
+      return [feed.complete, kept === 1_500, oldest === 1_000, after === kept, ids() === range(1, 2500).map(({ seq }) => seq).join()];
     }"""
 
-    assert modules.run("feed.js", function) == [True, True, True, True]
+    assert modules.run("feed.js", function) == [True] * 5
 
 
 WRITING = """({ Feed }, events) => {
