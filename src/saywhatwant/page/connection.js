@@ -39,7 +39,8 @@ const REFUSED_MS = 30_000;
 export class Connection {
   /**
    * The states: how each is shown, what is done on entering it, and what each event leads to there, another state or an
-   * action. An event that a state does not list changes nothing. Polling and offline are shown with their next read.
+   * action. An event that a state does not list changes nothing. Polling and offline are shown with the time of the next
+   * read.
    *
    *   loading  reads the first page
    *   opening  opens a socket, now or after a pause
