@@ -5,7 +5,20 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from bot_harness import CLAIM, COMPLETE, EXTEND, LEASE_SECONDS, Body, FakeModel, Harness, Scenario, SlowModel, run, run_alone
+from bot_harness import (
+    CLAIM,
+    COMPLETE,
+    EXTEND,
+    FAIL,
+    LEASE_SECONDS,
+    Body,
+    FakeModel,
+    Harness,
+    Scenario,
+    SlowModel,
+    run,
+    run_alone,
+)
 
 from saywhatwant.bot import reply_stream
 from saywhatwant.entities import Entity
@@ -108,6 +121,7 @@ def test_p3_a_bot_that_loses_its_lease_stops_its_model(monkeypatch: pytest.Monke
         model.done.set()
         await harness.until_complete(next_one)
         assert await harness.replies(posted) == []
+        assert harness.count(FAIL) == 0, "it no longer has anything to give back"
         bot.cancel()
         await asyncio.wait([bot])
 
