@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from servers import DEADLINE_SECONDS
+
 ROOT = Path(__file__).parent.parent
 SRC = ROOT / "src"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -105,7 +107,7 @@ def run(arguments: list[str], *extras: str) -> subprocess.CompletedProcess[str]:
     declared = {normal(requirement) for extra in ("server", "bot") for requirement in EXTRAS[extra]}
     packages = {name for name, names in distributions.items() if {*map(normal, names)} & (declared - installed)}
     script = WITHOUT_EXTRAS.format(packages=packages, arguments=arguments)
-    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False)
 
 
 @pytest.mark.parametrize("extras", [(), ("server",), ("bot",)], ids=["none", "server", "bot"])
@@ -115,6 +117,14 @@ def test_p8_without_its_extras_sww_names_them_in_one_line(extras: tuple[str, ...
         assert done.returncode == 1
         (line,) = done.stderr.splitlines()
         assert re.fullmatch(r"sww needs its extras: pip install 'saywhatwant\[server,bot\]' \(\w+ is not installed\)", line)
+
+
+def test_p8_up_without_the_bots_extra_does_not_start(tmp_path: Path) -> None:
+    """Otherwise a server would run with nobody to answer."""
+    done = run(["up", "--bind", "127.0.0.1:0", "--data", str(tmp_path)], "server")
+    assert done.returncode == 1
+    assert "sww needs its extras" in done.stderr
+    assert "ready on" not in done.stderr
 
 
 def test_the_version_needs_no_extra() -> None:

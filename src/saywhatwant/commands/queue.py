@@ -43,7 +43,7 @@ def queue(*, url: str | None, limit: int) -> None:
     for circuit in stats.circuits or ():
         names = ", ".join(circuit.entities)
         left = _span(circuit.open_until)
-        line = f"circuit open: {circuit.worker_id} leaves {circuit.provider} ({names}) alone for {left} more: {circuit.reason}"
+        line = f"circuit open: {circuit.worker_id} does not ask {circuit.provider} ({names}) for {left}: {circuit.reason}"
         console.print(Text(printable(line), style="red"))
     if any(listings.values()):
         console.print(_table(listings))

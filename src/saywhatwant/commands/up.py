@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -17,6 +18,8 @@ from saywhatwant.entities import Entities
 from saywhatwant.settings import Settings, load
 
 USUAL_URL = "http://127.0.0.1:8787"
+BOT_PACKAGES = ("httpx", "nltk", "openai", "stamina", "structlog")
+"""What the bot imports; checked at the start, since the bot itself is imported when the server is ready."""
 
 
 @click.command()
@@ -36,6 +39,9 @@ def up(
     model: str | None,
 ) -> None:
     """Run the wall with a bot that answers on it, until stopped."""
+    for package in BOT_PACKAGES:
+        if find_spec(package) is None:
+            raise ModuleNotFoundError(name=package)
     settings = load(bind=bind, data=data, runtime=runtime, entities=entities)
     with ExitStack() as stack:
         known = load_entities(settings, entity, model, stack)
