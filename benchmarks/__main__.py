@@ -110,8 +110,11 @@ def _against(arguments: argparse.Namespace, console: Console) -> int:
         other = other_product(arguments.against)
     except Missing as missing:
         sys.exit(str(missing))
+    ours = Product()
+    pythons = (ours.sww.with_name("python"), other.sww.with_name("python"))
+    against.show_costs(console, arguments.against, *pythons)
     results = []
-    for result in against.take_turns([Product(), other], arguments.loads, arguments.rounds, arguments.seconds):
+    for result in against.take_turns([ours, other], arguments.loads, arguments.rounds, arguments.seconds):
         _print_result(console, result)
         results.append(result)
     pairs = against.pairs(results, other.name)

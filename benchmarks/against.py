@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from statistics import median
+from subprocess import SubprocessError
 from typing import NamedTuple
 
 from rich.console import Console
@@ -12,12 +14,14 @@ from benchmarks.comparison import Measure, Result, measured_on, on_fresh_data
 from benchmarks.contenders.contract import Contender
 from benchmarks.contenders.product import NAME
 from benchmarks.failures import note
+from benchmarks.inprocess import Costs, costs
 from benchmarks.loads import LOADS, Load
-from benchmarks.running import Running
+from benchmarks.running import Running, scratch
 from benchmarks.wrk import Figure, measure
 
 AT_LEAST = 0.9
 """The share of the other's figures that this checkout should reach."""
+COST_RUNS = 2
 ROUNDS_A_START = 4
 """After that many rounds both start again on fresh data: what one has stored more of would slow it."""
 
@@ -84,6 +88,28 @@ def pairs(results: Sequence[Result], other: str) -> list[Pair]:
         notes = tuple(f"{result.contender}: {result.note}" for result in of_load if result.note)
         found.append(Pair(load, tuple(ours[number] for number in both), tuple(theirs[number] for number in both), notes))
     return found
+
+
+def show_costs(console: Console, other: str, ours: Path, theirs: Path) -> None:
+    """Measure what a request costs in one process, with the Python of each checkout in turn, and print it."""
+    best: dict[Path, Costs] = {}
+    with scratch() as directory:
+        for python in (ours, theirs) * COST_RUNS:
+            try:
+                found = costs(python, directory)
+            except SubprocessError as error:
+                console.print(f"costs in one process: not measured: {note(error)}", markup=False)
+                return
+            known = best.setdefault(python, found)
+            best[python] = {load: min(known[load], cost) for load, cost in found.items()}
+    table = Table(box=None)
+    for heading in ("in one process", "this, us", f"{other}, us", "ratio", "this, calls", f"{other}, calls"):
+        table.add_column(heading, justify="left" if heading == "in one process" else "right")
+    for load, (our_us, our_calls) in best[ours].items():
+        their_us, their_calls = best[theirs][load]
+        calls = (f"{our_calls:,.0f}", f"{their_calls:,.0f}")
+        table.add_row(load, f"{our_us:.1f}", f"{their_us:.1f}", f"{our_us / their_us:.2f}", *calls)
+    console.print(table)
 
 
 def show(console: Console, measured: Sequence[Pair], other: str) -> bool:

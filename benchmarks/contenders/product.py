@@ -20,7 +20,7 @@ class Product:
 
     def __init__(self, name: str = NAME, sww: Path | None = None, **settings: str) -> None:
         self.name = name
-        self._sww = sww or Path(sys.executable).with_name("sww")
+        self.sww = sww or Path(sys.executable).with_name("sww")
         self._settings = SETTINGS | settings
 
     @contextmanager
@@ -28,6 +28,6 @@ class Product:
         """See ``contract.Contender``."""
         data = directory.resolve()
         # Not in the caller's directory, which may have a sww.toml.
-        serve = (str(self._sww), "serve", "--bind", "127.0.0.1:0", "--data", str(data / "data"))
+        serve = (str(self.sww), "serve", "--bind", "127.0.0.1:0", "--data", str(data / "data"))
         with running(*serve, directory=data, variables=self._settings) as server:
             yield server

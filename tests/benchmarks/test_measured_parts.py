@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import growth, references, samples
+from benchmarks import growth, inprocess, references, samples
 from benchmarks.keyvalue.__main__ import simulate
 from benchmarks.keyvalue.durable import DurableWall
 from benchmarks.keyvalue.original import KeyValueWall
@@ -15,6 +15,16 @@ from benchmarks.keyvalue.scenario import Scenario
 @pytest.fixture(autouse=True)
 def in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("load", inprocess.LOADS)
+def test_a_load_runs_in_one_process(load: str) -> None:
+    async def measured() -> int:
+        wall = inprocess.Wall()
+        await inprocess.LOADS[load](wall)
+        return wall.nanoseconds
+
+    assert asyncio.run(measured()) > 0
 
 
 def test_objects_take_posts() -> None:
