@@ -1,6 +1,8 @@
 """HTTP connections: uvicorn's protocol, with a bound on everything that a client can make it hold (P8).
 
-Every callback of uvicorn's that is overridden here is also called, so that its fixes arrive.
+Only uvicorn's callbacks are overridden, and each calls the one it overrides, so that its fixes arrive; the one exception is
+the end of a response behind which no request waits. Tasks are not made eager (Python 3.12): an app would then run inside of the
+parser, before its request is complete.
 """
 
 import asyncio
@@ -58,13 +60,17 @@ class LimitedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._open_connections = open_connections
         self._timer: asyncio.TimerHandle | None = None
-        self._since = self._flushed_at = self.loop.time()
-        self._unsent = 0
+        # When the connection was made, its present request began, or its last response was complete; the latest of them.
+        self._since = self.loop.time()
+        # What the transport had yet to send when it was last looked at, and when that last became less.
+        self._unsent_bytes, self._flushed_at = 0, self._since
+        # The request being answered or answered last. uvicorn's ``cycle`` is the one that came last.
         self._running: RequestResponseCycle | None = None
+        # The scopes of the last complete request, and of the last that took more than one read.
         self._complete: object = None
-        self._unfinished: object = None
-        self._trailers = _Trailers(self._on_trailer)
+        self._in_pieces: object = None
         self._read_bytes = self._bytes_without_progress = self._trailer_bytes = self._discarded_bytes = 0
+        self._trailers = _Trailers(self._on_trailer)
         self._progressed = self._discarding = self._stopping = False
         self._refusal: tuple[Kind, str] | None = None
 
@@ -134,7 +140,7 @@ class LimitedProtocol(HttpToolsProtocol):
     # -- One request, as the parser reports it
 
     def on_headers_complete(self) -> None:
-        if self._read_bytes > limits.MAX_HEAD_BYTES or self._unfinished is self.scope:  # else it is within the bound
+        if self._read_bytes > limits.MAX_HEAD_BYTES or self._in_pieces is self.scope:  # else it is within the bound
             self._check_head(len(self.url) + sum(map(_size, self.headers)))
         before, busy = self.cycle, self._busy
         super().on_headers_complete()
@@ -184,9 +190,9 @@ class LimitedProtocol(HttpToolsProtocol):
             raise _StopParser
 
     def _on_unfinished(self) -> None:
-        """A read has ended within a request."""
-        if self.scope is not self._unfinished:
-            self._unfinished = self.scope
+        """Look at a request that the last read has not completed."""
+        if self.scope is not self._in_pieces:
+            self._in_pieces = self.scope
             self._since = self.loop.time()
             self._bytes_without_progress = self._discarded_bytes = 0
         if self._in_body and self.cycle.response_complete:
@@ -205,8 +211,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def _check(self) -> None:
         self._timer = self.loop.call_later(limits.CHECK_SECONDS, self._check)
         now = self.loop.time()
-        unsent, before = self._output.get_write_buffer_size(), self._unsent
-        self._unsent = unsent
+        unsent, before = self._output.get_write_buffer_size(), self._unsent_bytes
+        self._unsent_bytes = unsent
         if not unsent or unsent < before:
             self._flushed_at = now
         if now - self._flushed_at >= limits.WRITE_SECONDS:

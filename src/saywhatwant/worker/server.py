@@ -61,7 +61,6 @@ class Server(uvicorn.Server):
                 server_header=False,
                 proxy_headers=bool(settings.trusted_proxies),
                 forwarded_allow_ips=settings.trusted_proxies or None,
-                timeout_keep_alive=round(limits.KEEP_ALIVE_SECONDS),
                 timeout_graceful_shutdown=limits.GRACE_SECONDS,
             )
         )
