@@ -11,7 +11,7 @@ from bot_harness import Harness, Scenario, run
 from provider import BEHAVIOURS, EMOJI, HUGE, TEXT, Provider
 
 from saywhatwant.entities import Entities
-from saywhatwant.models import MAX_ANSWER, ModelRouter
+from saywhatwant.models import MAX_ANSWER, ModelRouter, circuit
 from saywhatwant.models.chat import ChatModel
 from saywhatwant.models.circuit import FAILURES
 from saywhatwant.models.transport import ATTEMPTS
@@ -204,8 +204,12 @@ def test_p4_an_entity_that_is_set_up_wrong_does_not_silence_its_neighbour(
     answer(tmp_path, scenario, wrong + entity("probe", "good", provider.base_url))
 
 
-def test_p4_a_circuit_opens_for_all_to_see_and_costs_others_nothing(tmp_path: Path, provider: Provider) -> None:
+def test_p4_a_circuit_opens_for_all_to_see_and_costs_others_nothing(
+    tmp_path: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Three failures open it; the messages that follow wait with all their attempts, and its neighbour answers."""
+    for name in ("PAUSE_SECONDS", "MAX_PAUSE_SECONDS"):
+        monkeypatch.setattr(circuit, name, 3_600)
     with Provider() as another:
 
         async def scenario(harness: Harness) -> None:
@@ -213,9 +217,9 @@ def test_p4_a_circuit_opens_for_all_to_see_and_costs_others_nothing(tmp_path: Pa
                 await harness.until_failed(await harness.post(entity="dead"))
             while not (circuits := (await harness.direct.stats()).circuits):  # noqa: ASYNC110 - polls the wall
                 await asyncio.sleep(0.002)
-            (circuit,) = circuits
-            assert (circuit.worker_id, circuit.provider, circuit.entities) == ("bot", another.base_url, ["dead"])
-            assert circuit.reason.startswith("the model cannot be reached, or broke the connection: ")
+            (shown,) = circuits
+            assert (shown.worker_id, shown.provider, shown.entities) == ("bot", another.base_url, ["dead"])
+            assert shown.reason.startswith("the model cannot be reached, or broke the connection: ")
             asked = another.requests["cuts"]
             waiting = [await harness.post(entity="dead") for _ in range(3)]
             await harness.until_complete(await harness.post(entity="probe"))
