@@ -36,6 +36,7 @@ lint: $(VENV)/.installed-test
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	tests/lint_page || test $$? = 3 # it says what is missing
 
 format: $(VENV)/.installed-test
 	$(VENV)/bin/ruff check --fix
