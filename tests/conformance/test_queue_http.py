@@ -130,8 +130,39 @@ def test_p4_complete_without_a_reply_only_completes(server: Server, entity: str)
     posted = post(server, entity=entity)
     claim(server, posted["id"])
     assert said(queue(server, "complete", messageId=posted["id"])) == {"success": True}
-    assert params(server, posted["id"])["status"] == "complete"
+    completed = params(server, posted["id"])
+    assert (completed["status"], completed["answeredBy"]) == ("complete", None), "the one exception, shown as what it is"
     assert read(server, since=posted["timestamp"]) == []
+
+
+def test_p7_complete_and_fail_are_safe_to_repeat_by_the_same_attempt(server: Server, entity: str) -> None:
+    """Its answer may get lost; a reply that is on the wall must not look refused to its bot."""
+    answered, failed = post(server, entity=entity), post(server, entity=entity)["id"]
+    attempt = {"workerId": "worker-1", "attempt": 1}
+    for posted in (answered["id"], failed):
+        claim(server, posted)
+    first = said(queue(server, "complete", messageId=answered["id"], **attempt, reply={"text": "Once."}))
+    assert said(queue(server, "complete", messageId=answered["id"], **attempt, reply={"text": "Once."})) == first
+    assert [reply["text"] for reply in read(server, since=answered["timestamp"]) if reply["messageType"] == "AI"] == ["Once."]
+    gave_up = said(queue(server, "fail", messageId=failed, **attempt, error="no words", retry=False))
+    assert said(queue(server, "fail", messageId=failed, **attempt, error="no words", retry=False)) == gave_up
+    assert_problem(queue(server, "complete", messageId=failed, **attempt), 409, "failed")
+
+
+def test_p3_a_call_that_names_no_attempt_is_refused_after_the_first(server: Server, entity: str) -> None:
+    posted = post(server, entity=entity)["id"]
+    claim(server, posted)
+    said(queue(server, "fail", messageId=posted, workerId="worker-1", attempt=1, error="no", retry=False))
+    said(queue(server, "retry", messageId=posted))
+    claim(server, posted)
+    for refused in (
+        queue(server, "complete", messageId=posted, reply={"text": "late"}),
+        queue(server, "complete", messageId=posted, workerId="worker-1"),
+        answer(server, posted, "late", workerId="worker-1"),
+    ):
+        assert_problem(refused, 409, "attempt 2")
+        assert refused.json()["field"] == "attempt"
+    said(queue(server, "complete", messageId=posted, attempt=2, reply={"text": "in time"}))
 
 
 def test_p4_the_older_way_of_a_reply_and_then_complete_gives_one_answer(server: Server, entity: str) -> None:
