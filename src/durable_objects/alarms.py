@@ -59,10 +59,12 @@ class Alarms:
 
     def set(self, object_id: str, at: int | None) -> None:
         """Set, move or clear an object's alarm. One that is about to be retried is not due before that."""
-        if at is None:
-            self._retries.set(object_id, None)
-            self._failures.pop(object_id, None)
-        self._alarms.set(object_id, None if object_id in self._retries else at)
+        if self._failures:
+            if at is None:
+                self.succeeded(object_id)
+            elif object_id in self._retries:
+                at = None
+        self._alarms.set(object_id, at)
 
     def failed(self, object_id: str, steady_ms: int) -> tuple[int, int]:
         """Retry an alarm later, and later each time; returns its failures in a row and the delay in milliseconds."""

@@ -3,36 +3,20 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from durable_objects.embedded.disk import SqliteDisk
 from durable_objects.embedded.lock import DirectoryLock
+from durable_objects.embedded.loop import AsyncioLoop
 from durable_objects.limits import IDLE_SECONDS, MAX_COMMIT_WAIT_SECONDS
 from durable_objects.local import LocalRuntime, log
 
 _TICK_MS = 1_000
 """How often the runtime looks for what is due at the latest: a step of the wall clock delays no alarm by more than this."""
-
-
-class AsyncioLoop:
-    """The running event loop, as ``commits.Loop``."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self.create_future = self._loop.create_future
-        self._task: asyncio.Task[None]
-
-    def steady_ms(self) -> int:
-        """Milliseconds of the loop's own clock."""
-        return int(self._loop.time() * 1_000)
-
-    def start(self, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Start a task; the reference keeps it alive."""
-        self._task = self._loop.create_task(job())
 
 
 class EmbeddedRuntime(LocalRuntime):

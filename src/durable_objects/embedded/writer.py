@@ -1,13 +1,34 @@
 """The thread that waits for the disk, so that the event loop never does."""
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
 from queue import SimpleQueue
 from threading import Thread
+from typing import Self
 
 from durable_objects.commits import Change
 from durable_objects.embedded.store import Store
+
+
+class Write:
+    """One list of changes on its way to the disk. Awaiting it raises what the disk raised."""
+
+    __slots__ = ("changes", "error", "on_done")
+
+    def __init__(self, changes: Sequence[Change]) -> None:
+        self.changes = changes
+        self.error: Exception | None = None
+        self.on_done: Callable[[], None]
+
+    def __await__(self) -> Generator[Self, None, None]:
+        yield self
+        if self.error is not None:
+            raise self.error
+
+    def done(self, error: Exception | None) -> None:
+        """Go on with the coroutine that waits, on the event loop's thread."""
+        self.error = error
+        self.on_done()
 
 
 class WriterThread:
@@ -15,7 +36,7 @@ class WriterThread:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._queue: SimpleQueue[tuple[Sequence[Change], asyncio.Future[None]] | None] = SimpleQueue()
+        self._queue: SimpleQueue[Write | None] = SimpleQueue()
         # Not waited for when the process ends: a disk that hangs would keep it alive.
         self._thread = Thread(target=self._work, name="writer", daemon=True)
         self._loop: asyncio.AbstractEventLoop
@@ -25,11 +46,11 @@ class WriterThread:
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
-    def write(self, changes: Sequence[Change]) -> "asyncio.Future[None]":
-        """Have ``changes`` written; raises what that raised."""
-        written: asyncio.Future[None] = self._loop.create_future()
-        self._queue.put((changes, written))
-        return written
+    def write(self, changes: Sequence[Change]) -> Write:
+        """Have ``changes`` written."""
+        write = Write(changes)
+        self._queue.put(write)
+        return write
 
     def stop(self) -> None:
         """Wait for what is being written, then end the thread; harmless when it was not started."""
@@ -38,21 +59,13 @@ class WriterThread:
             self._thread.join()
 
     def _work(self) -> None:
-        while (job := self._queue.get()) is not None:
-            changes, written = job
+        while (write := self._queue.get()) is not None:
             error = None
             try:
-                self._store.write(changes)
+                self._store.write(write.changes)
             except Exception as caught:  # noqa: BLE001 - the thread must outlive whatever the disk does
                 error = caught
-            with suppress(RuntimeError):  # the loop has closed: a runtime that gave up on a disk that hung
-                self._loop.call_soon_threadsafe(_settle, written, error)
-
-
-def _settle(written: "asyncio.Future[None]", error: Exception | None) -> None:
-    if written.done():
-        return
-    if error is None:
-        written.set_result(None)
-    else:
-        written.set_exception(error)
+            try:
+                self._loop.call_soon_threadsafe(write.done, error)
+            except RuntimeError:
+                return  # the loop has closed: the runtime gave up on a disk that hung
