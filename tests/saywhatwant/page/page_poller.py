@@ -5,7 +5,7 @@ from playwright.sync_api import Page
 
 from servers import until
 
-STEP_MS = 500
+STEP_MS = 1_000
 ABOUT_MS = STEP_MS + 100
 """How far the gap between two polls may be from what it should be: the clock moves in steps."""
 NOTE_POLLS = """() => {
