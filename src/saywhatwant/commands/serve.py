@@ -1,6 +1,7 @@
 """``sww serve``: the server alone."""
 
 import errno
+import signal
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -56,7 +57,11 @@ async def run_server(
             what = f"SWW_DATA {settings.data} is not a writable directory: {error.strerror or error}"
             raise WrongSettings(what) from error
         sock = stack.enter_context(_listen(settings))
-        await Server(worker, settings, on_ready=on_ready, on_stop=on_stop).serve([sock])
+        server = Server(worker, settings, on_ready=on_ready, on_stop=on_stop)
+        # uvicorn restores this handler when it has stopped: a second signal must not interrupt what is left to close.
+        signal.signal(signal.SIGTERM, server.handle_exit)
+        await server.serve([sock])
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 _BIND_ERRORS = {

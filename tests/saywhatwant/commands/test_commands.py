@@ -1,6 +1,8 @@
 """``sww`` at the prompt: the names that others rely on, and what a person sees."""
 
+import signal
 import socket
+import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -137,6 +139,17 @@ def test_p8_port_0_picks_one_and_the_ready_line_names_it(start_server: StartServ
     assert server.log.splitlines()[0] == f"ready on {server.url}"
     assert not server.url.endswith(":0")
     assert server.http.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize("command", ["serve", "up"])
+def test_sigterm_may_come_again_and_again(tmp_path: Path, command: str) -> None:
+    """A service manager may repeat it until the very end of the process."""
+    with running(tmp_path, command, "--bind", "127.0.0.1:0", stream="stderr") as started:
+        until(lambda: any(line.startswith("ready on ") for line in started.lines), "the ready line")
+        while started.process.poll() is None:
+            started.process.send_signal(signal.SIGTERM)
+            time.sleep(0.002)
+        assert started.process.wait() == 0
 
 
 @pytest.mark.parametrize(("command", "waiting"), [("serve", 1), ("up", 2)])
