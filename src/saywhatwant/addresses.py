@@ -1,7 +1,8 @@
-"""Network addresses: this machine's own, and a client's as limits count it."""
+"""Network addresses: this machine's own, URLs of servers, and a client's address as limits count it."""
 
 import ipaddress
 from functools import lru_cache
+from urllib.parse import urlsplit
 
 
 def is_loopback(host: str) -> bool:
@@ -33,3 +34,14 @@ def client_network(host: str) -> str:
     if address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
     return str(ipaddress.IPv6Network((int(address) >> 64 << 64, 64)))
+
+
+def is_http_url(url: str) -> bool:
+    """Whether it is the URL of an HTTP server."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # half an IPv6 address, or not a port
+        return False
+    has_gaps = " " in url or not url.isprintable()
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and port != 0 and not has_gaps

@@ -6,12 +6,12 @@ import tomllib
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from saywhatwant.addresses import is_http_url
 from saywhatwant.errors import ExpectedError, InvalidField
 from saywhatwant.limits import MAX_USERNAME
 from saywhatwant.message import DEFAULT_PRIORITY, Color, Priority, clean_username
@@ -52,7 +52,7 @@ class Entity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise InvalidField("display_name", "must not start or end with whitespace")
         if self.chatbot is not None and self.chatbot not in CHATBOTS:
             raise InvalidField("model", f"no such chatbot: {self.chatbot!r}; must be one of {', '.join(CHATBOTS)}")
-        if self.base_url is not None and not _is_address(self.base_url):
+        if self.base_url is not None and not is_http_url(self.base_url):
             # Do not echo the URL; it may contain a password.
             raise InvalidField("base_url", "must be an http or https URL with a host, and a port from 1 to 65535")
 
@@ -148,17 +148,6 @@ def _entity(table: object) -> Entity:
         key = path.rstrip("`") or next(iter(re.findall(r"field `([^`]*)`", rule)), "")
         words = next((words for start, words in _KEY_ERRORS.items() if rule.startswith(start)), humanize(rule))
         raise InvalidField(key, words) from None
-
-
-def _is_address(url: str) -> bool:
-    """Whether it is the URL of an HTTP server."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:  # half an IPv6 address, or not a port
-        return False
-    has_gaps = " " in url or not url.isprintable()
-    return parts.scheme in {"http", "https"} and bool(parts.hostname) and port != 0 and not has_gaps
 
 
 def _line_of(text: str, name: str, key: str = "") -> int:

@@ -120,6 +120,13 @@ def test_p8_a_server_that_is_away_is_named(tmp_path: Path) -> None:
         assert sww(tmp_path, "queue", "--url", url).error.startswith(f"sww: {url} cannot be reached")
 
 
+@pytest.mark.parametrize("url", ["wall", "ftp://wall", "http://", "http://wall:99999", ""])
+def test_p8_a_url_that_is_not_one_is_refused(tmp_path: Path, url: str) -> None:
+    done = sww(tmp_path, "tail", "--url", url, "--no-follow")
+    assert done.status != 0
+    assert f"Invalid value for '--url': {url!r} must be an http or https URL, as http://127.0.0.1:8787" in done.stderr
+
+
 def test_p8_an_unknown_command_is_refused(tmp_path: Path) -> None:
     done = sww(tmp_path, "fly")
     assert done.status != 0
