@@ -55,3 +55,15 @@ def test_an_object_that_was_just_rebuilt_counts_as_called() -> None:
     rebuilt = which(runtime, "a")
     assert runtime.evict_idle() == 0
     assert which(runtime, "a") == rebuilt
+
+
+def test_the_meter_counts_what_clouds_bill() -> None:
+    runtime = SimulatedRuntime()
+    ledger = runtime.namespace("Ledger", Ledger).get("a")
+    for text in ("first", "second"):
+        runtime.run(ledger.call(Ledger.append, text))
+    assert [runtime.evict_idle() for _ in range(3)] == [0, 1, 0]
+    runtime.run(ledger.call(Ledger.value, "entry/00000001"))
+    meter = runtime.meter
+    assert (meter.calls, meter.wakes, meter.evictions, meter.failures) == (3, 2, 1, 0)
+    assert (meter.reads, meter.writes, meter.deletes, meter.commits, meter.commit_calls) == (3, 2, 0, 2, 2)
