@@ -6,7 +6,6 @@ parser, before its request is complete.
 """
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 from starlette.types import Send
@@ -69,8 +68,8 @@ class LimitedProtocol(HttpToolsProtocol):
         # The scopes of the last complete request, and of the last that took more than one read.
         self._complete: object = None
         self._in_pieces: object = None
-        self._read_bytes = self._bytes_without_progress = self._trailer_bytes = self._discarded_bytes = 0
-        self._trailers = _Trailers(self._on_trailer)
+        self._read_bytes = self._bytes_without_progress = self._discarded_bytes = 0
+        self._trailers = _Trailers()
         self._progressed = self._discarding = self._stopping = False
         self._refusal: tuple[Kind, str] | None = None
 
@@ -105,6 +104,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._running is not None:
             self._running.disconnected = True
             self._running.message_event.set()
+        self._output.release()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -140,8 +140,10 @@ class LimitedProtocol(HttpToolsProtocol):
     # -- One request, as the parser reports it
 
     def on_headers_complete(self) -> None:
-        if self._read_bytes > limits.MAX_HEAD_BYTES or self._in_pieces is self.scope:  # else it is within the bound
-            self._check_head(len(self.url) + sum(map(_size, self.headers)))
+        # Only a head that came in more than one read, or in a large one, can be too large.
+        if (self._read_bytes > limits.MAX_HEAD_BYTES or self._in_pieces is self.scope) and self._head_is_too_large():
+            self._refuse_head()
+            raise _StopParser
         before, busy = self.cycle, self._busy
         super().on_headers_complete()
         if self.cycle is before:
@@ -155,7 +157,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
             self._discarding = True
         else:
-            self._trailer_bytes = 0
+            self._trailers.size = 0
             self.headers = self._trailers
 
     def on_body(self, body: bytes) -> None:
@@ -178,16 +180,6 @@ class LimitedProtocol(HttpToolsProtocol):
                 self.flow.resume_reading()
         if self._refusal is not None and not self._busy:
             self._send_refusal(*self._refusal)
-
-    def _on_trailer(self, field: tuple[bytes, bytes]) -> None:
-        """Drop a trailer field: nothing here needs one, and as a header it would be believed (RFC 9110, 6.5.1)."""
-        self._trailer_bytes += _size(field)
-        self._check_head(self._trailer_bytes)
-
-    def _check_head(self, size: int) -> None:
-        if size > limits.MAX_HEAD_BYTES:
-            self._refuse_head()
-            raise _StopParser
 
     def _on_unfinished(self) -> None:
         """Look at a request that the last read has not completed."""
@@ -235,7 +227,13 @@ class LimitedProtocol(HttpToolsProtocol):
     # -- Refusals that no route makes
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(_MALFORMED, msg)
+        if self._trailers.size > limits.MAX_HEAD_BYTES:
+            self._refuse_head()
+        else:
+            self._refuse(_MALFORMED, msg)
+
+    def _head_is_too_large(self) -> bool:
+        return len(self.url) + sum(map(_size, self.headers)) > limits.MAX_HEAD_BYTES
 
     def _refuse_head(self) -> None:
         self._refuse(_HEADER_TOO_LARGE, f"request line, headers and trailers have more than {limits.MAX_HEAD_BYTES} bytes")
@@ -289,8 +287,14 @@ class _StopParser(Exception):
 
 
 class _Trailers(list[tuple[bytes, bytes]]):
-    """Takes the place of a request's headers once they are complete: uvicorn appends what comes later, too."""
+    """Takes the place of a request's headers once they are complete: uvicorn appends what comes later to them.
 
-    def __init__(self, on_field: Callable[[tuple[bytes, bytes]], None]) -> None:
-        super().__init__()
-        self.append = on_field  # type: ignore[method-assign]
+    It drops trailer fields: nothing here needs one, and as a header it would be believed (RFC 9110, 6.5.1).
+    """
+
+    size = 0
+
+    def append(self, field: tuple[bytes, bytes]) -> None:
+        self.size += _size(field)
+        if self.size > limits.MAX_HEAD_BYTES:
+            raise _StopParser

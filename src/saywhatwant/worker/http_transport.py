@@ -40,6 +40,10 @@ class Output(asyncio.Transport):
         if not self.is_closing():
             self._close()
 
+    def release(self) -> None:
+        """Forget the protocol, which is then freed without the garbage collector."""
+        self._close = _nothing
+
     def half_close(self) -> None:
         """Send what is written and then the end, write no more, and read on."""
         self.half_closed = True
@@ -47,6 +51,10 @@ class Output(asyncio.Transport):
         self.is_closing = lambda: True  # type: ignore[method-assign]
         self.transport.write_eof()
         self.transport.resume_reading()
+
+
+def _nothing() -> None:
+    pass
 
 
 def _drop(data: object) -> None:

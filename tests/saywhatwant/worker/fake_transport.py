@@ -23,6 +23,10 @@ class FakeTransport(asyncio.Transport):
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         self._protocol = protocol
 
+    def release(self) -> None:
+        """Forget the protocol, as transports do once the connection is lost."""
+        self._protocol = None
+
     def write(self, data: Any) -> None:
         self.buffer += data
         self.most_buffered = max(self.most_buffered, len(self.buffer))
