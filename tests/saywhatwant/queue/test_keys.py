@@ -1,5 +1,6 @@
 """Idempotency keys: safe to retry (P7), for a day, in bounded room, whatever the clock does."""
 
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -171,6 +172,24 @@ def test_p7_keys_end_though_no_keyed_post_is_taken(monkeypatch: pytest.MonkeyPat
         if crashing:
             wall.runtime.crash()
     wall.call(MessageQueue.post, NEW, "c")
+
+
+def test_p7_keys_end_in_their_time_after_a_moment_a_year_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their clock, stored in that moment, does not stand still for a year."""
+    monkeypatch.setattr("saywhatwant.queue.object.IdempotencyKeys", partial(IdempotencyKeys, max_keys=2))
+    wall = Wall()
+    for key in ("a", "b"):
+        wall.call(MessageQueue.post, NEW, key)
+    wall.runtime.now_ms += YEAR
+    wall.answer(None)
+    wall.runtime.now_ms -= YEAR
+    for _ in range(2 * 26):
+        with suppress(KeysFull):
+            wall.call(MessageQueue.post, NEW, "c")
+        wall.runtime.advance(30 * 60)
+        wall.answer(None)
+        wall.runtime.crash()
+    assert wall.call(MessageQueue.post, NEW, "c")
 
 
 def test_p7_a_wall_with_all_its_keys_still_takes_posts_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
