@@ -12,7 +12,7 @@ from durable_objects import ObjectFailed
 from durable_objects.commits import Change
 from durable_objects.limits import MAX_LIST_PAGE
 from durable_objects.live import Head
-from saywhatwant.limits import MAX_PRUNED_AT_ONCE
+from saywhatwant.limits import MAX_PRUNED_AT_ONCE, MAX_STATS_ENTITIES
 from saywhatwant.message import decode_list
 from saywhatwant.queue import MessageQueue
 from saywhatwant.queue.config import QueueConfig
@@ -79,6 +79,16 @@ def test_p1_a_rebuilt_object_names_the_same_entities_in_its_figures() -> None:
     before = wall.call(MessageQueue.stats)
     wall.runtime.crash()
     assert wall.call(MessageQueue.stats) == before
+
+
+def test_the_figures_name_the_entities_that_answer_now_first() -> None:
+    """They come with the call, for the entities file may have changed since the start."""
+    wall = Wall(entities=("entity-00",))
+    for n in range(MAX_STATS_ENTITIES + 10):
+        wall.ask(entity=f"entity-{n:02d}")
+    named = wall.call(MessageQueue.stats, ("entity-59", "entity-58")).entities
+    assert list(named)[:3] == ["entity-59", "entity-58", "entity-00"]
+    assert len(named) == MAX_STATS_ENTITIES
 
 
 def test_p2_what_a_call_returned_does_not_change_afterwards() -> None:
