@@ -116,6 +116,11 @@ class LimitedProtocol(HttpToolsProtocol):
         if self.scope is not self._complete:
             self._on_unfinished()
 
+    def resume_writing(self) -> None:
+        # The client has read, though the next answer may have filled the buffer again by the next look.
+        self._flushed_at = self.loop.time()
+        super().resume_writing()
+
     def handle_websocket_upgrade(self) -> None:
         if self._busy:
             self._refuse(_MALFORMED, "a WebSocket handshake must not be sent before the answers to earlier requests")

@@ -189,6 +189,20 @@ def test_a_client_that_reads_slowly_gets_the_whole_answer(run: Run) -> None:
     run(scenario)
 
 
+def test_a_client_that_reads_its_answers_may_always_have_more_of_the_next_one_to_read(run: Run) -> None:
+    async def scenario(harness: Harness) -> None:
+        client = await harness.client(buffer_bytes=BUFFER_BYTES)
+        for _ in range(int(WRITE_SECONDS / CHECK_SECONDS) + 2):
+            await harness.add_messages(*LONG_TEXTS[:20])
+            client.send(request())
+            await until(lambda: client.protocol.flow.write_paused)
+            client.clock.advance(CHECK_SECONDS)
+            await client.response()
+        assert client.protocol.is_open
+
+    run(scenario)
+
+
 # -- Refused clients that go on sending
 
 
