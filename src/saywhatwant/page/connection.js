@@ -277,9 +277,9 @@ export class Connection {
   #receive({ seq, events, more }) {
     const applied = this.#feed.apply(events);
     if (events.length) this.#changed(applied);
-    if (more) return;
+    // Also behind a page of what was missed: a socket that is lost before the last one need not begin again.
     this.#token = seq;
-    this.#on("caughtUp");
+    if (!more) this.#on("caughtUp");
   }
 
   /** @param {boolean} opened */

@@ -156,6 +156,8 @@ class SocketProxy:
         """Whether sockets are closed as soon as they are opened."""
         self.opened = 0
         """How many sockets the page has opened."""
+        self.token = ""
+        """The commit after which the last of them was to begin."""
         self._socket: WebSocketRoute | None = None
         self._muted: WebSocketRoute | None = None
         page.route_web_socket("**/api/ws*", self._on_socket)
@@ -176,6 +178,7 @@ class SocketProxy:
 
     def _on_socket(self, socket: WebSocketRoute) -> None:
         self.opened += 1
+        self.token = socket.url.rpartition("since=")[2]
         if self.refuses:
             socket.close(code=1011)
             return

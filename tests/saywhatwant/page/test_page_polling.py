@@ -179,6 +179,20 @@ def test_p5_a_page_that_was_cut_for_being_slow_comes_back_at_once(server: Server
     assert poller.polls == polls
 
 
+def test_p5_a_socket_lost_between_two_pages_is_opened_again_behind_the_last_one(server: Server, visit: Visit) -> None:
+    poller = Poller(visit(server))
+    poller.go_live()
+    poller.sockets.mute()
+    post(server, "On the first page")
+    page_end = server.http.get("/api/stats").json()["seq"]
+
+    poller.sockets.send({"seq": page_end, "events": [], "more": True})
+    poller.sockets.close(1_011)
+
+    poller.until_state("live")
+    assert int(poller.sockets.token) == page_end
+
+
 def test_a_change_of_network_renews_the_socket(server: Server, visit: Visit) -> None:
     page = visit(server).open()
 
