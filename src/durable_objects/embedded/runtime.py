@@ -89,7 +89,8 @@ class EmbeddedRuntime(LocalRuntime):
         return self.commits.error
 
     def _rearm(self, at: int) -> None:
-        if at < self._tick_at:
+        # A commit may end after the runtime was left, when its disk hung.
+        if self._running and at < self._tick_at:
             self._timer.cancel()
             self._set_timer()
 

@@ -177,17 +177,21 @@ def test_a_runtime_leaves_a_hanging_disk_and_keeps_the_directory_locked(
     monkeypatch.setattr("durable_objects.embedded.runtime.MAX_COMMIT_WAIT_SECONDS", 0.01)
 
     async def scenario() -> None:
-        runtime = EmbeddedRuntime(tmp_path)
+        runtime = EmbeddedRuntime(tmp_path, clock=lambda: 0)
         held = HeldCommits(runtime)
         async with runtime:
+            ledger = runtime.namespace("Ledger", Ledger).get("a")
             held.hold()
-            write = asyncio.create_task(runtime.namespace("Ledger", Ledger).get("a").call(Ledger.append, "first"))
+            alarm = asyncio.create_task(ledger.call(Ledger.set_alarm, 1))
+            write = asyncio.create_task(ledger.call(Ledger.append, "first"))
             await until(lambda: held.begun == 1)
         assert not write.done()
         with pytest.raises(DataLocked):
             await EmbeddedRuntime(tmp_path).__aenter__()
         held.go_on()
-        assert await write == Entry(1, "first")
+        await alarm
+        assert await write == Entry(2, "first")
+        assert runtime._timer.cancelled(), "an alarm of a runtime that was left starts no timer"
         runtime.disk.close()
         runtime._lock.release()
 
