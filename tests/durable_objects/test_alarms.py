@@ -30,6 +30,15 @@ def test_a_timetable_is_a_dictionary_that_knows_what_is_next(steps: list[tuple[s
         assert len(alarms._heap) <= 100
 
 
+def test_a_time_that_is_moved_again_and_again_takes_no_more_memory() -> None:
+    timetable = Timetable()
+    for at in range(1_000):
+        timetable.set("a", at)
+        timetable.set("b", 1_000 - at)
+    assert len(timetable._heap) <= 2 * 2 + 64
+    assert list(timetable.pop_due(1_000)) == ["b", "a"]
+
+
 def test_an_alarm_that_keeps_failing_is_tried_less_often_but_for_ever() -> None:
     tries: list[int] = []
 
