@@ -1,6 +1,7 @@
 """Waiting claims: each new message wakes one of them, and none is forgotten while a claim waits (P4)."""
 
 import asyncio
+import sys
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from profiles import examples
 from saywhatwant.errors import TooManyWaiting
 from saywhatwant.message import NewMessage, decode
 from saywhatwant.queue import MessageQueue
+from saywhatwant.worker.claim_waiters import Work
 from scenario import run, turns
 
 
@@ -282,6 +284,28 @@ def test_p4_no_claim_waits_while_there_is_work_for_it(steps: list[tuple[Any, ...
         assert not harness.waiters._idle_by_entity
 
     run(scenario())
+
+
+def test_an_event_costs_the_same_however_many_claims_wait() -> None:
+    async def calls_to_notify(others: int) -> int:
+        harness = Harness()
+        for number in range(others):
+            await harness.wait(f"other {number}", "rude", "eliza")
+        await harness.wait("bot", "zen")
+        calls = 0
+
+        def count(*_: object) -> None:
+            nonlocal calls
+            calls += 1
+
+        sys.setprofile(count)
+        harness.waiters._notify(Work("24spd5q8ti", "zen"))
+        sys.setprofile(None)
+        harness.waiters.close()
+        await turns()
+        return calls
+
+    assert run(calls_to_notify(1)) == run(calls_to_notify(100))
 
 
 def wants(entities: set[str], entity: str | None) -> bool:

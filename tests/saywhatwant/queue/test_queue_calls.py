@@ -1,0 +1,60 @@
+"""Every call of the queue can cross a network: arguments and results are what JSON carries by their annotations."""
+
+from typing import Any, get_type_hints
+
+import msgspec
+from queue_wall import Wall
+
+from durable_objects.live import methods_of
+from saywhatwant.message import NewMessage
+from saywhatwant.queue import MessageQueue
+from saywhatwant.schemas import CircuitReport, Reply
+
+NEW = NewMessage(text="Why is space black?", username="Human", color="169080199", entity="zen")
+CIRCUIT = CircuitReport(worker_id="bot", provider="a provider", entities=["zen"], seconds=60, reason="no answer")
+FENCE = {"worker_id": "bot", "attempt": 1}
+
+CALLS: list[tuple[str, dict[str, Any]]] = [
+    ("post", {"new": NEW, "key": "a key"}),
+    ("post", {"new": NEW, "key": None}),
+    ("post", {"new": NEW}),
+    ("report_circuit", {"report": CIRCUIT}),
+    ("claim", {"message_id": "first", "worker_id": "bot"}),
+    ("claim_next", {"worker_id": "bot", "entities": ("zen",), "limit": 2}),
+    ("in_flight", {"limit": 10}),
+    ("extend", {"message_id": "first", **FENCE}),
+    ("progress", {"message_id": "first", **FENCE, "text": "Because"}),
+    ("complete", {"message_id": "first", **FENCE, "reply": Reply(text="Because.", username="Zen")}),
+    ("fail", {"message_id": "second", **FENCE, "error": "no words", "retry": False}),
+    ("failed", {"limit": 10}),
+    ("retry", {"message_id": "second"}),
+    ("fail", {"message_id": "third", **FENCE, "error": "no words"}),
+    ("delayed", {"limit": 10}),
+    ("pending", {"limit": 10, "entity": None}),
+    ("read", {"since": 0, "limit": 2, "newest_first": False, "before": None}),
+    ("changes", {"since": 0, "limit": 1}),
+    ("stats", {"entities": ("zen",)}),
+    ("alarm", {}),
+]
+
+
+def crossed(value: object, kind: object) -> Any:
+    """``value`` as the other side of a network gets it."""
+    return msgspec.json.decode(msgspec.json.encode(value), type=kind)
+
+
+def test_every_call_and_its_result_can_cross_a_network() -> None:
+    wall = Wall()
+    ids: dict[str, str] = {}
+    methods = {name: method for method, name in methods_of(MessageQueue).items()}
+    for name, given in CALLS:
+        method: Any = methods[name]
+        hints = get_type_hints(method)
+        arguments = given | ({"message_id": ids[given["message_id"]]} if "message_id" in given else {})
+        arrived = {argument: crossed(value, hints[argument]) for argument, value in arguments.items()}
+        assert arrived == arguments, name
+        result = wall.call(method, **arrived)
+        assert msgspec.json.encode(crossed(result, hints["return"])) == msgspec.json.encode(result), name
+        if name == "post":
+            ids[["first", "second", "third"][len(ids)]] = result.id
+    assert {name for name, _ in CALLS} == set(methods), "every public method is among them"
