@@ -261,9 +261,9 @@ class Promises(States):
             assert params.expires_at >= known.expires or self._unclear(known), "P4: a wait ended early"
             known.not_before, known.expires = params.retry_at, params.expires_at
 
-    def learn(self, messages: Iterable[Message], unheard: Iterable[tuple[NewMessage, str | None]], moment: Moment) -> None:
+    def learn(self, messages: Iterable[Message], unanswered: Iterable[tuple[NewMessage, str | None]], moment: Moment) -> None:
         """The process died after a commit and before it answered anyone: take what changed as it is."""
-        posts = {new.text: (new, key) for new, key in unheard}
+        posts = {new.text: (new, key) for new, key in unanswered}
         present = {message.id: message for message in messages}
         for known in self._retained():
             known.pruned = known.id not in present

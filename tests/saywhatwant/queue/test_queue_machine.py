@@ -296,9 +296,9 @@ class QueueMachine(RuleBasedStateMachine):
             self.runtime.begin_commit()
         self.runtime.crash(after_commit=written)
         if written:
-            self.promises.learn(
-                self.durable(), [call.post for call in self.awaited if call.post], Moment(self.calls, self.runtime.now_ms)
-            )
+            # What changed may have done so in any call since the last commit, before any step of the clock.
+            unanswered = [call.post for call in self.awaited if call.post]
+            self.promises.learn(self.durable(), unanswered, Moment(0, self.runtime.now_ms))
             self.mirror = {decode(encoded).id: encoded for encoded in self.durable_bytes()}
         self.queue.subscribe(self.notice)
         self.judge_answers()
