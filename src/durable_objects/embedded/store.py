@@ -188,10 +188,7 @@ class Store:
         return writer
 
     def _connect(self, busy_seconds: float) -> sqlite3.Connection:
-        try:
-            return sqlite3.connect(self.path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
-        except sqlite3.DatabaseError as error:
-            raise DataUnreadable(f"{self.path} cannot be opened: {error}") from error
+        return sqlite3.connect(self.path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
 
     def _check_version(self, connection: sqlite3.Connection) -> None:
         (application_id,) = connection.execute("PRAGMA application_id").fetchone()

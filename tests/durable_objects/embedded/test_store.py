@@ -69,6 +69,18 @@ def test_p1_a_connection_opened_after_a_failure_is_used_only_once_it_is_durable(
     assert writer(store) is tries[2]
 
 
+def test_p8_a_file_that_cannot_be_opened_any_more_is_reported_without_its_path(store: Store) -> None:
+    """Callers get the text; the path is for the log and for the person who starts the server."""
+    writer(store).execute("PRAGMA max_page_count = 1")
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        store.write([Change("o", {"key": bytes(10_000)}, Head(1))])
+    store.path.rename(store.path.with_suffix(".moved"))
+    store.path.mkdir()
+    with pytest.raises(sqlite3.OperationalError) as failed:
+        store.write([Change("o", {"key": b"x"}, Head(1))])
+    assert str(failed.value) == "unable to open database file"
+
+
 def test_p1_a_place_where_no_write_ahead_log_can_be_kept_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SQLite then goes on with another journal and only tells who asks: here, without shared memory."""
 
