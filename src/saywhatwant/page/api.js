@@ -7,6 +7,8 @@
 import { isMessages, isPosted, isWallSummary } from "./wire.js";
 
 const TIMEOUT_MS = 15_000;
+/** The longest pause that a response may ask for; browsers take one of more than 24 days for none. */
+const LONGEST_PAUSE_MS = 300_000;
 const RETRIED = new Set([408, 425, 429]);
 /** How people know the fields that they fill in. */
 const FIELDS = new Map([
@@ -134,7 +136,7 @@ function parsed(text) {
 /** @param {Response} response @param {any} problem */
 function refusal({ status, headers }, problem) {
   const seconds = Number.parseFloat(headers.get("Retry-After") ?? "");
-  const retryAfterMs = Number.isFinite(seconds) ? seconds * 1_000 : null;
+  const retryAfterMs = Number.isFinite(seconds) ? Math.min(seconds * 1_000, LONGEST_PAUSE_MS) : null;
   return new CallFailed(reasonOf(problem) ?? `the server answered with status ${status}`, { status, retryAfterMs });
 }
 

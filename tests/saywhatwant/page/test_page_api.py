@@ -88,6 +88,14 @@ def test_p8_a_refusal_names_the_field_in_the_words_of_the_form(field: str, sente
 
 
 @pytest.mark.parametrize(
+    ("asked", "waited"), [("2", 2_000), ("0", 0), ("9999999", 300_000), ("Wed, 21 Oct 2026 07:28:00 GMT", None)]
+)
+def test_p7_a_refusal_may_ask_for_a_pause_of_some_minutes_at_most(asked: str, waited: int | None, modules: Modules) -> None:
+    """A timer of more than 24 days ends at once: the post would be repeated without any pause."""
+    assert posted(modules, 503, "", **{"Retry-After": asked})["retryAfterMs"] == waited
+
+
+@pytest.mark.parametrize(
     ("status", "body", "message", "permanent"),
     [
         (
