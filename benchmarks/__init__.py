@@ -1,1 +1,1 @@
-"""Timings. Tests never look at a clock; what has to be timed is timed here."""
+"""Timings. Tests never measure time; everything that is timed is timed here."""

@@ -1,9 +1,9 @@
-"""``make bench``: how fast is this, beside what people would use instead, on this machine, in this run?
+"""``make bench``: the speed on this machine, compared with the alternatives in the same run.
 
-Each contender is started on loopback, on fresh data, and gets the same loads, in turn with the others. Medians and ratios are
+Each contender starts on loopback with fresh data, and gets the same loads as the others, interleaved. Medians and ratios are
 printed. A contender that is not installed, breaks or takes too long gets a row with a note. With --against, only the product is
-measured, in turn with the product of another commit or directory. A run without --quick, --only and --loads measures promises
-and growth too.
+measured, interleaved with the product of another commit or directory. A run without --quick, --only and --loads also measures
+promises and growth.
 """
 
 import argparse
@@ -45,13 +45,13 @@ GROUPS = (
     ("keyed-1", "keyed-32", "keyed-128"),
     ("round-trip",),
 )
-"""Loads that follow each other on the same data."""
+"""Loads that run one after another on the same data."""
 WIDTH = 120
-"""Of the output where it is not a terminal."""
+"""Characters per line of output that does not go to a terminal."""
 
 
 def main() -> None:
-    """Measure, print, write. Exit status 2 when this product was not measured under every load."""
+    """Measure, print and write. The exit status is 2 when this product was not measured under every load."""
     arguments = _arguments()
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     busy = warning()
@@ -83,11 +83,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", choices=CONTENDERS, nargs="+", help="these contenders")
     parser.add_argument("--loads", choices=LOADS, nargs="+", help="these loads")
     parser.add_argument("--rounds", type=int, help="3; 8 with --against")
-    parser.add_argument("--seconds", type=int, help="of each load: 4; 2 with --against")
+    parser.add_argument("--seconds", type=int, help="duration of each load: 4; 2 with --against")
     parser.add_argument(
         "--out", type=Path, help=f"directory for results.json and speed.svg; {RESULTS} after a run of everything, else none"
     )
-    parser.add_argument("--against", metavar="COMMIT|DIRECTORY", help="another checkout of this product, beside this one")
+    parser.add_argument("--against", metavar="COMMIT|DIRECTORY", help="compare with another checkout of this product")
     parser.add_argument(
         "--strict", action="store_true", help="with --against: exit status 1 when this is slower than 90 percent"
     )
@@ -105,7 +105,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _against(arguments: argparse.Namespace, console: Console) -> int:
-    """The exit status."""
+    """Compare with another checkout; returns the exit status."""
     try:
         other = other_product(arguments.against)
     except Missing as missing:

@@ -1,4 +1,4 @@
-"""The product of two checkouts under the same loads, in turn."""
+"""The product of two checkouts under the same loads, interleaved."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -20,10 +20,10 @@ from benchmarks.running import Running, scratch
 from benchmarks.wrk import Figure, measure
 
 AT_LEAST = 0.9
-"""The share of the other's figures that this checkout should reach."""
+"""The share of the other checkout's figures that this one should reach."""
 COST_RUNS = 2
 ROUNDS_A_START = 4
-"""After that many rounds both start again on fresh data: what one has stored more of would slow it."""
+"""Rounds after which both restart on fresh data, since the one that has stored more would get slower."""
 
 
 def take_turns(
@@ -31,8 +31,8 @@ def take_turns(
 ) -> Iterator[Result]:
     """Yield results as they come, load by load.
 
-    Both servers run side by side and are measured one after the other, in the opposite order every other round, so that other
-    work of the machine falls on both. A failure gets a note, and ends the rounds until the next start.
+    Both servers run at the same time and are measured one after the other, in the opposite order every other round, so that
+    other work on the machine affects both. A failure gets a note, and ends the rounds until the next start.
     """
     for name in loads:
         for first in range(0, rounds, ROUNDS_A_START):
@@ -54,32 +54,32 @@ def _one_start(
                 for contender, server in servers if number % 2 == 0 else reversed(servers):
                     figure = measured_on(contender, server, load, seconds, measure)
                     yield Result(contender.name, load.name, number, figure)
-    except Exception as error:  # noqa: BLE001 - the other loads are measured all the same
+    except Exception as error:  # noqa: BLE001 - the other loads can still be measured
         yield Result(contender.name, load.name, number, None, note(error))
 
 
 class Pair(NamedTuple):
-    """One load on both, over all rounds."""
+    """The results of one load on both checkouts."""
 
     load: str
     ours: tuple[Figure, ...]
     theirs: tuple[Figure, ...]
-    """Of the rounds in which both were measured."""
+    """Figures of the rounds in which both were measured."""
     notes: tuple[str, ...]
 
     @property
     def ratios(self) -> list[float]:
-        """Ours to theirs, answers a second, in each round."""
+        """Our answers a second divided by theirs, for each round."""
         return [ours.per_second / theirs.per_second for ours, theirs in zip(self.ours, self.theirs, strict=True)]
 
     @property
     def cpu_ratio(self) -> float:
-        """Ours to theirs, processor time for each answer: the median."""
+        """Our processor time per answer divided by theirs: the median."""
         return median(ours.cpu_us / max(theirs.cpu_us, 1.0) for ours, theirs in zip(self.ours, self.theirs, strict=True))
 
 
 def pairs(results: Sequence[Result], other: str) -> list[Pair]:
-    """What both were measured for, load by load."""
+    """The results paired by load."""
     found = []
     for load in dict.fromkeys(result.load for result in results):
         of_load = [result for result in results if result.load == load]
@@ -113,7 +113,7 @@ def show_costs(console: Console, other: str, ours: Path, theirs: Path) -> None:
 
 
 def show(console: Console, measured: Sequence[Pair], other: str) -> bool:
-    """Print the pairs; whether every load was measured on both and none is below ``AT_LEAST``."""
+    """Print the pairs; returns whether every load was measured on both and none is below ``AT_LEAST``."""
     table = Table(box=None)
     for heading in ("load", "this, per second", f"{other}, per second", "ratio", "rounds", "processor time, ratio"):
         table.add_column(heading, justify="left" if heading == "load" else "right")

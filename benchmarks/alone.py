@@ -1,4 +1,4 @@
-"""What only this product is measured for."""
+"""Measurements of this product alone."""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,14 +15,14 @@ from benchmarks.wrk import Figure, measure, measure_work
 
 
 def measured(seconds: int, console: Console) -> dict[str, Any]:
-    """Measure and print; a note in place of what could not be measured."""
+    """Measure and print; a failed measurement becomes a note."""
     outcomes = promises.outcomes()
     promises.show(console, outcomes)
 
     def attempt(what: str, take: Callable[[], Any]) -> Any:  # noqa: ANN401 - what goes into the JSON
         try:
             figure = take()
-        except Exception as error:  # noqa: BLE001 - the rest is measured all the same
+        except Exception as error:  # noqa: BLE001 - the rest can still be measured
             console.print(f"{what}: not measured: {note(error)}", markup=False)
             return {"note": note(error)}
         console.print(f"{what}: {figure:,.0f}" if isinstance(figure, float) else f"{what}: {figure}", markup=False)

@@ -13,7 +13,7 @@ WARM_UP = 20
 
 
 def post_to_reply(server: Running, messages: int) -> list[float]:
-    """Ask one question after another, with one bot and one reader; seconds for each."""
+    """Post one question after another, with one bot and one reader; returns the seconds for each."""
     return asyncio.run(_ask(server, messages))
 
 

@@ -1,4 +1,4 @@
-"""Another checkout of this product, installed in an environment of its own."""
+"""Another checkout of this product, installed in its own environment."""
 
 import io
 import subprocess
@@ -11,15 +11,16 @@ from benchmarks.contenders.product import NAME, Product
 from benchmarks.failures import Missing
 
 CACHE = Path(".venv-against")
-"""Checkouts with their environments, one for each commit; git ignores it."""
+"""Directory of checkouts and their environments, one per commit; git ignores it."""
 EXTRAS = ("server", "bot")
-"""What the server and ``sww`` need, where a checkout has such extras."""
+"""The extras that the server and ``sww`` need; older checkouts have none."""
 
 
 def other_product(reference: str) -> Product:
-    """The product of a checkout: a path, or anything that git knows as a commit of this repository.
+    """The product of a checkout: a directory, or anything that git resolves to a commit of this repository.
 
-    Installed in an environment of its own, with the versions that the checkout pins; kept for the next run. Raises ``Missing``.
+    It is installed in its own environment, with the versions that the checkout pins, and kept for the next run. Raises
+    ``Missing``.
     """
     path = Path(reference)
     if path.is_dir():

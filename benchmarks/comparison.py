@@ -17,7 +17,7 @@ MESSAGE = {"text": "x" * 300, "username": "Bench", "color": "169080199"}
 
 
 class Result(NamedTuple):
-    """One load on one contender in one round: a figure, or a note why there is none."""
+    """One load on one contender in one round: a figure, or a note that explains why there is none."""
 
     contender: str
     load: str
@@ -42,9 +42,9 @@ def compare(
 ) -> Iterator[Result]:
     """Yield results as they come.
 
-    A group is the short names of loads that a server gets without a restart; each group starts on fresh data.
-    Contenders take turns after each group, in the opposite order every other round. One that fails under a load gets a note
-    for it and starts again for its next load; one that does not start gets a note for all loads of that group.
+    A group lists the short names of loads that a server gets without a restart; each group starts on fresh data.
+    Contenders alternate after each group, in the opposite order every other round. A contender that fails under a load gets a
+    note for it and restarts for its next load; one that does not start gets a note for all loads of that group.
     """
     for number in range(rounds):
         for group in groups:
@@ -63,7 +63,7 @@ def _group(contender: Contender, loads: list[Load], number: int, seconds: int, m
                 while left:
                     figure = measured_on(contender, server, left[0], seconds, measure)
                     yield Result(contender.name, left.pop(0).name, number, figure)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one contender, the others are measured
+        except Exception as error:  # noqa: BLE001 - the other contenders can still be measured
             failed = left[:1] if started else left
             for load in failed:
                 yield Result(contender.name, load.name, number, None, note(error))
@@ -72,7 +72,7 @@ def _group(contender: Contender, loads: list[Load], number: int, seconds: int, m
 
 @contextmanager
 def on_fresh_data(contender: Contender) -> Iterator[Running]:
-    """A contender's server until the end of the block."""
+    """Run a contender's server on fresh data until the end of the block."""
     with scratch() as directory, contender.start(directory) as server:
         yield server
 
@@ -95,7 +95,7 @@ def measured_on(contender: Contender, server: Running, load: Load, seconds: int,
 
 
 def fill(url: str, messages: int) -> None:
-    """Post until that many messages can be read."""
+    """Post until ``messages`` of them can be read."""
     with httpx.Client(base_url=url, timeout=30, trust_env=False) as http:
         there = len(http.get("/api/comments", params={"since": 0, "limit": messages}).raise_for_status().json())
         for _ in range(there, messages):

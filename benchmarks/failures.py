@@ -1,15 +1,15 @@
-"""Why something was not measured. Each becomes a note in the tables; the rest of a run goes on."""
+"""Why something was not measured. Each failure becomes a note in the tables, and the run continues."""
 
 MAX_NOTE = 160
 """Characters of a note."""
 
 
 class NotMeasured(Exception):
-    """The base of all below; the text is for people."""
+    """The base class; the message is for people."""
 
 
 class Missing(NotMeasured):
-    """A program or package is not installed; the text names the command that installs it."""
+    """A program or package is not installed; the message has the command that installs it."""
 
 
 class ServerFailed(NotMeasured):
@@ -17,7 +17,7 @@ class ServerFailed(NotMeasured):
 
 
 class LoadFailed(NotMeasured):
-    """Requests were refused, broken off or not answered in time."""
+    """Requests were refused, cut off or not answered in time."""
 
 
 class NotStored(NotMeasured):

@@ -1,4 +1,4 @@
-"""What more of everything costs: retained messages, objects; and how long a start and a wake take then."""
+"""The cost of more retained messages and more objects, and how long a start and a wake take then."""
 
 import asyncio
 import statistics
@@ -28,7 +28,7 @@ WAKES = 5
 
 
 class Retained(NamedTuple):
-    """A wall with that many messages on it."""
+    """The figures of a wall with ``messages`` on it."""
 
     messages: int
     posts_per_second: float
@@ -44,7 +44,7 @@ class Retained(NamedTuple):
 
 
 def retained(messages: int, seconds: int) -> Retained:
-    """Fill a wall, then measure its wake, and a server on it: its start, its memory at rest, its posts."""
+    """Fill a wall, then measure its wake and a server on it: start, memory at rest, posts."""
     with scratch() as directory:
         wake_ms = asyncio.run(fill(directory / "data", messages))
         began = time.perf_counter()
@@ -57,7 +57,7 @@ def retained(messages: int, seconds: int) -> Retained:
 
 
 async def fill(directory: Path, messages: int) -> float:
-    """Store messages in an empty directory; the median time of the first call after a start, in milliseconds."""
+    """Store messages in an empty directory; returns the median time of the first call after a start, in milliseconds."""
     wakes = []
     for number in range(WAKES):
         async with EmbeddedRuntime(directory) as runtime:
@@ -82,7 +82,7 @@ async def _post(queue: Stub[MessageQueue], messages: int) -> None:
 
 
 def objects(number: int, posts: int) -> float:
-    """Posts a second from 32 callers to that many objects in one runtime, without HTTP."""
+    """Posts a second from 32 callers to ``number`` objects in one runtime, without HTTP."""
     with scratch() as directory:
         return asyncio.run(_posts_to(directory, number, posts))
 
@@ -104,6 +104,6 @@ async def _posts_to(directory: Path, number: int, posts: int) -> float:
 
 @contextmanager
 def fresh() -> Iterator[Running]:
-    """A server on fresh data."""
+    """Run a server on fresh data until the end of the block."""
     with scratch() as directory, Product().start(directory) as server:
         yield server

@@ -1,8 +1,8 @@
-"""What a request costs from its bytes to its answer's, in one process: no sockets, no disk, no other load.
+"""The cost of a request, from its bytes to the bytes of its answer, in one process: no sockets, no disk, no other load.
 
-Run as a program it prints ``{load: [microseconds of processor time, function calls]}`` as JSON, for the checkout whose Python
-runs it; so it imports nothing of the benchmarks. The best of many short repetitions is the one figure that a busy machine does
-not blur, and the number of function calls is the same on each run.
+As a program it prints ``{load: [microseconds of processor time, function calls]}`` as JSON, for the checkout whose Python runs
+it, so it imports nothing from the benchmarks. The best of many short repetitions is the one figure that is stable on a busy
+machine, and the number of function calls is the same in each run.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ WALLS = 2
 KEY = "idempotency-key: %036d\r\n"
 POST = {"text": "x" * 300, "username": "Bench", "color": "169080199", "botParams": {"entity": "bench"}}
 SECONDS = 300
-"""How long a run may take."""
+"""Time limit of a run."""
 
 Costs = dict[str, list[float]]
 
 
 def costs(python: Path, directory: Path) -> Costs:
-    """Measure the product that a Python has installed. Raises ``subprocess.SubprocessError``."""
+    """Measure the product that is installed in the environment of ``python``. Raises ``subprocess.SubprocessError``."""
     command = (str(python), "-P", str(Path(__file__).absolute()))
     done = run(command, check=True, cwd=directory, capture_output=True, text=True, timeout=SECONDS)
     found: Costs = json.loads(done.stdout)
@@ -37,7 +37,7 @@ def costs(python: Path, directory: Path) -> Costs:
 
 
 class Client(asyncio.Transport):
-    """The other end of a connection: keeps what was sent to it."""
+    """The client's end of a connection; keeps the bytes it received."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,11 +84,11 @@ class Wall:
         self._connection.connection_made(self._client)
 
     async def get(self, path: str) -> None:
-        """Read."""
+        """Send a GET request."""
         await self._ask(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
 
     async def post(self, path: str, body: object, *, keyed: bool = False) -> Any:  # noqa: ANN401 - decoded JSON
-        """The answer to a post; ``keyed`` with an Idempotency-Key of its own."""
+        """Send a POST request and return its answer; ``keyed`` adds a new Idempotency-Key."""
         content = json.dumps(body).encode()
         self._keys += keyed
         key = KEY % self._keys if keyed else ""
@@ -108,31 +108,31 @@ class Wall:
 
 
 async def posts(wall: Wall) -> None:
-    """Posts."""
+    """Post messages."""
     for _ in range(TIMES):
         await wall.post("/api/comments", POST)
 
 
 async def keyed_posts(wall: Wall) -> None:
-    """Posts as the page sends them."""
+    """Post messages with a key each, as the page does."""
     for _ in range(TIMES):
         await wall.post("/api/comments", POST, keyed=True)
 
 
 async def reads_of_nothing_new(wall: Wall) -> None:
-    """Polls."""
+    """Poll when there is nothing new."""
     for _ in range(TIMES):
         await wall.get("/api/comments?since=9000000000000")
 
 
 async def reads(wall: Wall) -> None:
-    """Reads of 200 messages."""
+    """Read 200 messages."""
     for _ in range(TIMES):
         await wall.get("/api/comments?limit=200")
 
 
 async def round_trips(wall: Wall) -> None:
-    """Posts, claims of twenty, completions with a reply."""
+    """Post, claim twenty at a time, and complete with a reply."""
     for _ in range(TIMES // 20):
         for _ in range(20):
             await wall.post("/api/comments", POST)

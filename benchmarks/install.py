@@ -1,7 +1,7 @@
-"""``python -m benchmarks.install``: the programs that ``make bench`` compares with.
+"""``python -m benchmarks.install``: install the programs that ``make bench`` compares with.
 
-As root on Debian or Ubuntu it installs them with apt-get; workerd comes from npm. What cannot be installed is printed, and gets
-a row with a note in the tables. Exit status 0 either way.
+As root on Debian or Ubuntu it uses apt-get; workerd comes from npm. Programs that cannot be installed are printed, and get a
+row with a note in the tables. The exit status is 0 either way.
 """
 
 import os
@@ -16,13 +16,13 @@ from benchmarks.contenders.postgres import program
 from benchmarks.failures import Missing, note
 
 PROGRAMS = {"wrk": "wrk", "redis-server": "redis-server", "initdb": "postgresql", "npm": "npm"}
-"""Each with its Debian package."""
+"""Programs and their Debian packages."""
 SECONDS = 600
-"""How long one installation may take."""
+"""Time limit of one installation."""
 
 
 def main() -> None:
-    """Install what is missing; print what is still missing then."""
+    """Install missing programs, then print those that are still missing."""
     missing = [name for name in PROGRAMS if not _found(name)]
     if missing and os.geteuid() == 0 and shutil.which("apt-get"):
         _apt(missing)
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def _apt(missing: Sequence[str]) -> None:
-    """One package at a time, so that one that cannot be installed stops no other."""
+    """Install one package at a time, so that a failure does not stop the others."""
     for problem in _run(("apt-get", "update", "-qq")):
         print(problem, file=sys.stderr)
     for name in missing:
@@ -52,7 +52,7 @@ def _found(name: str) -> bool:
 
 
 def _run(command: Sequence[str], directory: Path | None = None) -> list[str]:
-    """Run a command to its end; what went wrong."""
+    """Run a command to its end; returns what failed."""
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     try:
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The loads that contenders are measured under."""
+"""The loads under which contenders are measured."""
 
 from typing import NamedTuple
 
@@ -8,18 +8,18 @@ POST = "/api/comments"
 
 
 class Load(NamedTuple):
-    """What wrk asks for, with how many connections."""
+    """The requests of wrk, and its number of connections."""
 
     name: str
     path: str
     connections: int
     script: str | None = None
     arguments: tuple[str, ...] = ()
-    """Of the script."""
+    """Arguments of the script."""
     reads: bool = False
-    """Whether ``RETENTION`` messages have to be there before."""
+    """Whether the load needs ``RETENTION`` stored messages."""
     counts: str | None = None
-    """What the script prints the number of, where that is not every request."""
+    """The unit that the script counts and prints, if it is not requests."""
 
     @property
     def stores(self) -> bool:
@@ -47,11 +47,11 @@ LOADS = {
     "read-none": Load("read nothing new", f"{POST}?since=9000000000000", 32, reads=True),
     "round-trip": Load("round trip: post, claim, complete", "/", 32, "round_trip.lua", counts="round trips"),
 }
-"""By short name. A post with key carries an ``Idempotency-Key`` of its own, as the page's posts do."""
+"""By short name. Each post with key has a new ``Idempotency-Key``, like the page's posts."""
 
 WORK = Load("claim and complete, of a backlog", "/", 32, "round_trip.lua", ("work",), counts="round trips")
 POSTS_AT_32 = LOADS["post-32"]
 ROUND_TRIP = LOADS["round-trip"]
 KEYED = frozenset({"keyed-1", "keyed-32", "keyed-128"})
 COMMON = frozenset(LOADS) - KEYED
-"""What every contender's interface can do."""
+"""Loads that every contender's interface supports."""

@@ -4,17 +4,17 @@ import os
 import platform
 
 MAX_LOAD = 0.3
-"""Processes that want to run, for each core, beyond which figures are too low to publish."""
+"""Runnable processes per core above which figures are too low to publish."""
 
 
 def describe() -> dict[str, object]:
-    """For ``results.json``."""
+    """The machine's description for ``results.json``."""
     cores = os.cpu_count() or 1
     return {"cores": cores, "python": platform.python_version(), "system": platform.platform()}
 
 
 def warning() -> str | None:
-    """Why figures should not be trusted now, from the load of the last minute; None on a quiet machine."""
+    """A warning when the load of the last minute makes figures unreliable; None on a quiet machine."""
     load, cores = os.getloadavg()[0], os.cpu_count() or 1
     if load <= MAX_LOAD * cores:
         return None

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.page``: how soon the page is painted, and how much of it goes over the wire."""
+"""``python -m benchmarks.page``: the time to the page's first paint, and its bytes over the wire."""
 
 import argparse
 import shutil
@@ -22,7 +22,7 @@ BYTES = "performance.getEntries().filter(e => !e.name.includes('/api/')).reduce(
 
 
 def main() -> None:
-    """Visit a wall of messages, each time with an empty cache; with --strict, exit status 1 when a bound is exceeded."""
+    """Visit a wall of messages, each time with an empty cache. With --strict, the exit status is 1 if a bound is exceeded."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--strict", action="store_true", help="exit status 1 when a bound is exceeded")
     strict = parser.parse_args().strict

@@ -1,8 +1,8 @@
-"""``python -m benchmarks.promises``: how long what is promised takes, beside its bound.
+"""``python -m benchmarks.promises``: time the promises and print their bounds.
 
-Tests do not look at clocks, so these bounds are reported here: each with the median of several runs, and that median as a
-multiple of something plain that is timed in turn with it (Python's start, a commit of SQLite), so that figures from different
-machines can be compared. Exit status 2 when something could not be measured; with --strict, 1 when a bound is exceeded.
+Tests do not measure time, so these bounds are reported here: each with the median of several runs, and with the ratio of that
+median to a reference timed in the same run (Python's start, a commit of SQLite), so that figures from different machines can be
+compared. The exit status is 2 when something could not be measured; with --strict, 1 when a bound is exceeded.
 """
 
 import argparse
@@ -26,19 +26,19 @@ WIDTH = 120
 
 
 class Promise(NamedTuple):
-    """What is promised, and what it is compared with."""
+    """A promise with its bound and its reference."""
 
     what: str
     bound_seconds: float
     run: Callable[[int], list[Sample]]
-    """Runs it about that many times."""
+    """Measures it about as many times as the argument."""
     reference: Reference
     bounds_cpu: bool = False
-    """Whether the bound is one on processor time too."""
+    """Whether processor time has the same bound."""
 
 
 class Outcome(NamedTuple):
-    """How a promise was kept; a note in place of figures where it could not be measured."""
+    """The figures of a promise, or a note if it could not be measured."""
 
     what: str
     bound_ms: float
@@ -52,18 +52,18 @@ class Outcome(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """The median as a multiple of the reference's."""
+        """The median divided by the reference's median."""
         return self.median_ms / self.reference_ms
 
 
 def measure(promise: Promise, runs: int) -> Outcome:
-    """Run a promise and its reference, half of the reference's runs before and half after."""
+    """Measure a promise, and its reference both before and after."""
     bound_ms = promise.bound_seconds * 1_000
     try:
         plain = [promise.reference() for _ in range(runs)]
         measured = promise.run(runs)
         plain += [promise.reference() for _ in range(runs)]
-    except Exception as error:  # noqa: BLE001 - the other promises are measured all the same
+    except Exception as error:  # noqa: BLE001 - the other promises can still be measured
         return Outcome(promise.what, bound_ms, note=note(error))
     seconds = [sample.seconds for sample in measured]
     cpu = [sample.cpu_seconds for sample in measured if sample.cpu_seconds is not None]
@@ -82,7 +82,7 @@ def measure(promise: Promise, runs: int) -> Outcome:
 
 
 def show(console: Console, outcomes: list[Outcome]) -> None:
-    """One row a promise, in milliseconds."""
+    """Print one row per promise, in milliseconds."""
     table = Table(box=None)
     for heading in ("promise, ms", "bound", "median", "worst", "cpu", "ratio", "to", "kept"):
         left = heading in {"promise, ms", "to", "kept"}
@@ -120,7 +120,7 @@ def outcomes(runs: int = RUNS) -> list[Outcome]:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Measure and print; the exit status."""
+    """Measure and print; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.promises", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

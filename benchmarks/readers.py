@@ -1,7 +1,7 @@
-"""``python -m benchmarks.readers``: what readers on WebSockets cost, and how soon all of them have a message.
+"""``python -m benchmarks.readers``: the cost of readers on WebSockets, and how soon all of them have a message.
 
-The readers are bare sockets in this process, which note that something came and decode nothing; the server is a process of its
-own on the same cores.
+The readers are bare sockets in this process that count messages without decoding them. The server is a separate process on the
+same cores.
 """
 
 import argparse
@@ -45,7 +45,7 @@ class Reader(asyncio.Protocol):
 
 
 class Readers:
-    """All readers of one server. ``complete`` is set when each has got the message that ``expect`` announced."""
+    """All readers of one server. ``complete`` is set when each has received one message since ``expect``."""
 
     def __init__(self, url: str) -> None:
         self._address = urlsplit(url)
@@ -69,19 +69,19 @@ class Readers:
         return self
 
     def expect(self) -> None:
-        """Wait for one more message on each reader."""
+        """Expect one more message on each reader."""
         self.complete.clear()
         self._missing = len(self._transports)
 
     def received(self, data: bytes) -> None:
-        """Count the messages that one reader got."""
+        """Count the messages in bytes that one reader received."""
         self._missing -= data.count(MARK)
         if self._missing <= 0:
             self.complete.set()
 
 
 class Delivery(NamedTuple):
-    """What readers cost, and how soon all of them had each message."""
+    """The cost of readers, and how soon all of them had each message."""
 
     readers: int
     megabytes: float

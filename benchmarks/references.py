@@ -1,6 +1,6 @@
-"""What plain Python, SQLite, the disk and the sockets of this machine take.
+"""Reference timings of this machine: plain Python, SQLite, the disk and sockets.
 
-A promise's ratio to one of them can be compared between machines.
+A promise's ratio to its reference can be compared between machines.
 """
 
 import json
@@ -95,4 +95,4 @@ NAMES: dict[Reference, str] = {
     sqlite_read: "200 rows from SQLite",
     socket_writes: "1,000 socket writes",
 }
-"""As they stand in tables."""
+"""Their names in tables."""

@@ -1,4 +1,4 @@
-"""What was measured, as tables, as JSON, and as a chart."""
+"""The results as tables, as JSON and as a chart."""
 
 import json
 import statistics
@@ -24,7 +24,7 @@ TEXT = "#6b6459"
 
 
 class Row(NamedTuple):
-    """A contender under a load: the median of the rounds that were measured, and why others were not."""
+    """A contender under a load: the median of its measured rounds, and why others are missing."""
 
     figure: Figure | None
     note: str
@@ -35,7 +35,7 @@ Rows = dict[str, dict[str, Row]]
 
 
 def rows(results: Iterable[Result]) -> Rows:
-    """Put the rounds together."""
+    """Merge the rounds of each contender and load."""
     gathered: dict[str, dict[str, list[Result]]] = {}
     for result in results:
         gathered.setdefault(result.load, {}).setdefault(result.contender, []).append(result)
@@ -56,7 +56,7 @@ def _median(figures: Sequence[Figure]) -> Figure:
 
 
 def show(console: Console, measured: Rows, ours: str = NAME) -> None:
-    """A row for each load and contender; the ratio is ours to theirs. Notes stand below."""
+    """Print a row for each load and contender, with the ratio of ours to theirs, and notes below the table."""
     table = Table(box=None)
     for heading in ("load", "contender", "per second", "ours is", "p50 ms", "p99 ms", "cpu us"):
         table.add_column(heading, no_wrap=True, justify="left" if heading in {"load", "contender"} else "right")
@@ -93,7 +93,7 @@ def write(directory: Path, results: Sequence[Result], own: dict[str, Any], warni
 
 
 def draw(path: Path, measured: Rows, ours: str = NAME) -> None:
-    """Draw bars of what visitors and bots feel most; nothing where none of it was measured, or without matplotlib."""
+    """Draw bars for the loads that matter most to visitors and bots; nothing without results or matplotlib."""
     figures = {load: _charted(measured.get(load, {})) for load in CHARTED}
     charted = [load for load in CHARTED if figures[load]]
     if not charted or not find_spec("matplotlib"):

@@ -1,4 +1,4 @@
-"""Servers that a benchmark starts, and what they cost."""
+"""Servers that a benchmark starts, with their processor time and memory."""
 
 import os
 import re
@@ -17,7 +17,7 @@ from typing import NamedTuple
 from benchmarks.failures import ServerFailed
 
 RESULTS = Path("benchmarks/results")
-"""Ignored by git."""
+"""Where results and scratch data go; git ignores it."""
 START_SECONDS = 20.0
 STOP_SECONDS = 20.0
 LAST_CHARACTERS = 400
@@ -55,7 +55,7 @@ def _resident_kilobytes(pid: int) -> int:
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """An empty directory until the end of the block; not in ``/tmp``, which may be memory, where an fsync costs nothing."""
+    """An empty directory until the end of the block. Not in ``/tmp``, which may be in memory, where an fsync costs nothing."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=RESULTS.absolute(), ignore_cleanup_errors=True) as name:
         yield Path(name)
@@ -95,7 +95,7 @@ def running(
 
 
 def stop(process: "subprocess.Popen[bytes]", seconds: float = STOP_SECONDS) -> None:
-    """SIGTERM, then SIGKILL when it still runs after ``seconds``."""
+    """Send SIGTERM, then SIGKILL if the process still runs after ``seconds``."""
     process.terminate()
     try:
         process.wait(seconds)
@@ -105,7 +105,7 @@ def stop(process: "subprocess.Popen[bytes]", seconds: float = STOP_SECONDS) -> N
 
 
 def has_ended(process: "subprocess.Popen[bytes]") -> bool:
-    """Whether a process has ended; its sockets close a moment before it does, so this waits for up to a second."""
+    """Whether a process has ended. Waits up to a second, because a process closes its sockets before it ends."""
     try:
         process.wait(1)
     except subprocess.TimeoutExpired:
@@ -114,12 +114,12 @@ def has_ended(process: "subprocess.Popen[bytes]") -> bool:
 
 
 def end_in_order_on_sigterm() -> None:
-    """Have SIGTERM end this process by way of its ``finally`` blocks, which stop servers and remove data."""
+    """Make SIGTERM raise ``SystemExit``, so that ``finally`` blocks stop servers and remove data."""
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 def allow_open_files() -> None:
-    """Let this process open as many files as the system allows it."""
+    """Raise this process's limit of open files to the hard limit."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 

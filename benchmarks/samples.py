@@ -1,4 +1,4 @@
-"""What is promised, run and timed: one function a promise. Each leaves out a first run, which warms caches."""
+"""Timed runs of the promises, one function per promise. Each drops its first run, which warms caches."""
 
 import asyncio
 import os
@@ -154,7 +154,7 @@ def _post(http: httpx.Client) -> Sample:
 
 
 def replies(runs: int) -> list[Sample]:
-    """From a post to its reply on a WebSocket, with a bot that needs no time; thirty for each run."""
+    """From a post to its reply on a WebSocket, with a bot that takes no time; thirty for each run."""
     with scratch() as directory, Product().start(directory) as server:
         return [Sample(seconds) for seconds in post_to_reply(server, 30 * runs)]
 

@@ -1,4 +1,4 @@
-"""Load from wrk, and what it measured."""
+"""Load from wrk, and its figures."""
 
 import re
 import shutil
@@ -13,33 +13,33 @@ from benchmarks.loads import WORK, Load
 
 SCRIPTS = Path(__file__).with_name("scripts")
 MAX_REFUSED = 0.001
-"""Share of all answers. Some contenders remove the oldest message even while a bot holds it."""
+"""Share of refused answers. Some contenders remove the oldest message even while a bot holds it."""
 ANSWER_SECONDS = 10
-"""How long wrk waits for one answer before it counts it as a timeout."""
+"""Time after which wrk counts a missing answer as a timeout."""
 GRACE_SECONDS = 20.0
 """How much longer than its load wrk may run."""
 MILLISECONDS = {"us": 0.001, "ms": 1.0, "s": 1_000.0, "m": 60_000.0}
 
 
 class Figure(NamedTuple):
-    """How a load was answered."""
+    """The figures of one load on one server."""
 
     per_second: float
     p50_ms: float
     p99_ms: float
     answers: int
     cpu_us: float = 0.0
-    """Processor time of the server for each answer, which other programs on the machine blur least."""
+    """The server's processor time per answer, which depends least on other programs on the machine."""
 
     def __str__(self) -> str:
         return f"{self.per_second:,.0f}/s, p50 {self.p50_ms:.1f} ms, p99 {self.p99_ms:.1f} ms"
 
 
 def measure(url: str, load: Load, seconds: int, *, grace_seconds: float = GRACE_SECONDS) -> Figure:
-    """Put ``load`` on a server for ``seconds`` (whole ones, from 1).
+    """Put ``load`` on a server for ``seconds`` (an integer, at least 1).
 
-    Raises ``LoadFailed`` when requests fail, when more than ``MAX_REFUSED`` of the answers are no success, and when wrk has not
-    ended ``grace_seconds`` after its time; ``Missing`` without wrk.
+    Raises ``LoadFailed`` when requests fail, when more than ``MAX_REFUSED`` of the answers are unsuccessful, and when wrk has
+    not ended ``grace_seconds`` after its time; ``Missing`` without wrk.
     """
     output = _run(url, load, seconds, grace_seconds)
     answers = int(_found(r"(\d+) requests in", output)[1])
@@ -50,7 +50,7 @@ def measure(url: str, load: Load, seconds: int, *, grace_seconds: float = GRACE_
     if not answers:
         raise LoadFailed(f"{load.name}: no answer in {seconds} s")
     if refused and int(refused[1]) > MAX_REFUSED * answers:
-        raise LoadFailed(f"{load.name}: {refused[1]} of {answers} answers were no success")
+        raise LoadFailed(f"{load.name}: {refused[1]} of {answers} answers were unsuccessful")
     rate = float(_found(r"Requests/sec:\s+([\d.]+)", output)[1])
     figure = Figure(rate, _percentile(output, 50), _percentile(output, 99), answers)
     if load.counts is None:
@@ -60,7 +60,7 @@ def measure(url: str, load: Load, seconds: int, *, grace_seconds: float = GRACE_
 
 
 def measure_work(url: str, seconds: int) -> Figure:
-    """Claims (of 20) and completions of what is pending already, without posts.
+    """Measure claims (of 20) and completions of messages that are already pending, without posts.
 
     Raises ``LoadFailed`` when the backlog was used up before the end.
     """
@@ -80,7 +80,7 @@ def _run(url: str, load: Load, seconds: int, grace_seconds: float) -> str:
     try:
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=seconds + grace_seconds)
     except subprocess.TimeoutExpired as error:
-        raise LoadFailed(f"{load.name}: not over {grace_seconds:g} s after its {seconds} s") from error
+        raise LoadFailed(f"{load.name}: still running {grace_seconds:g} s after its {seconds} s") from error
     if done.returncode:
         raise LoadFailed(f"{load.name}: wrk: {done.stderr or done.stdout}")
     return done.stdout

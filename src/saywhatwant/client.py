@@ -18,14 +18,14 @@ T = TypeVar("T")
 MAX_RETRY_AFTER_SECONDS = 5.0
 """The longest pause that a server or proxy may ask for."""
 MAX_IDLE_CONNECTIONS = 20
-"""Connections that are kept open between calls."""
+"""Connections kept open between calls."""
 UNAUTHORIZED = 401
 LATER = {408, 425, 429}
 """Statuses below 500 after which the same call may succeed."""
 
 
 class ServerRefused(ExpectedError):
-    """The server refuses this call, and would refuse it again."""
+    """The server refuses this call; a retry would be refused too."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -33,9 +33,9 @@ class ServerRefused(ExpectedError):
 
 
 class ServerUnavailable(ExpectedError):
-    """The server cannot be reached or cannot do this now, or a proxy answered instead.
+    """The server cannot be reached or cannot handle the call now, or a proxy answered instead.
 
-    ``retry_after`` is the pause it asked for in seconds, at most ``MAX_RETRY_AFTER_SECONDS``; 0 when it asked for none.
+    ``retry_after`` is the requested pause in seconds, at most ``MAX_RETRY_AFTER_SECONDS``; 0 without one.
     """
 
     def __init__(self, what: str, retry_after: float = 0.0) -> None:
@@ -50,7 +50,7 @@ class ClaimedNext(Struct, frozen=True):
 
 
 class _Problem(Struct, frozen=True):
-    """A problem of this server; a proxy may send problems of its own."""
+    """A problem document of this server; a proxy may send others."""
 
     type: Annotated[str, Meta(pattern="^urn:saywhatwant:problem:")]
     detail: str
@@ -59,9 +59,9 @@ class _Problem(Struct, frozen=True):
 class WallClient:
     """Calls one server. An asynchronous context manager.
 
-    Calls that are safe to repeat are repeated for ``patience_seconds`` while the server cannot be reached or fails.
-    Every method raises ``ServerRefused`` or, when repeating did not help, ``ServerUnavailable``. ``is_here`` is for a server on
-    this machine, for which no proxy is asked; one at a loopback address is in any case.
+    Idempotent calls are retried for ``patience_seconds`` while the server cannot be reached or fails. Every method raises
+    ``ServerRefused`` or, when retries did not help, ``ServerUnavailable``. A server on this machine (``is_here``, or a loopback
+    address) is called without a proxy.
     """
 
     def __init__(self, url: str, token: str | None = None, *, patience_seconds: float = 30.0, is_here: bool = False) -> None:
@@ -91,7 +91,7 @@ class WallClient:
         await self._http.__aexit__(kind, error, traceback)
 
     async def post(self, post: schemas.PostRequest, key: str) -> schemas.PostResponse:
-        """Put a message on the wall; ``key`` makes a repeated call safe (P7)."""
+        """Post a message; ``key`` makes retries safe (P7)."""
         return await self._call("POST", "/api/comments", schemas.PostResponse, body=post, headers={"Idempotency-Key": key})
 
     async def read(self, since: int = 0, limit: int | None = None, order: str = "asc") -> list[Message]:
@@ -108,7 +108,7 @@ class WallClient:
         return await self._call("GET", "/api/queue/messages", list[Message], query={"state": state, "limit": limit})
 
     async def claim_next(self, claim: schemas.ClaimRequest) -> list[Message]:
-        """Claim, waiting up to ``claim.wait`` seconds. Not repeated: a lost answer may have claimed something."""
+        """Claim, waiting up to ``claim.wait`` seconds. Not retried: a lost answer may have claimed something."""
         limit = httpx.Timeout(claim.wait + 10, connect=5)
         return (await self._once("POST", "/api/queue/claim", ClaimedNext, body=claim, limit=limit)).messages
 
@@ -121,7 +121,7 @@ class WallClient:
         return await self._call("POST", "/api/queue/extend", schemas.ExtendResponse, body=extend)
 
     async def progress(self, progress: schemas.ProgressRequest) -> schemas.Ok:
-        """Show a reply being written. Not repeated: the next call has more of it."""
+        """Show a reply being written. Not retried: the next call has more of it."""
         return await self._once("POST", "/api/queue/progress", schemas.Ok, body=progress)
 
     async def fail(self, fail: schemas.FailRequest) -> schemas.FailResponse:
@@ -140,7 +140,7 @@ class WallClient:
         raise AssertionError  # stamina raises or the loop returns
 
     def _pause(self, error: Exception) -> bool | float:
-        """Before the next attempt: seconds that the server asked for, True for stamina's own, False for no other attempt."""
+        """The pause before the next attempt: the server's Retry-After in seconds, True for stamina's, False for no retry."""
         if not isinstance(error, ServerUnavailable):
             return False
         return min(error.retry_after, self._patience_seconds) or True
@@ -180,11 +180,11 @@ class WallClient:
         try:
             return msgspec.json.decode(response.content, type=kind)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            what = f"{self.url} answered {response.status_code}, but not as this server does"
+            what = f"{self.url} answered {response.status_code}, but not like a Say What Want server"
             raise ServerUnavailable(what, _retry_after(response)) from error
 
 
 def _retry_after(response: httpx.Response) -> float:
-    """Seconds; a date, which few servers send, counts as 0."""
+    """The Retry-After header in seconds; a date, which few servers send, counts as 0."""
     asked: str = response.headers.get("retry-after", "")
     return min(float(asked), MAX_RETRY_AFTER_SECONDS) if asked.isascii() and asked.isdecimal() else 0.0

@@ -1,4 +1,4 @@
-"""The entities: who answers, under which name, and with which model. From a TOML file, read again when it changes."""
+"""The entities that answer, with their names and models. Read from a TOML file, and read again when it changes."""
 
 import logging
 import re
@@ -20,9 +20,9 @@ from saywhatwant.validation import humanize
 log = logging.getLogger("saywhatwant")
 
 NLTK = "nltk:"
-"""Before the name of a chatbot, where the name of a model would stand."""
+"""Prefix of a chatbot's name in the key ``model``."""
 CHATBOTS = ("eliza", "iesha", "rude", "suntsu", "zen")
-"""The chatbots of NLTK, listed here because importing it takes long."""
+"""The chatbots of NLTK, listed here because NLTK is slow to import."""
 
 _NAME = re.compile(r"[a-z0-9-]{1,64}")
 _KEY_ERRORS = {"Object contains unknown field": "is not a known key", "Object missing required field": "is required"}
@@ -41,11 +41,11 @@ class Entity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     temperature: Annotated[float, Meta(ge=0, le=2)] = 0.8
     max_tokens: Annotated[int, Meta(ge=1, le=8_192)] = 200
     priority: Priority = DEFAULT_PRIORITY
-    """The priority of messages to it that name none."""
+    """The priority of its messages that name none."""
     context: Annotated[int, Meta(ge=0, le=100)] = 0
     """How many earlier messages of the wall it reads."""
     concurrency: Annotated[int, Meta(ge=1, le=64)] = 1
-    """How many messages it answers at the same time."""
+    """How many messages it answers at once."""
 
     def __post_init__(self) -> None:
         if clean_username(self.display_name, "display_name") != self.display_name:
@@ -58,18 +58,18 @@ class Entity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def chatbot(self) -> str | None:
-        """The name of the chatbot that answers for it; None when a model does."""
+        """The name of its chatbot; None when it has a model."""
         return self.model.removeprefix(NLTK) if self.model.startswith(NLTK) else None
 
 
 class WrongEntities(ExpectedError):
-    """The entities file is wrong; the text says where."""
+    """The entities file is invalid; the message has the line and the key."""
 
 
 class Entities:
-    """The entities of one file (by default the one that ships), as they were when it was last valid.
+    """The entities of one file (by default the one that ships), as of its last valid version.
 
-    With ``model`` (and ``base_url``) all of them use that instead of their own. Raises ``WrongEntities`` when the file or
+    With ``model`` (and ``base_url``) all of them use that model instead of their own. Raises ``WrongEntities`` when the file or
     that model is not valid.
     """
 
@@ -82,12 +82,12 @@ class Entities:
         self._load()
 
     def refresh(self) -> None:
-        """Read the file again if it has changed. While it is not valid, the entities stay, and the log has the error once."""
+        """Read the file again if it has changed. While it is invalid the entities stay, and the error is logged once."""
         try:
             self._load()
         except WrongEntities as error:
             if str(error) != self._logged:
-                log.error("the entities stay as they were: %s", error)  # noqa: TRY400 - the sentence says it all
+                log.error("the entities stay as they were: %s", error)  # noqa: TRY400 - the message is complete
             self._logged = str(error)
 
     def _load(self) -> None:
@@ -102,7 +102,7 @@ class Entities:
         self._logged = ""
 
     def _changed_text(self) -> str | None:
-        """The content of the file; None when it has not changed since it was read."""
+        """The content of the file; None when it has not changed since the last read."""
         try:
             found = self._path.stat()
             # A file that replaces another may have the same time and length.
@@ -120,7 +120,7 @@ def parse(text: str, source: str) -> dict[str, Entity]:
     """The entities in a TOML text; raises ``WrongEntities`` with line and key."""
     try:
         tables = tomllib.loads(text)
-    except ValueError as error:  # mostly TOMLDecodeError; a number too long for Python is not one
+    except ValueError as error:  # usually TOMLDecodeError, but not for a number that is too long for Python
         raise WrongEntities(f"{source}: {error}") from None
     except RecursionError:
         raise WrongEntities(f"{source}: nested too deep") from None
@@ -135,12 +135,12 @@ def parse(text: str, source: str) -> dict[str, Entity]:
             place = f"{name}.{error.field}" if error.field else name
             raise WrongEntities(f"{source}, line {_line_of(text, name, error.field)}: {place}: {error.rule}") from None
     if not entities:
-        raise WrongEntities(f"{source}: has no entity")
+        raise WrongEntities(f"{source}: must contain an entity")
     return entities
 
 
 def _entity(table: object) -> Entity:
-    """The entity that a table describes; raises ``InvalidField``, without a field where the whole table is wrong."""
+    """The entity that a table describes; raises ``InvalidField``, with an empty field if the whole table is wrong."""
     try:
         return msgspec.convert(table, Entity)
     except msgspec.ValidationError as error:

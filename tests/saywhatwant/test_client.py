@@ -43,7 +43,7 @@ def test_p4_a_status_that_may_pass_is_not_a_refusal(status: int) -> None:
 @pytest.mark.parametrize("status", [200, 204, 301, 304, 401, 404, 409, 418])
 @pytest.mark.parametrize("content", NO_WALL)
 def test_p4_an_answer_that_is_not_the_walls_is_not_a_refusal(status: int, content: bytes) -> None:
-    with pytest.raises(ServerUnavailable, match=f"answered {status}, but not as this server does"):
+    with pytest.raises(ServerUnavailable, match=f"answered {status}, but not like a Say What Want server"):
         claim(httpx.Response(status, content=content))
 
 

@@ -36,7 +36,7 @@ def test_an_entity_needs_a_name_a_colour_and_a_model_and_the_rest_has_defaults()
     ("text", "words"),
     [
         ("[zen\n", "line 1"),
-        ("", "has no entity"),
+        ("", "must contain an entity"),
         ("[Zen]\ncolor = 1\n", r"line 1: \[Zen\] must be a plain name"),
         (GOOD + "temperature = 3\n", r"line 6: fear-and-loathing\.temperature: must be a number of at most 2"),
         (GOOD + "temprature = 1\n", r"line 6: fear-and-loathing\.temprature: is not a known key"),

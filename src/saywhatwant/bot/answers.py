@@ -1,4 +1,4 @@
-"""Answering one message: ask the model, send reply and completion as one write, or give the reason why not."""
+"""Answer one message: call the model, then send reply and completion as one write, or give the message back with the reason."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -69,7 +69,7 @@ class Answers:
             log.info("given back")
             await self.fail(message, "the worker was stopped")
             raise
-        except Exception:  # whatever it is, the queue must learn that there is no reply
+        except Exception:  # after any error, the message must be given back
             log.exception("failed")
             await self.fail(message, UNEXPECTED)
 
@@ -93,7 +93,7 @@ class Answers:
     async def _turns(self, message: Message, entity: Entity) -> list[Turn]:
         turns = [Turn("system", entity.system_prompt)] if entity.system_prompt else []
         if entity.context:
-            # One more than wanted, since the message itself is usually among the newest.
+            # One more than needed, since the message itself is usually among the newest.
             newest = await self._client.read(limit=entity.context + 1, order="desc")
             earlier = [other for other in reversed(newest) if other.timestamp < message.timestamp]
             for other in earlier[-entity.context :]:
@@ -113,7 +113,7 @@ class Answers:
         await self._report(circuit.provider, names, circuit.seconds, circuit.reason)
 
     async def _report_closed_circuit(self, name: str) -> None:
-        """Have the queue no longer show a circuit that this entity's answer has closed."""
+        """Report that this entity's answer has closed its provider's circuit, if the queue shows it as open."""
         provider = self._open_circuits.get(name)
         if provider is None:
             return

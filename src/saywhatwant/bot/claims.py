@@ -1,4 +1,4 @@
-"""Claim scheduling: which entities a bot asks work for, in which calls, and for how long."""
+"""Claim scheduling: which entities a bot claims for, in which calls, and for how long."""
 
 import asyncio
 import time
@@ -12,14 +12,14 @@ from saywhatwant.schemas import ClaimRequest
 MANY_CLAIMS = 16
 """Above this many concurrent long polls, new ones are short, so that they merge soon."""
 MERGE_SECONDS = 2.0
-"""Duration of those."""
+"""Duration of those short long polls."""
 
 
 class Claims:
     """The long polls of one bot.
 
-    A long poll is never cancelled to ask for more, since the server may have claimed something for it. For entities that
-    become free a second one is started beside it, which ends no later; then one call asks for all of them again.
+    A running long poll is never cancelled to add entities, since the server may have claimed something for it. Entities that
+    become free get a second long poll, which ends no later than the first; after that, one call covers all of them again.
     """
 
     def __init__(self, client: WallClient, worker_id: str, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -32,11 +32,11 @@ class Claims:
 
     @property
     def tasks(self) -> set[asyncio.Task[list[Message]]]:
-        """The long polls under way, and those whose messages have not been collected."""
+        """The long polls that are running, and those whose messages have not been collected."""
         return set(self._entities)
 
     def start(self, names: Sequence[str]) -> None:
-        """Start long polls for those of these entities that none is under way for."""
+        """Start long polls for the entities among ``names`` that no running one covers."""
         asked = {name for entities in self._entities.values() for name in entities}
         missing = [name for name in names if name not in asked]
         for start in range(0, len(missing), MAX_ENTITIES):
@@ -44,7 +44,7 @@ class Claims:
             self._entities[asyncio.create_task(self._claim(some, self._timeout()))] = some
 
     def collect(self) -> tuple[list[Message], ServerRefused | ServerUnavailable | None]:
-        """What has been claimed since the last call, and the error of a claim that failed; a refusal before others."""
+        """The messages claimed since the last call, and the error of a failed claim; a refusal takes precedence."""
         messages: list[Message] = []
         error: ServerRefused | ServerUnavailable | None = None
         for task in [task for task in self._entities if task.done()]:
@@ -58,14 +58,14 @@ class Claims:
         return messages, error
 
     async def take_now(self, names: Sequence[str]) -> list[Message]:
-        """One message to one of these entities, without waiting; none when there is none."""
+        """Claim one message for any of these entities, without waiting; returns an empty list when there is none."""
         for start in range(0, len(names), MAX_ENTITIES):
             if messages := await self._claim(names[start : start + MAX_ENTITIES], 0):
                 return messages
         return []
 
     async def cancel(self) -> list[Message]:
-        """Cancel all long polls; returns what they had claimed."""
+        """Cancel all long polls; returns the messages that they had claimed."""
         for task in self._entities:
             task.cancel()
         results = await asyncio.gather(*self._entities, return_exceptions=True)
@@ -73,7 +73,7 @@ class Claims:
         return [message for result in results if isinstance(result, list) for message in result]
 
     def _timeout(self) -> float:
-        """Seconds that a new long poll may wait: to the shared deadline, or the merge deadline above ``MANY_CLAIMS``."""
+        """Seconds that a new long poll may wait: until the shared deadline, or the merge deadline above ``MANY_CLAIMS``."""
         now = self._clock()
         if not self._entities or self._shared_deadline <= now:
             self._shared_deadline = now + MAX_WAIT_SECONDS

@@ -1,4 +1,4 @@
-"""The loop of a bot: claim for every entity that has capacity, answer what comes, give back the rest when stopped."""
+"""The bot's loop: claim for every entity that has capacity, answer, and give back unanswered messages when stopped."""
 
 import asyncio
 from collections import Counter
@@ -17,14 +17,14 @@ from saywhatwant.models import Model
 
 STOPPED = "the worker was stopped"
 MAX_PAUSE_SECONDS = 5.0
-"""The longest pause between attempts to reach a server that is away."""
+"""The longest pause between attempts to reach a server that is unavailable."""
 
 
 class Bot:
     """Answers for some entities, each up to its concurrency, until cancelled.
 
-    ``names`` are the entities it answers for; empty means all of the file. When cancelled, it finishes within
-    ``grace_seconds`` what it is answering, or gives it back.
+    ``names`` are the entities it answers for; empty means all entities of the file. When cancelled, it has ``grace_seconds``
+    to finish the messages it is answering, then gives the rest back.
     """
 
     def __init__(
@@ -54,22 +54,22 @@ class Bot:
         self._log = structlog.get_logger().bind(worker=worker_id)
 
     async def release_held(self) -> None:
-        """Give back what an earlier process held under this worker id. Only for an id that no running process uses."""
+        """Give back messages that an earlier process held under this worker id. No running process may use the same id."""
         await self._release("the worker was restarted")
 
     async def run(self) -> None:
-        """Claim and answer for ever; waits for a server that is away. It may be called again after it has ended.
+        """Claim and answer forever, waiting while the server is unavailable. It may be called again after it has ended.
 
         Raises ``ServerRefused`` when the server refuses its claims.
         """
         try:
             await asyncio.to_thread(self._warm_up)
-            await self._claim_for_ever()
+            await self._claim_forever()
         finally:
             await self._shutdown()
 
     async def run_once(self) -> bool:
-        """Answer one message, if there is one; returns whether there was."""
+        """Answer one message if there is one; returns whether there was."""
         messages = await self._claims.take_now(self._free())
         for message in messages:
             await self._answers.answer(message, self._entity_of(message), self._serving())
@@ -87,17 +87,17 @@ class Bot:
         for name, entity in self._serving().items():
             try:
                 self._model.warm_up(entity)
-            except Exception:  # noqa: BLE001 - whatever it is, the others can answer
+            except Exception:  # noqa: BLE001 - the other entities can still answer
                 self._log.exception("not ready", entity=name)
 
-    async def _claim_for_ever(self) -> None:
+    async def _claim_forever(self) -> None:
         pause = 0.0
         while True:
             self._entities.refresh()
             self._claims.start(self._free())
             waiting = {*self._claims.tasks, *self._tasks}
             if not waiting:
-                # Every circuit is open, or the changed file leaves no entity to answer for.
+                # Every circuit is open, or the changed file has no entity left to answer for.
                 await asyncio.sleep(min(self._circuit_seconds() or MAX_PAUSE_SECONDS, MAX_PAUSE_SECONDS))
                 continue
             await asyncio.wait(waiting, timeout=self._circuit_seconds(), return_when=asyncio.FIRST_COMPLETED)
@@ -133,7 +133,7 @@ class Bot:
         return {name: current[name] for name in self._names if name in current} if self._names else current
 
     def _free(self) -> list[str]:
-        """The entities that have capacity and whose provider may be asked."""
+        """The entities that have capacity and whose circuit is closed."""
         return [
             name
             for name, entity in self._serving().items()
@@ -146,7 +146,7 @@ class Bot:
         return min((circuit.seconds for circuit in circuits if circuit), default=None)
 
     def _entity_of(self, message: Message) -> str:
-        """The entity that answers; for a message that names none, the first that has capacity."""
+        """The entity that answers: the one that the message names, else the first that has capacity."""
         return message.bot_params.entity or next(iter([*self._free(), *self._serving()]), "")
 
     async def _shutdown(self) -> None:
@@ -154,16 +154,16 @@ class Bot:
         returns = {asyncio.create_task(self._answers.fail(message, STOPPED)) for message in claimed}
         returns.add(asyncio.create_task(self._release_unseen()))
         await _within(self._grace_seconds, self._tasks)
-        # Cancelled, they give back what they hold; with the server away, their leases end instead.
+        # When cancelled they give back their messages; if the server is unavailable, the leases end instead.
         await _within(self._grace_seconds, self._tasks | returns)
 
     async def _release_unseen(self) -> None:
-        """Give back what was claimed by a call whose answer had not arrived when it was cancelled."""
+        """Give back messages claimed by a call that was cancelled before its answer arrived."""
         with suppress(ServerRefused, ServerUnavailable):
             await self._release(STOPPED)
 
     async def _release(self, reason: str) -> None:
-        """Give back what this worker holds and does not answer."""
+        """Give back the messages that this worker holds but is not answering."""
         for message in await self._client.listing("held", MAX_PAGE):
             if message.bot_params.claimed_by == self._worker_id and message.id not in self._held:
                 await self._answers.fail(message, reason)

@@ -1,4 +1,4 @@
-"""A reply being written: progress for those who watch, and heartbeats that keep the lease."""
+"""A reply being written: sends progress for readers, and heartbeats that keep the lease."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ from saywhatwant.schemas import ExtendRequest, ProgressRequest
 PROGRESS_SECONDS = 0.1
 """The shortest time between two progress calls."""
 HEARTBEATS = 3
-"""Heartbeats in the time of one lease, so that two may get lost."""
+"""Heartbeats per lease, so that two may get lost."""
 
 
 class ReplyStream:
@@ -33,7 +33,7 @@ class ReplyStream:
 
     @property
     def seconds(self) -> float:
-        """Seconds since it began."""
+        """Seconds since the stream began."""
         return round(time.monotonic() - self._began, 2)
 
     def push(self, piece: str) -> None:
@@ -43,7 +43,7 @@ class ReplyStream:
         self._changed.set()
 
     def stop_progress(self) -> None:
-        """Send no more progress, since the whole reply comes next."""
+        """Stop sending progress, since the whole reply comes next."""
         self._progress.cancel()
 
     async def __aenter__(self) -> Self:
@@ -73,7 +73,7 @@ class ReplyStream:
             await self._changed.wait()
             self._changed.clear()
             if text := without_controls(self.text):
-                # A refusal is ignored here: heartbeats find out whether the lease is lost.
+                # A refusal is ignored here: a heartbeat detects a lost lease.
                 with suppress(ServerRefused, ServerUnavailable):
                     await self._client.progress(
                         ProgressRequest(

@@ -1,4 +1,4 @@
-"""``sww``, the command line: one file a command."""
+"""``sww``, the command line: one module per command."""
 
 from saywhatwant.commands.entry import main
 

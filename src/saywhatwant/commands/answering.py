@@ -1,4 +1,4 @@
-"""What ``sww bot`` and ``sww up`` share: the entities, their models, and the worker's name."""
+"""Used by ``sww bot`` and ``sww up``: entities, their models, and worker ids."""
 
 import secrets
 import string
@@ -15,15 +15,14 @@ ID_CHARACTERS = string.ascii_lowercase + string.digits
 
 
 def random_worker_id(prefix: str) -> str:
-    """``prefix-`` and 8 random characters: everybody can read it, so it names neither host nor process."""
+    """``prefix-`` and 8 random characters. Worker ids are public, so they name neither host nor process."""
     return f"{prefix}-{''.join(secrets.choice(ID_CHARACTERS) for _ in range(8))}"
 
 
 def load_entities(settings: Settings, names: Sequence[str], model: str | None, stack: ExitStack) -> Entities:
-    """The entities, all on ``model`` where one is named (``local`` is started, and stopped by ``stack``).
+    """The entities; with ``model``, all of them use it (``local`` is started here, and stopped by ``stack``).
 
-    Raises ``click.UsageError`` for a name that is not among them, ``WrongEntities``, ``LocalModelMissing`` and
-    ``LocalModelFailed``.
+    Raises ``click.UsageError`` for an unknown name, ``WrongEntities``, ``LocalModelMissing`` and ``LocalModelFailed``.
     """
     base_url = None
     if model == "local":
@@ -40,7 +39,7 @@ def model_router(settings: Settings) -> ModelRouter:
     """Each entity's own model, with the time limits of the settings."""
 
     def make_chat() -> Model:
-        # Its client takes as long to import as the whole server to start.
+        # Importing it takes as long as the whole start of the server.
         from saywhatwant.models.chat import ChatModel
 
         return ChatModel(idle_seconds=settings.model_idle_seconds, total_seconds=settings.model_seconds)

@@ -1,4 +1,4 @@
-"""The command line put together, and its errors as one line each."""
+"""The command line: its commands, and how their errors are printed."""
 
 import logging
 import sys
@@ -19,39 +19,39 @@ COMMANDS = {
     "tail": "Follow the wall.",
     "queue": "Show what is pending, what bots are working on, and what failed and why.",
     "stress": "Post from many tabs and check that every message is seen and answered exactly once.",
-    "bench": "Measure the speed on this machine, next to workerd, Redis and PostgreSQL.",
+    "bench": "Measure the speed on this machine, compared with workerd, Redis and PostgreSQL.",
 }
-"""One line for each command, which is the function of this name in ``commands/NAME.py``, imported when it is run."""
+"""Help for each command. A command is the function of its name in ``commands/NAME.py``, which is imported when it runs."""
 EXPECTED_ERRORS = (ExpectedError, DurableObjectError, OSError)
-"""Errors that are reported as one sentence instead of a traceback."""
+"""Errors that are printed as one sentence instead of a traceback."""
 INTERRUPTED = 130
 
 log = logging.getLogger("saywhatwant")
 
 
 class Commands(click.Group):
-    """The commands, none of them imported before it is run."""
+    """The commands, each imported when it runs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
-        """Their names, in the order of the help."""
+        """The names of the commands, in the order of the help."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
-        """The command of this name, imported now."""
+        """Import the command of this name."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = getattr(import_module(f"saywhatwant.commands.{cmd_name}"), cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
-        """Write the list of the help, which imports none of them."""
+        """Write the list of commands without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
 
 @click.group(cls=Commands, no_args_is_help=True)
-@click.option("--version", is_flag=True, help="Print the version.")  # entry.py does
-def sww(version: bool) -> None:  # noqa: FBT001 - see there
+@click.option("--version", is_flag=True, help="Print the version.")  # entry.py handles it
+def sww(version: bool) -> None:  # noqa: FBT001 - click passes it by name
     """Say What Want: a public wall where people post and AI entities answer."""
 
 
@@ -70,7 +70,7 @@ def run(arguments: Sequence[str]) -> None:
             click.echo(f"sww: {line}", err=True)
         sys.exit(1)
     except ModuleNotFoundError:
-        raise  # an extra is missing
+        raise  # entry.py reports the missing extra
     except Exception as error:
         log.exception("unexpected error")
         click.echo(f"sww: stopped by an unexpected error: {type(error).__name__}: {error}", err=True)

@@ -1,4 +1,4 @@
-"""``sww bench``: how fast this is here, next to what people would use instead."""
+"""``sww bench``: the speed on this machine, compared with the alternatives."""
 
 import subprocess
 import sys
@@ -11,15 +11,15 @@ CHECKOUT = Path(__file__).parents[3]
 
 @click.command()
 @click.option("--quick", is_flag=True, help="One short round; writes nothing.")
-@click.option("--only", multiple=True, show_default="all", help="This contender; repeat for more.")
-@click.option("--against", metavar="COMMIT|DIRECTORY", help="Another checkout of this product, and nothing else.")
+@click.option("--only", multiple=True, show_default="all", help="Measure this contender; repeat for more.")
+@click.option("--against", metavar="COMMIT|DIRECTORY", help="Compare with another checkout of this product only.")
 def bench(*, quick: bool, only: tuple[str, ...], against: str | None) -> None:
-    """Measure the speed on this machine, next to workerd, Redis and PostgreSQL.
+    """Measure the speed on this machine, compared with workerd, Redis and PostgreSQL.
 
-    Measures what is installed; `make bench` installs the rest.
+    Only installed contenders are measured; `make bench` installs the others.
     """
     if not (CHECKOUT / "benchmarks").is_dir():
-        raise click.UsageError("benchmarks are part of a checkout of this project, not of the installed package")
+        raise click.UsageError("the benchmarks are not in the installed package; run this in a checkout of the project")
     options = [
         *(["--quick"] if quick else []),
         *(["--only", *only] if only else []),

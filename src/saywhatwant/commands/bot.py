@@ -15,15 +15,13 @@ from saywhatwant.commands.log import set_up_structlog
 from saywhatwant.settings import load
 
 PATIENCE_SECONDS = 30.0
-"""How long a bot tries to reach its server with one call."""
+"""How long the bot retries one call while its server is unavailable."""
 
 
 @click.command()
 @options.url
 @options.entity
-@click.option(
-    "--worker-id", type=options.UTF8, show_default="bot- and 8 random", help="This worker's name, which everybody can read."
-)
+@click.option("--worker-id", type=options.UTF8, show_default="bot- and 8 random", help="The public name of this worker.")
 @options.entities
 @options.model
 @click.option("--once", is_flag=True, help="Answer one message, if there is one, then exit.")
@@ -65,7 +63,7 @@ async def _until_stopped(answering: Bot) -> None:
     task, loop = asyncio.create_task(answering.run()), asyncio.get_running_loop()
 
     def stop(*_: object) -> None:
-        # A second signal would interrupt giving back the messages that it holds, or the exit.
+        # A second signal would interrupt the exit, in which the bot gives back its messages.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         loop.call_soon_threadsafe(task.cancel)
 

@@ -1,4 +1,4 @@
-"""A command's way to its server."""
+"""Connects a command to its server."""
 
 import stamina.instrumentation
 
@@ -7,7 +7,7 @@ from saywhatwant.client import WallClient
 from saywhatwant.settings import Settings
 
 PATIENCE_SECONDS = 3.0
-"""How long a command at the prompt tries to reach its server."""
+"""How long an interactive command retries while its server is unavailable."""
 
 
 def connect(url: str | None, settings: Settings, *, patience_seconds: float = PATIENCE_SECONDS) -> WallClient:
@@ -22,5 +22,5 @@ def default_url(settings: Settings) -> str:
 
 
 def silence_retries() -> None:
-    """Keep stamina from logging retries: what retries here reports it itself."""
+    """Keep stamina from logging retries: the callers report failures themselves."""
     stamina.instrumentation.set_on_retry_hooks([])

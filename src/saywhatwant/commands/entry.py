@@ -1,4 +1,4 @@
-"""Where ``sww`` starts: it imports nothing that the command does not need, and nothing at all for ``--version``."""
+"""The entry point of ``sww``. It imports only what the command needs, and almost nothing for ``--version``."""
 
 import sys
 

@@ -1,7 +1,7 @@
-"""The log of a command: one line an event, on standard error, whichever library logs it.
+"""The log of a command: one line per event on standard error, also for events that libraries log.
 
-structlog writes the lines. Importing it takes longer than everything else that a server needs to start, so it is imported
-with the first line, or by the bot.
+structlog writes the lines. Importing it takes longer than the rest of a server's start, so it is imported with the first
+line, or by the bot.
 """
 
 import logging
@@ -12,7 +12,7 @@ from functools import cached_property
 def set_up_log() -> None:
     """Send the log to standard error.
 
-    Handlers of ``logging`` drop what cannot be written (a full disk, a closed pipe), so no command ends because of its log.
+    Handlers of ``logging`` drop lines that cannot be written (a full disk, a closed pipe), so a log never ends a command.
     """
     logging.raiseExceptions = False
     handler = logging.StreamHandler(sys.stderr)
@@ -22,7 +22,7 @@ def set_up_log() -> None:
 
 
 def set_up_structlog() -> None:
-    """Send what is logged with structlog the same way."""
+    """Send events logged with structlog to the same place."""
     import structlog
 
     structlog.configure(
@@ -41,7 +41,7 @@ class _Formatter(logging.Formatter):
 
     @cached_property
     def _structlog(self) -> logging.Formatter:
-        """Tracebacks are without the values of variables, which hold what people wrote."""
+        """Tracebacks omit the values of variables, which may contain what people wrote."""
         import structlog
 
         return structlog.stdlib.ProcessorFormatter(

@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options used by several commands."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from saywhatwant.addresses import is_http_url
 
 
 class Utf8(click.ParamType[str]):
-    """A text, unchanged; bytes that are not UTF-8 are refused."""
+    """Text, unchanged; bytes that are not UTF-8 are refused."""
 
     name = "text"
 
@@ -28,7 +28,7 @@ class HttpUrl(click.ParamType[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401 - as click's
         """See ``click.ParamType``."""
         if not is_http_url(value):
-            self.fail(f"{value!r} must be an http or https URL, as {EXAMPLE_URL}", param, ctx)
+            self.fail(f"{value!r} must be an http or https URL, such as {EXAMPLE_URL}", param, ctx)
         return str(value)
 
 

@@ -1,4 +1,4 @@
-"""``sww post``: put a message on the wall."""
+"""``sww post``: post a message on the wall."""
 
 import asyncio
 from uuid import uuid4

@@ -18,9 +18,9 @@ from saywhatwant.schemas import Stats
 from saywhatwant.settings import load
 
 MAX_SHOWN = 60
-"""Characters of a message's text."""
+"""Characters shown of a message's text."""
 UNWRAPPED = 100_000
-"""Characters of a line that is for a program to read."""
+"""Width of the output, in characters, when a program reads it."""
 STATES = ("pending", "waiting", "held", "failed")
 
 
@@ -43,7 +43,7 @@ def queue(*, url: str | None, limit: int) -> None:
     for circuit in stats.circuits or ():
         names = ", ".join(circuit.entities)
         left = _span(circuit.open_until)
-        line = f"circuit open: {circuit.worker_id} does not ask {circuit.provider} ({names}) for {left}: {circuit.reason}"
+        line = f"circuit open: {circuit.worker_id} does not call {circuit.provider} ({names}) for {left}: {circuit.reason}"
         console.print(Text(printable(line), style="red"))
     if any(listings.values()):
         console.print(_table(listings))
@@ -63,7 +63,7 @@ def _table(listings: dict[str, list[Message]]) -> Table:
                 state,
                 message.id,
                 _span(message.timestamp),
-                params.entity or "(anyone)",
+                params.entity or "(any)",
                 str(params.priority),
                 str(params.attempt),
                 params.claimed_by or "",
@@ -84,7 +84,7 @@ def _note(state: str, message: Message) -> str:
 
 
 def _span(at_ms: int | None) -> str:
-    """The time between now and then, in words of one unit."""
+    """The time between now and ``at_ms``, in one unit."""
     seconds = abs(datetime.now(UTC).timestamp() - (at_ms or 0) / 1_000)
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * size:

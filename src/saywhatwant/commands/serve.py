@@ -28,7 +28,7 @@ def serve(*, bind: str | None, data: Path | None, runtime: str | None) -> None:
 
 
 def print_ready(url: str) -> None:
-    """Print the line that people and scripts wait for."""
+    """Print the ready line, which people and scripts wait for."""
     click.echo(f"ready on {url}", err=True)
 
 
@@ -50,7 +50,7 @@ async def run_server(
 
     worker = create_worker(runtime, settings, meter=runtime.meter, trouble=trouble)
     async with AsyncExitStack() as stack:
-        # The data first: its lock names the process that has both.
+        # Open the data first: the error of its lock names the process that uses data and address.
         try:
             await stack.enter_async_context(runtime)
         except OSError as error:
@@ -58,7 +58,7 @@ async def run_server(
             raise WrongSettings(what) from error
         sock = stack.enter_context(_listen(settings))
         server = Server(worker, settings, on_ready=on_ready, on_stop=on_stop)
-        # uvicorn restores this handler when it has stopped: a second signal must not interrupt what is left to close.
+        # uvicorn restores this handler when it has stopped: a second signal must not interrupt the rest of the shutdown.
         signal.signal(signal.SIGTERM, server.handle_exit)
         await server.serve([sock])
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -67,7 +67,7 @@ async def run_server(
 _BIND_ERRORS = {
     errno.EADDRINUSE: "is in use by another process; stop it or choose another port (--bind)",
     errno.EADDRNOTAVAIL: "is not an address of this machine; choose another (--bind)",
-    errno.EACCES: "is a port that needs more rights; choose one above 1023 (--bind)",
+    errno.EACCES: "needs more rights for this port; choose one above 1023 (--bind)",
 }
 
 

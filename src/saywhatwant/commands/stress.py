@@ -1,4 +1,4 @@
-"""``sww stress``: many tabs check that the wall keeps its promises."""
+"""``sww stress``: check the wall's promises from many tabs."""
 
 import asyncio
 import signal
@@ -43,7 +43,7 @@ TERMINATED = 128 + signal.SIGTERM
     show_default=f"{LIMIT_SECONDS:.0f}; twice with --chaos",
     help="Time limit in seconds.",
 )
-@click.option("--chaos", is_flag=True, help="Start a server and bots for the test, and kill and restart them meanwhile.")
+@click.option("--chaos", is_flag=True, help="Start a server and bots for the test; kill and restart them while it runs.")
 def stress(*, url: str | None, tabs: int, messages: int | None, entity: str, timeout: float | None, chaos: bool) -> None:
     """Post from many tabs and check that every message is seen and answered exactly once.
 
@@ -79,7 +79,7 @@ def stress(*, url: str | None, tabs: int, messages: int | None, entity: str, tim
 async def _run_with_kills(plan: Plan, on_progress: OnProgress) -> Result:
     task = asyncio.current_task()
     if task is not None:
-        # The processes that it starts must end with it.
+        # The processes started here must end with this one.
         for number in (signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     async with Chaos(plan.entity) as chaos:

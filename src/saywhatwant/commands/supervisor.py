@@ -1,4 +1,4 @@
-"""The bot of ``sww up``: started again whatever ends it, so that the wall keeps answering."""
+"""The bot of ``sww up``: restarted after any error, so that the wall keeps answering."""
 
 import asyncio
 import re
@@ -19,7 +19,7 @@ from saywhatwant.entities import Entities
 from saywhatwant.settings import Settings
 
 RESTART_SECONDS = 5.0
-"""Pause before a bot that an unexpected error has stopped is started again."""
+"""Pause before the bot is restarted after an error."""
 ID_FILE = "bot-id"
 
 
@@ -34,20 +34,21 @@ async def keep_answering(url: str, settings: Settings, entities: Entities, names
         bot = Bot(client, worker_id(settings.data), entities, router, names=names)
         while True:
             try:
-                # One process at a time has this data, so what this worker holds was held by one that died.
+                # One process at a time uses this data, so messages held under this id were claimed by one that died.
                 await bot.release_held()
                 await bot.run()
             except (ServerRefused, ServerUnavailable) as error:
-                log.error("the bot has stopped and is started again", error=str(error))  # noqa: TRY400 - the sentence says it all
-            except Exception:  # whatever it is, messages must be answered
-                log.exception("the bot has stopped and is started again")
+                log.error("the bot has stopped and is restarted", error=str(error))  # noqa: TRY400 - the message is complete
+            except Exception:  # after any error, messages must be answered
+                log.exception("the bot has stopped and is restarted")
             await asyncio.sleep(RESTART_SECONDS)
 
 
 def worker_id(data: Path) -> str:
-    """The worker id that belongs to this data: random, made at the first start.
+    """The worker id of this data directory: random, made at the first start.
 
-    Where it cannot be kept (a full disk), each start has another, and what a killed process held waits for its lease to end.
+    If it cannot be stored (a full disk), each start gets a new one, and messages held by a killed process wait until their
+    leases end.
     """
     file = data / ID_FILE
     with suppress(OSError, UnicodeDecodeError):
@@ -57,5 +58,5 @@ def worker_id(data: Path) -> str:
     try:
         file.write_text(f"{new}\n", encoding="ascii")
     except OSError as error:
-        structlog.get_logger().warning("the worker id is not kept", file=str(file), error=error.strerror)
+        structlog.get_logger().warning("the worker id is not stored", file=str(file), error=error.strerror)
     return new

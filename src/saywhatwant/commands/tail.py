@@ -68,7 +68,7 @@ def _line(message: Message) -> Text:
 
 
 def printable(text: str) -> str:
-    """The text without characters that control a terminal or its writing direction; line breaks are shown."""
+    """``text`` without characters that control a terminal or the writing direction; line breaks become visible."""
     return "".join(
         "⏎" if char == "\n" else char if char.isprintable() else "" if char == "\r" else " " if char == "\t" else "�"
         for char in text

@@ -19,7 +19,7 @@ from saywhatwant.settings import Settings, load
 
 USUAL_URL = "http://127.0.0.1:8787"
 BOT_PACKAGES = ("httpx", "nltk", "openai", "stamina", "structlog")
-"""What the bot imports; checked at the start, since the bot itself is imported when the server is ready."""
+"""Packages that the bot imports; checked at the start, since the bot is imported only once the server is ready."""
 
 
 @click.command()
@@ -65,7 +65,7 @@ async def _run(settings: Settings, entities: Entities, names: Sequence[str]) -> 
 
 
 async def _answer(url: str, settings: Settings, entities: Entities, names: Sequence[str]) -> None:
-    # It takes longer to import than the server needs to start; the server answers meanwhile.
+    # Importing it takes longer than the server's start; the server answers meanwhile.
     supervisor = await asyncio.to_thread(import_module, "saywhatwant.commands.supervisor")
     await supervisor.keep_answering(url, settings, entities, names)
 

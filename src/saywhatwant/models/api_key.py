@@ -1,4 +1,4 @@
-"""The key an entity shows to its provider: it goes into a header, and nowhere else."""
+"""The API key that an entity sends to its provider: in a header, and nowhere else."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from saywhatwant.entities import Entity
 
 
 class ApiKey:
-    """A key without surrounding whitespace: one that was read from a file ends with a line break."""
+    """A key without surrounding whitespace: keys read from a file often end with a line break."""
 
     def __init__(self, found: str) -> None:
         self.text = found.strip()
@@ -19,14 +19,14 @@ class ApiKey:
 
     @property
     def fits_a_header(self) -> bool:
-        """Whether it can be sent."""
+        """Whether the key can be sent in an HTTP header."""
         return self.text.isascii() and self.text.isprintable()
 
     def redact(self, text: str) -> str:
-        """``text`` without this key, as it is or as Python, JSON or a URL would quote it."""
+        """``text`` without this key, either verbatim or as quoted by Python, JSON or a URL."""
         return self._forms.sub("(the key)", text) if self.text else text
 
 
 def key_of(entity: Entity) -> ApiKey:
-    """The key of an entity, which may be empty."""
+    """The key of an entity; may be empty."""
     return ApiKey(os.environ.get(entity.api_key_env, ""))

@@ -16,14 +16,14 @@ from saywhatwant.models.reasons import NotAnAnswer, detail, is_the_providers, pu
 from saywhatwant.models.transport import Transport, provider_of
 
 MAX_DETAIL = 200
-"""Characters of what a provider wrote that are kept."""
+"""Characters kept of an error that a provider wrote."""
 
 
 class ChatModel:
-    """Models behind the OpenAI chat protocol, each asked at its entity's ``base_url``.
+    """Models behind the OpenAI chat protocol, each called at its entity's ``base_url``.
 
-    ``idle_seconds`` bounds the silence of a provider, ``total_seconds`` a whole answer. A provider that fails several times in
-    a row is not asked for a while (see ``Circuit``).
+    ``idle_seconds`` bounds a provider's silence, ``total_seconds`` a whole answer. A provider that fails several times in a row
+    is not called for a while (see ``Circuit``).
     """
 
     def __init__(self, *, idle_seconds: float, total_seconds: float) -> None:
@@ -70,7 +70,7 @@ class ChatModel:
                     if written >= MAX_ANSWER:
                         break
         except (TimeoutError, openai.APIError, httpx2.HTTPError, NotAnAnswer, ValueError, RecursionError) as error:
-            # When the time was up while it waited to ask again, the refusal before is the reason.
+            # If the time ran out while waiting to retry, the last refusal is the reason.
             cause = refusals[-1] if refusals and isinstance(error, TimeoutError) else error
             raise self._failure(entity, cause, circuit) from None
         circuit.worked()
@@ -79,7 +79,7 @@ class ChatModel:
 
     def _failure(self, entity: Entity, cause: Exception, circuit: Circuit) -> ModelFailed:
         reason = public_reason(cause, idle_seconds=self._idle_seconds, total_seconds=self._total_seconds)
-        # Redact before cutting: half a key would not be found.
+        # Redact before truncating, or half a key would slip through.
         words = key_of(entity).redact(in_one_line(detail(cause)))[:MAX_DETAIL]
         full = f"{reason}: {words}" if words else reason
         if is_the_providers(cause):

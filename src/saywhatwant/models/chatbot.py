@@ -12,10 +12,10 @@ from saywhatwant.models.model import MAX_ANSWER, ModelFailed, OpenCircuit, Turn
 
 
 class Personality(Protocol):
-    """Something that answers a text."""
+    """A chatbot of ``nltk.chat``."""
 
     def respond(self, text: str) -> str | None:
-        """The answer, or None when there is none."""
+        """The answer to ``text``, or None when there is none."""
 
 
 @cache
@@ -25,20 +25,20 @@ def personality(name: str) -> Personality:
         module = import_module(f"nltk.chat.{name}")
         return cast("Personality", getattr(module, f"{name}_chatbot"))
     except (ImportError, AttributeError):
-        raise ModelFailed(f"there is no chatbot {name!r} in the NLTK that is installed") from None
+        raise ModelFailed(f"the installed NLTK has no chatbot {name!r}") from None
 
 
 def answer(name: str, text: str) -> str:
-    """The answer of the chatbot ``name`` to ``text``; raises ``ModelFailed`` when it has nothing to say."""
-    # Their patterns stop at line breaks, and fail on a percent sign that they repeat.
+    """The answer of the chatbot ``name`` to ``text``; raises ``ModelFailed`` when it has none."""
+    # The chatbots' patterns stop at line breaks, and repeating a percent sign makes them fail.
     reply = personality(name).respond(" ".join(text.split()).replace("%", "\N{FULLWIDTH PERCENT SIGN}"))
     if not reply or not reply.strip():
-        raise ModelFailed(f"{name} has nothing to say")
+        raise ModelFailed(f"{name} has no answer")
     return reply.strip()
 
 
 class Chatbot:
-    """The chatbots of NLTK: they answer the last turn alone, in one piece."""
+    """The chatbots of NLTK: they answer the last turn only, in one piece."""
 
     def warm_up(self, entity: Entity) -> None:
         """See ``Model``."""

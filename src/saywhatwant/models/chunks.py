@@ -21,13 +21,13 @@ class _Choice(Struct):
 
 
 class _Chunk(Struct):
-    """What is read of a chunk. The library does not check that chunks are what its types promise."""
+    """The parts of a chunk that are used. The library does not check chunks against its types."""
 
     choices: list[_Choice] | None = None
 
 
 async def pieces(chunks: openai.AsyncStream[ChatCompletionChunk]) -> AsyncIterator[str]:
-    """The pieces of the answer; raises ``NotAnAnswer`` for anything else, and when the end is missing."""
+    """The pieces of the answer; raises ``NotAnAnswer`` for anything else, or when the end is missing."""
     content_type = chunks.response.headers.get("content-type", "nothing").partition(";")[0]
     if content_type != "text/event-stream":
         what = content_type if content_type in {"text/html", "application/json", "nothing"} else "something else"
@@ -48,5 +48,5 @@ async def pieces(chunks: openai.AsyncStream[ChatCompletionChunk]) -> AsyncIterat
 def _choices(chunk: ChatCompletionChunk) -> list[_Choice]:
     try:
         return msgspec.convert(chunk, _Chunk, from_attributes=True).choices or []
-    except ValueError:  # mostly ValidationError; half an emoji in the wrong place is UnicodeEncodeError
+    except ValueError:  # usually ValidationError; a misplaced half of an emoji raises UnicodeEncodeError
         raise NotAnAnswer("answered with something that is not part of a chat completion") from None

@@ -1,6 +1,6 @@
-"""A circuit breaker: after some failures in a row a provider is not asked for a while, then tried with one request.
+"""A circuit breaker: after some failures in a row a provider is not called for a while, then tried with one request.
 
-After Michael Nygard, "Release It!". The libraries at hand count calls, and a streamed answer is not one.
+From Michael Nygard, "Release It!". Existing libraries wrap a single call, which a streamed answer is not.
 """
 
 import asyncio
@@ -23,16 +23,16 @@ class Circuit:
         self._open_until = 0.0
         self._trial = asyncio.Lock()
         self.reason = ""
-        """Of the last failure."""
+        """Why the last request failed."""
 
     @property
     def seconds_left(self) -> float:
-        """Until the provider may be asked again; 0 when it may be now."""
+        """Seconds until the provider may be called again; 0 when it may be called now."""
         return max(self._open_until - time.monotonic(), 0)
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Enter to ask: at once, or after the pause and then one at a time, until one has worked."""
+        """Enter to call the provider: at once, or after the pause and one at a time until a request has worked."""
         if self._failures < FAILURES:
             yield
             return

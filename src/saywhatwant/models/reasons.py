@@ -1,4 +1,4 @@
-"""Why a provider gave no answer: in words for everybody, in words for the log, and whose fault it is."""
+"""Why a provider gave no answer: the public reason, the detail for the log, and whether the provider is at fault."""
 
 import json
 from http.client import responses
@@ -8,16 +8,16 @@ import openai
 
 
 class NotAnAnswer(Exception):
-    """The provider sent something that is not an answer; the text says what it is."""
+    """The provider sent something that is not an answer; the message describes it."""
 
 
 def public_reason(error: Exception, *, idle_seconds: float, total_seconds: float) -> str:
-    """The reason without anything that a provider or library wrote: that may name addresses, paths and keys."""
+    """The reason without any text of a provider or library, which may contain addresses, paths and keys."""
     match error:
         case _ if cannot_be_sent(error):
-            words = "cannot be asked: a header of the request does not fit HTTP"
+            words = "cannot be called: a header of the request is not valid in HTTP"
         case TimeoutError():
-            words = f"was not done after {total_seconds:g} s (timeout)"
+            words = f"did not finish within {total_seconds:g} s (timeout)"
         case openai.APITimeoutError() | httpx2.TimeoutException():
             words = f"sent nothing for {idle_seconds:g} s (timeout)"
         case openai.APIConnectionError() | httpx2.HTTPError():
@@ -36,7 +36,7 @@ def public_reason(error: Exception, *, idle_seconds: float, total_seconds: float
 
 
 def detail(error: Exception) -> str:
-    """What the provider or library wrote, for the log; empty when that adds nothing, or may hold a secret of ours."""
+    """The text of the provider or library, for the log; empty when it adds nothing or may contain one of our secrets."""
     if cannot_be_sent(error):
         return ""
     if isinstance(error, openai.APIConnectionError):
@@ -47,12 +47,12 @@ def detail(error: Exception) -> str:
 
 
 def cannot_be_sent(error: BaseException) -> bool:
-    """Whether nothing was sent, because it cannot be: OPENAI_ORG_ID with a line break in it, for instance."""
+    """Whether the request cannot be sent at all, for instance with a line break in OPENAI_ORG_ID."""
     return isinstance(error.__cause__ or error, httpx2.LocalProtocolError | UnicodeEncodeError)
 
 
 def is_the_providers(error: Exception) -> bool:
-    """Whether the provider is in trouble, rather than one entity with a wrong key or model."""
+    """Whether the provider is at fault, rather than one entity with a wrong key or model."""
     if isinstance(error, openai.APIStatusError):
         return isinstance(error, openai.RateLimitError | openai.InternalServerError)
     return not cannot_be_sent(error)

@@ -10,7 +10,7 @@ from saywhatwant.models.model import Model, ModelFailed, OpenCircuit, Turn
 
 
 class ModelRouter:
-    """A chatbot of NLTK, or what ``make_chat`` returns, called when the first entity needs it."""
+    """Routes to NLTK's chatbots, or to the model that ``make_chat`` returns; it is made when an entity first needs it."""
 
     def __init__(self, make_chat: Callable[[], Model]) -> None:
         self._make_chat = make_chat
@@ -44,11 +44,11 @@ class ModelRouter:
         return self._chat if entity.chatbot is None else self._chatbot
 
     def _load(self, entity: Entity) -> Model:
-        """Its model, made now if it is the first that needs it, which imports a large library. Raises ``ModelFailed``."""
+        """The entity's model, made now if it does not exist yet (imports a large library). Raises ``ModelFailed``."""
         if (model := self._of(entity)) is not None:
             return model
         try:
             self._chat = self._make_chat()
         except ImportError as error:
-            raise ModelFailed(f"the model cannot be asked: {error}", f"{entity.model} cannot be asked: {error}") from None
+            raise ModelFailed(f"the model cannot be called: {error}", f"{entity.model} cannot be called: {error}") from None
         return self._chat

@@ -1,4 +1,4 @@
-"""The way to a provider: one HTTP client for each address and key, and requests that are worth repeating."""
+"""Requests to providers: one HTTP client for each address and key, with retries."""
 
 from typing import cast
 from urllib.parse import urlsplit, urlunsplit
@@ -16,15 +16,15 @@ from saywhatwant.models.reasons import cannot_be_sent
 
 CONNECT_SECONDS = 5.0
 ATTEMPTS = 4
-"""Requests for one answer, while the provider is busy (429) or broken (5xx)."""
+"""Attempts for one answer while the provider is busy (429) or broken (5xx)."""
 MAX_RETRY_AFTER_SECONDS = 30.0
 
 
 class Transport:
     """Requests to providers, each with a time limit on silence.
 
-    The library would wait ten minutes and try three times, which outlasts any lease: it gets one attempt, and this class
-    repeats what is worth repeating.
+    By default the library waits ten minutes and tries three times, which outlasts any lease. So it gets one attempt, and this
+    class retries.
     """
 
     def __init__(self, idle_seconds: float) -> None:
@@ -32,7 +32,7 @@ class Transport:
         self._clients: dict[tuple[str | None, str], openai.AsyncOpenAI] = {}
 
     def client(self, entity: Entity) -> openai.AsyncOpenAI:
-        """The client of its provider and key; raises ``ModelFailed`` when there can be none."""
+        """The client for the entity's provider and key; raises ``ModelFailed`` when it cannot be made."""
         key = key_of(entity)
         place = (entity.base_url, key.text)
         if not key.fits_a_header:
@@ -41,7 +41,7 @@ class Transport:
             try:
                 self._clients[place] = self._new_client(entity.base_url, key)
             except (openai.OpenAIError, httpx2.InvalidURL, ImportError, ValueError):
-                reason = "the model cannot be asked: the bot's environment has a wrong value (a proxy, OPENAI_BASE_URL)"
+                reason = "the model cannot be called: the bot's environment has a wrong value (a proxy, OPENAI_BASE_URL)"
                 raise ModelFailed(reason, f"{entity.model} at {provider_of(entity)}: {reason}") from None
         return self._clients[place]
 
@@ -86,7 +86,7 @@ class Transport:
 
 
 def provider_of(entity: Entity) -> str:
-    """The provider's address without user name and password, for the log and the operator."""
+    """The provider's address without user name and password; only for the log and the operator."""
     if entity.base_url is None:
         return "OpenAI"
     parts = urlsplit(entity.base_url)
@@ -94,11 +94,11 @@ def provider_of(entity: Entity) -> str:
 
 
 def _pause(error: Exception) -> bool | float:
-    """Before the next attempt: seconds that the provider asked for, True for stamina's own, False for no other attempt."""
+    """The pause before the next attempt: the provider's Retry-After in seconds, True for stamina's own, False for no retry."""
     if cannot_be_sent(error):
         return False
     if isinstance(error, openai.APIConnectionError) and not isinstance(error, openai.APITimeoutError):
-        # A provider may close a kept connection just when it is used again.
+        # A provider may close a kept-alive connection just as it is reused.
         return True
     if not isinstance(error, openai.RateLimitError | openai.InternalServerError):
         return False

@@ -1,4 +1,4 @@
-"""The stress test: many tabs post and read, and a report tells whether every message was seen and answered exactly once."""
+"""The stress test: many tabs post and read, and a report shows whether every message was seen and answered exactly once."""
 
 from saywhatwant.stress.chaos import Chaos
 from saywhatwant.stress.runner import Plan, Result, run

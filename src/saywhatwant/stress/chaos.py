@@ -1,4 +1,4 @@
-"""Chaos: a server and bots of the test's own, which are killed with SIGKILL and started again."""
+"""Chaos: the test's own server and bots, which are killed with SIGKILL and restarted."""
 
 import asyncio
 import time
@@ -15,25 +15,25 @@ from saywhatwant.client import ServerUnavailable
 from saywhatwant.stress.program import Program
 
 LEASE_SECONDS = 3
-"""A message whose bot was killed is free again after this time."""
+"""A message whose bot was killed can be claimed again after this time."""
 BOTS = 2
 READY = "ready on "
 START_SECONDS = 20.0
 """How long the server may take to start."""
 TRIES = 3
-"""Starts of the server: another process may hold its port for a moment after a kill."""
+"""Attempts to start the server: another process may hold its port for a moment after a kill."""
 LOOK_SECONDS = 0.01
 
 
 class Kill(Struct, frozen=True):
-    """One SIGKILL, and when: milliseconds since 1970."""
+    """One SIGKILL, at ``at_ms`` (milliseconds since 1970)."""
 
     at_ms: int
     name: str
 
 
 class Chaos:
-    """A server and two bots with their own data directory. An asynchronous context manager that ends them."""
+    """A server and two bots with their own data directory. An asynchronous context manager that stops them."""
 
     def __init__(self, entity: str) -> None:
         self.url = ""
@@ -70,7 +70,7 @@ class Chaos:
         await self._end()
 
     async def kill_next(self) -> None:
-        """Kill the next of server, bot 1, server, bot 2, and start it again. Raises ``ServerUnavailable`` if that fails."""
+        """Kill and restart the next of server, bot 1, server, bot 2. Raises ``ServerUnavailable`` if that fails."""
         target = next(self._targets)
         if not target.is_running:
             raise ServerUnavailable(f"{target.name} ended by itself: {target.stderr.strip()}")

@@ -1,4 +1,4 @@
-"""``sww`` as a process that can be killed and started again."""
+"""``sww`` as a process that can be killed and restarted."""
 
 import asyncio
 import os
@@ -35,7 +35,7 @@ class Program:
 
     @property
     def stderr(self) -> str:
-        """What it has written to standard error since it was started."""
+        """The text on its standard error since the last start."""
         return self._log.read_bytes()[self._log_begins :].decode(errors="replace")
 
     async def start(self, *more: str) -> None:

@@ -1,4 +1,4 @@
-"""The report: figures and misses, from what was posted and what every tab read, and nothing else."""
+"""The report: figures and misses, computed only from what was posted and what each tab read."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,32 +10,32 @@ from msgspec import Struct
 from saywhatwant.stress.observation import Observation, Probe
 
 Views = Mapping[str, Sequence[Observation]]
-"""The observations of one tab, by the text or the id that they belong to."""
+"""The observations of one tab, grouped by text or by the id they answer."""
 
 
 class Miss(Struct, frozen=True):
-    """One thing that went wrong with one message."""
+    """One failure of one message."""
 
     probe: Probe
     what: str
     tabs: tuple[int, ...] = ()
-    """The tabs that saw it go wrong, counted from 0; empty when it does not depend on a tab."""
+    """The tabs in which it failed, counted from 0; empty when the failure does not depend on a tab."""
 
 
 class Report(Struct, frozen=True):
-    """How many messages arrived and were answered. ``misses`` is empty only when all were, exactly once."""
+    """How many messages arrived and were answered. ``misses`` is empty only if all were, exactly once."""
 
     tabs: int
     """How many tabs read."""
     posted: int
     delivered: int
-    """Every tab read exactly that message, with the id that the server acknowledged, once."""
+    """Messages that every tab read exactly once, under the id that the server acknowledged."""
     answered_once: int
-    """Every tab read exactly one answer to it, and all read the same one."""
+    """Messages to which every tab read exactly one answer, and all the same one."""
     doubled: int
-    """A tab read it or an answer twice, or two tabs read different ones."""
+    """Messages of which a tab read two copies or two answers, or two tabs read different ones."""
     missed: int
-    """A tab did not read it, or no answer to it."""
+    """Messages that some tab did not read, or read without an answer."""
     latencies: tuple[float, ...]
     """Seconds from the first attempt to post until the posting tab read the answer, shortest first."""
     misses: tuple[Miss, ...]
@@ -126,7 +126,7 @@ def _ids(observations: Iterable[Observation]) -> list[str]:
 
 
 def _doubles(ids: Sequence[Sequence[str]]) -> tuple[int, ...]:
-    """The tabs that read more than one; when each read one but not the same one, all that read any."""
+    """The tabs that read more than one id; if the tabs read different ids, all tabs that read any."""
     if len(set(chain.from_iterable(ids))) > 1:
         return tuple(tab for tab, seen in enumerate(ids) if seen)
     return tuple(tab for tab, seen in enumerate(ids) if len(seen) > 1)

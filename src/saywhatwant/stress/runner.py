@@ -1,4 +1,4 @@
-"""A run: tabs post and poll until everything has settled or the time is up; what they read makes the report."""
+"""A run: tabs post and poll until everything has settled or the time is up. The report is made from what they read."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,18 +12,18 @@ from saywhatwant.stress.tabs import Progress, Tabs
 
 KILLS = 10
 CALM_SECONDS = 1.0
-"""How long to wait for duplicates at the end; with kills a lease longer, since a lost claim would come up again then."""
+"""How long to wait for duplicates at the end; with kills one lease longer, after which a lost claim would be repeated."""
 WARM_UP_SECONDS = 1.5
 """How long bots take to start."""
 MAX_FUSE_SECONDS = 0.04
-"""A kill comes this soon after posts were begun, so that some of them are in flight."""
+"""The longest time between the start of posts and a kill, so that some of them are in flight."""
 PAUSE_SECONDS = (0.3, 1.0)
 """Between a restart and the next posts."""
 DISPLAY_SECONDS = 0.1
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What to do, and for how long at most."""
+    """The load of a run, and its time limit."""
 
     entity: str
     tabs: int
@@ -32,14 +32,14 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 
 class Result(Struct, frozen=True, kw_only=True):
-    """How a run went."""
+    """The outcome of a run."""
 
     report: Report
     in_time: bool
     """Whether everything settled before the time was up."""
     kills: tuple[Kill, ...] = ()
     in_flight: int = 0
-    """Messages that were between the first attempt to post and the answer at a kill."""
+    """Messages that were between first attempt to post and answer when a kill happened."""
 
 
 OnProgress = Callable[[Progress, int], None]
@@ -47,7 +47,7 @@ OnProgress = Callable[[Progress, int], None]
 
 
 async def run(url: str, plan: Plan, on_progress: OnProgress, chaos: Chaos | None = None) -> Result:
-    """Test the server at ``url``; with ``chaos``, that one, while it is being killed.
+    """Test the server at ``url``. With ``chaos``, ``url`` is its server, which is killed during the test.
 
     Raises ``ServerUnavailable`` when nothing answers at the start, and ``ServerRefused`` when the server refuses the messages.
     """
@@ -65,7 +65,7 @@ async def run(url: str, plan: Plan, on_progress: OnProgress, chaos: Chaos | None
 
 
 async def _act(tabs: Tabs, plan: Plan, chaos: Chaos | None) -> bool:
-    """Post, kill and wait; returns whether all of it was done in time."""
+    """Post, kill and wait; returns whether all was done in time."""
     try:
         async with asyncio.timeout(plan.limit_seconds):
             if chaos is None:

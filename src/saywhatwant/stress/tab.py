@@ -1,4 +1,4 @@
-"""A tab: it posts, it polls, and it keeps everything that it reads."""
+"""A tab: posts, polls, and records everything that it reads."""
 
 import asyncio
 import time
@@ -12,22 +12,22 @@ from saywhatwant.schemas import PostParams, PostRequest
 from saywhatwant.stress.observation import Observation, Probe
 
 POLL_SECONDS = 0.3
-"""Between two reads of the wall, and between two attempts to post."""
+"""Pause between two reads of the wall, and between two attempts to post."""
 COLOR = "169080199"
 
 
 class Tab:
-    """One reader of the wall with a connection of its own. An asynchronous context manager."""
+    """One reader of the wall with its own connection. An asynchronous context manager."""
 
     def __init__(self, url: str, number: int, since: int) -> None:
         self.observations: list[Observation] = []
         self.ids: set[str] = set()
-        """The messages among them."""
+        """Ids of the observed messages."""
         self.answered: set[str] = set()
-        """The messages whose answer is among them."""
+        """Ids of the messages whose answer was observed."""
         self._number = number
         self._since = since
-        # It repeats calls at its own pace, instead of the growing pauses of a patient client.
+        # A tab retries at its own pace, without the client's growing pauses.
         self._client = WallClient(url, patience_seconds=0.001)
         self._posting = asyncio.Lock()
 
@@ -44,7 +44,7 @@ class Tab:
         await self._client.__aexit__(kind, error, traceback)
 
     async def poll(self) -> None:
-        """Read the wall again and again, for ever; waits for a server that is away."""
+        """Poll the wall forever, also while the server is unavailable."""
         while True:
             try:
                 read = await self.read_page()
@@ -66,7 +66,7 @@ class Tab:
         return len(page)
 
     async def post(self, probe: Probe, entity: str) -> None:
-        """Post it, one at a time, until the server accepts it. Raises ``ServerRefused`` when it never will."""
+        """Post ``probe``, one at a time, retrying until the server accepts it. Raises ``ServerRefused`` if it never will."""
         post = PostRequest(
             text=probe.text,
             username=f"Tab {self._number + 1}",

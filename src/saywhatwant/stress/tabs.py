@@ -1,4 +1,4 @@
-"""All tabs of a run together, and its progress."""
+"""All tabs of a run, and its progress."""
 
 import asyncio
 import secrets
@@ -43,7 +43,7 @@ class Tabs:
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        """Open the tabs at the present end of the wall. Raises ``ServerUnavailable`` when nothing answers."""
+        """Open the tabs at the current end of the wall. Raises ``ServerUnavailable`` when nothing answers."""
         async with self._open:
             async with WallClient(self._url, patience_seconds=PATIENCE_SECONDS) as client:
                 newest = await client.read(limit=1, order="desc")
@@ -62,7 +62,7 @@ class Tabs:
         await self._open.__aexit__(kind, error, traceback)
 
     async def poll(self) -> None:
-        """Have every tab poll the wall, for ever, evenly spread in time."""
+        """Poll with every tab forever, evenly spread in time."""
 
         async def later(tab: Tab, pause: float) -> None:
             await asyncio.sleep(pause)
@@ -85,13 +85,13 @@ class Tabs:
         await asyncio.sleep(calm_seconds)
 
     async def read_again(self) -> None:
-        """Open one more tab that reads everything again: it is still there, once. Raises ``ServerUnavailable``."""
+        """Open one more tab that reads everything again, for the report. Raises ``ServerUnavailable``."""
         tab = await self._open_tab()
         while await tab.read_page():
             pass
 
     def progress(self) -> Progress:
-        """How far the run is."""
+        """The progress of the run."""
         ids = {probe.id for probe in self.probes if probe.id is not None}
         delivered = ids.intersection(*(tab.ids for tab in self._tabs))
         answered = delivered.intersection(*(tab.answered for tab in self._tabs))

@@ -79,7 +79,7 @@ def test_p4_a_message_without_an_answer_goes_back_with_the_reason(chatbot_answer
     async def scenario(harness: Harness) -> None:
         posted = await harness.post()
         given_back = (await harness.until(posted, lambda params: params.error)).bot_params
-        assert given_back.error == "zen has nothing to say"
+        assert given_back.error == "zen has no answer"
         assert given_back.status == "pending"
         assert await harness.replies(posted) == []
 

@@ -35,8 +35,8 @@ ANSWERED = {
 FAILED = {
     "hangs": r"sent nothing for .* \(timeout\)",
     "stalls": r"sent nothing for .* \(timeout\)",
-    "keeps-alive": r"not done after .* \(timeout\)",
-    "drips": r"not done after .* \(timeout\)",
+    "keeps-alive": r"did not finish within .* \(timeout\)",
+    "drips": r"did not finish within .* \(timeout\)",
     "always-busy": r"refused with 429 \(Too Many Requests\)",
     "broken": r"refused with 500",
     "cuts": r"cannot be reached, or broke the connection",
@@ -275,7 +275,7 @@ def test_p8_another_header_that_cannot_be_sent_is_not_shown_either(
     async def scenario(harness: Harness) -> None:
         for _ in range(FAILURES):
             reason = await harness.until_failed(await harness.post(entity="probe"))
-            assert reason == "the model cannot be asked: a header of the request does not fit HTTP"
+            assert reason == "the model cannot be called: a header of the request is not valid in HTTP"
         assert (await harness.direct.stats()).circuits == []
 
     log = answer(tmp_path, scenario, entity("probe", "good", provider.base_url))

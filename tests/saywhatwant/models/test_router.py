@@ -56,11 +56,11 @@ def no_chatbot(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("no_chatbot")
 def test_p4_a_chatbot_that_is_not_installed_fails_the_answer_and_not_the_start() -> None:
     chatbot.Chatbot().warm_up(entity("nltk:zen"))
-    assert reason_of(ModelRouter(chat), entity("nltk:zen")) == "there is no chatbot 'zen' in the NLTK that is installed"
+    assert reason_of(ModelRouter(chat), entity("nltk:zen")) == "the installed NLTK has no chatbot 'zen'"
 
 
 def test_p4_so_does_a_library_that_is_not_installed() -> None:
-    assert reason_of(ModelRouter(without_its_library), entity("tiny")) == "the model cannot be asked: No module named 'openai'"
+    assert reason_of(ModelRouter(without_its_library), entity("tiny")) == "the model cannot be called: No module named 'openai'"
 
 
 def test_p4_so_does_an_environment_in_which_no_provider_can_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +68,7 @@ def test_p4_so_does_an_environment_in_which_no_provider_can_be_asked(monkeypatch
     asked = entity("tiny", "http://provider.example/v1")
     chat().warm_up(asked)
     reason = reason_of(ModelRouter(chat), asked)
-    assert reason.startswith("the model cannot be asked: the bot's environment has a wrong value (a proxy, ")
+    assert reason.startswith("the model cannot be called: the bot's environment has a wrong value (a proxy, ")
     assert not re.search("secret|example|tiny", reason)
 
 
@@ -91,7 +91,7 @@ def test_a_request_that_cannot_be_sent_is_not_repeated(monkeypatch: pytest.Monke
         asked = entity("tiny", f"http://127.0.0.1:{listening.getsockname()[1]}/v1")
         with monkeypatch.context() as patched:
             patched.setenv("OPENAI_ORG_ID", "org\n")
-            assert "does not fit HTTP" in reason_of(ModelRouter(chat), asked)
+            assert "is not valid in HTTP" in reason_of(ModelRouter(chat), asked)
     assert repeated == []
     assert "cannot be reached" in reason_of(ModelRouter(chat), asked)
     assert repeated != []
