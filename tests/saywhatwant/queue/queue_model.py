@@ -141,7 +141,7 @@ class Promises(States):
         if not fenced and known.attempt > 1:
             assert isinstance(outcome, AttemptRequired), "P3: a call that names no attempt is refused after the first"
         expected = self._holds(known, moment, worker, attempt)
-        if fenced and (known.attempt, known.worker) == (attempt, worker):
+        if fenced and known.attempt == attempt:
             states = self._may_be(known, moment)
             expected = True if known.state == "complete" else None if "complete" in states else expected
         if not _happened(outcome, expected=expected):
@@ -162,7 +162,7 @@ class Promises(States):
         if known is None:
             return
         states = self._may_be(known, moment)
-        is_current = (ticket.attempt, ticket.worker) == (known.attempt, known.worker)
+        is_current = ticket.attempt == known.attempt
         repeated = is_current and (known.state == "complete" or (known.state != "processing" and known.error == reason))
         expected = self._holds(known, moment, ticket.worker, ticket.attempt)
         if is_current and len(states) > 1:
