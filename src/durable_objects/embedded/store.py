@@ -34,8 +34,9 @@ CREATE TRIGGER remove INSTEAD OF INSERT ON changes WHEN new.key IS NOT NULL AND 
   DELETE FROM entries WHERE object = new.object AND key = new.key;
 END;
 CREATE TRIGGER head INSTEAD OF INSERT ON changes WHEN new.key IS NULL AND new.object IS NOT NULL BEGIN
-  INSERT INTO heads VALUES (new.object, new.value, new.alarm_at)
-    ON CONFLICT (object) DO UPDATE SET seq = excluded.seq, alarm_at = excluded.alarm_at;
+  INSERT INTO heads VALUES (new.object, new.value, new.alarm_at) ON CONFLICT (object) DO UPDATE SET seq = excluded.seq;
+  -- On its own, since naming alarm_at writes a page of its index, changed or not.
+  UPDATE heads SET alarm_at = new.alarm_at WHERE object = new.object AND alarm_at IS NOT new.alarm_at;
 END;
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {VERSION};

@@ -45,6 +45,18 @@ def test_p1_every_connection_that_commits_waits_for_the_disk(store: Store) -> No
     assert settings() == ["wal", full, on, on]
 
 
+def test_an_alarm_that_stays_as_it_is_adds_nothing_to_a_commit(store: Store) -> None:
+    def bytes_of_a_second_commit(object_id: str, alarm_at: int | None) -> int:
+        log = store.path.with_name(store.path.name + "-wal")
+        store.write([Change(object_id, {"key": b"1"}, Head(1, alarm_at))])
+        before = log.stat().st_size
+        store.write([Change(object_id, {"key": b"2"}, Head(2, alarm_at))])
+        return log.stat().st_size - before
+
+    assert bytes_of_a_second_commit("with", 1_000) == bytes_of_a_second_commit("without", None)
+    assert store.alarms() == [("with", 1_000)]
+
+
 def test_p1_a_connection_opened_after_a_failure_is_used_only_once_it_is_durable(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
