@@ -61,14 +61,13 @@ Waiters = list[tuple[LiveObject[Any], "asyncio.Future[None]"]]
 class Batch:
     """The changes of some calls, and who waits for them to be durable."""
 
-    __slots__ = ("alarms", "calls", "events", "failure", "heads", "since", "waiters")
+    __slots__ = ("alarms", "events", "failure", "heads", "since", "waiters")
 
     def __init__(self) -> None:
         self.since = 0
         """When the first of the calls ran, by the steady clock."""
         self.failure: CommitFailed | None = None
         """Why it was lost, when that was at once: before its first caller could wait for it."""
-        self.calls: dict[LiveObject[Any], int] = {}
         self.heads: dict[LiveObject[Any], Head] = {}
         self.alarms: set[LiveObject[Any]] = set()
         self.waiters: Waiters = []
@@ -129,7 +128,6 @@ class CommitLoop:
             batch = self._pending
             if not batch.heads:
                 batch.since = self._loop.steady_ms()
-            batch.calls[live] = batch.calls.get(live, 0) + 1
             batch.heads[live] = live.staged_head
             if alarm:
                 batch.alarms.add(live)
@@ -193,13 +191,15 @@ class CommitLoop:
     def _finish(self, batch: Batch) -> None:
         """The batch is durable: let its callers through, then its events."""
         self._end(batch.waiters, None)
-        self._meter.committed(sum(batch.calls.values()))
+        calls = 0
         for live, head in batch.heads.items():
+            calls += head.seq - live.on_disk.seq
             live.storage.in_flight = {}
             live.on_disk = head
             if live.batch is batch:
                 live.batch = None
             self._on_committed(live, live in batch.alarms)
+        self._meter.committed(calls)
         for _, waiter in batch.waiters:
             if not waiter.done():
                 waiter.set_result(None)
@@ -217,7 +217,6 @@ class CommitLoop:
         pending.events = [(live, event) for live, event in pending.events if live not in lost]
         for live in lost:
             pending.heads.pop(live, None)
-            pending.calls.pop(live, None)
             self._on_lost(live, live in batch.alarms or live in pending.alarms)
             pending.alarms.discard(live)
         message = f"the data could not be written: {error}"

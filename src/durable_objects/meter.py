@@ -1,5 +1,6 @@
 """Counts of what a runtime did, in the units that clouds bill and operators watch."""
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 
 COMMIT_SIZE_BOUNDS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
@@ -28,4 +29,4 @@ class Meter:
         """Count one commit that carried the changes of ``calls`` calls."""
         self.commits += 1
         self.commit_calls += calls
-        self.commit_sizes[next((i for i, bound in enumerate(COMMIT_SIZE_BOUNDS) if calls <= bound), -1)] += 1
+        self.commit_sizes[bisect_left(COMMIT_SIZE_BOUNDS, calls)] += 1

@@ -21,12 +21,9 @@ class Task(Generic[ResultT]):
         self._awaited: asyncio.Future[Any] | None = None
         self._result: list[ResultT] = []
         self._error: BaseException | None = None
-        self.step()
-
-    @property
-    def done(self) -> bool:
+        self.done = False
         """Whether the caller has its answer."""
-        return bool(self._result) or self._error is not None
+        self.step()
 
     @property
     def waits(self) -> bool:
@@ -47,11 +44,14 @@ class Task(Generic[ResultT]):
             self._awaited = self._coroutine.send(None)
         except StopIteration as stop:
             self._result.append(stop.value)
+            self.done = True
         except Exception as error:  # noqa: BLE001 - kept for result()
             self._error = error
+            self.done = True
 
     def abandon(self) -> None:
         """The process died: the caller gets no answer."""
         if not self.done:
             self._coroutine.close()
             self._error = Crashed("the process died")
+            self.done = True
