@@ -1,5 +1,5 @@
 /**
- * Announces to screen readers what is new, a few messages at a time, and never what is still being written.
+ * Announces new messages to screen readers, a few at a time, and never a reply that is still being written.
  *
  * @import { Message } from "./types"
  */

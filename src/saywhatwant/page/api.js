@@ -10,7 +10,7 @@ const TIMEOUT_MS = 15_000;
 /** The longest pause that a response may ask for; browsers take one of more than 24 days for none. */
 const LONGEST_PAUSE_MS = 300_000;
 const RETRIED = new Set([408, 425, 429]);
-/** How people know the fields that they fill in. */
+/** What the fields of the form are called in sentences. */
 const FIELDS = new Map([
   ["text", "your message"],
   ["username", "your name"],
@@ -33,8 +33,8 @@ export class CallFailed extends Error {
 }
 
 /**
- * A page of messages. `seq` is the commit it was read at, null where a proxy removed the ETag; `more` tells whether
- * there is another page.
+ * A page of messages. `seq` is the commit it was read at, null if a proxy removed the ETag; `more` is true if there is
+ * another page.
  * @typedef {{ messages: Message[], seq: number | null, more: boolean }} Page
  */
 
@@ -48,8 +48,8 @@ export const older = (before, limit) => list({ before, limit });
 export const newer = (since, limit) => list({ since, limit, order: "asc" });
 
 /**
- * The messages that commits after `token` changed, as they are now, in the order of their last changes; `seq` is the
- * next token.
+ * The messages changed by commits after `token`, in their current state, ordered by last change; `seq` is the next
+ * token.
  * @param {number} token
  * @param {number} limit
  */
@@ -78,7 +78,7 @@ async function list(query, headers = {}) {
   const parameters = Object.entries(query).map(([name, value]) => [name, String(value)]);
   const url = `/api/comments?${new URLSearchParams(parameters)}`;
   const { content: messages, response } = await call(url, isMessages, { headers, cache: "no-store" });
-  // The server ends a page early where it would have too many bytes, and links the next one then.
+  // A page that would have too many bytes ends early, with a link to the next one.
   const linked = /rel="?next/.test(response.headers.get("Link") ?? "");
   return { messages, seq: seqOf(response.headers.get("ETag")), more: linked || messages.length >= query.limit };
 }
@@ -90,8 +90,8 @@ function seqOf(etag) {
 }
 
 /**
- * The response and its content once all of it has arrived. Throws `CallFailed` when that takes too long, when the
- * server refuses, and when the content is not what `check` expects: the server did not send it.
+ * The response and its content, once all of it has arrived. Throws `CallFailed` when that takes too long, when the
+ * server refuses, and when `check` rejects the content, which then came from something else.
  * @template T
  * @param {string} url
  * @param {(value: unknown) => value is T} check
@@ -120,11 +120,11 @@ function contentOf(response, text, check) {
   // Not modified: nothing new in a list.
   const content = response.status === 304 ? [] : parsed(text);
   if (!response.ok && response.status !== 304) throw refusal(response, content);
-  if (!check(content)) throw new CallFailed("something else answers in the server's place, perhaps this network's login page");
+  if (!check(content)) throw new CallFailed("something else answered instead of the server, perhaps this network's login page");
   return content;
 }
 
-/** @param {string} text @returns {any} its content, or undefined where it is not JSON */
+/** @param {string} text @returns {any} its content, or undefined if it is not JSON */
 function parsed(text) {
   try {
     return JSON.parse(text);

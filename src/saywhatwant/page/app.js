@@ -60,7 +60,7 @@ function isSeen() {
   return list.atNewest && !document.hidden;
 }
 
-// -- What happens
+// -- Events
 
 /** @param {Changes} changes */
 function feedChanged({ fresh, failed }) {
@@ -70,7 +70,7 @@ function feedChanged({ fresh, failed }) {
   announcer.messages(concerning, ({ replyTo }) => feed.get(replyTo)?.username);
   for (const { botParams } of failed) announcer.say(`Your message got ${noAnswer(botParams, entities)}`);
   feed.trim(isSeen() && !filter.entity ? KEPT : MOST);
-  // A hidden tab draws nothing, but counts in its title.
+  // A hidden tab draws nothing, but shows the count in its title.
   if (document.hidden) showUnread();
   draw();
 }
@@ -153,7 +153,7 @@ function jump() {
   wall.focus({ preventScroll: true });
 }
 
-// -- What is in view
+// -- View
 
 function looked() {
   if (loaded && isSeen()) unread.look(feed.newest());
@@ -163,7 +163,7 @@ function looked() {
   showUnread();
 }
 
-/** A single conversation may be short however much is loaded: there, only scrolling loads more. */
+/** A single conversation may stay short however much is loaded, so there only scrolling loads more. */
 function lookBack() {
   if (!filter.entity) history.more(MOST);
   else if (gesture.use()) history.more(KEPT);

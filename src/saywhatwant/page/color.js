@@ -9,7 +9,7 @@
 /** A little more than WCAG's 4.5, for rounding. */
 const CONTRAST = 4.7;
 const STEP = 0.01;
-/** Colours kept: visitors choose them, and there are 16 million. */
+/** Size of the cache: visitors may choose any of 16 million colours. */
 const MOST = 500;
 /** @type {Map<string, string>} */
 const cache = new Map();
@@ -32,7 +32,7 @@ export function randomColor() {
 }
 
 /**
- * The colour in the same hue, lighter or darker until text in it is readable.
+ * The colour in the same hue, made lighter or darker until text in it is readable.
  * @param {string} nine
  * @param {string} background "#rrggbb"
  */
@@ -59,7 +59,7 @@ function corrected(ink, background) {
   return `rgb(${rgb.join(" ")})`;
 }
 
-/** @param {string} nine @returns {Rgb} grey where it is not nine digits */
+/** @param {string} nine @returns {Rgb} grey if it is not nine digits */
 function channels(nine) {
   if (!/^\d{9}$/.test(nine)) return [128, 128, 128];
   const channel = (/** @type {number} */ at) => Math.min(255, Number(nine.slice(at, at + 3)));

@@ -1,5 +1,5 @@
 /**
- * The form for a new message: its text, whom it is addressed to, and posting it.
+ * The form for a new message: its text, its addressee, and posting it.
  *
  * @import { Entities } from "./entities.js"
  * @import { Identity } from "./identity.js"
@@ -9,7 +9,7 @@
 import { find } from "./dom.js";
 import { recall, remember } from "./storage.js";
 
-/** The counter appears when this part of the longest text is used. */
+/** The counter appears when this share of the longest text is used. */
 const NEAR_LIMIT = 0.9;
 /** The key code of keys that an input method has handled. */
 const PROCESSED_BY_IME = 229;
@@ -41,7 +41,7 @@ export class Composer {
     this.#edited();
   }
 
-  /** Addresses `entity`, if it is one of those that answer here. @param {string} entity */
+  /** Selects `entity` as the addressee if it answers here. @param {string} entity */
   address(entity) {
     if ([...this.#entity.options].some(({ value }) => value === entity)) this.#entity.value = entity;
   }
@@ -50,7 +50,7 @@ export class Composer {
     this.#text.focus();
   }
 
-  /** Puts a refused post back into the form, before what is there. @param {Draft} draft */
+  /** Puts a refused post back into the form, before its current text. @param {Draft} draft */
   takeBack({ text, entity }) {
     this.#text.value = [text, this.#text.value].filter(Boolean).join("\n\n");
     this.address(entity);
@@ -77,7 +77,7 @@ export class Composer {
     this.#send();
   }
 
-  /** Enter in the name goes on to the text; it does not post. @param {KeyboardEvent} event */
+  /** Enter in the name field moves to the text; it does not post. @param {KeyboardEvent} event */
   #pressedInName(event) {
     if (event.key !== "Enter" || isComposing(event)) return;
     event.preventDefault();
@@ -111,7 +111,7 @@ export class Composer {
     this.#post.disabled = isOver;
   }
 
-  /** Code points that the text may still have: the server counts like this. */
+  /** Code points left for the text; the server counts code points too. */
   #room() {
     return this.#maxText - [...this.#text.value.trim()].length;
   }

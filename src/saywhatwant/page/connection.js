@@ -1,5 +1,5 @@
 /**
- * Keeps the feed up to date: by WebSocket where there can be one, by polling elsewhere.
+ * Keeps the feed up to date: by WebSocket if possible, else by polling.
  *
  * @import { CallFailed as Failure } from "./api.js"
  * @import { Feed } from "./feed.js"
@@ -13,23 +13,23 @@ import { Socket } from "./socket.js";
 
 const FIRST_PAGE = 50;
 const MISSED_PAGE = 200;
-/** A live socket that was silent for longer is in doubt: heartbeats come more often. */
+/** A live socket that is silent for longer is probably dead: heartbeats come more often. */
 const SILENT_MS = 30_000;
-/** A socket that was live for less is opened again only after a pause. */
+/** A socket that was live for less time is reopened only after a pause. */
 const STEADY_MS = 10_000;
-/** Added to the pause after a socket was refused while the server answers polls: it has as many sockets as it takes. */
+/** Added to the pause after a refused socket while the server answers polls: it probably has too many sockets. */
 const REFUSED_MS = 30_000;
 
 /**
  * What happens to a connection:
- *   read      the server answered over HTTP, and the feed is as it was then
- *   failed    it did not
- *   caughtUp  the socket has sent all that was missed
- *   lost      the socket ended, or could not be opened
- *   wake      somebody looks at the page, or asks to try now
- *   online    the network is back, perhaps another one
- *   posted    our own post was taken, and will be answered soon
- *   hidden    nobody sees the page any more
+ *   read      the server answered over HTTP, and the feed has its answer
+ *   failed    the server did not answer
+ *   caughtUp  the socket has sent everything that was missed
+ *   lost      the socket was closed, or could not be opened
+ *   wake      the page became visible, or the visitor wants to try now
+ *   online    the network is back, perhaps a different one
+ *   posted    our own post was accepted, and will be answered soon
+ *   hidden    the page is no longer visible
  * @typedef {"read" | "failed" | "caughtUp" | "lost" | "wake" | "online" | "posted" | "hidden"} Event
  * @typedef {"loading" | "opening" | "live" | "asking" | "polling" | "offline"} State
  * @typedef {(connection: Connection, failure?: Failure) => void} Action
@@ -38,14 +38,13 @@ const REFUSED_MS = 30_000;
 
 export class Connection {
   /**
-   * The states: how each is shown, what is done on entering it, and what each event leads to there, another state or an
-   * action. An event that a state does not list changes nothing. Polling and offline are shown with the time of the next
-   * read.
+   * The states: how each is shown, its action on entry, and for each event the next state or an action. An event that a
+   * state does not list is ignored. Polling and offline are shown with the time of the next read.
    *
    *   loading  reads the first page
    *   opening  opens a socket, now or after a pause
-   *   live     has a socket, and all that the server has
-   *   asking   has no socket, and finds out whether the server answers at all
+   *   live     has a socket, and everything that the server has
+   *   asking   has no socket, and checks whether the server answers at all
    *   polling  reads by a schedule, and tries to open a socket now and then
    *   offline  reads now and then, until the server answers
    *
@@ -85,7 +84,7 @@ export class Connection {
       enter: (it, failure) => it.#readLater(failure),
       read: (it) => it.#reopen(),
       failed: (it, failure) => it.#readLater(failure),
-      // A socket that was being opened when the last read failed.
+      // A socket may still have been opening when the last read failed.
       caughtUp: "live",
       wake: (it) => it.#read(),
       online: (it) => it.#read(),
@@ -130,12 +129,12 @@ export class Connection {
     this.#enter("loading");
   }
 
-  /** Does now what would be done later. */
+  /** Does the next scheduled work now. */
   wake() {
     this.#on("wake");
   }
 
-  /** Our own post was taken: look for it, and for its answer, soon. */
+  /** Our own post was accepted: look for it and for its answer soon. */
   posted() {
     this.#on("posted");
   }
@@ -199,7 +198,7 @@ export class Connection {
     this.#readTimer = setTimeout(() => this.#read(), waitMs);
   }
 
-  /** The server is back: earlier failures to open a socket mean nothing any more. */
+  /** The server is back: earlier failures to open a socket no longer count. */
   #reopen() {
     this.#socketPauseMs = 0;
     this.#enter("opening");
@@ -234,7 +233,7 @@ export class Connection {
   async #readChanges(token) {
     const { messages, seq, more } = await changes(token, MISSED_PAGE);
     this.#merge(messages);
-    // A proxy may have removed the ETag; the last message is nearly as good.
+    // A proxy may have removed the ETag; the last message's seq is nearly as good.
     const next = seq ?? messages.at(-1)?.seq ?? token;
     // A socket may have brought more meanwhile.
     if (this.#token !== token) return false;
@@ -296,7 +295,7 @@ export class Connection {
 /** @param {unknown} error @returns {Failure} */
 function asFailure(error) {
   if (error instanceof CallFailed) return error;
-  // A fault of the page; it goes on trying all the same.
+  // A bug of the page; it keeps trying.
   reportError(error);
-  return new CallFailed("the page made a mistake");
+  return new CallFailed("unexpected error in the page");
 }

@@ -8,7 +8,7 @@ import { entities } from "./api.js";
 import { Backoff } from "./poll.js";
 
 export class Entities {
-  /** The longest text that the server takes, in code points. */
+  /** The longest text that the server accepts, in code points. */
   maxText = 5_000;
   /** @type {Entity[]} */
   #list = [];
@@ -33,7 +33,7 @@ export class Entities {
     return this.#list[Symbol.iterator]();
   }
 
-  /** The entity's display name; `nobody` where `name` is empty. @param {string | null} name @param {string} nobody */
+  /** The entity's display name; `nobody` if `name` is empty. @param {string | null} name @param {string} nobody */
   nameOf(name, nobody) {
     if (!name) return nobody;
     return this.#byName.get(name)?.displayName ?? name;

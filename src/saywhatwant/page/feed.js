@@ -1,15 +1,15 @@
 /**
- * The messages that the page knows, without any DOM: what was read, what was pushed, what is being written, and our own
- * posts, merged by id into one ordered list.
+ * The messages that the page knows, without any DOM: messages that were read or pushed, replies being written, and our
+ * own posts, merged by id into one ordered list.
  *
  * @import { Changes, Entry, FeedRow, Message, Posted, ServerEvent } from "./types"
  */
 
 /** Messages to keep while nobody scrolls back. */
 export const KEPT = 2_000;
-/** Messages to keep at all. */
+/** Messages to keep in any case. */
 export const MOST = 4_000;
-/** The part that is kept when there are more. */
+/** The share that is kept when there are more. */
 const KEPT_PART = 0.75;
 
 const NOTHING_WRITTEN = { attempt: 0, text: "", length: 0 };
@@ -29,10 +29,10 @@ export class Feed {
   #outbox = [];
   /** Keys of our own posts by their ids. @type {Map<string, string>} */
   #ownKeys = new Map();
-  /** Older messages are not known without a gap, and left out. */
+  /** Messages older than this are left out, since there may be a gap before them. */
   #horizon = -Infinity;
 
-  // -- What comes in
+  // -- Input
 
   /**
    * The first page. None of its messages counts as fresh.
@@ -57,7 +57,7 @@ export class Feed {
     if (!complete) this.#horizon = this.oldest();
   }
 
-  /** Messages as they are now. @param {Message[]} messages */
+  /** Messages in their current state. @param {Message[]} messages */
   merge(messages) {
     return this.apply(messages.map((message) => ({ type: "message", message })));
   }
@@ -78,11 +78,11 @@ export class Feed {
   /** @param {Entry[]} entries the posts on their way, in order */
   setOutbox(entries) {
     this.#outbox = entries;
-    // A refused post is not the message that we took for it.
+    // Unlink a refused post from the message that we took for it.
     for (const { key, state } of entries) if (state === "refused") this.#disown(key);
   }
 
-  /** Our post was taken: it stands in the list at once, until the server sends it. @param {Entry} entry @param {Posted} posted */
+  /** Our post was accepted: it is in the list at once, until the server sends it. @param {Entry} entry @param {Posted} posted */
   acknowledge(entry, { id, timestamp }) {
     this.#disown(entry.key);
     this.#ownKeys.set(id, entry.key);
@@ -103,7 +103,7 @@ export class Feed {
     this.#sort();
   }
 
-  // -- What is known
+  // -- Queries
 
   /** @param {string | null | undefined} id */
   get(id) {
@@ -138,8 +138,8 @@ export class Feed {
   }
 
   /**
-   * The rows in the order they are read. The key of a reply is the same from its first word to the finished message, and
-   * that of our own post from the moment we sent it.
+   * The rows in reading order. A reply keeps its key from its first word to the finished message, and our own post from
+   * the moment we sent it.
    * @returns {FeedRow[]}
    */
   rows() {
@@ -182,7 +182,7 @@ export class Feed {
     if (hasFailed(message) && !(known && hasFailed(known)) && this.isOwn(message.id)) changes.failed.push(message);
   }
 
-  /** @param {Message} message @returns whether it is news */
+  /** @param {Message} message @returns whether it is new or changed */
   #put(message) {
     const known = this.#messages.get(message.id);
     if (known ? !isLater(message, known) : message.timestamp < this.#horizon) return false;
@@ -201,8 +201,8 @@ export class Feed {
   }
 
   /**
-   * More of a reply: `text` goes on after `offset` code points of what is known; at offset 0, or without one, it
-   * replaces that. What does not fit is left out: the whole text comes again with offset 0.
+   * More of a reply: `text` continues the known text after `offset` code points; with offset 0, or without one, it
+   * replaces it. Text that does not fit is ignored: the whole text comes again with offset 0.
    * @param {Extract<ServerEvent, { type: "progress" }>} event
    */
   #write({ id, attempt, text, offset = 0 }) {
@@ -224,7 +224,7 @@ export class Feed {
     return { key: `reply:${message.id}`, kind: "provisional", message, text: this.#written.get(message.id)?.text ?? "" };
   }
 
-  /** A push may come before the answer to our post: a message equal to one we are sending is that one. @param {Message} message */
+  /** A push may come before the answer to our post, so a message equal to one we are sending is ours. @param {Message} message */
   #recognize(message) {
     if (message.messageType !== "human" || this.isOwn(message.id)) return;
     const posted = new Set(this.#ownKeys.values());
@@ -243,7 +243,7 @@ function outboxRow(entry) {
   return { key: entry.key, kind: "outbox", message: entry };
 }
 
-/** One commit may change a message twice; both states come in their order, with the same number. @param {Message} message @param {Message} known */
+/** One commit may change a message twice; both states come in order, with the same seq. @param {Message} message @param {Message} known */
 function isLater({ seq, botParams }, known) {
   return seq > known.seq || (seq === known.seq && botParams.status !== known.botParams.status);
 }
@@ -264,8 +264,8 @@ function mayBePosted({ attempt, state }) {
 }
 
 /**
- * Whether `message` may be our `entry`. Timestamps only rise: a message that is not newer than all we knew when we first
- * sent `entry` was there before it.
+ * Whether `message` may be our `entry`. Timestamps only increase: a message that is not newer than all we knew when we
+ * first sent `entry` was there before it.
  * @param {Entry} entry
  * @param {Message} message
  */

@@ -1,5 +1,5 @@
 /**
- * The chips that show one conversation alone.
+ * The chips that show only one conversation.
  *
  * @import { Entity } from "./types"
  */

@@ -1,4 +1,4 @@
-/** Notices when somebody scrolls on purpose: wheel, finger, key or pointer. Events without a pause are one gesture. */
+/** Detects that the visitor scrolls on purpose: wheel, finger, key or pointer. Events without a pause are one gesture. */
 
 const KINDS = ["wheel", "touchmove", "keydown", "pointerdown"];
 const PAUSE_MS = 300;
@@ -16,7 +16,7 @@ export class Gesture {
     this.#unused = true;
   }
 
-  /** Whether the latest gesture was not used yet; now it is. */
+  /** Uses the latest gesture; returns whether it was unused. */
   use() {
     const wasUnused = this.#unused;
     this.#unused = false;

@@ -1,5 +1,5 @@
 /**
- * Loads older messages, page by page, as somebody scrolls up.
+ * Loads older messages, page by page, as the visitor scrolls up.
  *
  * @import { Page } from "./api.js"
  * @import { Feed } from "./feed.js"
@@ -39,7 +39,7 @@ export class History {
 
   /** @param {Page} page @param {number} before */
   #take({ messages, more }, before) {
-    // The feed removed some of its oldest meanwhile: this page would leave a gap.
+    // The feed dropped some of its oldest messages meanwhile: this page would leave a gap.
     if (this.#feed.oldest() !== before) return;
     this.#feed.prepend(messages, !more);
     this.#loaded();

@@ -1,4 +1,4 @@
-/** The visitor's name and colour, kept from visit to visit. */
+/** The visitor's name and colour, kept between visits. */
 
 import { fromHex, randomColor, toHex } from "./color.js";
 import { recall, remember } from "./storage.js";

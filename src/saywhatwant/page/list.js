@@ -1,5 +1,5 @@
 /**
- * The rows in the DOM. Each keeps its element while it has the same key, and what the reader looks at stays in place.
+ * The rows in the DOM. A row keeps its element while its key is the same, and the part in view stays in place.
  *
  * @import { Model } from "./types"
  * @import { Actions } from "./row.js"
@@ -35,7 +35,7 @@ export class List {
    * @param {HTMLElement} wall the element that scrolls
    * @param {HTMLElement} container the element that the rows are in
    * @param {Pick<Actions, "edit" | "discard">} actions
-   * @param {() => void} moved called when the reader has scrolled, or the rows are others
+   * @param {() => void} moved called when the reader has scrolled, or the rows have changed
    */
   constructor(wall, container, actions, moved) {
     this.#wall = wall;
@@ -70,7 +70,7 @@ export class List {
     this.#moved();
   }
 
-  /** Older rows were added: gets them into the DOM. */
+  /** Older rows were added: adds them to the DOM. */
   growUp() {
     if (this.atNewest) return;
     this.#window.up(this.#models);
@@ -105,7 +105,7 @@ export class List {
     const anchor = this.atNewest ? null : this.#anchor(keys);
     this.#removeAllBut(keys);
     this.#place(shown);
-    // What is there at first has not just arrived.
+    // The rows of the first page have not just arrived.
     this.#newest = shown.length ? Math.max(...shown.map(({ timestamp }) => timestamp)) : Infinity;
     if (anchor) this.#wall.scrollTop += anchor.element.getBoundingClientRect().top - anchor.top;
     else this.#stick();
@@ -170,7 +170,7 @@ export class List {
   }
 
   #scrolled() {
-    // A change of the wall's size scrolled it, not the reader.
+    // A resize scrolled the wall, not the reader.
     if (this.#wall.clientHeight !== this.#height) return this.#resized();
     const below = this.#wall.scrollHeight - this.#wall.scrollTop - this.#wall.clientHeight;
     const reachesEnd = this.#window.reachesEnd(this.#models);

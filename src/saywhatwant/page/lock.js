@@ -3,8 +3,8 @@
 const PATIENCE_MS = 20_000;
 
 /**
- * Runs `task` while no other tab runs one under the same `name`. Where the browser has no locks, or another tab holds
- * the lock for too long, `task` runs all the same.
+ * Runs `task` while no other tab runs one under the same `name`. If the browser has no locks, or another tab holds the
+ * lock for too long, `task` runs anyway.
  * @template T
  * @param {string} name
  * @param {() => Promise<T>} task

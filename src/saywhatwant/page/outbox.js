@@ -1,5 +1,5 @@
 /**
- * Posts on their way: kept across reloads, sent in order, each exactly once (its key makes a repetition harmless).
+ * Posts on their way: kept across reloads, and sent in order, each exactly once (its key makes retries safe).
  *
  * @import { CallFailed } from "./api.js"
  * @import { Draft, Entry, Posted } from "./types"
@@ -11,7 +11,7 @@ import { forget, namesUnder, onForgotten, recall, remember } from "./storage.js"
 
 const PREFIX = "outbox.";
 const LOCK = "saywhatwant.outbox";
-/** The server remembers a key for 24 hours; the rest is for a request that is on its way. */
+/** The server remembers a key for 24 hours; the difference is a margin for requests on their way. */
 const KEY_LIFETIME_MS = 20 * 60 * 60 * 1_000;
 const OVERDUE = "it is too old to be sent again; it may have been posted already";
 
@@ -37,9 +37,9 @@ export class Outbox {
    * @param {(entry: Entry) => Promise<Posted>} callbacks.send posts an entry; rejects with a `CallFailed`
    * @param {() => number | null} callbacks.newestKnown the timestamp of the newest message known; null before the first
    *   page is read, when nothing is sent
-   * @param {() => void} callbacks.changed called when the entries are different
-   * @param {(entry: Entry, posted: Posted) => void} callbacks.acknowledged called when the server has taken an entry
-   * @param {(entry: Entry) => void} callbacks.refused called when the server will never take an entry as it is
+   * @param {() => void} callbacks.changed called when the entries have changed
+   * @param {(entry: Entry, posted: Posted) => void} callbacks.acknowledged called when the server has accepted an entry
+   * @param {(entry: Entry) => void} callbacks.refused called when the server will never accept an entry
    */
   constructor({ send, newestKnown, changed, acknowledged, refused }) {
     this.#send = send;
@@ -49,7 +49,7 @@ export class Outbox {
     this.#refused = refused;
   }
 
-  /** Loads what an earlier visit left. */
+  /** Loads the entries that an earlier visit left. */
   start() {
     onForgotten((name) => {
       if (name.startsWith(PREFIX)) this.#drop((entry) => nameOf(entry) === name);
@@ -104,7 +104,7 @@ export class Outbox {
     if (entry) await this.#try(entry);
   }
 
-  /** Takes over what other tabs have added, sent or discarded. Entries that localStorage did not take stay as they are. */
+  /** Applies what other tabs have added, sent or discarded. Entries that localStorage did not store stay as they are. */
   #load() {
     const ours = this.entries.filter(({ key }) => !this.#stored.has(key));
     const skipped = new Set([...this.#done, ...ours.map(({ key }) => key)]);
@@ -189,7 +189,7 @@ export class Outbox {
   }
 }
 
-/** Each entry has a name of its own, so that two tabs never overwrite each other's. @param {Entry} entry */
+/** Each entry has its own name, so that two tabs never overwrite each other's entries. @param {Entry} entry */
 function nameOf({ createdAt, key }) {
   return `${PREFIX}${createdAt}.${key}`;
 }
@@ -204,7 +204,7 @@ function isOverdue({ createdAt, attempt, state }) {
   return state !== "refused" && attempt > 0 && Date.now() - createdAt > KEY_LIFETIME_MS;
 }
 
-/** A random UUID; `crypto.randomUUID` is missing where the page is not served over HTTPS. */
+/** A random UUID; `crypto.randomUUID` is missing when the page is not served over HTTPS. */
 function newKey() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   const hex = Array.from(bytes, (byte, at) => {

@@ -1,10 +1,10 @@
-/** Schedules: how long to wait before the next call. They have no clock of their own. */
+/** Schedules: how long to wait before the next call. They read no clock. */
 
 const SHORTEST_MS = 5_000;
 const LONGEST_MS = 30_000;
 const HIDDEN_MS = 120_000;
 
-/** The pause between two polls: short after something happened, longer while nothing does. */
+/** The pause between two polls: short after something happened, longer when nothing does. */
 export class PollSchedule {
   #delay = SHORTEST_MS;
 
@@ -13,7 +13,7 @@ export class PollSchedule {
     this.#delay = SHORTEST_MS;
   }
 
-  /** The milliseconds to wait now; the next pause will be longer. @param {boolean} hidden whether nobody sees the page */
+  /** The milliseconds to wait now; the next pause will be longer. @param {boolean} hidden whether the page is hidden */
   next(hidden) {
     if (hidden) return HIDDEN_MS;
     const delay = this.#delay;
@@ -22,7 +22,7 @@ export class PollSchedule {
   }
 }
 
-/** A pause that doubles, with up to a quarter taken off at random: pages that lost their server together come back apart. */
+/** A pause that doubles, with up to a quarter taken off at random, so that pages do not all return at the same moment. */
 export class Backoff {
   #first;
   #longest;

@@ -2,7 +2,7 @@
  * Finds messages that the page shows as unfinished though the server finished and removed them meanwhile.
  *
  * The server keeps a limited number of finished messages. While the page is not connected (a phone that sleeps, the pause
- * between two polls), it may finish a message and remove it, and then no change shows that.
+ * between two polls), the server may finish a message and remove it, and then no change shows that.
  *
  * @import { Feed } from "./feed.js"
  */
@@ -31,7 +31,7 @@ export class Reconciler {
     this.#missed = true;
   }
 
-  /** Compares with the server if changes may have been missed, and not too often. Call it again later: it may fail. */
+  /** Compares with the server if changes may have been missed, but not too often. If it fails, a later call tries again. */
   async check() {
     if (!this.#missed || this.#checking || Date.now() - this.#checkedAt < PAUSE_MS) return;
     this.#missed = false;
@@ -47,7 +47,7 @@ export class Reconciler {
     }
   }
 
-  /** Reads the server's messages from the oldest unfinished one on, and marks those that are missing there. */
+  /** Reads the server's messages from the oldest unfinished one on, and marks those that are missing from them. */
   async #compare() {
     let unfinished = this.#feed.unfinished();
     while (unfinished[0]) {

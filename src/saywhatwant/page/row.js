@@ -15,8 +15,8 @@ const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle
 const date = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
 
 /**
- * What a row can ask for, each time with the key of a row: scroll to it, mark it while the pointer is on its quote, take
- * back or discard a refused post.
+ * The actions of a row, each called with a row's key: scroll to it, mark it while the pointer is on its quote, take a
+ * refused post back into the form, or discard it.
  * @typedef {object} Actions
  * @property {(key: string) => void} reveal
  * @property {(key: string, on: boolean) => void} point
@@ -24,7 +24,7 @@ const date = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric
  * @property {(key: string) => void} discard
  */
 
-/** A row of either kind: made once for its key, updated when its model is different. */
+/** A message or a dividing line: made once per key, updated when its model changes. */
 export class Row {
   /** @type {HTMLElement} */
   element;
@@ -133,7 +133,7 @@ class Parts {
   /** @param {string} text @param {string} kind */
   #fillText(text, kind) {
     const isProvisional = kind === "provisional";
-    // A text that somebody has watched being written does not fold in front of them.
+    // A reply that the visitor watched being written stays unfolded.
     if (isProvisional) this.#expanded = true;
     this.#row.classList.toggle("thinking", isProvisional && !text);
     this.#row.classList.toggle("growing", isProvisional && Boolean(text));
@@ -160,7 +160,7 @@ class Parts {
     this.#note.hidden = !note;
     this.#note.dataset.tone = tone;
     this.#noteWords.textContent = note;
-    // Buttons stay the same elements while there are some: one of them may have the focus.
+    // Keep the button elements: one of them may have the focus.
     const isEditable = this.#note.children.length > 1;
     if (editable !== isEditable) this.#note.replaceChildren(this.#noteWords, ...(editable ? this.#noteButtons() : []));
   }

@@ -1,5 +1,5 @@
 /**
- * One WebSocket connection, which is given up when it stays silent.
+ * One WebSocket connection, which is closed when it stays silent.
  *
  * @import { Frame } from "./types"
  */
@@ -23,8 +23,8 @@ export class Socket {
   /**
    * @param {number} since the commit after which to begin
    * @param {(frame: Frame) => void} onFrame
-   * @param {(opened: boolean) => void} onEnd called once, when the connection has ended or was given up, with whether it
-   *   was ever open: browsers do not show why a handshake was refused
+   * @param {(opened: boolean) => void} onEnd called once, when the connection has ended, with whether it was ever open
+   *   (browsers do not show why a handshake was refused)
    */
   constructor(since, onFrame, onEnd) {
     this.#onFrame = onFrame;

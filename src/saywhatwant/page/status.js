@@ -1,5 +1,5 @@
 /**
- * Shows how the page is connected, with a countdown while it is offline.
+ * Shows the state of the connection, with a countdown while offline.
  *
  * @import { Announcer } from "./announcer.js"
  * @import { ConnectionState } from "./types"

@@ -16,7 +16,7 @@ export function recall(name, fallback = null) {
 }
 
 /**
- * Stores a value. The page works without; it only forgets the value when it is closed.
+ * Stores a value. If that fails the page still works, but forgets the value when it is closed.
  * @param {string} name
  * @param {unknown} value
  * @returns {boolean} whether it is stored
@@ -36,7 +36,7 @@ export function forget(name) {
   try {
     localStorage.removeItem(PREFIX + name);
   } catch {
-    // A browser that forbids this has usually stored nothing either.
+    // A browser that forbids this usually stores nothing either.
   }
 }
 

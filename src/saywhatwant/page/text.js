@@ -1,4 +1,4 @@
-/** Text as DOM nodes: plain text, and links for what is clearly a web address. Never markup. */
+/** Text as DOM nodes: plain text, with links for clear web addresses. Never markup. */
 
 const ADDRESS = /https?:\/\/[^\s<>"`\p{Cc}]+/giu;
 const PART_OF_WORD = /[\p{L}\p{N}:_]$/u;
@@ -55,7 +55,7 @@ function withoutTrail(found) {
   }
 }
 
-/** The address to link to; null where the text could mislead about it. @param {string} written */
+/** The address to link to; null if the text could mislead about it. @param {string} written */
 function addressOf(written) {
   const url = BIDI.test(written) ? null : parsed(written);
   if (!url) return null;

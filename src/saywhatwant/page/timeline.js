@@ -1,6 +1,6 @@
 /**
- * From the rows of the feed to what the list shows: flat models, a line before each new day, and one before what is
- * new. Without any DOM.
+ * Turns the rows of the feed into flat models for the list, with a line before each new day and one before unread
+ * messages. Without any DOM.
  *
  * @import { Entities } from "./entities.js"
  * @import { Feed } from "./feed.js"
@@ -12,7 +12,7 @@ import { excerpt } from "./text.js";
 const QUOTE_LENGTH = 90;
 
 /**
- * The rows of the conversation with `entity`; all rows where that is empty.
+ * The rows of the conversation with `entity`; all rows if it is empty.
  * @param {FeedRow[]} rows
  * @param {string} entity
  * @param {Feed} feed
@@ -23,7 +23,7 @@ export function conversation(rows, entity, feed, entities) {
 }
 
 /**
- * Whether `message` was written to `entity` or by it; always where that is empty.
+ * Whether `message` was written to or by `entity`; always true if it is empty.
  * @param {Message | Entry} message
  * @param {string} entity
  * @param {Feed} feed
@@ -101,7 +101,7 @@ function messageModel(key, message, feed, entities) {
 }
 
 /**
- * The reply to `message` as far as it is written: in the place that it will have, under the name that will answer.
+ * The reply to `message` as written so far, in its final place and under the name of its author.
  * @param {string} key
  * @param {Message} message
  * @param {string} text
@@ -164,9 +164,10 @@ function noteOf({ id, botParams }, feed, entities) {
   const { status, entity, attempt, retryAt, error, answeredBy } = botParams;
   if (status === "failed") return { note: `Got ${noAnswer(botParams, entities)}`, tone: "bad" };
   if (feed.answerTo(id)) return {};
-  // A message that no bot has ever held was not work, and needs no reply.
+  // A message that no bot has held was not work, and needs no reply.
   if (status === "complete" && !answeredBy && attempt > 0) return { note: "Finished without a reply", tone: "calm" };
-  if (status === "removed") return { note: "Finished while this page was away; the server has removed it", tone: "calm" };
+  if (status === "removed")
+    return { note: "Finished while the page was disconnected; the server has removed it", tone: "calm" };
   if (status !== "pending") return {};
   if (!retryAt && !error) return { state: "waiting" };
   return { note: `${entities.nameOf(entity, "Somebody")} will try again${error ? `: ${error}` : ""}`, tone: "calm" };

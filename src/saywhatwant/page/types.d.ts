@@ -1,6 +1,6 @@
-/** Shapes that the page's modules share. Only the type checker reads this file; it is never served. */
+/** Types of the page's modules. Only the type checker reads this file; it is never served. */
 
-/** `removed` is the page's own: the server finished the message, and removed it before this page saw how. */
+/** `removed` exists only in the page: the server finished and removed the message before the page saw how it ended. */
 export type Status = "pending" | "processing" | "complete" | "failed" | "removed";
 
 export interface BotParams {
@@ -13,7 +13,7 @@ export interface BotParams {
   answeredBy?: string | null;
 }
 
-/** A message as the server sends it: the fields that the page uses. */
+/** A message of the server, with the fields that the page uses. */
 export interface Message {
   id: string;
   timestamp: number;
@@ -27,7 +27,7 @@ export interface Message {
   botParams: BotParams;
 }
 
-/** What the server answers to a post. */
+/** The server's answer to a post. */
 export interface Posted {
   id: string;
   timestamp: number;
@@ -56,7 +56,7 @@ export interface WallSummary {
   maxText?: number;
 }
 
-/** What somebody wrote, before it is posted; `entity` is empty where nobody is addressed. */
+/** A message before it is posted; `entity` is empty if it names none. */
 export interface Draft {
   text: string;
   username: string;
@@ -64,7 +64,7 @@ export interface Draft {
   entity: string;
 }
 
-/** A post on its way, as it is kept in localStorage. */
+/** A post on its way, as stored in localStorage. */
 export interface Entry extends Draft {
   /** Its Idempotency-Key. */
   key: string;
@@ -77,13 +77,13 @@ export interface Entry extends Draft {
   reason: string;
 }
 
-/** What a batch of events changed in the feed. */
+/** The changes that a batch of events made to the feed. */
 export interface Changes {
-  /** Messages that were not known, our own left out. */
+  /** New messages, without our own. */
   fresh: Message[];
   /** Our own messages that have failed now. */
   failed: Message[];
-  /** Whether any message is different. */
+  /** Whether any message has changed. */
   changed: boolean;
 }
 
@@ -92,7 +92,7 @@ export type FeedRow =
   | { key: string; kind: "outbox"; message: Entry }
   | { key: string; kind: "provisional"; message: Message; text: string };
 
-/** What one row of the list shows; flat, so that two can be compared. */
+/** The content of one row of the list; flat, so that two can be compared. */
 export interface Model {
   key: string;
   kind: "human" | "AI" | "outbox" | "provisional" | "day" | "unread";
@@ -102,15 +102,15 @@ export interface Model {
   text?: string;
   name?: string;
   color?: string;
-  /** Whom it is addressed to. */
+  /** The name of its addressee. */
   to?: string;
   /** The row that it answers. */
   originalKey?: string;
   quotedName?: string;
   quotedText?: string;
-  /** Whether it stands directly below the row that it answers. */
+  /** Whether it is directly below the row that it answers. */
   follows?: boolean;
-  /** A word in the header, as "waiting". */
+  /** A word in the header, such as "waiting". */
   state?: string;
   /** A sentence below the text. */
   note?: string;
@@ -119,7 +119,7 @@ export interface Model {
   editable?: boolean;
 }
 
-/** How the page is connected, as it is shown. */
+/** The state of the connection that the page shows. */
 export interface ConnectionState {
   name: "connecting" | "live" | "polling" | "offline";
   everyMs?: number;

@@ -1,5 +1,5 @@
 /**
- * Which part of a long list is in the DOM: the newest rows, or those around the reader's place. Without any DOM itself.
+ * Chooses the part of a long list that is in the DOM: the newest rows, or those around the reader's place.
  *
  * @import { Model } from "./types"
  */
@@ -26,7 +26,7 @@ export class Window {
     this.#first = null;
   }
 
-  /** Stays where it is, whatever comes. @param {Model[]} rows */
+  /** Stays in its place when rows are added. @param {Model[]} rows */
   hold(rows) {
     this.#first ??= rows[this.#start]?.key ?? null;
   }

@@ -1,6 +1,6 @@
 /**
- * Checks of what the server sends. Something else may answer in its place, such as the login page of a network, and
- * must not be taken for it.
+ * Checks answers of the server. Something else may answer instead, such as a network's login page, and must not be
+ * mistaken for the server.
  *
  * @import { Frame, Message, Posted, WallSummary } from "./types"
  */

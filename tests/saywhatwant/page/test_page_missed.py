@@ -42,7 +42,7 @@ def test_a_message_that_finished_and_was_removed_meanwhile_is_not_being_answered
     poller.pass_time(1_000)
 
     for gone in (queued, held):
-        expect(row(page, gone).locator(".note")).to_contain_text("Finished while this page was away")
+        expect(row(page, gone).locator(".note")).to_contain_text("Finished while the page was disconnected")
         expect(row(page, gone).locator(".state")).to_be_hidden()
     expect(page.locator(PROVISIONAL)).to_have_count(1)
     expect(row(page, still_held)).to_have_attribute("data-status", "processing")
