@@ -68,7 +68,7 @@ def test_p7_a_200_that_is_not_the_servers_answer_counts_as_no_answer(body: str, 
     outcome = posted(modules, 200, body)
 
     assert outcome["permanent"] is False
-    assert "something else answers" in outcome["message"]
+    assert "something else answered" in outcome["message"]
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_p7_a_post_that_something_else_answered_stays_and_is_sent_again(server: 
 
     write(page, "Hello?")
 
-    expect(page.locator(f"{OUTBOX}[data-status=queued]")).to_contain_text("something else answers")
+    expect(page.locator(f"{OUTBOX}[data-status=queued]")).to_contain_text("something else answered")
     assert on_wall(server, since) == []
     poller.pass_time(5_000)
     expect(page.locator(OUTBOX)).to_have_count(0)
