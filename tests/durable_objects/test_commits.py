@@ -68,6 +68,22 @@ def test_while_the_disk_hangs_only_calls_that_would_wait_are_refused(
     assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.WARNING]
 
 
+def test_a_disk_that_hangs_again_is_noticed_again() -> None:
+    runtime = SimulatedRuntime(autocommit=False)
+    ledger = runtime.namespace("Ledger", Ledger).get("a")
+    for number in range(1, 3):
+        write = runtime.start(ledger.call(Ledger.append, "written"))
+        runtime.begin_commit()
+        runtime.advance(MAX_COMMIT_WAIT_SECONDS)
+        with pytest.raises(OutcomeUnknown):
+            write.result()
+        with pytest.raises(Overloaded, match="no answer from the disk"):
+            runtime.run(ledger.call(Ledger.last))
+        runtime.commit()
+        assert not runtime.commits.stalled
+        assert runtime.run(ledger.call(Ledger.last)) == Entry(number, "written")
+
+
 def test_p6_calls_that_timed_out_count_as_waiting_until_the_commit_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("commits", "local"):
         monkeypatch.setattr(f"durable_objects.{module}.MAX_WAITING_CALLS", 3)
