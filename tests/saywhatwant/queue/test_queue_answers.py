@@ -259,3 +259,14 @@ def test_p3_a_late_worker_cannot_answer_what_another_completed_without_a_reply()
             wall.answer(question, **fence)
     answer = wall.answer(question, worker_id="bot", attempt=2)
     assert wall.answers_to(question) == [answer.id]
+
+
+@pytest.mark.parametrize("attempt", [None, 1], ids=["unfenced", "fenced"])
+def test_p3_another_worker_cannot_answer_what_the_holder_completed_without_a_reply(attempt: int | None) -> None:
+    wall = Wall()
+    question = wall.ask()
+    wall.claim(question, "bot")
+    wall.call(MessageQueue.complete, question, "bot", 1)
+    with pytest.raises(NotTheHolder, match="completed by 'bot', not by 'another'"):
+        wall.answer(question, worker_id="another", attempt=attempt)
+    assert wall.answers_to(question) == []
