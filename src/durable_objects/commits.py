@@ -139,10 +139,10 @@ class CommitLoop:
 
     def _hold_events(self, live: LiveObject[Any]) -> None:
         events, live.events = live.events, []
-        if live.batch is not None:
-            live.batch.events.extend((live, event) for event in events)
-        else:
-            for event in events:
+        for event in events:
+            if live.batch is not None:
+                live.batch.events.append((live, event))
+            else:
                 self._publish(live.object_id, event)
 
     def wait_durable(self, live: LiveObject[Any]) -> "asyncio.Future[None]":

@@ -143,6 +143,6 @@ def clean_username(username: str, field: str = "username") -> str:
     username = username.strip()
     if not 1 <= len(username) <= MAX_USERNAME:
         raise InvalidField(field, f"must have 1 to {MAX_USERNAME} characters after trimming; it has {len(username)}")
-    if _CONTROL_OR_BREAK.search(username):
+    if not username.isprintable() and _CONTROL_OR_BREAK.search(username):
         raise InvalidField(field, "must not contain control characters or line breaks")
     return username

@@ -156,6 +156,7 @@ class SimulatedRuntime(LocalRuntime):
 
     def _settle(self) -> None:
         """Let every call go on that can."""
-        for task in self._tasks:
-            task.step()
-        self._tasks = [task for task in self._tasks if not task.done]
+        if self._tasks:
+            for task in self._tasks:
+                task.step()
+            self._tasks = [task for task in self._tasks if not task.done]

@@ -16,6 +16,8 @@ class Crashed(DurableObjectError):
 class Task(Generic[ResultT]):
     """A started call, which may wait for a commit."""
 
+    __slots__ = ("_awaited", "_coroutine", "_error", "_result", "done")
+
     def __init__(self, coroutine: Coroutine[Any, Any, ResultT]) -> None:
         self._coroutine = coroutine
         self._awaited: asyncio.Future[Any] | None = None

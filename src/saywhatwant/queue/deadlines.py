@@ -19,13 +19,13 @@ class Deadlines:
         """Set the deadline of the message with this timestamp, which must have none."""
         self._at[timestamp] = at
         heappush(self._heap, (at, timestamp))
-        if len(self._heap) > 2 * len(self._at) + MIN_COMPACTED:
-            self._heap = [(at, timestamp) for timestamp, at in self._at.items()]
-            heapify(self._heap)
 
     def clear(self, timestamp: int) -> None:
         """Forget the deadline of a message, if it has one."""
         self._at.pop(timestamp, None)
+        if len(self._heap) > 2 * len(self._at) + MIN_COMPACTED:
+            self._heap = [(at, timestamp) for timestamp, at in self._at.items()]
+            heapify(self._heap)
 
     @property
     def next(self) -> int | None:

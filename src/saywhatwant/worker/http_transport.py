@@ -16,7 +16,7 @@ class BoundedFlow(FlowControl):
         self._pipeline = pipeline
 
     def resume_reading(self) -> None:
-        if len(self._pipeline) < limits.MAX_PIPELINED:
+        if self.read_paused and len(self._pipeline) < limits.MAX_PIPELINED:
             super().resume_reading()
 
 

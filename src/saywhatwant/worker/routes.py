@@ -268,7 +268,7 @@ def next_page(query: ReadQuery) -> str:
 
 
 def _given(value: T | UnsetType) -> T | None:
-    return None if isinstance(value, UnsetType) else value
+    return None if value is UNSET else value
 
 
 async def _disconnected(request: Request) -> None:
