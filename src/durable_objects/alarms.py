@@ -1,4 +1,4 @@
-"""Which object's alarm is due next, and how long one that fails waits."""
+"""The alarms of a runtime: which one is due next, and when a failed one is retried."""
 
 from collections.abc import Iterator
 from heapq import heappop, heappush
@@ -6,11 +6,11 @@ from heapq import heappop, heappush
 from durable_objects.limits import ALARM_RETRY_MS, MAX_ALARM_RETRY_MS
 
 _SLACK = 64
-"""Outdated entries that the heap may carry, beyond as many as are current, before it is rebuilt."""
+"""The heap is rebuilt when it has this many more outdated entries than current ones."""
 
 
 class Timetable:
-    """At most one time for each object, and which is the earliest."""
+    """At most one time per object, with access to the earliest."""
 
     def __init__(self) -> None:
         self._at: dict[str, int] = {}
@@ -48,8 +48,8 @@ class Timetable:
 class Alarms:
     """One alarm per object, in memory; the durable record is the object's head.
 
-    An alarm is due by the wall clock. One that failed is tried again by the steady clock, so that no step of the wall clock
-    can delay it.
+    An alarm is due by the wall clock. A failed alarm is retried by the steady clock, so that no step of the wall clock can
+    delay it.
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Alarms:
         self._failures: dict[str, int] = {}
 
     def set(self, object_id: str, at: int | None) -> None:
-        """Set, move or clear an object's alarm. One that is about to be retried is not due before that."""
+        """Set, move or clear an object's alarm. An alarm that waits for a retry is not due earlier."""
         if self._failures:
             if at is None:
                 self.succeeded(object_id)

@@ -1,7 +1,7 @@
 """Group commit and the output gate.
 
-At most one commit is in flight. What calls change meanwhile gathers in the next one, so that a hundred waiting calls cost one
-fsync. Every answer that depends on a commit waits for it here.
+At most one commit is in flight. Changes made meanwhile go into the next one, so that a hundred waiting calls cost one fsync.
+Every answer that depends on a commit waits for it here.
 
     stub.call -> add -> (next turn of the loop) _flush -> disk.commit -> _finish -> the callers that waited
 """
@@ -22,7 +22,7 @@ _MAX_WAIT_MS = MAX_COMMIT_WAIT_SECONDS * 1_000
 
 
 class Change(NamedTuple):
-    """What one commit does to one object: its entries (``None`` deletes) and its new head."""
+    """The changes of one commit to one object: its entries (``None`` deletes) and its new head."""
 
     object_id: str
     writes: dict[str, bytes | None]
@@ -30,20 +30,20 @@ class Change(NamedTuple):
 
 
 class Disk(Snapshot, Protocol):
-    """Where commits go. Its ``str`` is the place, for messages."""
+    """Where commits go. Its ``str`` names the place in messages."""
 
     def alarms(self) -> Iterable[tuple[str, int]]:
-        """Every object that has an alarm, and when."""
+        """Every object that has an alarm, with the alarm's time."""
 
     def commit(self, changes: Sequence[Change]) -> Awaitable[None]:
-        """Make all of ``changes`` durable; an empty commit finds out whether the disk takes writes.
+        """Make all of ``changes`` durable; an empty commit checks whether the disk takes writes.
 
-        Raises what went wrong; then none of them is visible.
+        Raises the disk's error; then none of the changes is visible.
         """
 
 
 class Loop(Protocol):
-    """What commits need of an event loop."""
+    """The part of an event loop that commits need."""
 
     def steady_ms(self) -> int:
         """Milliseconds of a clock that never steps."""
@@ -55,11 +55,11 @@ class Loop(Protocol):
 
 
 Waiters = list[tuple[LiveObject[Any], "asyncio.Future[None]"]]
-"""Calls whose answer waits, each with its object."""
+"""Futures of calls whose answer waits, each with its object."""
 
 
 class Batch:
-    """The changes of some calls, and who waits for them to be durable."""
+    """The changes of some calls, and the futures of calls that wait until they are durable."""
 
     __slots__ = ("alarms", "events", "failure", "heads", "since", "waiters")
 
@@ -67,24 +67,24 @@ class Batch:
         self.since = 0
         """When the first of the calls ran, by the steady clock."""
         self.failure: CommitFailed | None = None
-        """Why it was lost, when that was at once: before its first caller could wait for it."""
+        """Why it was lost; set for callers that did not wait yet when it was lost."""
         self.heads: dict[LiveObject[Any], Head] = {}
         self.alarms: set[LiveObject[Any]] = set()
         self.waiters: Waiters = []
         self.events: list[tuple[LiveObject[Any], bytes]] = []
 
     def changes(self) -> Sequence[Change]:
-        """What the disk is to write."""
+        """The changes for the disk to write."""
         return [Change(live.object_id, live.storage.in_flight, head) for live, head in self.heads.items()]
 
     @property
     def is_awaited(self) -> bool:
-        """Whether somebody still waits for it."""
+        """Whether a caller still waits for it."""
         return any(not waiter.done() for _, waiter in self.waiters)
 
 
 class CommitLoop:
-    """Takes what calls have changed, and writes it to ``disk`` together.
+    """Collects the changes of calls, and writes them to ``disk`` together.
 
     ``on_committed`` is called for each object whose changes became durable, ``on_lost`` for each whose changes are gone; both
     also get whether an alarm was part of them. ``publish`` is called for each event, after the commit of its call.
@@ -114,14 +114,14 @@ class CommitLoop:
         self.error: Exception | None = None
         """Why the disk takes no writes, as of the last commit; None when it does."""
         self.waiting_calls = 0
-        """Calls that wait for a commit, or have waited for one that is not finished yet."""
+        """Calls that wait for an unfinished commit, including those that have given up waiting."""
         self.overloaded = False
-        """Whether no more calls may wait: too many do, or the disk does not answer."""
+        """Whether no more calls may wait, because too many do or the disk does not answer."""
         self.stalled = False
         """Whether the commit in flight has taken longer than calls wait for it."""
 
     def add(self, live: LiveObject[Any], *, alarm: bool = False) -> None:
-        """Put what the call that just ran changed and published into the next commit."""
+        """Add the changes and events of the call that just ran to the next commit."""
         changed = live.changed
         if changed:
             live.stage()
@@ -146,7 +146,7 @@ class CommitLoop:
                 self._publish(live.object_id, event)
 
     def wait_durable(self, live: LiveObject[Any]) -> "asyncio.Future[None]":
-        """Done once all that ``live`` has changed so far is durable; only while ``live.batch`` is set.
+        """A future that is done once all changes of ``live`` so far are durable; only while ``live.batch`` is set.
 
         Raises ``CommitFailed`` when it is lost, ``OutcomeUnknown`` when the disk does not answer.
         """
@@ -163,16 +163,16 @@ class CommitLoop:
         self._loop.start(self._flush)
 
     async def _flush(self) -> None:
-        """Commit what is pending."""
+        """Commit the pending batch."""
         batch = self._begin()
         try:
             await self._disk.commit(batch.changes())
-        except Exception as error:  # noqa: BLE001 - whatever the disk raises, the callers must be answered
+        except Exception as error:  # noqa: BLE001 - after any error of the disk, the callers must be answered
             self._lose(batch, error)
         else:
             self._finish(batch)
         if self._pending.heads:
-            # The callers that were just let through run first: what they change now is part of the next commit.
+            # The callers that were just released run first, so that their changes are part of the next commit.
             self._schedule_flush()
         else:
             self._flushing = False
@@ -189,7 +189,7 @@ class CommitLoop:
         return batch
 
     def _finish(self, batch: Batch) -> None:
-        """The batch is durable: let its callers through, then its events."""
+        """The batch is durable: release its callers, then publish its events."""
         self._end(batch.waiters, None)
         calls = 0
         for live, head in batch.heads.items():
@@ -207,7 +207,7 @@ class CommitLoop:
             self._publish(live.object_id, event)
 
     def _lose(self, batch: Batch, error: Exception) -> None:
-        """The batch was not written: its calls fail, and with them those that have seen its changes since it began."""
+        """The batch was not written: fail its calls, and all later calls that have seen its changes."""
         pending, lost = self._pending, batch.heads
         waiters = batch.waiters + [(live, waiter) for live, waiter in pending.waiters if live in lost]
         self._end(waiters, error)
@@ -235,7 +235,7 @@ class CommitLoop:
         self.error = error
 
     def run_due(self) -> None:
-        """Answer the calls that have waited too long, and find out whether a disk that has failed takes writes again."""
+        """Answer the calls that have waited too long, and check whether a failed disk takes writes again."""
         now = self._loop.steady_ms()
         if self._in_flight is not None:
             for batch in (self._in_flight, self._pending):
@@ -249,7 +249,7 @@ class CommitLoop:
             self._schedule_flush()
 
     def due_at(self) -> int | None:
-        """When ``run_due`` has something to do, by the steady clock; None while it has not."""
+        """When ``run_due`` has work next, by the steady clock; None if it has none."""
         if self._in_flight is not None:
             late = [batch.since for batch in (self._in_flight, self._pending) if batch.is_awaited]
             if not self.stalled:
@@ -258,7 +258,7 @@ class CommitLoop:
         return self._probe_at if self.error is not None and not self._flushing else None
 
     async def drain(self) -> None:
-        """Wait until everything is durable, or lost; to be called when no more calls come."""
+        """Wait until everything is durable or lost. Call it when no more calls come."""
         if self._flushing:
             self._drained = self._loop.create_future()
             await self._drained
@@ -270,7 +270,7 @@ class CommitLoop:
 
 
 def _fail(waiters: Waiters, error: Callable[[], DurableObjectError]) -> None:
-    # An exception of its own for each, since every raise adds to its traceback.
+    # A new exception for each waiter, since every raise adds to the traceback.
     for _, waiter in waiters:
         if not waiter.done():
             waiter.set_exception(error())

@@ -1,7 +1,7 @@
-"""The contract on one screen: what a durable object is, what it may touch, and how it is called.
+"""The contract: what a durable object is, what it may use, and how it is called.
 
-After Cloudflare's Durable Objects <https://developers.cloudflare.com/durable-objects/>. A runtime promises, for every object:
-one live instance per name; one call at a time; a call's writes, alarm and events become durable together or not at all;
+Modelled on Cloudflare's Durable Objects <https://developers.cloudflare.com/durable-objects/>. A runtime promises, for every
+object: one live instance per name; one call at a time; a call's writes, alarm and events become durable together or not at all;
 replies, reads and events are held until then (the output gate); an unexpected exception drops the call's writes and rebuilds
 the object from storage; alarms run at least once, also after a restart. The bounds are in ``limits``, the errors in ``errors``.
 """
@@ -42,7 +42,7 @@ class Storage(Protocol):
 
 
 class Context(Protocol):
-    """All that an object may touch. The same calls, clock and seed make it do the same thing."""
+    """Everything that an object may use. With the same calls, clock and seed it does the same."""
 
     @property
     def name(self) -> str:
@@ -50,7 +50,7 @@ class Context(Protocol):
 
     @property
     def storage(self) -> Storage:
-        """What is kept of the object when it is not in memory."""
+        """The object's durable keys and values."""
 
     @property
     def random(self) -> Random:
@@ -68,7 +68,7 @@ class Context(Protocol):
         """Milliseconds since 1970; the same throughout one call. May step back between calls."""
 
     def set_alarm(self, at: int | None) -> None:
-        """Have ``alarm()`` called once the clock reaches ``at``, in milliseconds since 1970 (up to 2**53 - 1).
+        """Schedule ``alarm()`` for ``at``, in milliseconds since 1970 (up to 2**53 - 1).
 
         An object has one alarm: this replaces it, and ``None`` clears it.
         """
@@ -78,12 +78,12 @@ class Context(Protocol):
 
 
 class DurableObject:
-    """Subclass it; every public method is a call: a plain function that runs to its end.
+    """The base class. Every public method of a subclass can be called: a plain function that runs to its end.
 
     Return immutable values; callers may read them later. Arguments and results may cross processes: bytes, strings, numbers,
     and structs that msgspec encodes.
 
-    The constructor loads what it needs from ``ctx.storage`` and may write. Raise a ``Refusal`` to say no.
+    The constructor loads its state from ``ctx.storage`` and may write. Raise a ``Refusal`` to refuse a call.
     """
 
     def __init__(self, ctx: Context) -> None:
@@ -98,7 +98,7 @@ class DurableObject:
             raise TypeError(f"{cls.__name__}.{suspending[0]} is async; a call of a durable object runs to its end at once")
 
     def alarm(self) -> None:
-        """Called when the alarm is due, at least once; it is cleared by then. When it raises it is called again later."""
+        """Called at least once when the alarm is due, which is cleared by then. If it raises, it is called again later."""
 
 
 class Stub(Protocol[ObjectT_co]):
@@ -112,7 +112,7 @@ class Stub(Protocol[ObjectT_co]):
             ObjectFailed: the method or the constructor raised something else; nothing was changed.
             CommitFailed: the disk refused the writes that the answer depends on.
             OutcomeUnknown: the disk has not answered in time.
-            Overloaded: too many calls wait; this one was not begun.
+            Overloaded: too many calls wait; this one was not started.
             DataBusy: another program has locked the data; nothing was changed.
             RuntimeClosed: the runtime is not running.
             TypeError: ``method`` is not a public method of the object.
@@ -130,7 +130,7 @@ class Namespace(Protocol[ObjectT_co]):
 
 
 class Runtime(Protocol):
-    """What runs objects."""
+    """Runs durable objects."""
 
     def namespace(self, name: str, create: Callable[[Context], ObjectT]) -> Namespace[ObjectT]:
         """Declare a class of objects under a stable ``name``, 1 to 256 characters without a slash.
@@ -139,5 +139,5 @@ class Runtime(Protocol):
             name: part of where the objects are stored.
             create: the class, or a function that makes an object of it.
 
-        Raises ``ValueError`` when the name is declared already with something else, ``LimitExceeded`` for a name beyond bounds.
+        Raises ``ValueError`` when the name is already declared with another class, ``LimitExceeded`` for a name beyond bounds.
         """

@@ -1,8 +1,8 @@
-"""A stated bound on everything; beyond one: ``LimitExceeded``, ``Overloaded`` or ``OutcomeUnknown``.
+"""The bounds of this package; beyond them calls raise ``LimitExceeded``, ``Overloaded`` or ``OutcomeUnknown``.
 
-Each constant is one row of the table in docs/reliability.md, with the line below it as its text. Keys and values follow what
-every backend can carry: Cloudflare's storage takes keys of 2 KiB and, on its older backend, values of 128 KiB. Alarms in memory
-have no bound of their own: one name and time for each object that has one.
+Each constant is one row of the table in docs/reliability.md, with the line below it as its text. The bounds of keys and values
+fit every backend: Cloudflare's storage takes keys of 2 KiB and, on its older backend, values of 128 KiB. Alarms in memory have
+no bound: each takes one name and one time.
 """
 
 MAX_NAME_CHARS = 256
@@ -30,22 +30,22 @@ MAX_COMMIT_WAIT_SECONDS = 30
 """Seconds that a call waits for its commit before it fails with ``OutcomeUnknown``."""
 
 MAX_LIVE_OBJECTS = 10_000
-"""Objects in memory; beyond it those that were idle longest are dropped."""
+"""Objects in memory; beyond it the ones that were idle longest are dropped."""
 
 IDLE_SECONDS = 10.0
 """Seconds without a call after which an object is dropped from memory; it stays at most twice as long."""
 
 MAX_ALARMS_PER_TURN = 10
-"""Alarms that run before other calls get their turn."""
+"""Alarms that run before other calls may run."""
 
 ALARM_RETRY_MS = 1_000
-"""Milliseconds until an alarm that failed, or whose commit failed, runs again; doubles with each failure in a row."""
+"""Milliseconds until an alarm is retried after it, or its commit, failed; doubles with each failure in a row."""
 
 MAX_ALARM_RETRY_MS = 300_000
 """Milliseconds at which the delay of a failing alarm stops doubling."""
 
 PROBE_MS = 1_000
-"""Milliseconds between two tries to write to a disk that has failed."""
+"""Milliseconds between two attempts to write to a disk that has failed."""
 
 READ_BUSY_SECONDS = 0.05
 """Seconds that a read waits for a data file locked by another program; all calls wait with it."""

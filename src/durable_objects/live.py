@@ -16,14 +16,14 @@ Writes = dict[str, bytes | None]
 
 
 class Head(NamedTuple):
-    """What a runtime keeps of an object beside its entries: the number of its last commit, and its alarm."""
+    """What a runtime stores of an object besides its entries: the number of its last commit, and its alarm."""
 
     seq: int = 0
     alarm_at: int | None = None
 
 
 class Snapshot(Protocol):
-    """What is durable, as objects read it."""
+    """The durable data that objects read."""
 
     def head(self, object_id: str) -> Head: ...
     def get(self, object_id: str, key: str) -> bytes | None: ...
@@ -31,7 +31,7 @@ class Snapshot(Protocol):
 
 
 class LiveStorage:
-    """Storage as the running call sees it: what is durable, under three layers of writes that are not yet.
+    """Storage as the running call sees it: the durable data under three layers of writes that are not durable yet.
 
     ``in_flight`` is being committed, ``pending`` goes into the next commit, ``call`` belongs to the running call.
     """
@@ -78,7 +78,7 @@ class LiveStorage:
             for key, value in layer.items()
             if key > after and key.startswith(prefix)
         }
-        # Each overlaid key can hide one durable entry, so that many more are read.
+        # Each overlaid key can hide one durable entry, so read one more for each.
         entries = self._snapshot.list(self._object_id, prefix, after, limit + len(overlay))
         self._meter.reads += len(entries)
         if not overlay:
@@ -95,7 +95,7 @@ class LiveStorage:
 
 
 def utf8_length(text: str) -> int:
-    """Bytes of ``text`` in UTF-8; raises ``LimitExceeded`` for half a surrogate pair, which has no such form."""
+    """Bytes of ``text`` in UTF-8; raises ``LimitExceeded`` for half a surrogate pair, which UTF-8 cannot encode."""
     if text.isascii():
         return len(text)
     try:
@@ -106,7 +106,7 @@ def utf8_length(text: str) -> int:
 
 @lru_cache(maxsize=1_024)
 def methods_of(cls: type[Any]) -> dict[Callable[..., object], str]:
-    """The public methods of ``cls``, with their names. Those of its base classes count: an object runs its own override."""
+    """The public methods of ``cls`` and its base classes, with their names; an object runs its own override."""
     members = [member for base in cls.__mro__ for member in vars(base).items()]
     return {method: name for name, method in members if isfunction(method) and not name.startswith("_")}
 
@@ -114,10 +114,10 @@ def methods_of(cls: type[Any]) -> dict[Callable[..., object], str]:
 class LiveObject(Generic[ObjectT]):
     """The one live instance of an id; also the ``Context`` that its object sees.
 
-    ``run`` executes one call to its end and leaves what it changed in ``storage.call``, ``alarm_at`` and ``events``; ``stage``
-    makes that a part of the next commit. ``batch`` is the latest unfinished commit of this object; answers wait
-    while it is set. ``on_disk`` is its head as of the last finished commit, ``staged_head`` as of the last call.
-    ``instance`` is the user's object, None while it is to be made from storage; ``methods`` are those that may be called.
+    ``run`` executes one call to its end and leaves its changes in ``storage.call``, ``alarm_at`` and ``events``; ``stage`` adds
+    them to the next commit. ``batch`` is the latest unfinished commit of this object; answers wait while it is set. ``on_disk``
+    is the head as of the last finished commit, ``staged_head`` as of the last call. ``instance`` is the user's object, None
+    until it is made from storage; ``methods`` are its public methods.
     """
 
     __slots__ = (
@@ -157,13 +157,13 @@ class LiveObject(Generic[ObjectT]):
         return self._now
 
     def set_alarm(self, at: int | None) -> None:
-        """Part of the call's changes, unless the alarm is set like that already."""
+        """Set the alarm; part of the call's changes, unless the alarm has this time already."""
         if at is not None and not 0 <= at <= MAX_TIME_MS:
             raise LimitExceeded(f"the alarm is set to {at}; 0 to {MAX_TIME_MS} are allowed")
         self.alarm_at = at
 
     def publish(self, event: bytes) -> None:
-        """Held until the call's changes are durable."""
+        """Publish an event, once the call's changes are durable."""
         self.events.append(event)
 
     @property
@@ -172,7 +172,7 @@ class LiveObject(Generic[ObjectT]):
         return bool(self.storage.call) or self.alarm_at != self.staged_head.alarm_at
 
     def load(self) -> None:
-        """Make the object from storage; what its constructor writes is committed like a call's."""
+        """Make the object from storage; its constructor's writes are committed like a call's."""
         self._now = self._clock()
         try:
             self.instance = self._create(self)
@@ -185,12 +185,12 @@ class LiveObject(Generic[ObjectT]):
         except BaseException:
             self.rebuild()
             raise
-        self.methods = methods_of(type(self.instance))  # type: ignore[arg-type] # classes are hashable, whatever their objects are
+        self.methods = methods_of(type(self.instance))  # type: ignore[arg-type] # classes are hashable
 
     def name_of(self, method: Callable[..., object]) -> str:
-        """The name of a method that is not among ``methods``: one that its class was given later, as tests do.
+        """The name of a method that is not in ``methods`` because it was added to the class later, as tests do.
 
-        Raises ``TypeError`` for what is not a public method of the object.
+        Raises ``TypeError`` if it is not a public method of the object.
         """
         cls = type(self.instance)
         self.methods = methods_of.__wrapped__(cls)
@@ -224,14 +224,14 @@ class LiveObject(Generic[ObjectT]):
         self.run("alarm", (), {})
 
     def stage(self) -> None:
-        """Make the last call's changes a commit of their own number, part of what is written next."""
+        """Number the last call's changes as a commit, and add them to the next write."""
         self.seq += 1
         self.storage.pending.update(self.storage.call)
         self.storage.call = {}
         self.staged_head = Head(self.seq, self.alarm_at)
 
     def rebuild(self) -> None:
-        """Drop the running call's writes, alarm and events, and the instance, whose memory may be half changed."""
+        """Drop the running call's writes, alarm and events, and the instance, whose state may be half changed."""
         self._meter.failures += 1
         self.instance = None
         self.storage.call = {}

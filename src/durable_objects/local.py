@@ -1,4 +1,4 @@
-"""What every runtime inside one process does: find the live instance, run the call, wait until what it saw is durable."""
+"""Common to every runtime in one process: find the live instance, run the call, wait until everything it saw is durable."""
 
 import logging
 from collections import OrderedDict
@@ -38,7 +38,7 @@ class LocalStub(Generic[ObjectT]):
         try:
             result = live.run(name, args, kwargs)
         finally:
-            # A refusal may reveal changes that are not durable yet, so that it waits as well.
+            # A refusal may reveal changes that are not durable yet, so it waits as well.
             runtime.commits.add(live)
             if live.batch is not None:
                 await runtime.commits.wait_durable(live)
@@ -74,13 +74,13 @@ class LocalRuntime:
         self._namespaces: dict[str, LocalNamespace[Any]] = {}
         self._listeners: dict[str, dict[object, Listener]] = {}
         self._live: OrderedDict[str, LiveObject[Any]] = OrderedDict()
-        """The objects in memory, the one called last at the end."""
+        """The objects in memory, ordered by their last call."""
         self._alarms = Alarms()
         self._running = False
         self.commits: CommitLoop
 
     def _start(self, loop: Loop) -> None:
-        """Start with nothing in memory but the alarms that are durable; overdue ones run at once."""
+        """Start with nothing in memory except the durable alarms; overdue ones run at once."""
         self._loop = loop
         self.commits = CommitLoop(
             self._disk,
@@ -97,20 +97,20 @@ class LocalRuntime:
         self._running = True
 
     def _rearm(self, at: int) -> None:
-        """Called when an alarm was set for ``at``: ``run_due`` should be called then."""
+        """Called when an alarm was set for ``at``; the runtime should call ``run_due`` at that time."""
 
     def namespace(self, name: str, create: Callable[[Context], ObjectT]) -> Namespace[ObjectT]:
-        """See ``contract.Runtime``. Declare every class before the runtime starts, so that overdue alarms find theirs."""
+        """See ``contract.Runtime``. Declare every class before the runtime starts, since overdue alarms run at once."""
         _check_name("a namespace", name)
         if "/" in name:
             raise LimitExceeded(f"the name of a namespace is {name!r}; a slash is not allowed")
         namespace = self._namespaces.setdefault(name, LocalNamespace(self, name, create))
         if namespace.create != create:
-            raise ValueError(f"the namespace {name!r} is declared already, with {namespace.create!r}")
+            raise ValueError(f"the namespace {name!r} is already declared with {namespace.create!r}")
         return namespace
 
     def find(self, object_id: str) -> LiveObject[Any] | None:
-        """The live instance, ready to take a call; None when ``load`` has to make it, or to refuse."""
+        """The live instance, ready for a call; None when ``load`` must make it or refuse the call."""
         live = self._live.get(object_id)
         if live is None or live.instance is None or not self._running or self.commits.overloaded:
             return None
@@ -119,14 +119,14 @@ class LocalRuntime:
         return live
 
     def load(self, object_id: str, name: str, create: Callable[[Context], ObjectT]) -> LiveObject[ObjectT]:
-        """The live instance, made from storage where needed.
+        """The live instance, made from storage if needed.
 
         Raises ``RuntimeClosed``, ``Overloaded``, ``DataBusy``, or ``ObjectFailed`` when its constructor raises.
         """
         if not self._running:
             raise RuntimeClosed("the runtime is not running")
         if self.commits.waiting_calls >= MAX_WAITING_CALLS:
-            raise Overloaded(f"{MAX_WAITING_CALLS} calls wait for the disk already")
+            raise Overloaded(f"{MAX_WAITING_CALLS} calls already wait for the disk")
         live = self._live.get(object_id)
         if live is None:
             self._make_room()
@@ -158,7 +158,7 @@ class LocalRuntime:
             raise ObjectFailed(f"{object_id} could not be read from its storage: {error!r}") from error
 
     def _make_room(self) -> None:
-        """Let one more object into memory: beyond the bound, one goes whose last call is the longest ago."""
+        """Make room for one more object: at the bound, drop the least recently called one."""
         if len(self._live) < MAX_LIVE_OBJECTS:
             return
         for object_id, live in self._live.items():
@@ -169,7 +169,7 @@ class LocalRuntime:
         raise Overloaded(f"{MAX_LIVE_OBJECTS} objects in memory wait for the disk")
 
     def evict_idle(self) -> int:
-        """Drop the objects not called since the last time this was called; returns how many."""
+        """Drop the objects that had no call since the last ``evict_idle``; returns how many."""
         idle = [live for live in self._live.values() if not live.touched and live.batch is None]
         for live in idle:
             del self._live[live.object_id]
@@ -204,9 +204,9 @@ class LocalRuntime:
                 log.exception("a listener of %s failed", object_id)
 
     def run_due(self) -> None:
-        """Answer calls that have waited too long, try a failed disk again, run due alarms (not all at once when they are many).
+        """Answer calls that have waited too long, probe a failed disk, and run due alarms, up to ``MAX_ALARMS_PER_TURN``.
 
-        Alarms wait while the disk takes no writes: all they could do is fail.
+        Alarms wait while the disk takes no writes, since they would only fail.
         """
         self.commits.run_due()
         if self._running and self.commits.error is None:
@@ -214,11 +214,11 @@ class LocalRuntime:
             for object_id in due:
                 try:
                     self._run_alarm(object_id)
-                except Exception as error:  # noqa: BLE001 - whatever it is, the alarm must not be lost
+                except Exception as error:  # noqa: BLE001 - the alarm must not be lost
                     self._retry_alarm(object_id, error)
 
     def ms_until_due(self) -> int | None:
-        """Milliseconds until ``run_due`` has something to do; None while it has not."""
+        """Milliseconds until ``run_due`` has work; None if it has none."""
         now = self._loop.steady_ms()
         at = self.commits.due_at()
         waits = [None if at is None else at - now, None if self.commits.error else self._alarms.wait_ms(self._clock(), now)]
@@ -231,14 +231,14 @@ class LocalRuntime:
             raise ObjectFailed(f"no class is declared for the namespace {namespace_name!r}")
         live = self.find(object_id) or self.load(object_id, name, namespace.create)
         if live.alarm_at is None or live.alarm_at > self._clock():
-            # An uncommitted call moved the alarm, and its commit (or its failure) arms it; or the clock has just stepped back.
+            # An uncommitted call moved the alarm, and its commit (or failure) re-arms it; or the clock has just stepped back.
             if live.batch is None:
                 self._alarms.set(object_id, live.alarm_at)
             return
         self.meter.alarms += 1
         live.run_alarm()
         if not live.changed:
-            # It set itself to the same time again, and did nothing else: no commit will arm it.
+            # It only set itself to the same time again, so no commit will re-arm it.
             self._alarms.succeeded(object_id)
             if live.batch is None:
                 self._alarms.set(object_id, live.alarm_at)
@@ -246,7 +246,7 @@ class LocalRuntime:
 
     def _retry_alarm(self, object_id: str, error: object) -> None:
         failures, delay = self._alarms.failed(object_id, self._loop.steady_ms())
-        log.warning("the alarm of %s failed, %d in a row, next try in %d ms: %s", object_id, failures, delay, error)
+        log.warning("the alarm of %s failed, %d in a row, next attempt in %d ms: %s", object_id, failures, delay, error)
 
     def _on_committed(self, live: LiveObject[Any], alarm: bool) -> None:  # noqa: FBT001 - CommitLoop's
         if alarm:

@@ -1,15 +1,15 @@
-"""Counts of what a runtime did, in the units that clouds bill and operators watch."""
+"""Counters of a runtime, in the units that clouds bill and operators watch."""
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
 
 COMMIT_SIZE_BOUNDS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
-"""Upper bounds of the buckets of ``Meter.commit_sizes``, in calls; a last bucket takes what is larger."""
+"""Upper bounds of the buckets of ``Meter.commit_sizes``, in calls; one more bucket counts larger commits."""
 
 
 @dataclass(slots=True)
 class Meter:
-    """Plain counters, read at leisure; a runtime only ever adds to them."""
+    """Plain counters that only increase; read them at any time."""
 
     calls: int = 0
     wakes: int = 0
@@ -26,7 +26,7 @@ class Meter:
     commit_sizes: list[int] = field(default_factory=lambda: [0] * (len(COMMIT_SIZE_BOUNDS) + 1))
 
     def committed(self, calls: int) -> None:
-        """Count one commit that carried the changes of ``calls`` calls."""
+        """Count one commit with the changes of ``calls`` calls."""
         self.commits += 1
         self.commit_calls += calls
         self.commit_sizes[bisect_left(COMMIT_SIZE_BOUNDS, calls)] += 1

@@ -1,4 +1,4 @@
-"""Network addresses: this machine's own, URLs of servers, and a client's address as limits count it."""
+"""Network addresses: loopback addresses, URLs of servers, and the network of a client for limits."""
 
 import ipaddress
 from functools import lru_cache
@@ -14,16 +14,16 @@ def is_loopback(host: str) -> bool:
 
 
 def url_from_here(host: str, port: int) -> str:
-    """Where this machine reaches what listens on ``host`` (without brackets) and ``port``, also if that is every address."""
+    """The URL at which this machine reaches a server on ``host`` (no brackets) and ``port``, also on a wildcard address."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 @lru_cache(maxsize=1_024)
 def client_network(host: str) -> str:
-    """What a limit per client counts by: the IPv4 address, or the /64 network of an IPv6 one, which is one subscriber's.
+    """The key of limits per client: the IPv4 address, or the /64 network of an IPv6 address, which belongs to one subscriber.
 
-    An IPv4 address written as IPv6 (``::ffff:192.0.2.1``) counts as itself; a host that is no address is returned as it is.
+    An IPv4 address written as IPv6 (``::ffff:192.0.2.1``) counts as IPv4; a host that is not an address is returned unchanged.
     """
     try:
         address = ipaddress.ip_address(host)
@@ -37,7 +37,7 @@ def client_network(host: str) -> str:
 
 
 def is_http_url(url: str) -> bool:
-    """Whether it is the URL of an HTTP server."""
+    """Whether ``url`` is an http or https URL with a host."""
     try:
         parts = urlsplit(url)
         port = parts.port

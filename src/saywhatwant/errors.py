@@ -1,10 +1,10 @@
-"""The refusals of the product; ``worker.problems`` gives each its place in HTTP."""
+"""The product's refusals; ``worker.problems`` turns them into HTTP answers."""
 
 from durable_objects import Refusal
 
 
 class ExpectedError(Exception):
-    """An error that a command reports as one sentence instead of a traceback."""
+    """An error that a command prints as one sentence instead of a traceback."""
 
 
 class RequestRefused(Exception):
@@ -21,7 +21,7 @@ class InvalidField(RequestRefused):
 
 
 class UnknownMessage(Refusal):
-    """No message has this id (it may have been finished long ago and removed)."""
+    """No message has this id; it may have been finished and removed."""
 
     def __init__(self, field: str, message_id: str) -> None:
         super().__init__(f"no message has the id {message_id!r}")
@@ -29,11 +29,11 @@ class UnknownMessage(Refusal):
 
 
 class WrongState(Refusal):
-    """The message is not in the state this call is for."""
+    """The message is not in the state that the call needs."""
 
 
 class NotTheHolder(Refusal):
-    """Another attempt holds the message, or none: this holder's lease has ended (P3)."""
+    """The caller's attempt no longer holds the message: its lease has ended (P3)."""
 
 
 class AttemptRequired(NotTheHolder):
@@ -49,11 +49,11 @@ class KeyReused(Refusal):
 
 
 class KeysFull(Refusal):
-    """No more Idempotency-Keys are taken: as many as allowed are remembered, and none is forgotten early (P7)."""
+    """No more Idempotency-Keys are accepted: the maximum is remembered, and none is forgotten early (P7)."""
 
 
 class BacklogFull(Refusal):
-    """No more work is taken: as much as allowed is waiting. What was accepted is safe (P6)."""
+    """No more work is accepted, because the maximum is waiting. Accepted work is safe (P6)."""
 
 
 class TooManyWaiting(RequestRefused):
@@ -96,7 +96,7 @@ class BodyTooLarge(RequestRefused):
 
 
 class MalformedBody(RequestRefused):
-    """The request body is not the JSON it should be."""
+    """The request body is not valid JSON of the expected form."""
 
 
 class NotAllowed(RequestRefused):
@@ -108,4 +108,4 @@ class CrossSite(RequestRefused):
 
 
 class NotReady(RequestRefused):
-    """The server cannot do its work at the moment."""
+    """The server cannot serve requests at the moment."""

@@ -1,11 +1,11 @@
-"""The bounds of the contract: of a message, of a call, and of what the queue object keeps."""
+"""The bounds of the contract: of messages, of calls, and of the queue object's data."""
 
 ID_LENGTH = 10
 """Characters of a message's id."""
 MAX_USERNAME = 32
 """Characters of a username."""
 MAX_TEXT_SETTING = 20_000
-"""The largest value of the setting for the longest text: any such message fits one storage value."""
+"""The largest value of ``SWW_MAX_TEXT``; any such message fits into one storage value."""
 MAX_PRIORITY = 99
 """The least urgent priority; 0 is the most urgent."""
 MAX_ENTITY = 64
@@ -13,7 +13,7 @@ MAX_ENTITY = 64
 MAX_WORKER_ID = 128
 """Characters of a worker's name."""
 MAX_ATTEMPT = 1_000_000
-"""The highest number of a claim that a call may name."""
+"""The highest attempt number that a call may name."""
 MAX_ERROR = 1_000
 """Characters of a failure's reason; more is cut."""
 
@@ -26,7 +26,7 @@ MAX_WAIT_SECONDS = 60
 MAX_PAGE = 1_000
 """The largest ``limit`` of a list."""
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
-"""Bytes of the messages in one answer; a longer list is cut at a whole message and says that there is more."""
+"""Bytes of the messages in one answer; a longer list is cut at a whole message and links to the rest."""
 
 MAX_PROVIDER = 200
 """Characters of a provider's name in a circuit report."""
@@ -37,21 +37,21 @@ MAX_CIRCUIT_REASON = 200
 MAX_CIRCUIT_SECONDS = 3_600
 """Seconds that a circuit may be reported to stay open."""
 MAX_CIRCUITS = 20
-"""Circuit reports kept; the one that ends first makes room."""
+"""Circuit reports kept; beyond it the one that ends first is dropped."""
 
 MAX_DUE_PER_CALL = 100
 """Leases, backoffs and waits that one call ends; the alarm ends the next ones."""
 MAX_PRUNED_AT_ONCE = 3
-"""Finished messages removed when another one finishes, so that a lowered retention is reached step by step."""
+"""Finished messages removed when another one finishes; a lowered retention is reached step by step."""
 MAX_STATS_ENTITIES = 50
-"""Entities that the figures name."""
+"""Entities named in the figures."""
 MAX_KEYS = 1_000_000
 """Idempotency-Keys remembered, on disk; beyond it new ones are refused, and none is forgotten early."""
 KEY_SECONDS = 26 * 60 * 60
-"""Seconds that a key is remembered at least: a day, and two hours for clocks that step forward."""
+"""Seconds that a key is remembered at least: a day, plus two hours for clocks that step forward."""
 MAX_KEY_CLOCK_SECONDS = 60 * 60
-"""Seconds that keys can age at one step of the clock, so that one that steps forward forgets none early."""
+"""Seconds that keys can age at one step of the clock, so that a step forward forgets none early."""
 MAX_KEYS_FORGOTTEN = 2
-"""Keys past their time that one keyed post removes."""
+"""Expired keys that one keyed post removes."""
 MAX_CACHED_READS = 4
 """Answers of reads kept until the next commit."""

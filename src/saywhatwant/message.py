@@ -1,4 +1,4 @@
-"""The message: these structs are the wire format, what is stored, and the schema."""
+"""The message: these structs are wire format, storage format and schema in one."""
 
 import re
 from random import Random
@@ -35,13 +35,13 @@ WorkerId = Annotated[
     str, Meta(min_length=1, max_length=MAX_WORKER_ID, description=f"the worker's name, 1 to {MAX_WORKER_ID} characters")
 ]
 
-# Tab and line breaks are text; other control characters could steer a reader's terminal and never are.
+# Tab and line breaks are allowed; other control characters could control a reader's terminal.
 _CONTROLS = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
 _CONTROLS_AND_BREAKS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 TEXT_PATTERN = rf"^\s*[^\s{_CONTROLS}]([^{_CONTROLS}]*[^\s{_CONTROLS}])?\s*$"
-"""What ``clean_text`` takes, for JSON Schema; the longest text is a setting."""
+"""The text that ``clean_text`` accepts, for JSON Schema; the maximum length is a setting."""
 USERNAME_PATTERN = rf"^\s*[^\s{_CONTROLS_AND_BREAKS}]([^{_CONTROLS_AND_BREAKS}]*[^\s{_CONTROLS_AND_BREAKS}])?\s*$"
-"""What ``clean_username`` takes of any length, for JSON Schema."""
+"""The usernames of any length that ``clean_username`` accepts, for JSON Schema."""
 
 _HALF_CHARACTERS = r"\ud800-\udfff"
 _CONTROL = re.compile(f"[{_CONTROLS}{_HALF_CHARACTERS}]")
@@ -66,9 +66,9 @@ class BotParams(Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
     """The attempts that count towards the limit; an operator's retry sets this back to 0."""
     lease_expires_at: int | None = None
     retry_at: int | None = None
-    """Set while it backs off after a failure: still pending, but not claimable before."""
+    """Set while it backs off after a failure: pending, but not claimable until then."""
     expires_at: int | None = None
-    """Set while it is pending: when it fails unless somebody claims it before."""
+    """Set while it is pending: when it fails unless a bot claims it before."""
     error: str | None = None
     """Why the last attempt ended without an answer."""
     answered_by: str | None = None

@@ -29,9 +29,9 @@ from saywhatwant.message import (
 )
 
 EncodedMessage = Annotated[Raw, Meta(extra_json_schema={"$ref": "#/components/schemas/Message"})]
-"""A message that is encoded already."""
+"""A message that is already encoded."""
 
-# The decoder leaves these to clean_text and clean_username, whose refusals name the setting.
+# These are checked by clean_text and clean_username, whose refusals name the setting.
 Text = Annotated[
     str,
     Meta(
@@ -58,8 +58,8 @@ class PostParams(Struct, frozen=True, rename="camel", forbid_unknown_fields=True
 class PostRequest(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Body of POST /api/comments.
 
-    A bot's reply, an AI message with ``replyTo``, may carry ``workerId`` and ``attempt``, and is fenced by them then; no other
-    message may. Without the bot token ``botParams.priority`` has a least value, which is a setting.
+    Only a bot's reply (an AI message with ``replyTo``) may have ``workerId`` and ``attempt``, which then fence it. Without the
+    bot token ``botParams.priority`` has a minimum, which is a setting.
     """
 
     text: Text
@@ -81,9 +81,9 @@ class PostResponse(Struct, frozen=True):
 
 
 class ClaimRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """Body of POST /api/queue/claim: with ``messageId`` that message, without it the most urgent ones.
+    """Body of POST /api/queue/claim: claims the message ``messageId``, or without it the most urgent ones.
 
-    ``entities``, ``limit`` and ``wait`` choose the most urgent ones, and are refused beside ``messageId``.
+    ``entities``, ``limit`` and ``wait`` are for the most urgent ones, and are refused together with ``messageId``.
     """
 
     worker_id: WorkerId
@@ -103,7 +103,7 @@ class ClaimResponse(Struct, frozen=True):
 
 
 class ClaimNextResponse(Struct, frozen=True):
-    """Answer to a claim of the next messages; none when none came in time."""
+    """Answer to a claim of the most urgent messages; empty when none came in time."""
 
     messages: list[EncodedMessage]
     success: Literal[True] = True
@@ -150,7 +150,7 @@ class ExtendResponse(Struct, frozen=True, rename="camel"):
 
 
 class FailRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """Body of POST /api/queue/fail. ``retry`` false fails it for good, whatever attempts are left."""
+    """Body of POST /api/queue/fail. With ``retry`` false the message fails for good, even if attempts are left."""
 
     message_id: Id
     worker_id: WorkerId
@@ -168,7 +168,7 @@ class FailResponse(Struct, frozen=True, rename="camel"):
 
 
 class ProgressRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """Body of POST /api/queue/progress: the reply as far as it is written."""
+    """Body of POST /api/queue/progress: the whole reply as written so far."""
 
     message_id: Id
     worker_id: WorkerId
@@ -183,7 +183,7 @@ class RetryRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=Tr
 
 
 class CircuitReport(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """Body of POST /api/queue/circuit: this worker leaves a provider alone, and does not claim for these entities meanwhile."""
+    """Body of POST /api/queue/circuit: this worker does not call a provider for a while, nor claim for its entities."""
 
     worker_id: WorkerId
     provider: Annotated[str, Meta(min_length=1, max_length=MAX_PROVIDER, description=f"1 to {MAX_PROVIDER} characters")]
@@ -197,7 +197,7 @@ class CircuitReport(Struct, frozen=True, rename="camel", forbid_unknown_fields=T
 
 
 class ReportedCircuit(Struct, frozen=True, rename="camel"):
-    """A provider that a worker leaves alone until ``openUntil``, after repeated failures."""
+    """A provider that a worker does not call until ``openUntil``, after repeated failures."""
 
     worker_id: str
     provider: str
@@ -222,7 +222,7 @@ class Depth(Struct, frozen=True):
 
 
 class Stats(Struct, frozen=True, rename="camel"):
-    """Figures of the queue. ``entities`` has some of them, those that answer here first; ``""`` is nobody in particular."""
+    """Figures of the queue. ``entities`` has some entities, first those that answer here; ``""`` is for no entity."""
 
     seq: int
     messages: int
@@ -233,4 +233,4 @@ class Stats(Struct, frozen=True, rename="camel"):
     depth: Depth
     entities: dict[str, Depth]
     circuits: list[ReportedCircuit] | UnsetType = UNSET
-    """Left out for callers without the bot token: they name providers."""
+    """Omitted for callers without the bot token, because circuits name providers."""

@@ -1,6 +1,6 @@
-"""Settings: ``sww.toml`` in the working directory, overridden by ``SWW_*`` in the environment, by options of commands.
+"""Settings: from ``sww.toml`` in the working directory, ``SWW_*`` in the environment, and options; later ones win.
 
-A wrong setting stops the start with its name, its value and what is allowed.
+A wrong setting stops the start; the error has its name, its value and what is allowed.
 """
 
 import difflib
@@ -32,11 +32,11 @@ PUBLIC_CONNECTIONS_PER_ADDRESS = 512
 
 
 class WrongSettings(ExpectedError):
-    """One or more settings are wrong; the text has a line for each."""
+    """One or more settings are wrong; the message has a line for each."""
 
 
 class Secret:
-    """A text that is never shown by accident."""
+    """A string whose ``repr`` hides it."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -46,7 +46,7 @@ class Secret:
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """Everything that can be set. Each field is ``SWW_`` and its name in capitals in the environment."""
+    """All settings. In the environment each field is named ``SWW_`` and its name in capitals."""
 
     bind: Annotated[str, Meta(description="HOST:PORT to listen on; port 0 picks one")] = "127.0.0.1:8787"
     data: Annotated[Path, Meta(description="the directory of the data")] = Path("data")
@@ -100,40 +100,40 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @property
     def token(self) -> str | None:
-        """The bot token in clear."""
+        """The bot token in plain text."""
         return self.bot_token.text if self.bot_token else None
 
     @property
     def takes_unknown_entities(self) -> bool:
-        """Whether posts may name entities that no file lists: as set; by default only where no file is set."""
+        """Whether posts may name entities that no file lists; by default only if no entities file is set."""
         return self.entities is None if self.open_entities is None else self.open_entities
 
     @property
     def posts_per_minute(self) -> int:
-        """The rate limit: as set; by default none on loopback, and a moderate one elsewhere."""
+        """The rate limit; by default none on loopback, and a moderate one elsewhere."""
         if self.rate_limit is None:
             return 0 if self.is_loopback else PUBLIC_POSTS_PER_MINUTE
         return self.rate_limit
 
     @property
     def max_sockets_per_address(self) -> int:
-        """The limit of WebSockets: as set; by default none on loopback, and a moderate one elsewhere."""
+        """The limit of WebSockets; by default none on loopback, and a moderate one elsewhere."""
         if self.sockets_per_address is None:
             return 0 if self.is_loopback else PUBLIC_SOCKETS_PER_ADDRESS
         return self.sockets_per_address
 
     @property
     def max_connections_per_address(self) -> int:
-        """The limit of HTTP connections: as set; by default none on loopback, and a moderate one elsewhere."""
+        """The limit of HTTP connections; by default none on loopback, and a moderate one elsewhere."""
         if self.connections_per_address is None:
             return 0 if self.is_loopback else PUBLIC_CONNECTIONS_PER_ADDRESS
         return self.connections_per_address
 
 
 def load(**options: Any) -> Settings:  # noqa: ANN401 - as many types as there are options
-    """The settings, with ``options`` before environment before file; raises ``WrongSettings``."""
+    """The settings: ``options`` override the environment, which overrides the file. Raises ``WrongSettings``."""
     given = _from_file() | _from_environment() | {name: value for name, value in options.items() if value is not None}
-    mistakes: list[str] = []
+    errors: list[str] = []
     values: dict[str, Any] = {}
     for field in msgspec.structs.fields(Settings):
         if field.name in given:
@@ -141,9 +141,9 @@ def load(**options: Any) -> Settings:  # noqa: ANN401 - as many types as there a
                 values[field.name] = _convert(field.name, field.type, given[field.name])
             except ValueError:  # so is msgspec.ValidationError
                 value = "(hidden)" if field.name == "bot_token" else repr(given[field.name])
-                mistakes.append(f"{PREFIX}{field.name.upper()} is {value}; allowed: {_description(field.type)}")
-    if mistakes:
-        raise WrongSettings("\n".join(mistakes))
+                errors.append(f"{PREFIX}{field.name.upper()} is {value}; allowed: {_description(field.type)}")
+    if errors:
+        raise WrongSettings("\n".join(errors))
     settings = Settings(**values)
     if not settings.is_loopback and len(settings.token or "") < MIN_PUBLIC_TOKEN:
         raise WrongSettings(
@@ -187,10 +187,10 @@ def _description(kind: Any) -> str:  # noqa: ANN401 - typing has no name for an 
 
 
 def _convert(name: str, kind: Any, value: object) -> object:  # noqa: ANN401 - as above
-    """The value as the setting has it; raises ``ValueError``."""
+    """The value in the setting's type; raises ``ValueError``."""
     if prepare := _PREPARE.get(name):
         value = prepare(value)
-    # Texts of the environment become numbers.
+    # Strings from the environment become numbers.
     converted: object = msgspec.convert(value, kind, strict=False, dec_hook=lambda wanted, given: wanted(given))
     if isinstance(converted, float) and not math.isfinite(converted):
         raise ValueError("not a number")
@@ -232,4 +232,4 @@ _PREPARE: dict[str, Callable[[object], object]] = {
     "cors_origins": _origins,
     "trusted_proxies": _proxies,
 }
-"""Checks that the types cannot make; each returns what is to be converted, or raises ``ValueError``."""
+"""Checks that types cannot express; each returns the value to convert, or raises ``ValueError``."""

@@ -1,4 +1,4 @@
-"""The decoder's complaints in plain English (P8)."""
+"""The decoder's errors in plain English (P8)."""
 
 import re
 
@@ -20,7 +20,7 @@ _BEYOND_BOUND = re.compile(r"Expected `(?P<wanted>\w+)` (?P<length>of length )?(
 
 
 def humanize(rule: str) -> str:
-    """The rule that msgspec states (``Expected `int` >= 0``) in plain English; an unknown wording stays as it is."""
+    """The rule in an error of msgspec (``Expected `int` >= 0``) in plain English; unknown wording stays unchanged."""
     for pattern, meaning in PATTERNS.items():
         if repr(pattern) in rule:
             return f"must be {meaning}"

@@ -173,7 +173,7 @@ def test_p6_an_entity_that_nobody_serves_cannot_close_the_wall(start_server: Sta
     for answer in refused:
         assert_problem(answer, 503, "unknown entities")
     assert post(server, "to zen", entity="zen")["status"] == "success"
-    assert post(server, "to nobody in particular")["status"] == "success"
+    assert post(server, "to no entity")["status"] == "success"
 
 
 def test_p4_what_nobody_claims_in_time_fails_and_every_reader_sees_why(start_server: StartServer) -> None:

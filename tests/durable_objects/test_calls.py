@@ -66,7 +66,7 @@ def test_a_namespace_is_declared_once_and_again_only_as_the_same() -> None:
     ledger = runtime.namespace("Ledger", Ledger).get("a")
     runtime.run(ledger.call(Ledger.append, "first"))
     for create in (Elder, lambda ctx: Ledger(ctx)):  # noqa: PLW0108 - another function is the point
-        with pytest.raises(ValueError, match=r"the namespace 'Ledger' is declared already, with .*ledger\.Ledger"):
+        with pytest.raises(ValueError, match=r"the namespace 'Ledger' is already declared with .*ledger\.Ledger"):
             runtime.namespace("Ledger", create)
     assert runtime.run(runtime.namespace("Ledger", Ledger).get("a").call(Ledger.texts)) == ["first"]
 

@@ -93,7 +93,7 @@ def test_p6_calls_that_timed_out_count_as_waiting_until_the_commit_ends(monkeypa
         runtime.start(ledgers.get(name).call(Ledger.append, "first"))
     runtime.begin_commit()
     runtime.advance(MAX_COMMIT_WAIT_SECONDS)
-    with pytest.raises(Overloaded, match="3 calls wait for the disk already"):
+    with pytest.raises(Overloaded, match="3 calls already wait for the disk"):
         runtime.run(ledgers.get("d").call(Ledger.append, "too many"))
     runtime.commit()
     assert runtime.commits.waiting_calls == 0

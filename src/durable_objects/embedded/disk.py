@@ -24,7 +24,7 @@ class SqliteDisk(Store):
         self._thread.start()
 
     def close(self) -> None:
-        """Wait for what is being written, then close the data."""
+        """Wait for the current write, then close the data."""
         self._thread.stop()
         super().close()
 

@@ -20,7 +20,7 @@ class DirectoryLock:
         self._held: list[int] = []
 
     def acquire(self) -> None:
-        """Take the lock; raises ``DataLocked`` naming the process that has it."""
+        """Take the lock; raises ``DataLocked``, which names the process that holds it."""
         try:
             self._lock(os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
             note = self._lock(os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644))
@@ -35,7 +35,7 @@ class DirectoryLock:
             raise
 
     def release(self) -> None:
-        """Give the lock back; harmless when it is not held."""
+        """Release the lock; harmless when it is not held."""
         while self._held:
             os.close(self._held.pop())
 

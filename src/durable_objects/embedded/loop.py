@@ -1,4 +1,4 @@
-"""The event loop, as commits see it."""
+"""The running event loop as a ``commits.Loop``."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -11,9 +11,9 @@ from durable_objects.embedded.writer import Write
 class AsyncioLoop:
     """The running event loop, as ``commits.Loop``.
 
-    A job awaits nothing but writes, so that it needs no task: it goes on in the turn of the loop that learns of the write's
-    end. A task would go on one turn later, and those whom it lets through two; with a single caller that is a good part of
-    the time that a commit takes.
+    A job awaits only writes, so it needs no task: it resumes in the turn of the loop in which the write ends. A task would
+    resume one turn later, and the callers it releases two turns later; for a single caller that is a large part of a commit's
+    time.
     """
 
     def __init__(self) -> None:

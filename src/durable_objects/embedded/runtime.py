@@ -16,18 +16,18 @@ from durable_objects.limits import IDLE_SECONDS, MAX_COMMIT_WAIT_SECONDS
 from durable_objects.local import LocalRuntime, log
 
 _TICK_MS = 1_000
-"""How often the runtime looks for what is due at the latest: a step of the wall clock delays no alarm by more than this."""
+"""The longest time between two calls of ``run_due``: a step of the wall clock delays no alarm by more than this."""
 
 
 class EmbeddedRuntime(LocalRuntime):
     """Objects in this process's event loop, durable in ``directory``.
 
     An asynchronous context manager: entering it locks the directory, opens the data and runs overdue alarms; leaving it waits
-    for what is being written, for ``MAX_COMMIT_WAIT_SECONDS`` at most. Raises ``DataLocked`` or ``DataUnreadable`` on entering.
+    for unfinished writes, for ``MAX_COMMIT_WAIT_SECONDS`` at most. Raises ``DataLocked`` or ``DataUnreadable`` on entering.
 
     Args:
-        directory: where the data lies; made when it is missing.
-        idle_seconds: an object that is not called for this long leaves memory; it stays at most twice as long.
+        directory: the directory of the data; made if it is missing.
+        idle_seconds: an object without a call for this long is dropped from memory; it stays at most twice as long.
         clock: milliseconds since 1970.
     """
 
@@ -44,7 +44,7 @@ class EmbeddedRuntime(LocalRuntime):
         self._idle_seconds = idle_seconds
         self._timer: asyncio.TimerHandle
         self._tick_at = 0
-        """When the timer is due, by the wall clock as it was then."""
+        """When the timer is due, by the wall clock at the time it was set."""
         self._eviction: asyncio.TimerHandle
         super().__init__(self.disk, clock=clock, new_random=_new_random)
 
@@ -74,7 +74,7 @@ class EmbeddedRuntime(LocalRuntime):
             async with asyncio.timeout(MAX_COMMIT_WAIT_SECONDS):
                 await self.commits.drain()
         except TimeoutError:
-            # The directory stays locked, since what the thread is writing may yet arrive.
+            # The directory stays locked, since the thread's write may still reach the disk.
             log.error("changes were not written to %s before the end: %s", self.directory, self.commits.error)
         else:
             self.disk.close()
@@ -85,11 +85,11 @@ class EmbeddedRuntime(LocalRuntime):
 
     @property
     def last_error(self) -> Exception | None:
-        """Why the disk takes no writes; None when it does. Tried again every second, also when nobody writes."""
+        """Why the disk takes no writes; None when it does. The disk is probed every second, even without calls."""
         return self.commits.error
 
     def _rearm(self, at: int) -> None:
-        # A commit may end after the runtime was left, when its disk hung.
+        # If the disk hung, a commit may end after the runtime has stopped.
         if self._running and at < self._tick_at:
             self._timer.cancel()
             self._set_timer()
@@ -115,7 +115,7 @@ def _new_random() -> Random:
 
 
 def _make_directory(directory: Path) -> None:
-    """Make a directory that is still there after a loss of power: its name is in its parent, which is synced for that."""
+    """Make a directory that survives a loss of power, which requires a sync of its parent directory."""
     if directory.is_dir():
         return
     _make_directory(directory.absolute().parent)

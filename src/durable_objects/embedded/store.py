@@ -1,8 +1,8 @@
-"""The SQLite file: what is durable.
+"""The SQLite file with the durable data.
 
-A commit is one statement. Python releases the interpreter lock at every step of every statement, and taking it back from a
-busy event loop can cost a whole switch interval each time; so all changes of a commit go in as the rows of one ``INSERT`` into
-a view, whose triggers put, delete and update. In autocommit mode that statement is also the transaction.
+A commit is one statement. Python releases the interpreter lock at every step of every statement, and taking it back from a busy
+event loop can cost a whole switch interval each time. So all changes of a commit are rows of one ``INSERT`` into a view, whose
+triggers put, delete and update. In autocommit mode that statement is also the transaction.
 """
 
 import sqlite3
@@ -35,7 +35,7 @@ CREATE TRIGGER remove INSTEAD OF INSERT ON changes WHEN new.key IS NOT NULL AND 
 END;
 CREATE TRIGGER head INSTEAD OF INSERT ON changes WHEN new.key IS NULL AND new.object IS NOT NULL BEGIN
   INSERT INTO heads VALUES (new.object, new.value, new.alarm_at) ON CONFLICT (object) DO UPDATE SET seq = excluded.seq;
-  -- On its own, since naming alarm_at writes a page of its index, changed or not.
+  -- A separate statement, since naming alarm_at writes a page of its index even if it is unchanged.
   UPDATE heads SET alarm_at = new.alarm_at WHERE object = new.object AND alarm_at IS NOT new.alarm_at;
 END;
 PRAGMA application_id = {APPLICATION_ID};
@@ -49,7 +49,7 @@ _LIST_AFTER = "SELECT key, value FROM entries WHERE object = ? AND key > ? ORDER
 _MAX_ROWS = 4_096
 """Rows of one statement; SQLite takes 32,766 parameters at most, and a row has four."""
 _MAX_EXACT_ROWS = 64
-"""Up to here there is a statement for each number of rows; above, for powers of two only, so that few need be prepared."""
+"""Up to this many rows there is a statement for each number, above only for powers of two, so that few are prepared."""
 
 _Row = tuple[str | None, str | None, bytes | int | None, int | None]
 _Rows = list[_Row]
@@ -72,7 +72,7 @@ def _rows(changes: Iterable[Change]) -> list[_Row]:
 
 
 def _make_durable(connection: sqlite3.Connection) -> None:
-    """Have every commit of ``connection`` synced to the disk before it returns."""
+    """Make every commit of ``connection`` sync to the disk before it returns."""
     (journal,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if journal != "wal":
         raise DataUnreadable(f"SQLite cannot keep a write-ahead log here (its journal mode is {journal!r}); use a local disk")
@@ -96,10 +96,10 @@ class Store:
         self._writer: sqlite3.Connection | None = None
 
     def open(self) -> None:
-        """Create the file where it is missing.
+        """Open the file; create it if it is missing.
 
-        Raises ``DataUnreadable`` for a file that is not ours, newer, or damaged, and leaves it as it is; ``DataLocked`` for
-        one that another program has locked.
+        Raises ``DataUnreadable`` for a file that is damaged or of another program or version, and leaves it unchanged;
+        ``DataLocked`` for a file that another program has locked.
         """
         try:
             self._writer = self._connect(WRITE_BUSY_SECONDS)
@@ -124,7 +124,7 @@ class Store:
         self._reader = self._writer = None
 
     def head(self, object_id: str) -> Head:
-        """The object's last commit and its alarm; zero and none for one never written. Raises ``DataBusy``, as all reads do."""
+        """The object's last commit and alarm; ``Head()`` if it was never written. Like all reads it raises ``DataBusy``."""
         rows = self._read("SELECT seq, alarm_at FROM heads WHERE object = ?", object_id)
         return Head(*rows[0]) if rows else Head()
 
@@ -140,13 +140,13 @@ class Store:
         return [*takewhile(lambda row: row[0].startswith(prefix), rows)]
 
     def alarms(self) -> Sequence[tuple[str, int]]:
-        """Every object that has an alarm, and when."""
+        """Every object that has an alarm, with the alarm's time."""
         return self._read("SELECT object, alarm_at FROM heads WHERE alarm_at IS NOT NULL")
 
     def write(self, changes: Iterable[Change]) -> None:
         """Make all of ``changes`` durable, fsync included, or none of them; raises ``sqlite3.Error`` or ``DataUnreadable``.
 
-        Without changes it writes something that nobody reads, to see whether the disk takes it.
+        Without changes it writes an unused row, to check whether the disk takes writes.
         """
         rows = _rows(changes) or [_PROBE]
         if self._writer is None:
@@ -160,7 +160,7 @@ class Store:
                     for at in range(0, len(rows), _MAX_ROWS):
                         self._insert(self._writer, rows[at : at + _MAX_ROWS])
         except sqlite3.Error:
-            # After a failed write or fsync nothing that the connection holds in memory can be trusted.
+            # After a failed write or fsync the connection's memory cannot be trusted.
             self._writer.close()
             self._writer = None
             raise

@@ -26,18 +26,18 @@ class Write:
             raise self.error
 
     def done(self, error: Exception | None) -> None:
-        """Go on with the coroutine that waits, on the event loop's thread."""
+        """Resume the waiting coroutine; called on the event loop's thread."""
         self.error = error
         self.on_done()
 
 
 class WriterThread:
-    """Writes lists of changes to ``store``, one after the other, on a thread of its own."""
+    """Writes lists of changes to ``store``, one after another, on its own thread."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._queue: SimpleQueue[Write | None] = SimpleQueue()
-        # Not waited for when the process ends: a disk that hangs would keep it alive.
+        # A daemon, since a disk that hangs would otherwise keep the process alive.
         self._thread = Thread(target=self._work, name="writer", daemon=True)
         self._loop: asyncio.AbstractEventLoop
 
@@ -47,13 +47,13 @@ class WriterThread:
         self._thread.start()
 
     def write(self, changes: Sequence[Change]) -> Write:
-        """Have ``changes`` written."""
+        """Queue ``changes`` for writing."""
         write = Write(changes)
         self._queue.put(write)
         return write
 
     def stop(self) -> None:
-        """Wait for what is being written, then end the thread; harmless when it was not started."""
+        """Wait for the queued writes, then end the thread; harmless when it was not started."""
         if self._thread.ident is not None:
             self._queue.put(None)
             self._thread.join()
@@ -63,7 +63,7 @@ class WriterThread:
             error = None
             try:
                 self._store.write(write.changes)
-            except Exception as caught:  # noqa: BLE001 - the thread must outlive whatever the disk does
+            except Exception as caught:  # noqa: BLE001 - the thread must survive every error of the disk
                 error = caught
             try:
                 self._loop.call_soon_threadsafe(write.done, error)

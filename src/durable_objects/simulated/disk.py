@@ -1,4 +1,4 @@
-"""What survives a simulated crash."""
+"""The simulated disk: the data that survives a simulated crash."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ class SimulatedDisk:
     """Entries and heads in memory; a ``commits.Disk``.
 
     Args:
-        hold: gives a future that a commit waits for before it is durable, or None when it need not wait.
+        hold: returns a future that a commit waits for before it is durable, or None if it need not wait.
     """
 
     def __init__(self, hold: Callable[[], "asyncio.Future[None] | None"] = lambda: None) -> None:
@@ -22,7 +22,7 @@ class SimulatedDisk:
         self.in_flight: Sequence[Change] = ()
         """The changes that wait to become durable."""
         self.error: Exception | None = None
-        """Set it, and every commit fails with it."""
+        """If set, every commit fails with it."""
 
     def __str__(self) -> str:
         return "the simulated disk"
@@ -45,7 +45,7 @@ class SimulatedDisk:
         return [(object_id, head.alarm_at) for object_id, head in self._heads.items() if head.alarm_at is not None]
 
     async def commit(self, changes: Sequence[Change]) -> None:
-        """See ``commits.Disk``. One without changes never waits."""
+        """See ``commits.Disk``. A commit without changes never waits."""
         if self.error is not None:
             raise self.error
         held = self._hold() if changes else None

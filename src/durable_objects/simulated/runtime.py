@@ -1,11 +1,11 @@
-"""A runtime for tests: no threads, no disk, a virtual clock, one seed, and a crash whenever you like.
+"""A runtime for tests: no threads, no disk, a virtual clock, one seed, and crashes on demand.
 
     runtime = SimulatedRuntime(seed=7)
     counter = runtime.namespace("Counter", Counter).get("visits")
     assert runtime.run(counter.call(Counter.add, 2)) == 2
 
-By default each call commits at once, so that its stub works under any event loop too. With ``autocommit=False`` nothing becomes
-durable before ``commit()``: ``start`` calls, look at which of them wait, then ``commit()``, ``fail()`` or ``crash()``.
+By default each call commits at once, so that stubs also work under any event loop. With ``autocommit=False`` nothing becomes
+durable before ``commit()``: ``start`` calls, check which of them wait, then ``commit()``, ``fail()`` or ``crash()``.
 """
 
 import asyncio
@@ -28,11 +28,11 @@ class ManualLoop:
         self.start = start
 
     def steady_ms(self) -> int:
-        """Milliseconds by which the clock was moved forward."""
+        """Milliseconds that the clock was moved forward in total."""
         return self.now_ms
 
     def create_future(self) -> "asyncio.Future[None]":
-        """A future that nothing is called for: tasks look whether it is done."""
+        """A future whose callbacks never run: tasks check whether it is done."""
         return asyncio.Future(loop=cast("asyncio.AbstractEventLoop", self))
 
     def get_debug(self) -> bool:
@@ -40,14 +40,14 @@ class ManualLoop:
         return False
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """For ``asyncio.Future``: an error that no caller was left to see."""
+        """For ``asyncio.Future``: ignore errors that no caller retrieved."""
 
 
 class SimulatedRuntime(LocalRuntime):
     """Objects without threads or disk. The same seed and the same steps give the same history.
 
     Args:
-        seed: of all randomness that objects see.
+        seed: the seed of all randomness that objects see.
         now_ms: the wall clock at the start, in milliseconds since 1970.
         autocommit: whether each call commits at once.
     """
@@ -69,44 +69,44 @@ class SimulatedRuntime(LocalRuntime):
         self._start(self._manual_loop)
 
     def start(self, call: Coroutine[Any, Any, ResultT]) -> Task[ResultT]:
-        """Begin a call and go on until it has its answer or waits for a commit."""
+        """Start a call and run it until it has its answer or waits for a commit."""
         task = Task(call)
         if not task.done:
             self._tasks.append(task)
         return task
 
     def run(self, call: Coroutine[Any, Any, ResultT]) -> ResultT:
-        """Begin a call, commit as often as it needs, and return its answer."""
+        """Start a call, commit as often as it needs, and return its answer."""
         task = self.start(call)
         while not task.done:
             if self.commits.idle:
-                raise RuntimeError("the call waits for something that no commit brings")
+                raise RuntimeError("the call waits for something other than a commit")
             self.commit()
         return task.result()
 
     def begin_commit(self) -> None:
-        """Begin to write what has gathered; it is not durable yet, and later calls gather for the next commit."""
+        """Start writing the pending changes; they are not durable yet, and later changes go into the next commit."""
         while self._next_flush is not None and self._flush is None:
             flush, self._next_flush = self._next_flush, None
             self._flush = Task(flush())
             self._settle_flush()
 
     def commit(self) -> None:
-        """Make the commit in flight (or, when none is, what has gathered) durable."""
+        """Make the commit in flight durable; if there is none, the pending changes."""
         self.begin_commit()
         self._answer(None)
 
     def fail(self, error: Exception | None = None) -> None:
-        """Have the commit in flight (or what has gathered) fail, as a full disk would; needs ``autocommit=False``."""
+        """Make the commit in flight (or the pending changes) fail, like a full disk; needs ``autocommit=False``."""
         if self.autocommit:
             raise RuntimeError("with autocommit no commit is left to fail; use SimulatedRuntime(autocommit=False)")
         self.begin_commit()
         self._answer(error or OSError("the simulated disk is full"))
 
     def crash(self, *, after_commit: bool = False) -> None:
-        """Lose everything that is not durable, and start again: objects are loaded by their next call.
+        """Lose everything that is not durable, and restart; objects are loaded by their next call.
 
-        With ``after_commit`` the process dies a moment later: the commit in flight is durable, and no caller has its answer.
+        With ``after_commit`` the process dies a moment later: the commit in flight is durable, but no caller has its answer.
         """
         if after_commit:
             self.disk.apply(self.disk.in_flight)
@@ -118,9 +118,9 @@ class SimulatedRuntime(LocalRuntime):
         self._start(self._manual_loop)
 
     def advance(self, seconds: float) -> None:
-        """Let ``seconds`` pass; what is due on the way, such as alarms, happens in its order and at its time.
+        """Let ``seconds`` pass; alarms and other due work run in order and at their times.
 
-        A negative number is a step back of the wall clock; for a step forward set ``now_ms``.
+        A negative number makes the wall clock step back; for a step forward set ``now_ms``.
         """
         left = round(seconds * 1_000)
         while (wait := self.ms_until_due()) is not None and wait <= left:
@@ -139,7 +139,7 @@ class SimulatedRuntime(LocalRuntime):
 
     def _start_flush(self, flush: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._next_flush = flush
-        if self.autocommit or self.commits.idle:  # idle: it only finds out whether the disk takes writes
+        if self.autocommit or self.commits.idle:  # idle: it only probes the disk
             self.begin_commit()
 
     def _answer(self, error: Exception | None) -> None:
@@ -155,7 +155,7 @@ class SimulatedRuntime(LocalRuntime):
         self._settle()
 
     def _settle(self) -> None:
-        """Let every call go on that can."""
+        """Resume every call that can continue."""
         if self._tasks:
             for task in self._tasks:
                 task.step()

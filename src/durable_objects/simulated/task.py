@@ -1,4 +1,4 @@
-"""A coroutine that is driven by hand."""
+"""A coroutine that is stepped manually."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -39,7 +39,7 @@ class Task(Generic[ResultT]):
         return self._result[0]
 
     def step(self) -> None:
-        """Go on until the answer or the next wait; does nothing while what it waits for is not done."""
+        """Run until the answer or the next wait; does nothing while its awaited future is not done."""
         if self.done or self.waits:
             return
         try:

@@ -1,4 +1,4 @@
-"""The queue object, and the parts that it is made of."""
+"""The queue object and its parts."""
 
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.object import MessageQueue

@@ -1,4 +1,4 @@
-"""Circuits: providers that bots leave alone for a while. Kept in storage, shown in the figures, forgotten when they close."""
+"""Circuits: providers that bots do not call for a while. Stored, shown in the figures, and removed when they close."""
 
 import msgspec
 
@@ -13,13 +13,13 @@ _decode = msgspec.json.Decoder(list[ReportedCircuit]).decode
 
 
 class Circuits:
-    """What bots have reported, one report for each bot and provider."""
+    """The circuits that bots have reported, one per bot and provider."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
     def report(self, report: CircuitReport, now: int) -> None:
-        """Keep a report instead of an earlier one of the same bot and provider."""
+        """Store a report in place of an earlier one of the same bot and provider."""
         until = now + round(report.seconds * 1_000)
         circuit = ReportedCircuit(report.worker_id, report.provider, report.entities, until, report.reason)
         circuits = {(known.worker_id, known.provider): known for known in self.open(now)}
@@ -28,9 +28,9 @@ class Circuits:
         self._storage.put(_KEY, _encode(kept[-MAX_CIRCUITS:]))
 
     def open(self, now: int) -> list[ReportedCircuit]:
-        """The open circuits, the one that closes first in front.
+        """The open circuits, ordered by when they close.
 
-        One that is open for longer than may be reported was reported before the clock stepped back, and is left out.
+        A circuit that would be open for longer than the bound was reported before the clock stepped back, and is left out.
         """
         latest = now + MAX_CIRCUIT_SECONDS * 1_000
         return [circuit for circuit in _decode(self._storage.get(_KEY) or b"[]") if now < circuit.open_until <= latest]

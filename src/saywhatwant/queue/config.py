@@ -17,7 +17,7 @@ class QueueConfig(Struct, frozen=True):
     max_backoff_ms: int = 300_000
     """The longest pause."""
     max_wait_ms: int = 86_400_000
-    """A message that nobody claims within this time fails."""
+    """A message that no bot claims within this time fails."""
     aging_ms: int = 10_000
     """Waiting this long counts as much as one step of priority."""
     retention: int = 200
@@ -25,4 +25,4 @@ class QueueConfig(Struct, frozen=True):
     backlog_limit: int = 10_000
     """Unfinished messages accepted."""
     entities: tuple[str, ...] = ()
-    """The entities that answer here: each has a share of the backlog of its own, all other names have one together."""
+    """The entities that answer here: each has its own share of the backlog; all other names together have one."""

@@ -1,4 +1,4 @@
-"""When leases, backoffs and waits end: a heap whose outdated entries are skipped, and dropped when they are the most of it."""
+"""When leases, backoffs and waits end: a heap whose outdated entries are skipped, and removed when they are the majority."""
 
 from heapq import heapify, heappop, heappush
 
@@ -6,7 +6,7 @@ MIN_COMPACTED = 64
 
 
 class Deadlines:
-    """One deadline for each message at most, by the message's timestamp."""
+    """At most one deadline per message, by the message's timestamp."""
 
     def __init__(self) -> None:
         self._at: dict[int, int] = {}

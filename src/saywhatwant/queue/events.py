@@ -1,4 +1,4 @@
-"""What a queue publishes: JSON objects with a ``type``, as the wall's subscribers get them."""
+"""The events that a queue publishes: JSON objects with a ``type``, as the wall's subscribers get them."""
 
 from typing import Final, Literal
 
@@ -11,7 +11,7 @@ _LEASE_ENDED: Final = b'{"type":"leaseEnded"'
 
 
 def changed(encoded: bytes) -> bytes:
-    """A message is new or has changed; ``encoded`` is used as it is."""
+    """A message is new or has changed; ``encoded`` is used unchanged."""
     return b'{"type":"message","message":' + encoded + b"}"
 
 
@@ -21,7 +21,7 @@ def lease_ended(message_id: str) -> bytes:
 
 
 def progress(message_id: str, attempt: int, text: str) -> bytes:
-    """A reply is being written; ``text`` is all of it so far."""
+    """A reply is being written; ``text`` is the whole reply so far."""
     return msgspec.json.encode({"type": "progress", "id": message_id, "attempt": attempt, "text": text})
 
 
@@ -40,7 +40,7 @@ class WorkState(Struct, frozen=True, rename="camel"):
 
 
 class ChangedMessage(Struct, frozen=True, rename="camel"):
-    """The part of a message that a worker looks at."""
+    """The part of a message that a worker uses."""
 
     id: str
     seq: int

@@ -1,4 +1,4 @@
-"""The queue's memory: every message where it can be found without a search.
+"""The queue's messages in memory, indexed for every lookup.
 
 No operation here grows with the backlog beyond the logarithm of sorted lists
 (<https://grantjenks.com/docs/sortedcontainers/performance-at-scale.html>) and heaps.
@@ -26,21 +26,21 @@ Finish = tuple[int, int]
 """(seq of the last change, timestamp)."""
 
 MIN_ENCODED_BYTES = 256
-"""No encoded message is shorter."""
+"""The fewest bytes of an encoded message."""
 MIN_COMPACTED = 1_000
 
 
 class Entry(Struct, frozen=True, gc=False):
-    """A message and its bytes: encoded once, then stored, read and published as they are."""
+    """A message and its bytes, which are encoded once, then stored, read and published."""
 
     message: Message
     encoded: bytes
 
 
 class Index:
-    """Messages by id, time, urgency, deadline and last change; each placed by its state alone.
+    """Messages by id, time, urgency, deadline and last change; a message's place depends on its state alone.
 
-    ``aging_ms`` of waiting count as much as one step of priority.
+    ``aging_ms`` of waiting counts as much as one step of priority.
     """
 
     def __init__(self, aging_ms: int) -> None:
@@ -56,7 +56,7 @@ class Index:
         self.deadlines = Deadlines()
         """When the leases, backoffs and waits end."""
         self._changes: list[tuple[int, str]] = []
-        """Each change by its seq; outdated ones are skipped, and dropped when they are the most of it."""
+        """Changes ordered by seq; outdated ones are skipped, and removed when they are the majority."""
         self._depth: SortedDict[str, Counter[Status]] = SortedDict()
         self.last_timestamp = 0
         """The newest message's timestamp; 0 when there is none."""
@@ -176,7 +176,7 @@ class Index:
         return len(self._entries) - len(self._finished)
 
     def backlog_of(self, entity: str | None) -> int:
-        """Messages to this entity, or to nobody in particular, whose work is not finished."""
+        """Messages to this entity whose work is not finished; with None, messages that name no entity."""
         depth = self._depth.get(entity or "")
         return depth["pending"] + depth["processing"] if depth else 0
 
@@ -186,9 +186,9 @@ class Index:
         return len(self._delayed)
 
     def depths(self, limit: int, first: Iterable[str] = ()) -> dict[str, Counter[Status]]:
-        """How many messages there are of each status: for the entities ``first``, then others by name, up to ``limit``.
+        """The number of messages of each status: for the entities ``first``, then others by name, up to ``limit``.
 
-        The empty name stands for messages to nobody in particular.
+        The empty name is for messages that name no entity.
         """
         names = dict.fromkeys([name for name in ("", *first) if name in self._depth])
         names |= dict.fromkeys(islice(self._depth, limit))
@@ -201,9 +201,9 @@ class Index:
         return [self._at(timestamp) for timestamp in self.deadlines.due(now, limit)]
 
     def first_finished(self, keep: int, limit: int) -> list[Message]:
-        """Up to ``limit`` finished messages, those that finished first, of those beyond ``keep``.
+        """Up to ``limit`` finished messages beyond ``keep``, the ones that finished first.
 
-        Never the newest message of all: timestamps go on from it.
+        Never the newest message of all, because timestamps continue from it.
         """
         surplus = len(self._finished) - keep
         if surplus <= 0:
@@ -222,7 +222,7 @@ class Index:
         return [self._at(timestamp) for _, timestamp in islice(order, limit)]
 
     def in_flight(self, limit: int) -> list[Message]:
-        """Up to ``limit`` messages that bots hold, the lease that ends first in front."""
+        """Up to ``limit`` messages that bots hold, ordered by the end of their leases."""
         return self._first(self._in_flight, limit)
 
     def delayed(self, limit: int) -> list[Message]:
@@ -238,9 +238,9 @@ class Index:
     def between(
         self, since: int, before: int | None, limit: int | None, *, newest_first: bool, max_bytes: int = MAX_ANSWER_BYTES
     ) -> tuple[list[bytes], int | None]:
-        """The bytes of up to ``limit`` messages younger than ``since`` and, where that is given, older than ``before``.
+        """The bytes of up to ``limit`` messages newer than ``since`` and, if given, older than ``before``.
 
-        Where ``max_bytes`` cut the list short (never before its first message), also the timestamp of its last message.
+        If ``max_bytes`` cuts the list (never before its first message), also the timestamp of the last message in it.
         """
         times = self._timeline.irange(since, before, inclusive=(False, False), reverse=newest_first)
         most = max_bytes // MIN_ENCODED_BYTES + 2
@@ -250,10 +250,10 @@ class Index:
         return (encoded[:fitting], found[fitting - 1]) if fitting < len(found) else (encoded, None)
 
     def changed_after(self, seq: int, limit: int | None = None, max_bytes: int = MAX_ANSWER_BYTES) -> tuple[list[Entry], bool]:
-        """The messages that commits after ``seq`` have changed, in the order of their last changes; and whether there are more.
+        """The messages changed by commits after ``seq``, ordered by their last changes, and whether there are more.
 
-        Those of the first commits that reach ``limit``, or fit into ``max_bytes``, but of at least one: a commit is never
-        divided.
+        A page ends with the commit that reaches ``limit``, or before the one that exceeds ``max_bytes``. It has at least one
+        commit, and never part of one.
         """
         changed: list[Entry] = []
         for _, changes in groupby(self._current(seq), key=itemgetter(0)):
@@ -265,7 +265,7 @@ class Index:
         return changed, False
 
     def _current(self, seq: int) -> Iterator[tuple[int, str]]:
-        """The last changes of messages, of those that commits after ``seq`` made."""
+        """The changes by commits after ``seq`` that are the last ones of their messages."""
         changes = self._changes
         for position in range(bisect_left(changes, (seq + 1,)), len(changes)):
             change = changes[position]
@@ -281,7 +281,7 @@ class Index:
 
 
 def _fitting(encoded: list[bytes], max_bytes: int) -> int:
-    """How many of the first fit into ``max_bytes``; at least one."""
+    """How many messages from the start fit into ``max_bytes``; at least one."""
     if len(encoded) * MAX_VALUE_BYTES <= max_bytes or sum(map(len, encoded)) <= max_bytes:
         return len(encoded)
     sizes = accumulate(map(len, encoded))

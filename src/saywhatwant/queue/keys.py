@@ -1,11 +1,11 @@
 """Idempotency keys: a repeated post gets the first answer again, for at least a day (P7).
 
-After the IETF draft "The Idempotency-Key HTTP Header Field". They live in the object's storage, not in its memory, so that
-they cost a waking object nothing: one entry by key with its answer, one by number with its age. Numbers have no gaps; the
-lowest is the oldest.
+See the IETF draft "The Idempotency-Key HTTP Header Field". Keys are in the object's storage, not in its memory, so that they
+cost a waking object nothing: one entry by key with its answer, one by number with its age. Numbers have no gaps; the lowest is
+the oldest.
 
-Ages are counted by a clock of their own, which gains at most an hour each time it is looked at: a clock that steps forward
-must not forget a key early. Where nothing happens for hours, keys are known for longer.
+Ages are counted by a separate clock, which advances at most an hour each time it is read, so that a clock that steps forward
+forgets no key early. If nothing happens for hours, keys are remembered for longer.
 """
 
 from hashlib import blake2b
@@ -38,7 +38,7 @@ class _Age(Struct, frozen=True, array_like=True):
     key: str
     at: int
     clock: int
-    """What the object's clock was; ``at`` is the keys' own."""
+    """The object's clock at that time; ``at`` is by the keys' clock."""
 
 
 class _Clock(Struct, frozen=True, array_like=True):
@@ -47,9 +47,9 @@ class _Clock(Struct, frozen=True, array_like=True):
 
 
 class _Digested(Struct, frozen=True):
-    """What makes two posts the same, named here so that a field that ``NewMessage`` gains changes no digest.
+    """The fields that make two posts the same; a separate struct, so that a new field of ``NewMessage`` changes no digest.
 
-    Digests are stored: a change of these names or their order would have retries refused that cross an upgrade.
+    Digests are stored: if these names or their order change, retries across an upgrade are refused.
     """
 
     text: str
@@ -71,7 +71,7 @@ _encode_digested = msgspec.json.Encoder().encode
 
 
 def digest(new: NewMessage) -> bytes:
-    """The same for two posts that are the same message, whatever their priority: an entity's default may have changed."""
+    """A digest that is equal for the same message. It ignores the priority, since an entity's default may have changed."""
     digested = _Digested(
         text=new.text,
         username=new.username,
@@ -97,9 +97,9 @@ class IdempotencyKeys:
         self._oldest_at = self._at = self._clock = self._stored_clock = 0
 
     def find(self, key: str, new: NewMessage, now: int) -> PostResponse | None:
-        """The first answer to this key; None when it is new.
+        """The first answer to this key; None if the key is new.
 
-        Raises ``KeyReused`` when it was used for another message, ``KeysFull`` when it is new and cannot be remembered.
+        Raises ``KeyReused`` when the key was used for another message, ``KeysFull`` when it is new and there is no room for it.
         """
         if not self._loaded:
             self._load(now)
@@ -112,11 +112,13 @@ class IdempotencyKeys:
                     raise KeyReused("this Idempotency-Key was used for another message; use a new key for each message")
                 return PostResponse(answer.message_id, answer.timestamp)
         if self._next - self._oldest >= self._max_keys and not self._oldest_is_over(at):
-            raise KeysFull(f"{self._max_keys} Idempotency-Keys are remembered; no new ones are taken until some are a day old")
+            raise KeysFull(
+                f"{self._max_keys} Idempotency-Keys are remembered; no new ones are accepted until some are a day old"
+            )
         return None
 
     def remember(self, key: str, new: NewMessage, posted: PostResponse, now: int) -> None:
-        """Keep the answer to a key that ``find`` did not know; part of the same commit as the message."""
+        """Store the answer to a key that ``find`` did not know, in the same commit as the message."""
         at = self._advance(now)
         if self._oldest_is_over(at):
             self._forget_some(at)
@@ -128,7 +130,7 @@ class IdempotencyKeys:
         self._stored_clock = now
 
     def store_clock(self, now: int) -> None:
-        """Have time pass for the keys also when no keyed post is taken; writes no more often than each ten minutes."""
+        """Advance the keys' clock also without keyed posts; writes at most every ten minutes."""
         if self._loaded and abs(now - self._stored_clock) >= _STORE_CLOCK_MS:
             self._storage.put(_CLOCK, _encode(_Clock(self._advance(now), now)))
             self._stored_clock = now
@@ -148,7 +150,7 @@ class IdempotencyKeys:
         self._stored_clock = self._clock
 
     def _newest(self) -> int:
-        """The highest number, found in as many steps as it has binary digits."""
+        """The highest number, found by exponential search."""
         known, step = self._oldest, 1
         while self._is_there(known + step):
             known += step
@@ -180,7 +182,7 @@ class IdempotencyKeys:
     def _forget_oldest(self) -> None:
         age = self._age(self._oldest)
         stored = self._storage.get(_answer_key(age.key))
-        # A key that was used again after its time has a higher number now.
+        # A key that was reused after its time has a higher number now.
         if stored is not None and _decode_answer(stored).number == self._oldest:
             self._storage.delete(_answer_key(age.key))
         self._storage.delete(_age_key(self._oldest))

@@ -1,7 +1,7 @@
 """The state machine of a message as work: each transition is a pure function that returns the changed message.
 
-A deadline is never further ahead than its longest time from now (``clamped``), so a clock that was wrong for a moment
-cannot hold a message for long.
+A deadline is never further ahead than its maximum (see ``clamped``), so a clock that was wrong for a moment cannot hold a
+message for long.
 """
 
 from random import Random
@@ -17,14 +17,14 @@ TOLERATED_STEP_MS = 1_000
 """How far the clock may step back without deadlines being moved."""
 
 LATE_MS = 60 * 60 * 1_000
-"""A wait that ended this long ago ended while nothing ran here, or the clock has leapt."""
+"""A wait that is overdue by this much ended while the server was stopped, or the clock has stepped forward."""
 GRACE_MS = 60 * 1_000
-"""How long it goes on then: for bots to come back, or the clock."""
+"""How long such a wait is extended, so that bots or the clock can come back."""
 
 _UNITS = ((86_400_000, "day"), (3_600_000, "hour"), (60_000, "minute"), (1_000, "second"))
 
 
-# -- What is allowed
+# -- Checks
 
 
 def check_claimable(message: Message, now: int, config: QueueConfig) -> None:
@@ -43,7 +43,7 @@ def check_claimable(message: Message, now: int, config: QueueConfig) -> None:
 
 
 def check_attempt(message: Message, attempt: int | None) -> None:
-    """The fence (P3): raise ``NotTheHolder`` unless the call names the present attempt, or none while there was one only."""
+    """The fence (P3): raise ``NotTheHolder`` unless the call names the current attempt, or no attempt while it is the first."""
     current = message.bot_params.attempt
     if attempt is None:
         if current > 1:
@@ -53,7 +53,7 @@ def check_attempt(message: Message, attempt: int | None) -> None:
 
 
 def check_holder(message: Message, worker_id: str | None, now: int) -> None:
-    """Raise ``WrongState`` or ``NotTheHolder`` unless the message is processing, its lease runs, and this worker has it."""
+    """Raise ``WrongState`` or ``NotTheHolder`` unless the message is processing and this worker holds a running lease on it."""
     params = message.bot_params
     if params.status != "processing" or params.lease_expires_at is None:
         raise WrongState(f"the message is {params.status}, not processing")
@@ -64,13 +64,13 @@ def check_holder(message: Message, worker_id: str | None, now: int) -> None:
 
 
 def has_completed(message: Message, worker_id: str | None, attempt: int | None) -> bool:
-    """Whether this attempt has completed the message already."""
+    """Whether this attempt has already completed the message."""
     params = message.bot_params
     return params.status == "complete" and attempt == params.attempt and worker_id in {None, params.claimed_by}
 
 
 def has_failed(message: Message, worker_id: str, reason: str) -> bool:
-    """Whether the last attempt, by this worker, was given up for this reason already."""
+    """Whether this worker's last attempt has already failed with this reason."""
     params = message.bot_params
     is_over = params.status in {"pending", "failed"} and params.error == reason
     return is_over and params.claimed_by in {None, worker_id}
@@ -96,12 +96,12 @@ def hold(message: Message, worker_id: str, now: int, config: QueueConfig) -> Mes
 
 
 def extend(message: Message, now: int, config: QueueConfig) -> Message:
-    """The holder's heartbeat: the lease starts again, up to the longest hold."""
+    """The holder's heartbeat: the lease restarts, up to the longest hold."""
     return _changed(message, lease_expires_at=_lease_end(message.bot_params.claimed_at or now, now, config))
 
 
 def complete(message: Message, now: int) -> Message:
-    """The message is finished, with the answer that it has."""
+    """The message is finished, with or without an answer."""
     return _changed(message, status="complete", completed_at=now, lease_expires_at=None, error=None)
 
 
@@ -113,7 +113,7 @@ def answer(message: Message, answer_id: str, answered_at: int) -> Message:
 def fail(
     message: Message, reason: str, now: int, config: QueueConfig, *, retry: bool = True, retry_at: int | None = None
 ) -> Message:
-    """An attempt ended without completion: finished, if it was answered or was the last one; else pending again (P4)."""
+    """An attempt ended without completion: complete if answered, failed if it was the last one, else pending again (P4)."""
     params = message.bot_params
     if params.answered_by is not None:
         return complete(message, now)
@@ -163,10 +163,10 @@ def retry(message: Message, now: int, config: QueueConfig) -> Message:
 
 
 def clamped(message: Message, now: int, config: QueueConfig) -> Message:
-    """The message with a deadline that is as far ahead as it may be; the same message when it is in order.
+    """The message with its deadline moved back to the maximum; the same object if nothing needs to change.
 
-    One may be further ahead after the clock has stepped back, or a setting was lowered; and one from before there were
-    waits has none.
+    A deadline may be too far ahead after the clock has stepped back or a setting was lowered. Messages stored by versions
+    without waits have none, and get one.
     """
     params, latest = message.bot_params, now + TOLERATED_STEP_MS
     if params.status == "processing":
@@ -184,7 +184,7 @@ def clamped(message: Message, now: int, config: QueueConfig) -> Message:
 
 
 def backoff_ms(tries: int, config: QueueConfig, random: Random) -> int:
-    """Between half and all of a pause that doubles, so that what failed together does not come back together."""
+    """A pause that doubles, with jitter (half to all of it), so that messages that failed together are not retried together."""
     pause = min(config.backoff_ms << min(tries - 1, 30), config.max_backoff_ms)
     return pause // 2 + random.randint(0, pause // 2)
 

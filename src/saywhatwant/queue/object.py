@@ -9,8 +9,8 @@ A message is a small state machine; each arrow is a method here and a function i
                ├──fail, after backoff───┘                              │
                └────────────────────────retry──────────────────────────┘
 
-Every change makes a new ``Message`` and goes through ``_save``: stored, indexed and published in the commit of its call.
-Nothing is kept in memory that could not be read again, so an object rebuilt from storage is the same as the one that was lost.
+Every change makes a new ``Message`` and goes through ``_save``, which stores, indexes and publishes it in the commit of its
+call. Everything in memory can be read from storage, so a rebuilt object is the same as the one that was lost.
 """
 
 from collections import Counter
@@ -60,7 +60,7 @@ class MessageQueue(DurableObject):
         self._reads = ReadCache()
         self._clock = ctx.now()
         self._deadlines_too_late = False
-        # The order of last changes is the order in which the live object put them.
+        # Put them in the order of their last changes, like the live object.
         for message, encoded in sorted(messages_in(ctx.storage), key=lambda stored: stored[0].seq):
             self._index.put(message, encoded)
             if lease.clamped(message, self._clock, config) is not message:
@@ -70,11 +70,11 @@ class MessageQueue(DurableObject):
     # -- The wall
 
     def post(self, new: NewMessage, key: str | None = None) -> PostResponse:
-        """Put a message on the wall; human ones become work. With ``key``, a repetition gets the first answer (P7).
+        """Post a message; human messages become work. With ``key``, a retry gets the first answer (P7).
 
-        A second AI answer to the same message gets the first one's (P4). Raises ``BacklogFull``, ``KeyReused``, ``KeysFull``;
-        for an AI reply ``UnknownMessage``, ``WrongState`` when nobody holds the message, ``NotTheHolder`` when another
-        attempt does.
+        A second AI answer to the same message gets the first one's id (P4). Raises ``BacklogFull``, ``KeyReused``,
+        ``KeysFull``; for an AI reply ``UnknownMessage``, ``WrongState`` when no bot holds the message, ``NotTheHolder`` when
+        another attempt does.
         """
         now = self._now()
         if key is not None and (first := self._keys.find(key, new, now)):
@@ -90,9 +90,9 @@ class MessageQueue(DurableObject):
         return posted
 
     def read(self, since: int = 0, limit: int | None = None, *, newest_first: bool = True, before: int | None = None) -> Page:
-        """The messages younger than ``since``, older than ``before``; with ``limit`` the first in the order asked for (P5).
+        """The messages newer than ``since`` and older than ``before``; with ``limit`` the first ones in the order (P5).
 
-        Up to ``MAX_ANSWER_BYTES`` of them.
+        Up to ``MAX_ANSWER_BYTES``.
         """
         if since >= self._index.last_timestamp:
             return page_of(self.ctx.seq, ())
@@ -100,10 +100,10 @@ class MessageQueue(DurableObject):
         return self._reads.get((since, before, limit, newest_first), self.ctx.seq, read)
 
     def changes(self, since: int, limit: int | None = None) -> Changes:
-        """The current state of the messages that commits after ``since`` have changed, the last change last.
+        """The current state of the messages changed by commits after ``since``, ordered by their last changes.
 
         Up to about ``limit`` messages and ``MAX_ANSWER_BYTES``: a commit is never divided. A ``since`` beyond our seq comes
-        from other data: it gets everything.
+        from another database, so it gets everything.
         """
         changed, more = self._index.changed_after(since if since <= self.ctx.seq else 0, limit)
         return Changes(changed[-1].message.seq if more else self.ctx.seq, [Raw(entry.encoded) for entry in changed], more)
@@ -111,11 +111,11 @@ class MessageQueue(DurableObject):
     # -- Lists of work
 
     def pending(self, limit: int, entity: str | None = None) -> list[Raw]:
-        """The claimable messages, most urgent first, then oldest; all of them or those to ``entity``."""
+        """The claimable messages, most urgent first; all of them or those to ``entity``."""
         return self._encoded(self._index.ready(limit, None if entity is None else [entity]))
 
     def in_flight(self, limit: int) -> list[Raw]:
-        """The messages that bots hold, the lease that ends first in front."""
+        """The messages that bots hold, ordered by the end of their leases."""
         return self._encoded(self._index.in_flight(limit))
 
     def delayed(self, limit: int) -> list[Raw]:
@@ -138,14 +138,14 @@ class MessageQueue(DurableObject):
         return Raw(self._save(lease.hold(message, worker_id, now, self._config)))
 
     def claim_next(self, worker_id: str, entities: tuple[str, ...] | None = None, limit: int = 1) -> list[Raw]:
-        """Hold the most urgent claimable messages, up to ``limit``: of all entities, or of these and of nobody's."""
+        """Hold up to ``limit`` of the most urgent claimable messages: all, or those to ``entities`` or to no entity."""
         now = self._now()
         self._expire_due(now)
         found = self._index.ready(limit, None if entities is None else (*entities, None))
         return [Raw(self._save(lease.hold(message, worker_id, now, self._config))) for message in found]
 
     def extend(self, message_id: str, worker_id: str, attempt: int) -> ExtendResponse:
-        """Heartbeat: the lease starts again, up to the longest hold; not published. Raises as ``complete``."""
+        """Heartbeat: the lease restarts, up to the longest hold; not published. Raises like ``complete``."""
         now = self._now()
         message = self._known(message_id)
         lease.check_attempt(message, attempt)
@@ -161,7 +161,7 @@ class MessageQueue(DurableObject):
         attempt: int | None = None,
         reply: Reply | None = None,
     ) -> CompleteResponse:
-        """Finish a message, together with its reply (P4). Repeated by the same attempt, it returns the first answer.
+        """Finish a message, together with its reply (P4). If the same attempt repeats it, it returns the first answer.
 
         Raises ``UnknownMessage``, ``WrongState`` when it is not processing, ``NotTheHolder`` when this is not its holder.
         """
@@ -181,9 +181,9 @@ class MessageQueue(DurableObject):
         return _completed(reply, answer)
 
     def fail(self, message_id: str, worker_id: str, attempt: int, error: str, *, retry: bool = True) -> FailResponse:
-        """Give a message up: back to pending after a backoff, or failed when attempts are used up. Raises as ``complete``.
+        """Give a message back: pending after a backoff, or failed if attempts are used up. Raises like ``complete``.
 
-        Repeated by the same attempt, it returns the message's state.
+        If the same attempt repeats it, it returns the message's state.
         """
         now = self._now()
         message = self._known(message_id)
@@ -197,7 +197,7 @@ class MessageQueue(DurableObject):
         return FailResponse(message.bot_params.status, message.bot_params.retry_at)
 
     def progress(self, message_id: str, worker_id: str, attempt: int, text: str) -> None:
-        """Show subscribers the reply as far as it is written; stores nothing. Raises as ``complete``."""
+        """Publish a reply as written so far; stores nothing. Raises like ``complete``."""
         message = self._known(message_id)
         lease.check_attempt(message, attempt)
         lease.check_holder(message, worker_id, self._now())
@@ -214,11 +214,11 @@ class MessageQueue(DurableObject):
     # -- Figures
 
     def report_circuit(self, report: CircuitReport) -> None:
-        """Record that a bot leaves a provider alone, for people to see."""
+        """Record that a bot does not call a provider for a while, for operators."""
         self._circuits.report(report, self.ctx.now())
 
     def stats(self, entities: tuple[str, ...] = ()) -> Stats:
-        """Figures, without a search; those of ``entities`` first."""
+        """The queue's figures; those of ``entities`` first."""
         depths = self._index.depths(MAX_STATS_ENTITIES, entities)
         return Stats(
             seq=self.ctx.seq,
@@ -235,7 +235,7 @@ class MessageQueue(DurableObject):
     # -- Deadlines
 
     def alarm(self) -> None:
-        """End the leases, backoffs and waits that are due. The alarm is a hint; the messages' deadlines are the record."""
+        """End the leases, backoffs and waits that are due, by the messages' own deadlines."""
         now = self._now()
         self._expire_due(now)
         if self._deadlines_too_late:
@@ -269,7 +269,7 @@ class MessageQueue(DurableObject):
     def _set_alarm(self) -> None:
         self.ctx.set_alarm(self._clock if self._deadlines_too_late else self._index.deadlines.next)
 
-    # -- What the calls are made of
+    # -- Helpers
 
     def _known(self, message_id: str, field: str = "messageId") -> Message:
         message = self._index.get(message_id)

@@ -1,4 +1,4 @@
-"""Reads of the wall as they are sent, put together once for all who ask the same before the next commit."""
+"""A cache of encoded reads: equal reads between two commits are encoded once."""
 
 from collections.abc import Callable, Hashable, Iterable
 
@@ -13,11 +13,11 @@ class Page(Struct, frozen=True):
     seq: int
     body: Raw
     cut_at: int | None = None
-    """The timestamp of the last message where ``MAX_ANSWER_BYTES`` cut the list: go on from there."""
+    """If ``MAX_ANSWER_BYTES`` cut the list, the timestamp of its last message, where the next page continues."""
 
 
 class Changes(Struct, frozen=True):
-    """Encoded messages, and the commit up to which these are all that changed."""
+    """Encoded messages, and the commit up to which they are all changes."""
 
     seq: int
     messages: list[Raw]
@@ -26,7 +26,7 @@ class Changes(Struct, frozen=True):
 
 
 class ReadCache:
-    """The last pages that were read, while they are still true."""
+    """The last pages that were read, until the next commit."""
 
     def __init__(self) -> None:
         self._seq = 0
@@ -47,5 +47,5 @@ class ReadCache:
 
 
 def page_of(seq: int, encoded: Iterable[bytes], cut_at: int | None = None) -> Page:
-    """A page of these messages."""
+    """A page with these messages."""
     return Page(seq, Raw(b"[%b]" % b",".join(encoded)), cut_at)

@@ -12,12 +12,12 @@ def key_of(message: Message) -> str:
 
 
 def messages_in(storage: Storage) -> Iterator[tuple[Message, bytes]]:
-    """All messages with their bytes; raises ``ValueError`` for an entry that is no message."""
+    """All messages with their bytes; raises ``ValueError`` for an entry that is not a message."""
     after = ""
     while entries := storage.list("message/", after=after):
         for after, encoded in entries:
             try:
                 message = decode(encoded)
             except ValueError as error:
-                raise ValueError(f"what is stored under {after} is no message: {error}") from error
+                raise ValueError(f"the entry {after} is not a message: {error}") from error
             yield message, encoded

@@ -191,7 +191,7 @@ def test_p6_beyond_the_bound_of_waiting_calls_a_call_is_refused_before_it_begins
             await until(lambda: held.begun == 1)
             calls += [asyncio.create_task(ledger.call(Ledger.append, str(n))) for n in range(1, 50)]
             await turns()
-            with pytest.raises(Overloaded, match="50 calls wait"):
+            with pytest.raises(Overloaded, match="50 calls already wait"):
                 await ledger.call(Ledger.append, "too many")
             with pytest.raises(Overloaded):
                 await ledger.call(Ledger.last)

@@ -51,9 +51,7 @@ def _is_taken(wall: Wall, entity: str | None) -> bool:
     return True
 
 
-@pytest.mark.parametrize(
-    ("entity", "named"), [("zen", "to 'zen'"), (None, "to nobody in particular"), ("x", "unknown entities")]
-)
+@pytest.mark.parametrize(("entity", "named"), [("zen", "to 'zen'"), (None, "to no entity"), ("x", "unknown entities")])
 def test_p8_a_refusal_says_whose_share_is_used_up(entity: str | None, named: str) -> None:
     wall = Wall(backlog_limit=2, entities=("zen",))
     wall.ask(entity=entity)

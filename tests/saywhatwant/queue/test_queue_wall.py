@@ -188,7 +188,7 @@ def test_what_is_stored_and_is_no_message_is_named() -> None:
     ((key, _),) = wall.runtime.disk.list("Queue/wall", "message/", "", 10)
     wall.runtime.crash()
     wall.runtime.disk.apply([Change("Queue/wall", {key: b"{}"}, Head(1))])
-    with pytest.raises(ObjectFailed, match=f"stored under {key} is no message"):
+    with pytest.raises(ObjectFailed, match=f"the entry {key} is not a message"):
         wall.messages()
 
 
