@@ -1,4 +1,4 @@
-"""The OpenAPI document, and a page that shows it without a network. Made when somebody first asks for it."""
+"""The OpenAPI document, and a page that shows it without a network. Both are made at the first request."""
 
 from importlib.resources import files
 from importlib.util import find_spec
@@ -14,10 +14,10 @@ _SWAGGER = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
 
 
 def handlers(*, max_text: int, needs_token: bool) -> dict[str, Handler]:
-    """The document at ``/api/openapi.json``, the page at ``/api/docs``, and what the page loads."""
+    """The document at ``/api/openapi.json``, the page at ``/api/docs``, and its assets."""
 
     def document() -> bytes:
-        from saywhatwant.worker import openapi  # noqa: PLC0415 - it takes a while to load, and few ask for it
+        from saywhatwant.worker import openapi  # noqa: PLC0415 - slow to load and rarely needed
 
         return msgspec.json.encode(openapi.document(max_text=max_text, needs_token=needs_token))
 
@@ -33,7 +33,7 @@ def handlers(*, max_text: int, needs_token: bool) -> dict[str, Handler]:
 
 
 def _swagger() -> Path:
-    # Only its files are wanted: importing the package would load a web framework adapter.
+    # Only its files are needed: importing the package would load a web framework adapter.
     spec = find_spec("swagger_ui")
     assert spec is not None  # noqa: S101 - a dependency of this package
     assert spec.origin is not None  # noqa: S101 - it is a regular package

@@ -31,13 +31,13 @@ QUEUE_NAME = "global-queue"
 
 
 class Worker(NamedTuple):
-    """The ASGI app, and what its server needs beside it."""
+    """The ASGI app, and what else its server needs."""
 
     app: ASGIApp
     waiters: ClaimWaiters
-    """Close them before the server stops, or waiting claims hold it up for as long as a minute."""
+    """Close them before the server stops, or waiting claims delay it for up to a minute."""
     on_refused: Callable[[int], None]
-    """Counts a refusal that no route has made, by its status."""
+    """Counts a refusal made before any route, by its status."""
 
 
 def create_worker(
@@ -49,7 +49,7 @@ def create_worker(
 ) -> Worker:
     """The worker in front of ``runtime``, which must not have started yet.
 
-    ``meter`` is the runtime's, where it has one; ``trouble`` gives the readiness probe what is wrong, or None.
+    ``meter`` is the runtime's, if it has one; ``trouble`` returns the problem for the readiness probe, or None.
     """
     entities = Entities(settings.entities)
     config = queue_config(settings, tuple(entities.current))
@@ -94,7 +94,7 @@ def create_worker(
 
 
 class Router:
-    """Finds what stands at a path; no path has parameters."""
+    """Finds the app of a path; no path has parameters."""
 
     def __init__(self, endpoints: dict[str, ASGIApp], sockets: dict[str, ASGIApp], elsewhere: RouteMetrics) -> None:
         self._apps = {"http": endpoints, "websocket": sockets}
@@ -153,6 +153,6 @@ def queue_config(settings: Settings, entities: tuple[str, ...]) -> QueueConfig:
 def _with_cors(app: ASGIApp, origins: list[str], metrics: Metrics) -> ASGIApp:
     if not origins:
         return app
-    from saywhatwant.worker.cors import cross_origin  # noqa: PLC0415 - most servers have no need of it
+    from saywhatwant.worker.cors import cross_origin  # noqa: PLC0415 - most servers do not need it
 
     return cross_origin(app, origins, metrics.route("preflight", "OPTIONS"))

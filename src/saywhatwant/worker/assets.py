@@ -1,4 +1,4 @@
-"""The wall in the browser, from the package: one HTML page, and assets whose address changes when they do."""
+"""Serves the page from the package: one HTML page, and assets whose address changes when they do."""
 
 import gzip
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from starlette.responses import Response
 from saywhatwant.worker.endpoint import Handler
 
 PLAIN = b"/page/"
-"""The path of the assets as ``index.html`` names it; their hash is put behind it."""
+"""The path of the assets in ``index.html``; their hash is added behind it."""
 FOREVER = "public, max-age=31536000, immutable"
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -29,11 +29,11 @@ _TYPES = {
     "png": "image/png",
     "svg": "image/svg+xml; charset=utf-8",
 }
-"""By suffix; the standard library's table reads the system's files and is slow to load."""
+"""Content types by suffix; the standard library's table reads system files and is slow to load."""
 
 
 class Asset:
-    """One file, read and compressed when it is first asked for; served with ``headers``."""
+    """One file, read and compressed at the first request; served with ``headers``."""
 
     def __init__(self, name: str, read: Callable[[], bytes], headers: dict[str, str] | None = None) -> None:
         self._read = read
@@ -62,7 +62,7 @@ class Asset:
         }
 
     async def serve(self, request: Request, _: None = None) -> Response:
-        """The file, compressed for those who take that."""
+        """The file, compressed if the client accepts gzip."""
         if self._etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=self._headers)
         if "gzip" in request.headers.get("accept-encoding", ""):
@@ -71,7 +71,7 @@ class Asset:
 
 
 def handlers() -> dict[str, Handler]:
-    """The page at ``/``, and its assets under one hash of them all, so that modules find each other by relative names."""
+    """The page at ``/``, and its assets under one hash of them all, so that modules can use relative names."""
     index, *others = sorted(_files(), key=lambda file: file.name != "index.html")
     contents = {file.name: file.read_bytes() for file in others}
     digest = blake2b(repr(contents).encode(), digest_size=6).hexdigest()

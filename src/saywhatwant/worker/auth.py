@@ -1,4 +1,4 @@
-"""Who may do what: the bot token, pages of other sites, and how often one client may post."""
+"""Authorization: the bot token, pages of other sites, and the rate limit of posts."""
 
 import hmac
 import math
@@ -23,11 +23,11 @@ WINDOW_MS = 60_000
 
 
 class BotAuth:
-    """Lets bots in: by token, or, where none is set, everybody but pages of other sites.
+    """Lets bots in by token; without a token, everybody except pages of other sites.
 
-    Without a token the server listens on loopback only, yet any page that the same person's browser shows could send
-    requests there. A browser names the page's site in ``Origin``, and other programs have no reason to. A page whose name was
-    made to resolve to this machine afterwards (DNS rebinding) is recognized by that name in ``Host``.
+    Without a token the server listens on loopback only, but any page in a browser on this machine could send requests to it.
+    Browsers name the page's site in ``Origin``; other programs do not. A page whose name was later made to resolve to this
+    machine (DNS rebinding) is recognized by that name in ``Host``.
     """
 
     def __init__(self, token: str | None, allowed_origins: frozenset[str]) -> None:
@@ -44,7 +44,7 @@ class BotAuth:
         host = connection.headers.get("host")
         if host is not None and not is_loopback(_hostname(host)):
             raise CrossSite(f"with no bot token set, this is open to this machine only, not to {host!r}")
-        # "*" lets every page post and read; the queue stays closed to them.
+        # "*" lets every page post and read, but not call the queue.
         check_origin(connection, self._allowed_origins - {"*"})
 
     def allows(self, connection: HTTPConnection) -> bool:
@@ -56,12 +56,12 @@ class BotAuth:
         return True
 
     def check_page(self, connection: HTTPConnection) -> None:
-        """Lets in programs and pages that may post and listen; raises ``CrossSite`` for pages of other sites."""
+        """Lets in programs, and pages that may post and subscribe; raises ``CrossSite`` for pages of other sites."""
         check_origin(connection, self._allowed_origins)
 
 
 def check_origin(connection: HTTPConnection, allowed: frozenset[str]) -> None:
-    """Lets in pages of this server and of ``allowed`` sites ("*": all), and programs; raises ``CrossSite`` for other pages."""
+    """Raises ``CrossSite`` for pages of other sites than this server's and ``allowed`` ones ("*" allows all)."""
     value = header(connection, b"origin")
     if value is None:
         return
@@ -70,11 +70,11 @@ def check_origin(connection: HTTPConnection, allowed: frozenset[str]) -> None:
         return
     host = connection.headers.get("host")
     if origin not in {f"http://{host}", f"https://{host}"}:
-        raise CrossSite(f"pages of {origin} may not do this here")
+        raise CrossSite(f"pages of {origin} may not do this")
 
 
 def client_of(connection: HTTPConnection) -> str:
-    """The client as limits count it."""
+    """The client's key for limits."""
     return client_network(connection.client.host) if connection.client else "unknown"
 
 
@@ -88,7 +88,7 @@ def _hostname(host: str) -> str:
 class PostRateLimiter:
     """Limits the posts of one client in any minute; ``per_minute`` 0 is no limit.
 
-    ``clock`` gives seconds and never steps back. Posts that were refused do not count.
+    ``clock`` returns seconds and never steps back. Refused posts do not count.
     """
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -96,11 +96,11 @@ class PostRateLimiter:
         self._clock = clock
         self._windows: OrderedDict[str, InMemoryBucket] = OrderedDict()
         if per_minute:
-            # Most servers on a laptop have no limit, and need not wait for its import.
+            # Most servers on a laptop have no limit, and do not need the import.
             self._rate_limits = import_module("pyrate_limiter")
 
     def check(self, connection: HTTPConnection) -> None:
-        """Count one post; raises ``TooManyPosts`` when it is one too many."""
+        """Count one post; raises ``TooManyPosts`` beyond the limit."""
         if not self._per_minute:
             return
         client = client_of(connection)
@@ -108,9 +108,9 @@ class PostRateLimiter:
         if window is None:
             window = self._rate_limits.InMemoryBucket([self._rate_limits.Rate(self._per_minute, WINDOW_MS)])
         post = self._rate_limits.RateItem(client, math.floor(self._clock() * 1_000))
-        window.leak(post.timestamp)  # it forgets nothing by itself
+        window.leak(post.timestamp)  # the bucket does not expire entries by itself
         if not window.put(post):
-            # The library's other buckets are asynchronous; this one is not.
+            # The library's type also covers asynchronous buckets; this one is not.
             wait_ms = cast("int", window.waiting(post))
             raise TooManyPosts(self._per_minute, max(math.ceil(wait_ms / 1_000), 1))
         self._windows[client] = window

@@ -1,8 +1,7 @@
-"""The wall as it happens, over WebSocket: what a subscriber missed, then every change after its commit (P2, P5).
+"""The live wall over WebSocket: what a subscriber missed, then every change after its commit (P2, P5).
 
-A frame is ``{"seq": 7, "events": [...]}``: the events of one or more commits, put together once for all subscribers. Its
-``seq`` is the token to reconnect with. The first frames bring what was missed, page by page, all but the last of them with
-``"more": true``.
+A frame is ``{"seq": 7, "events": [...]}``: the events of one or more commits, encoded once for all subscribers. Its ``seq`` is
+the token to reconnect with. The first frames are the pages of missed changes, all but the last of them with ``"more": true``.
 """
 
 import asyncio
@@ -30,7 +29,7 @@ from saywhatwant.worker.websocket_protocol import ABORT
 
 
 class Broadcaster:
-    """The endpoint of GET /api/ws, and all its subscribers. It listens to the queue while there are any."""
+    """The endpoint of GET /api/ws, and its subscribers. It is subscribed to the queue while there are any."""
 
     def __init__(
         self,
@@ -77,7 +76,7 @@ class Broadcaster:
 
     def _check_free_slot(self, client: str) -> None:
         if self._per_client and self._clients[client] >= self._per_client:
-            raise TooManyReaders(f"{self._per_client} sockets of one address are open already; poll instead")
+            raise TooManyReaders(f"{self._per_client} sockets of one address are already open; poll instead")
 
     @contextmanager
     def _slot(self, socket: WebSocket) -> Iterator[Subscriber]:
@@ -114,10 +113,10 @@ class Broadcaster:
             await socket.close(subscriber.close_code)
 
     async def _catch_up(self, socket: WebSocket, subscriber: Subscriber, since: int) -> int:
-        """Send, page by page, what changed after the commit ``since``; returns the commit up to which that is everything.
+        """Send the changes after the commit ``since``, page by page; returns the commit up to which they are complete.
 
-        A page's ``seq`` is the token behind it, so that a slow line gets further with each page that arrives. Live frames are
-        kept from the request of the last page on; before it, a later page has what they bring.
+        Each page's ``seq`` is its token, so that a slow connection advances with every page. Live frames are kept from the read
+        of the last page on; earlier ones are part of a later page.
         """
         while True:
             subscriber.resume()
@@ -134,7 +133,7 @@ class Broadcaster:
 
     def _on_event(self, event: QueueEvent) -> None:
         if not self._changes:
-            # All events of a commit, and of the calls that it carried, arrive before this runs: they make one frame.
+            # All events of a commit arrive before this runs, so they make one frame.
             asyncio.get_running_loop().call_soon(self._broadcast)
         decoded = event.decoded
         if decoded.message is not None:
@@ -172,6 +171,6 @@ class Broadcaster:
 
 
 async def _end_when_client_leaves(socket: WebSocket, subscriber: Subscriber) -> None:
-    """End the subscriber when its client leaves, or sends anything: clients are not expected to."""
+    """End the subscriber when its client leaves or sends anything, which clients must not."""
     message = await socket.receive()
     subscriber.end(POLICY_VIOLATION if message["type"] == "websocket.receive" else None)

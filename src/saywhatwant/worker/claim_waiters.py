@@ -35,7 +35,7 @@ _id_of = msgspec.json.Decoder(_Claimed).decode
 
 
 class Waiter:
-    """One waiting claim. It is idle until it is notified of work, and again once it has begun to look for that."""
+    """One waiting claim. It is idle until it is notified of work, and again once it has started to claim that."""
 
     def __init__(self, waiters: "ClaimWaiters", number: int, entities: tuple[str, ...] | None) -> None:
         self._waiters = waiters
@@ -46,14 +46,14 @@ class Waiter:
         self.looking_for: Work | None = None
 
     def begin_claim(self) -> None:
-        """Clear the notification before claiming, so that work that comes meanwhile wakes this waiter again."""
+        """Clear the notification before claiming, so that later work wakes this waiter again."""
         self.looking_for, self.notified = self.notified, None
         self.woken.clear()
         if self.looking_for is not None:
             self._waiters.add_idle(self)
 
     def found(self, claimed: list[Raw]) -> None:
-        """The claim gave these; what it was notified of and is not among them is still there, unless another has it."""
+        """Called with the claim's result. Work that the waiter was notified of but did not get may still be there."""
         if self.looking_for is not None and (
             not claimed or self.looking_for.message_id in {_id_of(wire).id for wire in claimed}
         ):
@@ -68,11 +68,11 @@ class Waiter:
 
 
 Idle = SortedDict[int, Waiter]
-"""Waiters that have not been notified, by their number: the order in which they came."""
+"""Waiters that have not been notified, by number, which is their order of arrival."""
 
 
 class ClaimWaiters:
-    """Notifies, of each message that becomes claimable, the one claim for its entity that has waited longest."""
+    """For each message that becomes claimable, notifies the claim for its entity that has waited longest."""
 
     def __init__(self, queue: Stub[MessageQueue], queue_events: QueueEvents) -> None:
         self._queue = queue
@@ -80,7 +80,7 @@ class ClaimWaiters:
         self._waiters: dict[Waiter, None] = {}
         self._idle: Idle = SortedDict()
         self._idle_for_any: Idle = SortedDict()
-        """Those that take work of every entity."""
+        """The idle waiters that take work of every entity."""
         self._idle_by_entity: dict[str, Idle] = {}
         self._numbers = count()
         self._unsubscribe: Callable[[], None] | None = None
@@ -124,16 +124,16 @@ class ClaimWaiters:
             waiter.woken.set()
 
     def enter(self, waiter: Waiter) -> None:
-        """Add a waiter, idle."""
+        """Add an idle waiter."""
         if len(self._waiters) >= MAX_WAITING_CLAIMS:
-            raise TooManyWaiting(f"{MAX_WAITING_CLAIMS} claims wait for work already")
+            raise TooManyWaiting(f"{MAX_WAITING_CLAIMS} claims already wait for work")
         if self._unsubscribe is None:
             self._unsubscribe = self._events.subscribe(self._on_event)
         self._waiters[waiter] = None
         self.add_idle(waiter)
 
     def leave(self, waiter: Waiter) -> None:
-        """Remove a waiter; work that it was notified of and has not claimed goes to the next one."""
+        """Remove a waiter; the next one is notified of work that it has not claimed."""
         del self._waiters[waiter]
         if waiter.notified is None:
             self.remove_idle(waiter)
@@ -145,7 +145,7 @@ class ClaimWaiters:
             self._unsubscribe = None
 
     def add_idle(self, waiter: Waiter) -> None:
-        """Let the waiter be notified; it keeps its turn."""
+        """Make the waiter idle, so that it can be notified; it keeps its place."""
         self._idle[waiter.number] = waiter
         if waiter.entities is None:
             self._idle_for_any[waiter.number] = waiter
@@ -156,7 +156,7 @@ class ClaimWaiters:
             self._idle_by_entity[entity][waiter.number] = waiter
 
     def remove_idle(self, waiter: Waiter) -> None:
-        """Notify the waiter no more."""
+        """Remove the waiter from the idle ones."""
         del self._idle[waiter.number]
         if waiter.entities is None:
             del self._idle_for_any[waiter.number]
@@ -188,7 +188,7 @@ class ClaimWaiters:
 
 
 async def _woken(waiter: Waiter, gone: asyncio.Task[None], deadline: float) -> bool:
-    """Wait for a notification; False when the time is up or the client gone (a notification stays with the waiter then)."""
+    """Wait for a notification; False when the time is up or the client is gone (the waiter then keeps a notification)."""
     woken = asyncio.create_task(waiter.woken.wait())
     try:
         timeout = deadline - asyncio.get_running_loop().time()

@@ -1,4 +1,4 @@
-"""All open HTTP connections: how many there may be, and how many of one client."""
+"""The number of open HTTP connections, in total and per client, and its limits."""
 
 import ipaddress
 from collections import Counter
@@ -10,10 +10,10 @@ from saywhatwant.worker import limits
 
 
 class Connections:
-    """Counts open connections, by client too, and those that linger.
+    """Counts open connections, in total and per client, and lingering ones.
 
-    ``of_one_client`` (0 is no limit) does not hold for ``proxies``, which are addresses and networks with commas between.
-    ``on_refused`` gets the status of each refusal that no route has made.
+    ``of_one_client`` (0 is no limit) does not apply to ``proxies``, which are addresses and networks separated by commas.
+    ``on_refused`` is called with the status of each refusal made before any route.
     """
 
     def __init__(
@@ -34,20 +34,20 @@ class Connections:
         self._lingering: set[object] = set()
 
     def add(self, connection: object, host: str | None, in_total: int) -> str | None:
-        """Count one more, which makes ``in_total`` with all WebSockets; why it is one too many, or None."""
+        """Count a connection; ``in_total`` includes it and all WebSockets. Returns why it is refused, or None."""
         if in_total > self._in_total:
-            return f"{self._in_total} connections are open already"
+            return f"{self._in_total} connections are already open"
         if not self._of_one_client or host is None or self._is_proxy(host):
             return None
         client = client_network(host)
         if self._by_client[client] >= self._of_one_client:
-            return f"{self._of_one_client} connections of {client} are open already"
+            return f"{self._of_one_client} connections of {client} are already open"
         self._clients[connection] = client
         self._by_client[client] += 1
         return None
 
     def remove(self, connection: object) -> None:
-        """It is closed, or a WebSocket now; a second time does nothing."""
+        """Remove a connection that was closed or became a WebSocket; a repeated call does nothing."""
         self._lingering.discard(connection)
         client = self._clients.pop(connection, None)
         if client is not None:
@@ -56,7 +56,7 @@ class Connections:
                 del self._by_client[client]
 
     def may_linger(self, connection: object) -> bool:
-        """Whether it may stay open for its client to read the last answer; if so it is counted as lingering."""
+        """Whether it may stay open until its client has read the last answer; if so it is counted as lingering."""
         if len(self._lingering) >= limits.MAX_LINGERING:
             return False
         self._lingering.add(connection)

@@ -1,4 +1,4 @@
-"""Answers for pages of the sites that the settings name (CORS)."""
+"""CORS: answers for pages of the sites in the settings."""
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
@@ -17,7 +17,7 @@ def cross_origin(app: ASGIApp, origins: list[str], preflights: RouteMetrics) -> 
 
 
 class _Middleware(CORSMiddleware):
-    """Starlette's, with its refusals as problems too."""
+    """Starlette's middleware, with its refusals as problems."""
 
     def __init__(self, app: ASGIApp, origins: list[str], preflights: RouteMetrics) -> None:
         super().__init__(

@@ -1,4 +1,4 @@
-"""What turns a request's body and query into structs; every refusal names the field and the rule (P8)."""
+"""Decodes a request's body and query into structs; every refusal names the field and the rule (P8)."""
 
 import re
 from functools import lru_cache
@@ -28,7 +28,7 @@ def header(request: HTTPConnection, name: bytes) -> bytes | None:
 
 
 class Body(Generic[T]):
-    """Decodes JSON bodies of one type, whatever their content type: ``curl -d`` calls everything a form."""
+    """Decodes JSON bodies of one type. It ignores the content type, since ``curl -d`` calls everything a form."""
 
     def __init__(self, kind: type[T]) -> None:
         self.kind = kind
@@ -45,7 +45,7 @@ class Body(Generic[T]):
             message = await receive()
             body += message.get("body", b"")
         if message["type"] == "http.disconnect":
-            raise MalformedBody("the client went away before its body was complete")
+            raise MalformedBody("the client disconnected before its body was complete")
         if len(body) > max_bytes:
             raise BodyTooLarge(f"the body has more than {max_bytes} bytes")
         if not body:
@@ -83,14 +83,14 @@ def _with_integers(value: Any) -> Any:  # noqa: ANN401 - any JSON
 
 
 class Query(Generic[T]):
-    """Decodes query strings of one type. Readers poll with the same few, so the last ones are cached."""
+    """Decodes query strings of one type. Readers poll with the same few, so the latest ones are cached."""
 
     def __init__(self, kind: type[T]) -> None:
         self.kind = kind
         self._parse = lru_cache(maxsize=1_024)(self._parse_new)
 
     def read(self, connection: HTTPConnection) -> T:
-        """The parameters; raises ``InvalidField``, also for one that is unknown, given twice or not percent-encoded UTF-8."""
+        """The parameters; raises ``InvalidField``, also for unknown or repeated ones, or bad percent-encoding."""
         query_string: bytes = connection.scope["query_string"]
         return self._parse(query_string) if len(query_string) <= MAX_CACHED_QUERY_BYTES else self._parse_new(query_string)
 

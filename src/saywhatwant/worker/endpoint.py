@@ -17,7 +17,7 @@ from saywhatwant.worker.metrics import RouteMetrics
 from saywhatwant.worker.problems import problem
 
 Handler = Callable[[Request, Any], Awaitable[Response]]
-"""Takes the request and what its operation decoded from it: the body, where it has one, else the query."""
+"""Called with the request and its decoded body, or the decoded query if the operation has no body."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -30,16 +30,15 @@ class Action:
     metrics: RouteMetrics
     authorize: Callable[[Request], None] | None = None
     query: Query[Any] | None = None
-    """None ignores the query: those who share a link to the page may add parameters."""
+    """None ignores the query: shared links to the page may have added parameters."""
     body: Body[Any] | None = None
     max_body_bytes: int = 0
 
 
 class Endpoint:
-    """One path as an ASGI app: runs its method's action, turns refusals into problems, counts.
+    """One path as an ASGI app: runs the method's action, turns refusals into problems, and counts.
 
-    The router only finds the path. What Starlette's own application would wrap around it (method tables, error pages) is done
-    here once, in the terms of this interface.
+    The router only finds the path. This class replaces the method tables and error pages of Starlette's own application.
     """
 
     def __init__(self, actions: Mapping[str, Action], others: RouteMetrics) -> None:
@@ -63,7 +62,7 @@ class Endpoint:
             if action.body is not None:
                 decoded = await action.body.read(request, action.max_body_bytes)
             response = await action.handler(request, decoded)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a problem
+        except Exception as error:  # noqa: BLE001 - after any error, the client gets a problem
             response = problem(error)
         if not (isinstance(response, JSON) and response.sent_at_once(send)):
             await response(scope, receive, send)
@@ -78,7 +77,7 @@ class Endpoint:
 class JSON(Response):
     """A struct as a JSON response, made with as little work as possible; its headers are fixed.
 
-    What is JSON already (``msgspec.Raw``) is not copied.
+    Encoded JSON (``msgspec.Raw``) is not copied.
     """
 
     media_type = "application/json"
@@ -95,9 +94,9 @@ class JSON(Response):
 
     @property
     def raw_headers(self) -> list[tuple[bytes, bytes]]:  # type: ignore[override]
-        """The same, for ASGI."""
+        """The headers, for ASGI."""
         return [(name, value) for name, _, value in (line.partition(b": ") for line in self._head.splitlines())]
 
     def sent_at_once(self, send: Send) -> bool:
-        """Send it in one plain call, where ``send`` is the server's own and can do that now."""
+        """Send the response in one plain call, if ``send`` is the server's own and can do that now."""
         return send_response(send, self.status_code, self._head, self.body)

@@ -1,4 +1,4 @@
-"""The text that Prometheus reads. Imported when somebody scrapes first: its library takes a while to load."""
+"""The metrics in Prometheus' text format. Imported at the first scrape, because its library is slow to load."""
 
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
@@ -17,7 +17,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 def exposition(metrics: Metrics, meter: Meter, stats: Stats, *, waiting_claims: int, sockets: int) -> bytes:
-    """All figures, as they are now."""
+    """All current figures."""
     families = [
         *_requests(metrics),
         *_sockets(metrics, sockets),
@@ -108,5 +108,5 @@ def _queue(stats: Stats) -> Iterator[Metric]:
 
 
 def _cumulated(bounds: Sequence[float], counts: Sequence[int]) -> list[tuple[str, float]]:
-    """Counts per bucket in Prometheus' form: each with all below it."""
+    """Bucket counts in Prometheus' form: each includes all lower buckets."""
     return list(zip((*(str(float(bound)) for bound in bounds), "+Inf"), accumulate(counts), strict=True))

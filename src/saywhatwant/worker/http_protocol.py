@@ -1,7 +1,7 @@
-"""HTTP connections: uvicorn's protocol, with a bound on everything that a client can make it hold (P8).
+"""HTTP connections: uvicorn's protocol, with a bound on everything that a client can make it store (P8).
 
-Only uvicorn's callbacks are overridden, and each calls the one it overrides, so that its fixes arrive; the one exception is
-the end of a response behind which no request waits. Tasks are not made eager (Python 3.12): an app would then run inside of the
+Only uvicorn's callbacks are overridden, and each calls the original, so that uvicorn's fixes apply. The one exception is the
+end of a response when no request waits behind it. Tasks are not eager (Python 3.12), because an app would then run inside the
 parser, before its request is complete.
 """
 
@@ -17,7 +17,7 @@ from saywhatwant.worker.http_transport import BoundedFlow, Output
 from saywhatwant.worker.problems import Kind, problem_response
 
 COPIED_BYTES = 64 * 1024
-"""A smaller body is copied behind its head, into one write; a larger one is passed to the system as it is."""
+"""A smaller body is copied behind its head into one write; a larger one is passed to the system without a copy."""
 
 _TOO_MANY = Kind(503, "too-many-connections", "Too many connections")
 _HEADER_TOO_LARGE = Kind(431, "header-too-large", "The header is too large")
@@ -26,10 +26,10 @@ _MALFORMED = Kind(400, "malformed-request", "This is not HTTP")
 
 
 def send_response(send: Send, status: int, head: bytes, body: bytes | memoryview) -> bool:
-    """Send a whole response by one plain call, where ``send`` is uvicorn's own; False when ASGI has to do it.
+    """Send a whole response in one plain call, if ``send`` is uvicorn's own; False if it must go through ASGI.
 
-    By ASGI a response is two messages, each awaited, checked and written on its own. ``head`` is the response's own header
-    lines, ``Content-Length`` among them; they are not checked.
+    In ASGI a response is two messages, each awaited, checked and written separately. ``head`` has the response's header lines,
+    including ``Content-Length``; they are not checked.
     """
     cycle = getattr(send, "__self__", None)
     if not isinstance(cycle, RequestResponseCycle) or cycle.response_started or cycle.disconnected or not cycle.keep_alive:
@@ -52,18 +52,18 @@ def send_response(send: Send, status: int, head: bytes, body: bytes | memoryview
 class LimitedProtocol(HttpToolsProtocol):
     """One HTTP connection within ``limits``.
 
-    A client that breaks one gets a problem, after the answers to what it asked before, and then the connection ends.
+    A client that exceeds one gets a problem after the answers to its earlier requests, and then the connection ends.
     """
 
     def __init__(self, *args: Any, open_connections: Connections, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(*args, **kwargs)
         self._open_connections = open_connections
         self._timer: asyncio.TimerHandle | None = None
-        # When the connection was made, its present request began, or its last response was complete; the latest of them.
+        # When the connection was made, its current request began, or its last response was complete, whichever is latest.
         self._since = self.loop.time()
-        # What the transport had yet to send when it was last looked at, and when that last became less.
+        # Unsent bytes of the transport at the last check, and when they last became fewer.
         self._unsent_bytes, self._flushed_at = 0, self._since
-        # The request being answered or answered last. uvicorn's ``cycle`` is the one that came last.
+        # The request being answered, or answered last. uvicorn's ``cycle`` is the latest request.
         self._running: RequestResponseCycle | None = None
         # The scopes of the last complete request, and of the last that took more than one read.
         self._complete: object = None
@@ -85,7 +85,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     @property
     def _in_body(self) -> bool:
-        """Whether it has arrived up to its body: uvicorn makes a cycle then."""
+        """Whether its head has arrived and its body is incomplete: uvicorn makes a cycle after the head."""
         return self._receiving and getattr(self.cycle, "scope", None) is self.scope
 
     # -- The connection
@@ -117,7 +117,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._on_unfinished()
 
     def resume_writing(self) -> None:
-        # The client has read, though the next answer may have filled the buffer again by the next look.
+        # The client has read, even if the next answer fills the buffer again before the next check.
         self._flushed_at = self.loop.time()
         super().resume_writing()
 
@@ -142,10 +142,10 @@ class LimitedProtocol(HttpToolsProtocol):
             self._timer.cancel()
             self._timer = None
 
-    # -- One request, as the parser reports it
+    # -- Callbacks of the parser
 
     def on_headers_complete(self) -> None:
-        # Only a head that came in more than one read, or in a large one, can be too large.
+        # Only a head that arrived in several reads, or in a large one, can be too large.
         if (self._read_bytes > limits.MAX_HEAD_BYTES or self._in_pieces is self.scope) and self._head_is_too_large():
             self._refuse_head()
             raise _StopParser
@@ -158,7 +158,7 @@ class LimitedProtocol(HttpToolsProtocol):
         else:
             self._running = self.cycle
         if self.parser.should_upgrade():
-            # To a protocol that is not spoken here; and the parser would take a body for the next request.
+            # The protocol is not supported, and the parser would read a body as the next request.
             self.cycle.keep_alive = False
             self._discarding = True
         else:
@@ -179,7 +179,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._running = self.pipeline[-1][0]
             super().on_response_complete()
         else:
-            # As uvicorn's, without its timer for each response: ``_check`` finds idle connections.
+            # Like uvicorn's method, but without a timer per response: ``_check`` finds idle connections.
             self.server_state.total_requests += 1
             if not self._output.is_closing():
                 self.flow.resume_reading()
@@ -187,7 +187,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._send_refusal(*self._refusal)
 
     def _on_unfinished(self) -> None:
-        """Look at a request that the last read has not completed."""
+        """Check a request that is incomplete after the last read."""
         if self.scope is not self._in_pieces:
             self._in_pieces = self.scope
             self._since = self.loop.time()
@@ -215,7 +215,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if now - self._flushed_at >= limits.WRITE_SECONDS:
             self._output.abort()
         elif unsent or (self.flow.read_paused and not self._output.half_closed):
-            self._since = now  # the client reads, or it is we who do not
+            self._since = now  # the client is reading, or reading is paused
         else:
             self._check_input(now - self._since)
 
@@ -229,7 +229,7 @@ class LimitedProtocol(HttpToolsProtocol):
         elif not self._busy and seconds >= (limits.KEEP_ALIVE_SECONDS if self._running else limits.REQUEST_SECONDS):
             self._output.transport.close()
 
-    # -- Refusals that no route makes
+    # -- Refusals before any route
 
     def send_400_response(self, msg: str) -> None:
         if self._trailers.size > limits.MAX_HEAD_BYTES:
@@ -244,7 +244,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._refuse(_HEADER_TOO_LARGE, f"request line, headers and trailers have more than {limits.MAX_HEAD_BYTES} bytes")
 
     def _refuse(self, kind: Kind, detail: str) -> None:
-        """Refuse what is coming in, once the requests before it have their answers, and discard all that follows."""
+        """Refuse the incoming request once earlier ones are answered, and discard everything that follows."""
         if self._discarding:
             return
         self._discarding = True
@@ -271,9 +271,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self._output.close()
 
     def _close(self) -> None:
-        """Close; where the client may be sending still, only after it has had time to read its answer (RFC 9112, 9.6).
+        """Close; if the client may still be sending, only after it had time to read its answer (RFC 9112, 9.6).
 
-        A socket that is closed with bytes unread is reset, and the reset may overtake the answer.
+        A socket that is closed with unread bytes is reset, and the reset may overtake the answer.
         """
         if not (self._receiving or self._discarding) or self._stopping or not self._open_connections.may_linger(self):
             self._output.transport.close()
@@ -288,13 +288,13 @@ def _size(field: tuple[bytes, bytes]) -> int:
 
 
 class _StopParser(Exception):
-    """What follows is not parsed."""
+    """Raised in a callback to stop the parser."""
 
 
 class _Trailers(list[tuple[bytes, bytes]]):
-    """Takes the place of a request's headers once they are complete: uvicorn appends what comes later to them.
+    """Replaces a request's headers once they are complete, since uvicorn would append trailer fields to them.
 
-    It drops trailer fields: nothing here needs one, and as a header it would be believed (RFC 9110, 6.5.1).
+    It drops trailer fields: they are not needed here, and must not count as headers (RFC 9110, 6.5.1).
     """
 
     size = 0

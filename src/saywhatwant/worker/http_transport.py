@@ -1,4 +1,4 @@
-"""What the protocol of an HTTP connection writes to and reads from."""
+"""The transport and flow control of an HTTP connection."""
 
 import asyncio
 from collections.abc import Callable, Sized
@@ -9,7 +9,7 @@ from saywhatwant.worker import limits
 
 
 class BoundedFlow(FlowControl):
-    """uvicorn's flow control, which reads on only while few requests wait for their turn."""
+    """uvicorn's flow control, which continues reading only while few requests wait."""
 
     def __init__(self, transport: asyncio.Transport, pipeline: Sized) -> None:
         super().__init__(transport)
@@ -21,14 +21,14 @@ class BoundedFlow(FlowControl):
 
 
 class Output(asyncio.Transport):
-    """The transport as uvicorn sees it, whose ``close`` is the protocol's."""
+    """The transport that uvicorn uses; ``close`` calls the protocol instead."""
 
     def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
         super().__init__()
         self.transport = transport
         self.half_closed = False
         self._close = close
-        # What each request needs is the transport's own method, without a call between.
+        # Methods that every request needs are the transport's own, to save a call.
         self.write = transport.write  # type: ignore[method-assign]
         self.writelines = transport.writelines  # type: ignore[method-assign]
         self.is_closing = transport.is_closing  # type: ignore[method-assign]
@@ -41,11 +41,11 @@ class Output(asyncio.Transport):
             self._close()
 
     def release(self) -> None:
-        """Forget the protocol, which is then freed without the garbage collector."""
+        """Drop the reference to the protocol, which is then freed without the garbage collector."""
         self._close = _nothing
 
     def half_close(self) -> None:
-        """Send what is written and then the end, write no more, and read on."""
+        """Send the written bytes and the end of the stream, drop later writes, and keep reading."""
         self.half_closed = True
         self.write = self.writelines = _drop  # type: ignore[method-assign, assignment]
         self.is_closing = lambda: True  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""Counters of the worker: plain numbers, since the hot path adds to them. ``exposition`` makes them Prometheus text."""
+"""Counters of the worker: plain numbers, since the hot path adds to them. ``exposition`` formats them for Prometheus."""
 
 from bisect import bisect_left
 from collections import Counter
@@ -7,7 +7,7 @@ LATENCY_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 
 """Upper bounds of the latency buckets, in seconds; the last ones are for long polls."""
 
 OTHER = "other"
-"""The label of what anybody may invent: paths that are not served, methods that a path does not take."""
+"""The label of unknown paths and of unsupported methods, which clients can invent without bound."""
 
 
 class RouteMetrics:
@@ -30,24 +30,24 @@ class RouteMetrics:
 
 
 class Metrics:
-    """Everything that one worker counts."""
+    """All counters of one worker."""
 
     def __init__(self) -> None:
         self.routes: list[RouteMetrics] = []
         self.handshakes: Counter[int] = Counter()
         """WebSocket handshakes by the status they were answered with."""
         self.closes: Counter[str] = Counter()
-        """WebSockets that ended, by the code they were closed with; "client" where the client left."""
+        """Ended WebSockets by close code; "client" if the client left."""
         self.refused: Counter[int] = Counter()
-        """Requests and connections that the server refused before any route was found, by status."""
+        """Requests and connections refused before any route, by status."""
         self.lease_expiries = 0
 
     def route(self, route: str, method: str = OTHER) -> RouteMetrics:
-        """A new count of one route and method."""
+        """New counters for one route and method."""
         metrics = RouteMetrics(route, method)
         self.routes.append(metrics)
         return metrics
 
     def count_refused(self, status: int) -> None:
-        """Count one refusal that no route has made."""
+        """Count one refusal made before any route."""
         self.refused[status] += 1

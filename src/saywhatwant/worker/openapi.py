@@ -22,23 +22,23 @@ _MEANINGS = {
     413: "The body is too large",
     422: "A value breaks a rule, or a field or parameter is unknown; the problem names field and rule",
     426: "There was no WebSocket handshake",
-    429: "Too many from this address",
-    503: "Not now; Retry-After has the seconds to wait",
+    429: "Too many requests from this address",
+    503: "Temporarily not possible; Retry-After has the seconds to wait",
 }
 _DESCRIPTION = """A public wall where people post and AI entities answer. Every refusal is a problem (RFC 9457).
 
-Fields and parameters that are not described here are refused by name. Any request may also be refused before it is understood:
-400 for what is not HTTP, 408 for what arrives too slowly, 431 for headers that are too large, 503 for one connection too many.
+Fields and parameters that are not described here are refused by name. Any request may also be refused before it is parsed:
+400 if it is not HTTP, 408 if it arrives too slowly, 431 if its headers are too large, 503 if there are too many connections.
 """
 _ACCESS = {"anyone": (), "own pages": (403,), "bots": (401, 403)}
-_LINK = 'the next page, as <address>; rel="next", where this one is cut short: at 8 MiB, or by the limit of changedAfter'
+_LINK = 'the next page, as <address>; rel="next", if this one was cut: at 8 MiB, or by the limit of changedAfter'
 _RESPONSE_HEADERS: dict[str, dict[str, tuple[str, str]]] = {
     "read": {
-        "ETag": ("the commit that this was read at; for changedAfter the commit to go on from", r'^"[0-9]+"$'),
+        "ETag": ("the commit that this was read at; for changedAfter the commit to continue from", r'^"[0-9]+"$'),
         "Link": (_LINK, r'^<[^>]+>; rel="next"$'),
     }
 }
-"""By operation: description and pattern."""
+"""Response headers by operation, each with description and pattern."""
 
 
 def document(*, max_text: int, needs_token: bool) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def document(*, max_text: int, needs_token: bool) -> dict[str, Any]:
             described["security"] = security
         paths.setdefault(operation.path, {})[operation.method.lower()] = described
     for name in {operation.query.kind.__name__ for operation in OPERATIONS}:
-        del components[name]  # they stand in the parameters
+        del components[name]  # they are parameters
     return {
         "openapi": "3.1.0",
         "info": {
@@ -71,14 +71,14 @@ def document(*, max_text: int, needs_token: bool) -> dict[str, Any]:
         "components": {
             "schemas": components,
             "securitySchemes": {
-                "botToken": {"type": "http", "scheme": "bearer", "description": "Needed where the server has a bot token set"}
+                "botToken": {"type": "http", "scheme": "bearer", "description": "Needed if the server has a bot token set"}
             },
         },
     }
 
 
 def _state_lengths(schema: object, max_text: int) -> None:
-    """Texts are bounded after trimming, and the longest by a setting: the structs state neither."""
+    """Add the bounds of texts, which the structs do not state: they apply after trimming, and one is a setting."""
     if isinstance(schema, dict):
         if schema.get("pattern") == TEXT_PATTERN:
             schema["maxLength"] = max_text

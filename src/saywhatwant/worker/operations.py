@@ -1,6 +1,6 @@
-"""The HTTP interface as a table: every operation's route, what it takes and what it gives.
+"""The HTTP interface as a table: every operation with its route, input and answers.
 
-The app makes its routes from it, the endpoints decode with it, and the OpenAPI document describes it.
+The app's routes, the decoders of endpoints and the OpenAPI document are made from it.
 """
 
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ from saywhatwant.worker.queries import (
 )
 
 Access = Literal["anyone", "own pages", "bots"]
-"""Who may call: anyone; people and programs, but no page of another site; or who has the bot token."""
+"""Who may call: anyone; everyone except pages of other sites; or holders of the bot token."""
 
 _BODY = (400, 413, 503)
-"""How a call with a body may be refused, beside 422 and what its access adds."""
+"""Statuses that refuse a call with a body, in addition to 422 and those of its access."""
 _WORK = (*_BODY, 404, 409)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """One call, handled by a method of ``routes.Api``; ``answers`` is what it may give, ``refusals`` how else it may end."""
+    """One call, handled by a method of ``routes.Api``; ``answers`` are its types of answers, ``refusals`` other statuses."""
 
     method: Literal["GET", "POST"]
     path: str
@@ -40,9 +40,9 @@ class Operation:
     query: Query[Any] = NO_PARAMETERS
     access: Access = "anyone"
     headers: tuple[tuple[str, str, dict[str, Any]], ...] = ()
-    """Name, description and JSON Schema of each."""
+    """Name, description and JSON Schema of each header."""
     upgrades: bool = False
-    """Whether it is a WebSocket; ``answers`` are its frames then."""
+    """Whether it is a WebSocket; ``answers`` are then its frames."""
     refusals: tuple[int, ...] = ()
 
 
@@ -61,14 +61,14 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/api/comments",
         handler="post",
-        summary="Put a message on the wall; as AI with replyTo, answer one (needs the bot token)",
+        summary="Post a message; an AI message with replyTo answers one (needs the bot token)",
         body=Body(schemas.PostRequest),
         answers=(schemas.PostResponse,),
         access="own pages",
         headers=(
             (
                 "Idempotency-Key",
-                "1 to 255 printable ASCII characters: a repetition gets the first answer",
+                "1 to 255 printable ASCII characters: a repeated post gets the first answer",
                 {"minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
             ),
         ),
@@ -98,7 +98,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/api/queue/claim",
         handler="claim",
-        summary="Hold a message by its id, or the most urgent ones, waiting for them if need be",
+        summary="Claim a message by its id, or the most urgent ones, waiting for them if needed",
         body=Body(schemas.ClaimRequest),
         answers=(schemas.ClaimResponse, schemas.ClaimNextResponse),
         access="bots",
@@ -128,7 +128,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/api/queue/fail",
         handler="fail",
-        summary="Give a message up: pending again after a backoff, or failed",
+        summary="Give a message back: pending again after a backoff, or failed",
         body=Body(schemas.FailRequest),
         answers=(schemas.FailResponse,),
         access="bots",
@@ -174,7 +174,7 @@ OPERATIONS: tuple[Operation, ...] = (
         access="bots",
         refusals=(503,),
     ),
-    Operation(method="GET", path="/api/entities", handler="entities", summary="List who answers here", answers=(WallSummary,)),
+    Operation(method="GET", path="/api/entities", handler="entities", summary="List the entities", answers=(WallSummary,)),
     Operation(
         method="GET",
         path="/api/stats",

@@ -15,7 +15,7 @@ from saywhatwant.validation import humanize
 log = logging.getLogger("saywhatwant")
 
 RETRY_SECONDS = 1
-"""``Retry-After`` where nothing better is known."""
+"""The default of ``Retry-After``."""
 
 
 class Problem(Struct, frozen=True, omit_defaults=True):
@@ -43,14 +43,14 @@ _KINDS: dict[type[BaseException], Kind] = {
     errors.InvalidField: Kind(422, "invalid-field", "A value breaks a rule"),
     errors.NoSuchPath: Kind(404, "no-such-path", "Nothing is served here"),
     errors.MethodNotAllowed: Kind(405, "method-not-allowed", "The path does not take this method"),
-    errors.MalformedBody: Kind(400, "malformed-body", "The body is not what it should be"),
+    errors.MalformedBody: Kind(400, "malformed-body", "The body is malformed"),
     errors.BodyTooLarge: Kind(413, "body-too-large", "The body is too large"),
     errors.NotAllowed: Kind(401, "not-allowed", "The bot token is missing or wrong"),
     errors.CrossSite: Kind(403, "cross-site", "Pages of other sites may not do this"),
     errors.UnknownMessage: Kind(404, "unknown-message", "There is no such message"),
     errors.WrongState: Kind(409, "wrong-state", "The message is in another state"),
     errors.AttemptRequired: Kind(409, "attempt-required", "The call must name its attempt"),
-    errors.NotTheHolder: Kind(409, "not-the-holder", "The lease has passed on"),
+    errors.NotTheHolder: Kind(409, "not-the-holder", "This attempt does not hold the message"),
     errors.KeyReused: Kind(422, "key-reused", "The Idempotency-Key was used for another message"),
     errors.TooManyPosts: Kind(429, "too-many-posts", "Too many posts"),
     errors.TooManyReaders: Kind(429, "too-many-readers", "Too many sockets"),
@@ -75,7 +75,7 @@ _UNKNOWN = re.compile(r"^Object contains unknown field `(?P<field>.*)`$", re.DOT
 
 
 def invalid(error: msgspec.ValidationError, kind: type[Any], root: str) -> errors.InvalidField:
-    """What the decoder of ``kind`` found wrong, as our own error; ``root`` names the whole, "body" or "query"."""
+    """The decoder's error for ``kind`` as ``InvalidField``; ``root`` is "body" or "query"."""
     match = _FIELD.match(str(error))
     found, place = (match["rule"], match["field"]) if match else (str(error), "")
     if missing := _MISSING.match(found):
@@ -104,7 +104,7 @@ def _choices(kind: object) -> list[str]:
 
 
 def problem(error: Exception) -> Response:
-    """The refusal as a response; an error of no known kind is logged, and its text kept from the client."""
+    """The refusal as a response; an unexpected error is logged, and its text is not sent to the client."""
     kind = next((_KINDS[cls] for cls in type(error).__mro__ if cls in _KINDS), _UNEXPECTED)
     if kind.status == _UNEXPECTED.status:
         log.error("unexpected error", exc_info=error)
@@ -128,7 +128,7 @@ def problem_response(
     rule: str | None = None,
     headers: dict[str, str] | None = None,
 ) -> Response:
-    """A problem as a response; a temporary one carries ``Retry-After``."""
+    """A problem as a response; a temporary one has ``Retry-After``."""
     body = Problem(f"urn:saywhatwant:problem:{kind.name}", kind.title, kind.status, detail, field, rule)
     response = Response(msgspec.json.encode(body), kind.status, headers, "application/problem+json")
     if kind.status in _TEMPORARY:

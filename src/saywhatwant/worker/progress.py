@@ -1,4 +1,4 @@
-"""Replies that are being written: bots send the whole text so far, subscribers get what is new of it."""
+"""Replies that are being written: bots send the whole text so far, subscribers get the new part."""
 
 from collections import OrderedDict
 
@@ -11,7 +11,7 @@ from saywhatwant.worker.limits import MAX_PROGRESS_CHARS
 class ProgressTexts:
     """The latest text of each reply, up to ``MAX_PROGRESS_CHARS`` together.
 
-    Beyond that those unchanged for longest are forgotten; the next piece of such a reply is the whole text again.
+    Beyond that the ones unchanged for longest are dropped; the next piece of a dropped reply is its whole text.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class ProgressTexts:
         return len(self._texts)
 
     def delta(self, message_id: str, attempt: int, text: str) -> bytes:
-        """The event that brings subscribers from the last text of this attempt to ``text``."""
+        """The event that turns the last text of this attempt into ``text``."""
         known_attempt, known = self._texts.get(message_id, (attempt, ""))
         offset = len(known) if known_attempt == attempt and text.startswith(known) else 0
         self._forget(message_id)
@@ -39,7 +39,7 @@ class ProgressTexts:
             self._forget(message.id)
 
     def snapshot(self) -> list[bytes]:
-        """Events that give a new subscriber every reply so far."""
+        """Events with every reply so far, for a new subscriber."""
         return [_event(message_id, attempt, 0, text) for message_id, (attempt, text) in self._texts.items()]
 
     def clear(self) -> None:

@@ -1,4 +1,4 @@
-"""The queries of the HTTP interface, and the answers that no call of the queue gives."""
+"""The queries of the HTTP interface, and the answers that do not come from the queue."""
 
 from typing import Annotated, Literal
 
@@ -9,7 +9,7 @@ from saywhatwant.limits import MAX_PAGE
 from saywhatwant.message import Entity, Message
 from saywhatwant.worker.limits import MAX_SINCE
 
-Since = Annotated[int, Meta(ge=0, le=MAX_SINCE, description="milliseconds since 1970: only messages younger than this")]
+Since = Annotated[int, Meta(ge=0, le=MAX_SINCE, description="milliseconds since 1970: only messages newer than this")]
 Before = Annotated[int, Meta(ge=0, le=MAX_SINCE, description="milliseconds since 1970: only messages older than this")]
 Seq = Annotated[
     int, Meta(ge=0, le=MAX_SINCE, description="the seq of the last frame or ETag seen: only messages changed since")
@@ -27,11 +27,11 @@ Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE, description="1 to 1,000 messages"
 
 
 class ReadQuery(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """Query of GET /api/comments. Without ``limit`` it gives everything younger than ``since``.
+    """Query of GET /api/comments. Without ``limit`` it returns everything newer than ``since``.
 
-    With ``changedAfter`` it gives what ``GET /api/ws`` would begin with, up to the commit that the ``ETag`` names: at most
-    ``limit`` messages, unless one commit has changed more. Go on from that commit where there are ``limit`` or more messages,
-    or a ``Link``.
+    With ``changedAfter`` it returns the same changes as the start of ``GET /api/ws``, up to the commit in the ``ETag``: at most
+    ``limit`` messages, unless one commit has changed more. If there are ``limit`` or more messages, or a ``Link``, continue
+    from that commit.
     """
 
     since: Since | UnsetType = UNSET
@@ -42,7 +42,7 @@ class ReadQuery(Struct, frozen=True, rename="camel", forbid_unknown_fields=True)
 
     def __post_init__(self) -> None:
         if self.changed_after is not UNSET and not self.since is self.before is self.order is UNSET:
-            raise InvalidField("changedAfter", "must stand without since, before and order")
+            raise InvalidField("changedAfter", "must not be combined with since, before or order")
 
 
 class SocketQuery(Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,8 +68,8 @@ class ListingQuery(Struct, frozen=True, forbid_unknown_fields=True):
 class SocketEvent(Struct, frozen=True, rename="camel", omit_defaults=True):
     """A message that is new or has changed; a piece of a reply that is being written; or a lease that ended.
 
-    A reader puts a reply together by ``offset``, in Unicode code points: 0 replaces what it has; any other appends ``text``
-    to a text of exactly that length, and is ignored by a reader whose text has another.
+    A reader assembles a reply by ``offset``, in Unicode code points: 0 replaces its text; any other offset appends ``text`` to
+    a text of exactly that length, and is ignored by a reader whose text has another length.
     """
 
     type: Literal["message", "progress", "leaseEnded"]
@@ -81,7 +81,7 @@ class SocketEvent(Struct, frozen=True, rename="camel", omit_defaults=True):
 
 
 class SocketFrame(Struct, frozen=True, omit_defaults=True):
-    """One frame of GET /api/ws. ``seq`` is the token to reconnect with; ``more`` announces more of what was missed."""
+    """One frame of GET /api/ws. ``seq`` is the token to reconnect with; ``more`` announces more missed changes."""
 
     seq: int
     events: list[SocketEvent]
@@ -97,7 +97,7 @@ class EntitySummary(Struct, frozen=True, rename="camel"):
 
 
 class WallSummary(Struct, frozen=True, rename="camel"):
-    """What a page needs before it can post."""
+    """The information that a page needs before it can post."""
 
     entities: list[EntitySummary]
     max_text: int

@@ -1,4 +1,4 @@
-"""The queue's events for the parts of a worker: one subscription, and each event decoded once, when somebody looks."""
+"""The queue's events for the parts of a worker: one subscription, and each event decoded at most once, on demand."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from saywhatwant.queue.events import Event, parse
 
 
 class QueueEvent:
-    """An event as it was published, and decoded on demand."""
+    """A published event, decoded on demand."""
 
     __slots__ = ("_decoded", "raw")
 
@@ -28,7 +28,7 @@ Listener = Callable[[QueueEvent], None]
 
 
 class QueueEvents:
-    """Passes the queue's events on to listeners, in the order in which these came."""
+    """Passes the queue's events to listeners, in the order in which they subscribed."""
 
     def __init__(self, queue: Stub[MessageQueue]) -> None:
         self._listeners: dict[Listener, None] = {}

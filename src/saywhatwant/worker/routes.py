@@ -1,4 +1,4 @@
-"""The handlers of the HTTP interface: each checks what its operation could not, calls the object, and answers."""
+"""The handlers of the HTTP interface: each makes the checks that decoding cannot, calls the object, and answers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,13 +40,13 @@ _LISTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class MessageRules:
-    """What the settings and the entities file ask of a message."""
+    """The rules for messages from the settings and the entities file."""
 
     max_text: int
     entities: Entities
     open_entities: bool
     most_urgent_priority: int
-    """The lowest number that a post without the bot token may ask for."""
+    """The lowest priority number that a post without the bot token may have."""
 
     @property
     def max_body_bytes(self) -> int:
@@ -55,7 +55,7 @@ class MessageRules:
 
 
 class Api:
-    """The handlers of ``operations.OPERATIONS``, by name. Each takes the request and what its operation decoded from it."""
+    """The handlers of ``operations.OPERATIONS``, by name. Each takes the request and its decoded body or query."""
 
     def __init__(
         self,
@@ -113,8 +113,8 @@ class Api:
         return JSON(page.body, etag=page.seq, link=link)
 
     async def websocket(self, _: Request, __: SocketQuery) -> Response:
-        """GET /api/ws without a handshake; with one it is ``broadcaster.Broadcaster``'s."""
-        raise UpgradeRequired("this is a WebSocket; poll GET /api/comments where there can be none")
+        """GET /api/ws without a handshake; ``broadcaster.Broadcaster`` handles handshakes."""
+        raise UpgradeRequired("this is a WebSocket; clients without WebSockets poll GET /api/comments")
 
     # -- The work
 
@@ -131,7 +131,7 @@ class Api:
         if body.message_id is not None:
             if body.entities is not None or body.limit != 1 or body.wait:
                 raise InvalidField(
-                    "messageId", "must stand without entities, limit and wait: it names the one message to claim"
+                    "messageId", "must not be combined with entities, limit or wait: it names the one message to claim"
                 )
             return JSON(schemas.ClaimResponse(await self._queue.call(MessageQueue.claim, body.message_id, body.worker_id)))
         entities = None if body.entities is None else tuple(body.entities)
@@ -187,7 +187,7 @@ class Api:
         return JSON(WallSummary(summaries, self._rules.max_text))
 
     async def stats(self, request: Request, _: NoParameters) -> Response:
-        """GET /api/stats; a circuit names a provider's address, which is not for everybody."""
+        """GET /api/stats; circuits name providers' addresses, so they need the bot token."""
         stats = await self._stats()
         return JSON(stats if self._auth.allows(request) else replace(stats, circuits=UNSET))
 
@@ -215,7 +215,7 @@ class Api:
         await self._queue.call(MessageQueue.stats)
         return JSON({"status": "ready"})
 
-    # -- What the handlers share
+    # -- Helpers
 
     async def _stats(self) -> schemas.Stats:
         entities = self._rules.entities
@@ -259,7 +259,7 @@ class Api:
 def _check_is_reply(body: schemas.PostRequest) -> None:
     if body.message_type != "AI" or body.reply_to is None:
         field = "attempt" if body.worker_id is None else "workerId"
-        raise InvalidField(field, "must be left out, but of an AI message with replyTo")
+        raise InvalidField(field, "is allowed only in an AI message with replyTo")
 
 
 def next_page(query: ReadQuery) -> str:

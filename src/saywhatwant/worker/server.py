@@ -1,6 +1,6 @@
-"""The real server: uvicorn, started and stopped in our order.
+"""The server: uvicorn, started and stopped in our order.
 
-uvicorn rather than Granian: ARCHITECTURE.md has the figures of both.
+ARCHITECTURE.md explains why it is uvicorn and not Granian.
 """
 
 import gc
@@ -23,13 +23,13 @@ from saywhatwant.worker.http_protocol import LimitedProtocol
 from saywhatwant.worker.websocket_protocol import LimitedWebSocket
 
 SWITCH_INTERVAL_SECONDS = 0.0001
-"""How soon a busy event loop lets the committing thread go on; Python's own 5 ms would be added to every commit."""
+"""How soon a busy event loop lets the writer thread run; Python's default of 5 ms would be added to every commit."""
 COLLECTOR_THRESHOLDS = (10_000, 20, 50)
-"""See ``gc.set_threshold``: a young generation that takes under a millisecond to look through."""
+"""See ``gc.set_threshold``: collecting this young generation takes under a millisecond."""
 
 
 class Server(uvicorn.Server):
-    """uvicorn, which reports when it answers and ends waiting claims when it stops."""
+    """uvicorn, with a call when it is ready, and an end of waiting claims when it stops."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Server(uvicorn.Server):
                 ws_max_size=limits.MAX_SOCKET_MESSAGE_BYTES,
                 ws_ping_interval=limits.PING_SECONDS,
                 ws_ping_timeout=limits.PING_SECONDS,
-                ws_per_message_deflate=False,  # it would encode each frame again for each reader
+                ws_per_message_deflate=False,  # it would compress each frame again for each reader
                 lifespan="off",
                 log_config=None,
                 access_log=False,
@@ -69,24 +69,24 @@ class Server(uvicorn.Server):
         self._on_stop = on_stop
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve until stopped; what is changed for the whole process meanwhile is restored then."""
+        """Serve until stopped; process-wide changes are undone afterwards."""
         with _quiet_log(logging.getLogger("uvicorn.error")), _tuned_interpreter():
             await super().serve(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature is uvicorn's
-        """Stop in order; uvicorn would raise the signal again afterwards and so cut off what its caller still has to close."""
+        """Stop in order. uvicorn would raise the signal again afterwards, which would interrupt its caller's cleanup."""
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen on ``sockets``; then report it."""
+        """Listen on ``sockets``, then call ``on_ready``."""
         await super().startup(sockets)
         for listening in sockets or ():
             host, port = listening.getsockname()[:2]
             self._on_ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answer what is being answered, waiting claims at once, then stop."""
+        """Finish open requests, answer waiting claims at once, then stop."""
         if self._on_stop is not None:
             await self._on_stop()
         self._waiters.close()
@@ -95,7 +95,7 @@ class Server(uvicorn.Server):
 
 @contextmanager
 def _quiet_log(logger: logging.Logger) -> Iterator[None]:
-    """Errors only; and not the one that uvicorn has for every refused handshake."""
+    """Log errors only, without uvicorn's error for every refused handshake."""
 
     def is_wanted(record: logging.LogRecord) -> bool:
         return "without completing handshake" not in record.getMessage()
@@ -112,10 +112,10 @@ def _quiet_log(logger: logging.Logger) -> Iterator[None]:
 
 @contextmanager
 def _tuned_interpreter() -> Iterator[None]:
-    """Have the committing thread get its turn soon, and the garbage collector look rarely, never at what is there for good.
+    """Switch to the writer thread soon, and run the garbage collector rarely and never on permanent objects.
 
-    By default it looks after every 700 new containers, several times in one commit's worth of requests. What a request makes
-    is freed by reference counts; cycles are rare.
+    By default it runs after every 700 new containers, several times per commit. A request's objects are freed by reference
+    counts; cycles are rare.
     """
     interval, thresholds = sys.getswitchinterval(), gc.get_threshold()
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
@@ -131,7 +131,7 @@ def _tuned_interpreter() -> Iterator[None]:
 
 
 def listen(settings: Settings) -> socket.socket:
-    """A bound socket for ``bind``; raises ``OSError`` when the address is taken or not ours."""
+    """A bound socket for ``bind``; raises ``OSError`` when the address is in use or not of this machine."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:

@@ -1,4 +1,4 @@
-"""What waits to be sent to one WebSocket."""
+"""The frames that wait to be sent to one WebSocket."""
 
 import asyncio
 from collections import deque
@@ -10,11 +10,11 @@ from saywhatwant.worker.limits import CLOSE_SECONDS, MAX_BEHIND_CHARS
 POLICY_VIOLATION = 1_008
 TRY_AGAIN_LATER = 1_013
 TOO_SLOW = 4_008
-"""Of the range for private use, after HTTP's 408."""
+"""From the range for private use, modelled on HTTP's 408."""
 
 
 class Frame:
-    """Some events, each with the number of its commit (None for those that are not stored)."""
+    """Some events, each with the number of its commit (None if it is not stored)."""
 
     __slots__ = ("_changes", "seq", "text")
 
@@ -34,7 +34,7 @@ class Frame:
 
 
 class Subscriber:
-    """The frames that wait for one socket, in order. It is paused at first: what is published then is not kept."""
+    """The frames that wait for one socket, in order. It starts paused: frames are not kept until ``resume``."""
 
     def __init__(self, abort: Callable[[], None] = lambda: None) -> None:
         self._abort = abort
@@ -44,20 +44,20 @@ class Subscriber:
         self._live = False
         self._ended = False
         self.close_code: int | None = None
-        """What to close the socket with; None when the client left."""
+        """The code to close the socket with; None when the client left."""
 
     def resume(self) -> None:
         """Keep every frame from now on."""
         self._live = True
 
     def pause(self) -> None:
-        """Drop what has been kept, and keep no more until ``resume``."""
+        """Drop the kept frames, and keep no more until ``resume``."""
         self._live = False
         self._frames.clear()
         self._behind = 0
 
     def offer(self, frame: Frame) -> None:
-        """One more frame; beyond ``MAX_BEHIND_CHARS`` the socket is closed."""
+        """Add a frame; beyond ``MAX_BEHIND_CHARS`` the socket is closed."""
         if not self._live or self._ended:
             return
         self._behind += len(frame.text)
@@ -68,7 +68,7 @@ class Subscriber:
             self._changed.set()
 
     def end(self, close_code: int | None = None) -> None:
-        """No more frames. Only the first end counts."""
+        """Stop; only the first call counts."""
         if not self._ended:
             self._ended = True
             self.close_code = close_code
@@ -78,7 +78,7 @@ class Subscriber:
                 asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._abort)
 
     async def frames(self) -> AsyncIterator[Frame]:
-        """The frames as they come, until the end. A frame counts as waiting until the next one is asked for."""
+        """The frames as they come, until the end. A frame counts as waiting until the next one is requested."""
         while not self._ended:
             await self._changed.wait()
             self._changed.clear()

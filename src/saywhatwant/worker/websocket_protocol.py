@@ -1,4 +1,4 @@
-"""WebSocket connections: uvicorn's protocol, which a client that reads nothing can neither keep open nor make grow."""
+"""WebSocket connections: uvicorn's protocol, bounded in memory and time for clients that do not read."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from websockets.http11 import Request
 from saywhatwant.worker import limits
 
 ABORT = "saywhatwant.abort"
-"""The extension of a socket's scope that ends its connection at once, whatever waits to be sent."""
+"""The extension of a socket's scope that aborts its connection, dropping unsent data."""
 
 
 class LimitedWebSocket(WebSocketsSansIOProtocol):
-    """One WebSocket within ``limits``; ``scope["extensions"][ABORT]`` ends it, where ``close`` would wait for its client."""
+    """One WebSocket within ``limits``; ``scope["extensions"][ABORT]`` ends it without waiting for the client."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(*args, **kwargs)
@@ -22,13 +22,13 @@ class LimitedWebSocket(WebSocketsSansIOProtocol):
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
         if not self.handshake_complete:
-            self.scope["extensions"][ABORT] = self.transport.abort  # type: ignore[assignment] # no dict, as it is our own
+            self.scope["extensions"][ABORT] = self.transport.abort  # type: ignore[assignment] # our own extension is not a dict
 
     def handle_ping(self) -> None:
         if self.writable.is_set():
             super().handle_ping()
         elif frames := self.conn.data_to_send():
-            # A client that does not read gets a pong for its last ping only, when it does (RFC 6455, 5.5.3).
+            # A client that does not read gets only the pong for its last ping, once it reads (RFC 6455, 5.5.3).
             self._pong = frames[-1]
 
     def resume_writing(self) -> None:

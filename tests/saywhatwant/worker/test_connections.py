@@ -9,13 +9,13 @@ from saywhatwant.worker.limits import MAX_LINGERING
 def test_p8_connections_are_bounded_in_total() -> None:
     connections = Connections(in_total=2)
     assert connections.add("a", "192.0.2.1", 2) is None
-    assert connections.add("b", "192.0.2.2", 3) == "2 connections are open already"
+    assert connections.add("b", "192.0.2.2", 3) == "2 connections are already open"
 
 
 def test_p8_connections_of_one_address_are_bounded_until_one_is_closed() -> None:
     connections = Connections(in_total=100, of_one_client=2)
     assert [connections.add(name, "192.0.2.1", 1) for name in "ab"] == [None, None]
-    assert connections.add("c", "192.0.2.1", 1) == "2 connections of 192.0.2.1 are open already"
+    assert connections.add("c", "192.0.2.1", 1) == "2 connections of 192.0.2.1 are already open"
     assert connections.add("d", "192.0.2.2", 1) is None, "another address has its own"
     connections.remove("c")
     assert connections.add("e", "192.0.2.1", 1) is not None, "a refused one was not counted"
@@ -28,7 +28,7 @@ def test_p8_connections_of_one_address_are_bounded_until_one_is_closed() -> None
 def test_p8_all_addresses_of_an_ipv6_network_count_as_one() -> None:
     connections = Connections(in_total=100, of_one_client=1)
     assert connections.add("a", "2001:db8:0:1::1", 1) is None
-    assert connections.add("b", "2001:db8:0:1:ffff::2", 1) == "1 connections of 2001:db8:0:1::/64 are open already"
+    assert connections.add("b", "2001:db8:0:1:ffff::2", 1) == "1 connections of 2001:db8:0:1::/64 are already open"
     assert connections.add("c", "2001:db8:0:2::1", 1) is None
 
 
