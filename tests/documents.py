@@ -1,4 +1,4 @@
-"""The documents of the repository, and what they show."""
+"""The documents of the repository, and their code blocks and links."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""Commits that wait until a test lets them through."""
+"""Commits that wait until a test releases them."""
 
 import math
 import threading

@@ -1,4 +1,4 @@
-"""The guide's commands for a backup and for restoring it, run as they are shown."""
+"""The guide's commands for backup and restore, run exactly as shown."""
 
 import os
 import re

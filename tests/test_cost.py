@@ -32,7 +32,7 @@ class Cost(NamedTuple):
     deletes: int
     commits: int
     statements: int
-    """SQL statements, whatever their triggers do."""
+    """SQL statements, without those of triggers."""
 
     def since(self, before: "Cost") -> "Cost":
         return Cost(*(now - earlier for now, earlier in zip(self, before, strict=True)))

@@ -1,4 +1,4 @@
-"""What `pip install` brings: msgspec alone, and with each extra all that its modules import."""
+"""`pip install` installs msgspec alone, and with each extra everything that its modules import."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""Every command that README.md, CONTRIBUTING.md and the guides show runs here, in its order; test_backup runs its own."""
+"""Every command that README.md, CONTRIBUTING.md and the guides show runs here, in order, except those of test_backup."""
 
 import os
 import re

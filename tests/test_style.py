@@ -1,4 +1,4 @@
-"""Rules that no linter knows: a test reads no clock, and words are plain."""
+"""Rules that no linter has: tests read no clock, and words are plain."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Servers and loads of a benchmark end, whatever is wrong with them."""
+"""Servers and loads of a benchmark end in every case of failure."""
 
 import sys
 from pathlib import Path

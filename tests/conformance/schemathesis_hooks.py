@@ -1,4 +1,4 @@
-"""What schemathesis has to be told of the interface beyond its JSON Schema; each hook names its reason."""
+"""Rules of the interface that JSON Schema cannot express, for schemathesis; each hook gives its reason."""
 
 import os
 from itertools import count

@@ -1,4 +1,4 @@
-"""Which objects are in memory: those called lately, and never more than the bound."""
+"""Objects in memory: the recently called ones, never more than the bound."""
 
 import pytest
 from ledger import Entry, Ledger

@@ -80,7 +80,7 @@ calls = st.lists(st.builds(Call, st.lists(steps, max_size=12), st.sampled_from([
 
 
 FIRST_PAGES = [List(prefix, "", limit) for prefix in ("", "a") for limit in (1, 3)]
-"""What every call reads, whatever else it does."""
+"""Entries that every call reads."""
 
 
 class Shelf(DurableObject):

@@ -1,4 +1,4 @@
-"""What a type checker accepts of a user's code, and what it must not."""
+"""User code that a type checker must accept, and code that it must refuse."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""Which addresses are this machine's own, and whose limits an address counts for."""
+"""Which addresses are loopback, and which client an address counts as."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The client: what the wall refuses, and what may work later (P4, P8)."""
+"""The client: permanent refusals, and errors that are retried (P4, P8)."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The entities file: a mistake is reported with line and key, and a valid change is taken."""
+"""The entities file: an error is reported with line and key, and a valid change is loaded."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""The message as it is encoded (section 2), and what text may be (P8)."""
+"""The encoded message (section 2), and the rules for text (P8)."""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""Refusals are in plain English, whatever was sent (P8)."""
+"""Refusals are in plain English for any input (P8)."""
 
 from typing import Any
 

@@ -17,7 +17,7 @@ from durable_objects.errors import DataBusy, DataLocked, DataUnreadable
 from durable_objects.limits import MAX_IDLE_LOG_BYTES, READ_BUSY_SECONDS, WRITE_BUSY_SECONDS
 from durable_objects.live import Head
 
-APPLICATION_ID = 0x44_4F_50_59  # "DOPY"; tells our files from other SQLite files
+APPLICATION_ID = 0x44_4F_50_59  # "DOPY"; distinguishes our files from other SQLite files
 VERSION = 1
 
 _SCHEMA = f"""

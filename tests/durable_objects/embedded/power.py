@@ -1,4 +1,4 @@
-"""What would be left on the disk if the power failed: a replay of a process's system calls, without what was not synced."""
+"""The disk after a loss of power: a replay of a process's system calls without the unsynced writes."""
 
 import random
 import re

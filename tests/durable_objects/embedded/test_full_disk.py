@@ -1,4 +1,4 @@
-"""A disk that takes no more: real refusals of SQLite and of the system, and what callers get."""
+"""A full disk: real errors of SQLite and the system, and what callers get."""
 
 import asyncio
 from pathlib import Path

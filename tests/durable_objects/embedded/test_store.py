@@ -94,7 +94,7 @@ def test_p8_a_file_that_cannot_be_opened_any_more_is_reported_without_its_path(s
 
 
 def test_p1_a_place_where_no_write_ahead_log_can_be_kept_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SQLite then goes on with another journal and only tells who asks: here, without shared memory."""
+    """SQLite then silently uses another journal; here because there is no shared memory."""
 
     def connect(path: Path, **options: Any) -> sqlite3.Connection:
         connection: sqlite3.Connection = sqlite3_connect(f"file:{path}?vfs=unix-none", uri=True, **options)

@@ -1,4 +1,4 @@
-"""The bot: whom it answers, and what it does when a model or the wall fails (P3, P4)."""
+"""The bot: which messages it answers, and how it handles failures of models and of the wall (P3, P4)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

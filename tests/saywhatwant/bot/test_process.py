@@ -1,4 +1,4 @@
-"""``sww bot`` as a process: what only a process can show (P4)."""
+"""``sww bot`` as a process: signals, exits and kills (P4)."""
 
 import re
 import signal

@@ -1,4 +1,4 @@
-"""A provider that misbehaves in every way: one answer, or a reason that people understand and that tells no secret (P4)."""
+"""A misbehaving provider: each message gets one answer, or an understandable reason without secrets (P4)."""
 
 import asyncio
 import re
@@ -55,7 +55,7 @@ FAILED = {
     "refuses": r"refused with 401",
     "no-such-model": r"refused with 404",
 }
-"""What the public reason says."""
+"""Patterns of the public reasons."""
 SILENT, ENDLESS = {"hangs", "stalls"}, {"keeps-alive", "drips"}
 
 pytestmark = pytest.mark.usefixtures("no_settings", "no_pauses")
@@ -122,7 +122,7 @@ def test_p4_what_can_be_answered_is_answered_once(tmp_path: Path, provider: Prov
 
 
 @pytest.mark.parametrize("model", FAILED)
-def test_p4_p8_what_fails_has_a_reason_that_tells_no_secret(tmp_path: Path, provider: Provider, model: str) -> None:
+def test_p4_p8_a_failure_has_a_reason_without_secrets(tmp_path: Path, provider: Provider, model: str) -> None:
     reasons: list[str] = []
 
     async def scenario(harness: Harness) -> None:

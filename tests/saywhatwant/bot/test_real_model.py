@@ -1,4 +1,4 @@
-"""The whole way with a real model: post, reply seen growing, reply stored (P4)."""
+"""End to end with a real model: post, streamed reply, stored reply (P4)."""
 
 from importlib.util import find_spec
 from pathlib import Path

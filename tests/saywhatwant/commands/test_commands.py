@@ -1,4 +1,4 @@
-"""``sww`` at the prompt: the names that others rely on, and what a person sees."""
+"""``sww`` at the prompt: its names, options and output."""
 
 import signal
 import socket

@@ -1,4 +1,4 @@
-"""What a person reads when a command fails: one sentence that names what is wrong and what to do (P8)."""
+"""A failing command prints one sentence that names the problem and the fix (P8)."""
 
 import socket
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a command imports before it does its work: importing is most of the time that a start takes."""
+"""The modules that a command imports at its start, since imports take most of the start."""
 
 import subprocess
 import sys

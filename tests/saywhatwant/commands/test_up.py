@@ -1,4 +1,4 @@
-"""``sww up``: its bot keeps answering, whatever happens to it (P4)."""
+"""``sww up``: its bot keeps answering after any error (P4)."""
 
 import os
 import socket

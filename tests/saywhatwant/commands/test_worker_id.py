@@ -1,4 +1,4 @@
-"""The names that workers get: everybody can read them on the wall, so they tell nothing of the machine."""
+"""Worker ids are public, so they reveal nothing about the machine."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The key of an entity: sent as it is, and never shown, however it is quoted."""
+"""The API key of an entity: sent unchanged, and never shown in any quoting."""
 
 import json
 from urllib.parse import quote

@@ -1,4 +1,4 @@
-"""The chatbots: what they make of odd texts (P4)."""
+"""The chatbots and unusual texts (P4)."""
 
 from contextlib import suppress
 

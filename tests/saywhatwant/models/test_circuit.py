@@ -1,4 +1,4 @@
-"""The circuit breaker: who fails again and again is left alone, then tried by one."""
+"""The circuit breaker: a provider that fails repeatedly is not called for a while, then tried with one request."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The model on this machine: the real one, asked as a bot asks it, and gone when the process that started it is gone."""
+"""The local model: a real one, called like a bot does, whose process ends with its parent."""
 
 import asyncio
 import os

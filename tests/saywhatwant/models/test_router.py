@@ -1,4 +1,4 @@
-"""Each entity's model: what cannot be loaded fails its answers with a reason, and nothing else (P4)."""
+"""Each entity's model: if it cannot be loaded, only its own answers fail, with a reason (P4)."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""A browser that visits the wall, and fails a test whose page did what no page may do."""
+"""A browser that visits the wall, and fails a test whose page logged errors or loaded foreign files."""
 
 import json
 import shutil
@@ -228,7 +228,7 @@ def newest(server: Server) -> int:
 
 
 def expect_same_wall(page: Page, server: Server, *, at_least: int = 1) -> None:
-    """Wait until the page shows the newest messages that the server has, ``at_least`` so many, none missing between."""
+    """Wait until the page shows the server's newest messages, at least ``at_least`` of them, without a gap."""
 
     def is_same() -> bool:
         on_page = shown(page)

@@ -1,4 +1,4 @@
-"""A page without a socket, whose clock stands still unless a test moves it."""
+"""A page without a socket, whose clock moves only when a test moves it."""
 
 from page_browser import SocketProxy, Visitor, expect_state
 from playwright.sync_api import Page

@@ -1,4 +1,4 @@
-"""What the page makes of responses: the server's own, and those of whatever answers in its place."""
+"""How the page handles responses of the server, and of others that answer instead, such as login pages."""
 
 import pytest
 from page_browser import MESSAGES, OUTBOX, Json, Modules, Visit, expect_same_wall, expect_state, newest, on_wall, post, write

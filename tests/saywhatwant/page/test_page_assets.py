@@ -1,4 +1,4 @@
-"""The page's files: small, cached for ever, from this server alone."""
+"""The page's files: small, cached forever, and from this server only."""
 
 import gzip
 import re

@@ -1,4 +1,4 @@
-"""The parts of the page that need no page: merging, colours, links, schedules."""
+"""The page's modules without a DOM: merging, colours, links, schedules."""
 
 import pytest
 from page_browser import Json, Modules

@@ -1,4 +1,4 @@
-"""Posts on their way: kept while the server is away, and on the wall exactly once."""
+"""Posts on their way: kept while the server is unavailable, and on the wall exactly once."""
 
 import pytest
 from page_browser import (

@@ -1,4 +1,4 @@
-"""Without a socket the page polls: soon after something happened, more and more rarely while nothing does."""
+"""Without a socket the page polls: soon after something happened, and less often while nothing does."""
 
 import pytest
 from page_browser import (

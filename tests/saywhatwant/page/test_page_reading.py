@@ -1,4 +1,4 @@
-"""Reading: one conversation alone, back to the beginning, and what is new since the last look."""
+"""Reading: one conversation only, back to the beginning, and unread messages."""
 
 import re
 from typing import Any

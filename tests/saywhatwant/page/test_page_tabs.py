@@ -1,4 +1,4 @@
-"""Many tabs, and a server that is killed meanwhile: in the end all show the same list."""
+"""Many tabs, while the server is killed: in the end all show the same list."""
 
 from threading import Event, Thread
 

@@ -1,4 +1,4 @@
-"""Text is text: the page shows any text and name as it is, and does nothing else with it."""
+"""The page shows any text and name as plain text, and never interprets it."""
 
 import pytest
 from page_browser import MESSAGES, Visit, answer, post, row, write

@@ -1,4 +1,4 @@
-"""The backlog: nobody can close the wall for others (P6), and what nobody claims fails and says so (P4)."""
+"""The backlog: no group can close the wall for others (P6), and unclaimed messages fail with a reason (P4)."""
 
 import pytest
 from hypothesis import given

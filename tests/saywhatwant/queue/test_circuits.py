@@ -1,4 +1,4 @@
-"""What bots report of their providers: shown while it lasts, bounded, and as durable as the rest."""
+"""Circuits that bots report: shown while open, bounded, and durable."""
 
 from durable_objects.simulated import SimulatedRuntime
 from saywhatwant.limits import MAX_CIRCUITS

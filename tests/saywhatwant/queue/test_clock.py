@@ -1,4 +1,4 @@
-"""A clock that steps: what it does to leases, backoffs, waits, keys, circuits and timestamps (P4, P5, P7)."""
+"""A clock that steps: its effect on leases, backoffs, waits, keys, circuits and timestamps (P4, P5, P7)."""
 
 import pytest
 from queue_wall import Wall, answer_to

@@ -1,4 +1,4 @@
-"""Deadlines against a plain dictionary, in bounded room (P4)."""
+"""Deadlines compared with a plain dictionary, and bounded (P4)."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""What is published: each durable change once, in order, and nothing else (P2)."""
+"""Events: each durable change is published once, in order, and nothing else is (P2)."""
 
 from typing import get_args
 

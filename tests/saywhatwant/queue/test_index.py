@@ -1,4 +1,4 @@
-"""The queue's memory against a naive list, and what its calls cost: both stay right as the backlog grows."""
+"""The index compared with a naive list, and its cost as the backlog grows."""
 
 import sys
 from collections import Counter

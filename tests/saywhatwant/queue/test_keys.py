@@ -1,4 +1,4 @@
-"""Idempotency keys: safe to retry (P7), for a day, in bounded room, whatever the clock does."""
+"""Idempotency keys: safe to retry (P7) for a day, bounded, and even when the clock steps."""
 
 from contextlib import suppress
 from functools import partial

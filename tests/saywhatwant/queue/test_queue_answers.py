@@ -1,4 +1,4 @@
-"""One answer to every question (P4), and one message to every key (P7), by whichever way and in whatever order they come."""
+"""One answer to every message (P4), and one message per key (P7), by any way and in any order."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Every call of the queue can cross a network: arguments and results are what JSON carries by their annotations."""
+"""Every call of the queue can cross a network: JSON can carry all arguments and results."""
 
 from typing import Any, get_type_hints
 

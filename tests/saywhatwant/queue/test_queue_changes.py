@@ -1,4 +1,4 @@
-"""What a reader with a token missed: the messages that changed after a commit, as a look at every message would find them."""
+"""The messages that changed after a commit, compared with a search of all messages."""
 
 from typing import Any
 
@@ -130,7 +130,7 @@ def test_p5_what_is_kept_of_changes_does_not_grow_with_their_number() -> None:
 
 
 def step(wall: Wall, call: str, pick: int) -> None:
-    """One call of some kind, whatever comes of it."""
+    """One call of some kind; its result is ignored."""
     messages = wall.messages()
     some = messages[pick % len(messages)] if messages else None
     match call:

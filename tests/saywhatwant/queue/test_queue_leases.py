@@ -1,4 +1,4 @@
-"""Leases, backoffs and attempts: one holder (P3), and no message held or retried for ever (P4)."""
+"""Leases, backoffs and attempts: one holder (P3), and no message held or retried forever (P4)."""
 
 from collections import Counter
 

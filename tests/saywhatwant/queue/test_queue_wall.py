@@ -1,4 +1,4 @@
-"""The wall and its order: paging (P5), retention and backlog (P6), whose turn it is, and what waking restores (P1, P9)."""
+"""The wall and its order: paging (P5), retention and backlog (P6), order of work, and the state after a wake (P1, P9)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The report of ``sww stress``, on observations made by hand: it must find every fault."""
+"""The report of ``sww stress``, on hand-made observations: it must find every fault."""
 
 from random import Random
 

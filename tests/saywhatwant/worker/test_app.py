@@ -1,4 +1,4 @@
-"""The app in this process: bounds of answers, who sees which figures, and that everything is counted."""
+"""The app in this process: bounds of answers, access to figures, and counters."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping

@@ -1,4 +1,4 @@
-"""Who may do what: the token, the origin and the rate, as the worker checks them."""
+"""Authorization: how the worker checks the token, the origin and the rate."""
 
 import pytest
 from hypothesis import given, settings

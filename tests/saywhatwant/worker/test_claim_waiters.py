@@ -1,4 +1,4 @@
-"""Waiting claims: each new message wakes one of them, and none is forgotten while a claim waits (P4)."""
+"""Waiting claims: each new message wakes one of them, and no message is missed while a claim waits (P4)."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""Which connections are let in, and which may linger."""
+"""Which connections are accepted, and which may linger."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A frame: the part that is newer than its subscriber's token, put together once for all of them."""
+"""A frame: the part that is newer than a subscriber's token, encoded once for all subscribers."""
 
 import json
 

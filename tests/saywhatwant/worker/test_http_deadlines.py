@@ -1,4 +1,4 @@
-"""How long a connection may take to ask, to read its answers, and to do nothing."""
+"""How long a connection may take to send a request, to read its answers, and to be idle."""
 
 import pytest
 from harness import ALIVE, BUFFER_BYTES, CHUNKED, CLOSE, LONG_TEXTS, WALL, Client, Harness, Run, post, request

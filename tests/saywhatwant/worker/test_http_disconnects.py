@@ -1,4 +1,4 @@
-"""Clients that go away while they wait: they disturb nobody, and take nothing with them."""
+"""Clients that disconnect while they wait: they affect no other client, and no message is lost."""
 
 import pytest
 from harness import CLOSE, FULL, WALL, Harness, Run, claim, post, request

@@ -1,4 +1,4 @@
-"""A connection that has ended is freed at once, not when the garbage collector looks: the server has it look rarely."""
+"""A connection that has ended is freed at once, without the garbage collector, which the server runs rarely."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""One request in any pieces, and many in a stream cut anywhere: answered like whole ones."""
+"""A request in pieces, and a stream of requests cut anywhere, are answered like whole ones."""
 
 import asyncio
 import re

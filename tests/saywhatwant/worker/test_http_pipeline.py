@@ -1,4 +1,4 @@
-"""Requests sent before the answer to the one before: their order, their end, and how many are taken in."""
+"""Pipelined requests: their order, how the connection ends, and how many may wait."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Refusals that the connection makes itself: they reach their client, and what follows them is read for a while, not kept."""
+"""Refusals by the connection itself: they reach their client, and later input is discarded, up to a bound."""
 
 import pytest
 from harness import ALIVE, CHUNKED, CLOSE, WALL, Harness, Run, post, request

@@ -1,4 +1,4 @@
-"""Requests that wait: reads and posts for the commit under way, and a stop for them."""
+"""Requests that wait for a commit in flight, and a stop that waits for them."""
 
 import asyncio
 import json

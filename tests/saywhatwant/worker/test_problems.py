@@ -1,4 +1,4 @@
-"""Refusals as problems: each has its place, and nothing of the inside shows (P8)."""
+"""Refusals as problems: each has its kind, and no internals are shown (P8)."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Replies being written: whole texts come in, pieces go out, and a reader puts the same text together (P2)."""
+"""Replies being written: bots send whole texts, subscribers get pieces and assemble the same text (P2)."""
 
 import json
 

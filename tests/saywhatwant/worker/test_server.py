@@ -1,4 +1,4 @@
-"""What the server changes in its process, and how it stops."""
+"""The server's process-wide changes, and how it stops."""
 
 import gc
 import logging

@@ -1,4 +1,4 @@
-"""What waits for WebSocket clients that do not read: counted in the buffers of their connections."""
+"""Unsent data for WebSocket clients that do not read, measured in their connections' buffers."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A WebSocket whose client does not read, or sends what never ends: it cannot make the server hold more than its bounds."""
+"""A WebSocket client that does not read, or sends endless messages, cannot exceed the server's bounds."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
