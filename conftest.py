@@ -1,4 +1,4 @@
-"""What tests and torture share: how many examples Hypothesis tries, real servers, and the runtimes they run on."""
+"""Shared by tests and torture: Hypothesis profiles, real servers, and the runtimes they run on."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A chat room: everybody in it sees each line once it is on disk; those who join later see the last lines first.
+"""A chat room: everybody in it sees each line once it is on disk; people who join later first see the last lines.
 
     python examples/chat_room.py [DIRECTORY]
 
@@ -17,11 +17,11 @@ MAX_LINE_CHARS = 500
 
 
 class LineTooLong(Refusal):
-    """Nobody may fill the room."""
+    """A line is too long."""
 
 
 class ChatRoom(DurableObject):
-    """One room. Its lines are kept in storage, and in memory as long as somebody talks."""
+    """One room. Its lines are in storage, and in memory while the room is used."""
 
     def __init__(self, ctx: Context) -> None:
         super().__init__(ctx)

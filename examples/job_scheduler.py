@@ -1,4 +1,4 @@
-"""A job scheduler: each job runs at its time, and again until it is done, also when the process was not there in time.
+"""A job scheduler: each job runs at its time, and again until it is done, also if the process was stopped at that time.
 
 python examples/job_scheduler.py [DIRECTORY]
 """
@@ -12,11 +12,11 @@ from durable_objects import Context, DurableObject
 from durable_objects.embedded import EmbeddedRuntime
 
 MINUTE_MS = 60_000
-RETRY_MS = MINUTE_MS  # how long a job may take before it is given out again
+RETRY_MS = MINUTE_MS  # how long a job may take before it is retried
 
 
 class Scheduler(DurableObject):
-    """Jobs in the order in which they are due. An object has one alarm: it is set for the first of them."""
+    """Jobs ordered by when they are due. An object has one alarm, which is set for the first job."""
 
     def __init__(self, ctx: Context) -> None:
         super().__init__(ctx)
@@ -25,14 +25,14 @@ class Scheduler(DurableObject):
             self._jobs |= {key: value.decode() for key, value in page}
 
     def schedule(self, job: str, delay_ms: int) -> None:
-        """Have ``job`` run in ``delay_ms`` milliseconds."""
+        """Schedule ``job`` to run in ``delay_ms`` milliseconds."""
         key = f"job/{self.ctx.now() + delay_ms:016}/{self.ctx.seq + 1:012}"
         self.ctx.storage.put(key, job.encode())
         self._jobs = dict(sorted({**self._jobs, key: job}.items()))
         self.ctx.set_alarm(due_at(next(iter(self._jobs))))
 
     def done(self, key: str) -> None:
-        """Forget a job that has run."""
+        """Remove a job that has run."""
         self.ctx.storage.delete(key)
         self._jobs.pop(key, None)
 
@@ -41,7 +41,7 @@ class Scheduler(DurableObject):
         return list(self._jobs.values())
 
     def alarm(self) -> None:
-        """Give out what is due. An event may get lost with the process: what is not done by then is given out again."""
+        """Publish the due jobs. An event may be lost with the process, so a job that is not done in time is published again."""
         now = self.ctx.now()
         for key, job in self._jobs.items():
             if due_at(key) <= now:

@@ -1,4 +1,4 @@
-"""A rate limiter: a bucket of tokens for each client, which fills up again with time and survives a restart.
+"""A rate limiter: a token bucket for each client, which refills with time and survives a restart.
 
 python examples/rate_limiter.py [DIRECTORY]
 """
@@ -14,18 +14,18 @@ from durable_objects.embedded import EmbeddedRuntime
 
 CAPACITY = 5
 REFILL_MS = 60_000
-"""How long one token takes to come back."""
+"""How long it takes to refill one token."""
 
 
 class Bucket(msgspec.Struct):
-    """What is stored: how many tokens there were, and when."""
+    """The stored state: the number of tokens at a time."""
 
     tokens: float = CAPACITY
     at_ms: int = 0
 
 
 class RateLimiter(DurableObject):
-    """The bucket of one client, by its name. One that is full again is the same as none, and is removed."""
+    """The bucket of one client, by its name. A full bucket is the same as none, and is removed."""
 
     def __init__(self, ctx: Context) -> None:
         super().__init__(ctx)
@@ -33,7 +33,7 @@ class RateLimiter(DurableObject):
         self._bucket = msgspec.json.decode(stored, type=Bucket) if stored else Bucket()
 
     def take(self) -> int:
-        """Take a token: 0 where there was one, else in how many milliseconds there will be one."""
+        """Take a token; returns 0 if there was one, else the milliseconds until there will be one."""
         now = self.ctx.now()
         passed = max(0, now - self._bucket.at_ms)  # a clock may step back
         tokens = min(CAPACITY, self._bucket.tokens + passed / REFILL_MS)
@@ -45,13 +45,13 @@ class RateLimiter(DurableObject):
         return 0
 
     def alarm(self) -> None:
-        """Nobody has taken a token for so long that the bucket is full: forget it."""
+        """The bucket is full again: remove it."""
         self.ctx.storage.delete("bucket")
         self._bucket = Bucket()
 
 
 async def main(directory: str) -> None:
-    """One client asks too often, another one does not."""
+    """One client calls too often, another one does not."""
     async with EmbeddedRuntime(directory) as runtime:
         limiters = runtime.namespace("RateLimiter", RateLimiter)
         for client in ["192.0.2.1"] * 7 + ["192.0.2.2"]:

@@ -1,4 +1,4 @@
-"""A real server: ``sww serve`` in its own process, which tests talk to over HTTP alone."""
+"""A real server: ``sww serve`` in its own process, which tests call over HTTP only."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 SWW = Path(sys.executable).with_name("sww")
 DEADLINE_SECONDS = 120.0
-"""A test that waits longer than this hangs. Far above what anything takes on a slow, busy machine, so it decides nothing."""
+"""A test that waits longer than this hangs. It is far more than anything takes on a slow, busy machine."""
 READY = "ready on "
 
 

@@ -58,7 +58,7 @@ def test_p4_two_bots_answer_five_hundred_messages_once(start_server: StartServer
 def test_p4_a_bot_for_150_entities_that_were_all_just_asked_answers_the_next_at_once(
     start_server: StartServer, tmp_path: Path
 ) -> None:
-    """Each has a long poll of its own then, and no answer waits behind all those connections."""
+    """Each then has its own long poll, and no answer waits behind all those connections."""
     server = start_server(retention=2 * MESSAGES)
     names = [f"zen-{number}" for number in range(150)]
     file = tmp_path / "entities.toml"

@@ -1,1 +1,1 @@
-"""What people would use instead, each a real server with the same interface, retention and durability."""
+"""The alternatives to this product, each a real server with the same interface, retention and durability."""

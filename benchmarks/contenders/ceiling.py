@@ -22,7 +22,7 @@ from saywhatwant.worker.server import Server, listen
 
 
 class Ceiling:
-    """How many posts this product's HTTP server can take at most."""
+    """The most posts that this product's HTTP server can take."""
 
     name = "our HTTP server, no storage"
     loads: Collection[str] = ("post-32",)

@@ -18,11 +18,11 @@ from benchmarks.running import Running
 
 
 class Contender(Protocol):
-    """A way to run a wall."""
+    """An implementation of the wall."""
 
     @property
     def name(self) -> str:
-        """In tables."""
+        """The contender's name in tables."""
 
     @property
     def loads(self) -> Collection[str]:

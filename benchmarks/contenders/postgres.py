@@ -1,4 +1,4 @@
-"""FastAPI on PostgreSQL, which syncs every commit: as a team that knows both would write it."""
+"""FastAPI on PostgreSQL, which syncs every commit, written the way an experienced team would."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""FastAPI on Redis, which syncs every write: as a team that knows both would write it."""
+"""FastAPI on Redis, which syncs every write, written the way an experienced team would."""
 
 import shutil
 import socket
@@ -50,7 +50,7 @@ def _redis(directory: Path, address: str) -> Iterator[int]:
         "unixsocket": address,
         "appendonly": "yes",
         "appendfsync": "always",
-        "save": "",  # the log is enough; snapshots beside it would only cost
+        "save": "",  # the log is enough; snapshots would only add cost
     }
     command = ["redis-server", *(word for name, value in settings.items() for word in (f"--{name}", value))]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)

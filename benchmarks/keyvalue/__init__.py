@@ -1,1 +1,1 @@
-"""The original design on a key-value store, simulated, beside this product; see ``__main__``."""
+"""A simulation of the original design on a key-value store, compared with this product; see ``__main__``."""

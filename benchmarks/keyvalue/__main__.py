@@ -1,12 +1,13 @@
 """``python -m benchmarks.keyvalue``: the original design on a key-value store, simulated.
 
-The original wall on a simulated, eventually consistent key-value store, beside this product on the simulated runtime: the same
-people post at the same moments, with the same readers and bots, on a virtual clock. It prints how many of the messages reached
-a reader, how many were answered more than once, and how many store operations a message cost from its post to its completion.
-Polls, which cost the same with and without a message, are not counted on either side.
+It compares the original wall on a simulated, eventually consistent key-value store with this product on the simulated runtime:
+the same people post at the same moments, with the same readers and bots, on a virtual clock. It prints how many messages
+reached a reader, how many were answered more than once, and how many store operations a message cost from its post to its
+completion. Polls, which cost the same with and without a message, are not counted on either side.
 
-The store behaves as such stores document it, above all Cloudflare's Workers KV <https://developers.cloudflare.com/kv/>. How the
-original wall used it is a reconstruction: each assumption is a constant with a docstring, or a comment.
+The store follows the documentation of such stores, above all Cloudflare's Workers KV
+<https://developers.cloudflare.com/kv/>. How the original wall used it is a reconstruction: each assumption is a constant with a
+docstring, or a comment.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from benchmarks.keyvalue.simulation import Simulation
 from benchmarks.keyvalue.store import CACHED_SECONDS
 
 DRAIN_SECONDS = 5 * CACHED_SECONDS
-"""How long readers and bots go on after the last post."""
+"""How long readers and bots continue after the last post."""
 BOTS = 2
 POSTERS = (1, 4, 16)
 """Numbers of people who post."""
