@@ -34,7 +34,7 @@ def full(server: Server) -> Iterator[Full]:
     until(lambda: server.http.get("/readyz").status_code == 200, "readiness")
 
 
-def test_p1_a_full_disk_refuses_every_change_and_reads_go_on(full: Full) -> None:
+def test_p1_a_full_disk_refuses_every_change_and_reads_still_work(full: Full) -> None:
     server, pending, held = full
     before = read(server, order="asc")
     for _ in range(3):

@@ -176,7 +176,7 @@ def test_p6_an_entity_that_nobody_serves_cannot_close_the_wall(start_server: Sta
     assert post(server, "to no entity")["status"] == "success"
 
 
-def test_p4_what_nobody_claims_in_time_fails_and_every_reader_sees_why(start_server: StartServer) -> None:
+def test_p4_an_unclaimed_message_fails_in_time_and_every_reader_sees_why(start_server: StartServer) -> None:
     server = start_server(max_wait_seconds=1)
     posted = post(server, entity="nobody-serves-this")["id"]
     seq = server.http.get("/api/comments?limit=1").headers["etag"].strip('"')

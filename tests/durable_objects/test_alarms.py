@@ -39,7 +39,7 @@ def test_a_time_that_is_moved_again_and_again_takes_no_more_memory() -> None:
     assert list(timetable.pop_due(1_000)) == ["b", "a"]
 
 
-def test_an_alarm_that_keeps_failing_is_tried_less_often_but_for_ever() -> None:
+def test_an_alarm_that_keeps_failing_is_retried_less_often_but_forever() -> None:
     tries: list[int] = []
 
     class Stubborn(Ledger):

@@ -100,7 +100,7 @@ def test_p6_calls_that_timed_out_count_as_waiting_until_the_commit_ends(monkeypa
     assert runtime.run(ledgers.get("d").call(Ledger.append, "first")) == Entry(1, "first")
 
 
-def test_p9_a_failed_disk_is_tried_again_every_second_though_nobody_writes(caplog: pytest.LogCaptureFixture) -> None:
+def test_p9_a_failed_disk_is_probed_every_second_without_writes(caplog: pytest.LogCaptureFixture) -> None:
     runtime = SimulatedRuntime()
     ledger = runtime.namespace("Ledger", Ledger).get("a")
     runtime.disk.error = OSError("no room")
@@ -148,7 +148,7 @@ def test_p2_what_a_constructor_writes_is_committed_before_its_first_answer() -> 
     assert runtime.disk.get("Writer/a", "made") == b"once"
 
 
-def test_what_a_constructor_writes_is_a_commit_of_its_own() -> None:
+def test_the_writes_of_a_constructor_are_a_separate_commit() -> None:
     """A refusal of the first call takes nothing of it back."""
     runtime = SimulatedRuntime()
     with pytest.raises(Closed):

@@ -41,7 +41,7 @@ def test_the_queue_imports_without_them_too() -> None:
 
 
 @pytest.mark.parametrize("name", ["fcntl", "sqlite3", "threading", "starlette", "nltk"])
-def test_this_file_blocks_what_it_says(name: str) -> None:
+def test_this_file_blocks_the_modules_it_names(name: str) -> None:
     done = run_blocked(f"import {name}")
     assert f"ImportError: {name} is blocked" in done.stderr
 

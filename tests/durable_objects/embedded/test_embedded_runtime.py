@@ -96,7 +96,7 @@ def test_a_call_that_is_interrupted_leaves_nothing_half_done(tmp_path: Path) -> 
     run(scenario())
 
 
-def test_p1_whatever_was_acknowledged_survives_sigkill_at_any_moment(tmp_path: Path) -> None:
+def test_p1_everything_acknowledged_survives_sigkill_at_any_moment(tmp_path: Path) -> None:
     """Each round's process goes on with the data of the last one; ``seq`` counts on without a gap (P5)."""
     acknowledged: dict[str, dict[int, str]] = {name: {} for name in NAMES}
 

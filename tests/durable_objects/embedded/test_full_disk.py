@@ -60,7 +60,7 @@ def test_p1_a_commit_on_a_full_disk_fails_its_callers_and_leaves_nothing(tmp_pat
     run(scenario())
 
 
-def test_p9_after_a_failure_the_disk_is_tried_again_though_nobody_writes(tmp_path: Path) -> None:
+def test_p9_after_a_failure_the_disk_is_probed_without_writes(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with EmbeddedRuntime(tmp_path) as runtime:
             ledger = runtime.namespace("Ledger", Ledger).get("a")

@@ -57,7 +57,7 @@ def chatbot_answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
     return replace
 
 
-def test_p4_a_bot_answers_messages_to_its_entity_and_to_nobody_in_particular() -> None:
+def test_p4_a_bot_answers_messages_to_its_entity_and_to_no_entity() -> None:
     async def scenario(harness: Harness) -> None:
         for entity in ("zen", None):
             posted = await harness.post(entity=entity)
@@ -115,7 +115,7 @@ class TooSlow(FakeModel):
             yield piece
 
 
-def test_p3_a_late_reply_is_refused_and_the_bot_goes_on() -> None:
+def test_p3_a_late_reply_is_refused_and_the_bot_continues() -> None:
     model = TooSlow()
 
     async def scenario(harness: Harness) -> None:
@@ -197,7 +197,7 @@ def test_p4_a_completion_whose_answer_was_lost_counts_as_answered() -> None:
     assert "'event': 'answered'" in line
 
 
-def test_p4_a_bot_goes_on_after_a_server_that_fails_on_its_claim() -> None:
+def test_p4_a_bot_continues_after_a_server_error_on_its_claim() -> None:
     """Otherwise one 500, from the server or a proxy in front of it, would silence an entity until somebody notices."""
 
     async def scenario(harness: Harness) -> None:

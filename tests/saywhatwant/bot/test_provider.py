@@ -231,7 +231,7 @@ def test_p4_a_circuit_opens_for_all_to_see_and_costs_others_nothing(
 
 
 @pytest.mark.parametrize("behind", ["", "\n", "\r\n"], ids=["", "with a line break", "with one of Windows"])
-def test_p8_an_entity_with_a_key_of_its_own_sends_no_other(
+def test_p8_an_entity_with_its_own_key_sends_no_other(
     tmp_path: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch, behind: str
 ) -> None:
     """A key that was read from a file ends with a line break."""

@@ -66,7 +66,7 @@ def instead(path: str, what: str, scenario: Scenario) -> Scenario:
 
 
 @pytest.mark.parametrize("what", INSTEAD)
-def test_p4_a_bot_goes_on_whatever_a_proxy_answers_to_its_claim(what: str) -> None:
+def test_p4_a_bot_continues_after_any_answer_of_a_proxy_to_its_claim(what: str) -> None:
     async def scenario(harness: Harness) -> None:
         await harness.until_complete(await harness.post())
         assert harness.count(CLAIM) > 1
@@ -75,7 +75,7 @@ def test_p4_a_bot_goes_on_whatever_a_proxy_answers_to_its_claim(what: str) -> No
 
 
 @pytest.mark.parametrize("what", ["a page", "too late", "too many", "no such page"])
-def test_p4_a_finished_answer_is_kept_whatever_a_proxy_answers(what: str) -> None:
+def test_p4_a_finished_answer_is_kept_after_any_answer_of_a_proxy(what: str) -> None:
     async def scenario(harness: Harness) -> None:
         posted = await harness.post()
         assert (await harness.until_complete(posted)).bot_params.attempt == 1
@@ -86,7 +86,7 @@ def test_p4_a_finished_answer_is_kept_whatever_a_proxy_answers(what: str) -> Non
 
 
 @pytest.mark.parametrize("what", ["a page", "too late", "too many", "broken gzip"])
-def test_p3_heartbeats_go_on_whatever_a_proxy_answers(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_p3_heartbeats_continue_after_any_answer_of_a_proxy(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reply_stream, "HEARTBEATS", 100 * LEASE_SECONDS)
 
     async def scenario(harness: Harness) -> None:

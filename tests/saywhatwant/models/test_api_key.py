@@ -23,7 +23,7 @@ TEXT = 'sk-it\'s+"0123"/4567\\89'
         TEXT.upper(),
     ],
 )
-def test_p8_it_is_hidden_in_whatever_form_it_is_shown(shown: str) -> None:
+def test_p8_a_key_is_hidden_in_every_form(shown: str) -> None:
     redacted = ApiKey(TEXT + "\n").redact(f"Incorrect key {shown}, and {shown}!")
     assert redacted.count("(the key)") == 2
     assert "0123" not in redacted

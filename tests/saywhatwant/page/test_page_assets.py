@@ -105,7 +105,7 @@ def test_the_page_works_where_only_its_own_server_is_reachable(server: Server, v
     assert strayed == []
 
 
-def test_without_javascript_the_page_says_so(server: Server, visit: Visit) -> None:
+def test_without_javascript_the_page_shows_that_it_needs_it(server: Server, visit: Visit) -> None:
     page = visit(server, java_script_enabled=False).tab()
     page.goto("/")
 

@@ -201,7 +201,7 @@ PROGRESS = {
 
 
 @pytest.mark.parametrize("events", PROGRESS.values(), ids=PROGRESS.keys())
-def test_progress_goes_on_at_its_offset_and_is_left_out_where_it_does_not_fit(
+def test_progress_continues_at_its_offset_and_is_ignored_if_it_does_not_fit(
     events: list[tuple[int, int | None, str, str]], modules: Modules
 ) -> None:
     assert modules.run("feed.js", WRITING, [event[:3] for event in events]) == [event[3] for event in events]

@@ -93,7 +93,7 @@ def test_p5_polling_shows_new_messages_and_how_unfinished_ones_go_on(start_serve
     expect_same_wall(page, server)
 
 
-def test_p5_a_poll_goes_on_where_the_last_one_ended_however_much_was_posted(server: Server, visit: Visit) -> None:
+def test_p5_a_poll_continues_where_the_last_one_ended_after_any_number_of_posts(server: Server, visit: Visit) -> None:
     poller = Poller(visit(server))
     for number in range(120):
         post(server, f"Message {number}")

@@ -96,7 +96,7 @@ def test_the_button_posts_like_the_key(server: Server, visit: Visit) -> None:
     expect(page.locator("#text")).to_be_focused()
 
 
-def test_enter_in_the_name_goes_on_to_the_text_and_posts_nothing(server: Server, visit: Visit) -> None:
+def test_enter_in_the_name_moves_to_the_text_and_posts_nothing(server: Server, visit: Visit) -> None:
     visitor = visit(server)
     page = visitor.open()
     page.locator("#text").fill("A draft")

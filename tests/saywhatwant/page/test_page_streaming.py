@@ -104,7 +104,7 @@ def test_p4_a_message_that_failed_shows_why(server: Server, visit: Visit) -> Non
     expect(row(page, asked).locator(".note")).not_to_contain_text("no answer")
 
 
-def test_p4_a_message_that_nobody_answered_shows_so(server: Server, visit: Visit) -> None:
+def test_p4_an_unanswered_message_shows_that_it_failed(server: Server, visit: Visit) -> None:
     page = visit(server).open()
     asked = post(server, "Is there anybody?")
 

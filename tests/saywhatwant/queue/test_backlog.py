@@ -52,7 +52,7 @@ def _is_taken(wall: Wall, entity: str | None) -> bool:
 
 
 @pytest.mark.parametrize(("entity", "named"), [("zen", "to 'zen'"), (None, "to no entity"), ("x", "unknown entities")])
-def test_p8_a_refusal_says_whose_share_is_used_up(entity: str | None, named: str) -> None:
+def test_p8_a_refusal_names_the_group_whose_share_is_used_up(entity: str | None, named: str) -> None:
     wall = Wall(backlog_limit=2, entities=("zen",))
     wall.ask(entity=entity)
     with pytest.raises(BacklogFull, match=named):
@@ -96,7 +96,7 @@ def test_p6_an_ai_post_needs_no_room() -> None:
     assert wall.call(MessageQueue.stats).messages == 2
 
 
-def test_p4_a_message_that_nobody_claims_fails_in_time_and_says_so() -> None:
+def test_p4_an_unclaimed_message_fails_in_time_with_a_reason() -> None:
     wall = Wall(max_wait_ms=1_000 * DAY)
     asked = wall.ask(entity="nobody-serves-this")
     events: list[bytes] = []
@@ -128,7 +128,7 @@ def test_p6_a_backlog_that_nobody_serves_opens_by_itself() -> None:
     assert wall.ask(entity="nobody-serves-this")
 
 
-def test_p4_a_returned_message_that_nobody_claims_fails_with_both_reasons() -> None:
+def test_p4_a_returned_unclaimed_message_fails_with_both_reasons() -> None:
     wall = Wall(max_wait_ms=60_000, lease_ms=10_000)
     asked = wall.ask()
     wall.claim(asked)

@@ -164,7 +164,7 @@ def test_p4_bots_have_a_minute_after_a_long_stop_before_waits_end() -> None:
     assert message.bot_params.status == "failed"
 
 
-def test_p5_after_a_moment_a_year_ahead_timestamps_go_on_from_there() -> None:
+def test_p5_after_a_moment_a_year_ahead_timestamps_continue_from_there() -> None:
     """They must strictly increase; so they stay ahead until the clock has caught up, one millisecond a message."""
     wall = Wall()
     first = wall.answer(None).timestamp

@@ -42,14 +42,14 @@ def test_p2_an_event_carries_the_message_as_every_reader_gets_it() -> None:
     assert json.decode(events.changed(encoded)) == {"type": "message", "message": json.decode(encoded)}
 
 
-def test_p3_the_end_of_a_lease_is_an_event_of_its_own_and_no_work_by_itself() -> None:
+def test_p3_the_end_of_a_lease_is_a_separate_event_and_not_work() -> None:
     event = events.lease_ended("24spd5q8ti")
     assert json.decode(event) == {"type": "leaseEnded", "id": "24spd5q8ti"}
     assert events.is_lease_ended(event)
     assert events.parse(event) == events.Event(type="leaseEnded", id="24spd5q8ti")
 
 
-def test_a_heartbeat_is_stored_and_published_to_nobody() -> None:
+def test_a_heartbeat_is_stored_and_not_published() -> None:
     wall = Wall()
     asked = wall.ask()
     wall.claim(asked)

@@ -196,7 +196,7 @@ def test_p6_no_call_costs_more_as_the_backlog_grows() -> None:
 
 
 @pytest.mark.parametrize("newest_first", [False, True])
-def test_p5_a_list_cut_at_its_bytes_goes_on_at_the_last_timestamp(*, newest_first: bool) -> None:
+def test_p5_a_list_cut_at_its_bytes_continues_at_the_last_timestamp(*, newest_first: bool) -> None:
     index = Index(aging_ms=1)
     wall = Wall()
     for number in range(7):

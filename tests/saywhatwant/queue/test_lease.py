@@ -41,7 +41,7 @@ def answered() -> Message:
     return lease.answer(held(), "answer0000", NOW + 1)
 
 
-def test_p3_a_claim_is_an_attempt_of_its_own_with_a_lease() -> None:
+def test_p3_each_claim_is_a_new_attempt_with_a_lease() -> None:
     params = held().bot_params
     assert (params.status, params.claimed_by, params.claimed_at) == ("processing", "bot", NOW)
     assert (params.attempt, params.tries, params.lease_expires_at, params.expires_at) == (1, 1, NOW + 100, None)

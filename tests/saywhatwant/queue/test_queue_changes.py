@@ -172,9 +172,7 @@ CALLS = ["post", "post", "claim", "claim", "answer", "complete", "fail", "retry"
 
 @settings(max_examples=examples(100))
 @given(steps=st.lists(st.tuples(st.sampled_from(CALLS), st.integers(0, 9)), max_size=30), data=st.data())
-def test_p5_changes_are_the_messages_that_later_commits_changed_whatever_was_called(
-    steps: list[tuple[str, int]], data: st.DataObject
-) -> None:
+def test_p5_changes_are_the_messages_that_later_commits_changed(steps: list[tuple[str, int]], data: st.DataObject) -> None:
     wall = Wall(lease_ms=2_000, backoff_ms=500, max_attempts=2, retention=3)
     for call, pick in steps:
         step(wall, call, pick)

@@ -22,7 +22,7 @@ def test_progress_reaches_subscribers_and_is_not_stored() -> None:
     assert (wall.runtime.meter.commits, wall.messages()) == (commits, before)
 
 
-def test_p3_progress_of_an_attempt_that_is_over_is_refused_and_shown_to_nobody() -> None:
+def test_p3_progress_of_an_attempt_that_is_over_is_refused_and_not_shown() -> None:
     wall = Wall()
     question = wall.ask()
     wall.claim(question, "late")

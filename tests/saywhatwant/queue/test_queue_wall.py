@@ -170,7 +170,7 @@ def test_p4_what_fails_late_is_kept_with_its_reason_and_can_be_retried() -> None
     assert wall.params(slow).status == "pending"
 
 
-def test_p5_timestamps_go_on_from_the_newest_message_though_it_finished_first() -> None:
+def test_p5_timestamps_continue_from_the_newest_message_even_if_it_finished_first() -> None:
     wall = Wall(retention=2)
     old = [wall.ask(f"old {n}") for n in range(4)]
     newest = wall.answer(None).timestamp
@@ -224,7 +224,7 @@ def test_p6_a_lowered_retention_leaves_every_call_within_the_bounds_of_one_commi
     assert wall.call(MessageQueue.stats).depth.failed == 100
 
 
-def test_p4_a_bot_gets_what_is_for_its_entities_or_for_nobody_in_particular() -> None:
+def test_p4_a_bot_gets_messages_to_its_entities_or_to_no_entity() -> None:
     wall = Wall()
     to = {entity: wall.ask(f"to {entity}", entity=entity) for entity in ("fear", "joy", "rage", None)}
     assert [message.id for message in wall.claim_next(10, ("joy", "unheard-of"))] == [to["joy"], to[None]]

@@ -33,7 +33,7 @@ def test_p4_claims_are_woken_in_the_order_in_which_they_came() -> None:
     run(scenario())
 
 
-def test_p4_a_claim_is_woken_for_its_own_entities_and_for_nobodys() -> None:
+def test_p4_a_claim_is_woken_for_its_own_entities_and_for_no_entity() -> None:
     async def scenario() -> None:
         harness = Harness()
         rude, zen = await harness.wait("rude", "rude", "eliza"), await harness.wait("zen", "zen")

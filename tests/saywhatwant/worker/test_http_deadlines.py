@@ -206,7 +206,7 @@ def test_a_client_that_reads_its_answers_may_always_have_more_of_the_next_one_to
 # -- Refused clients that go on sending
 
 
-def test_a_refused_client_that_goes_on_sending_is_disconnected(run: Run) -> None:
+def test_a_refused_client_that_keeps_sending_is_disconnected(run: Run) -> None:
     async def scenario(harness: Harness) -> None:
         client = await harness.client()
         client.send(b"something else\r\n\r\n")
@@ -222,7 +222,7 @@ def test_a_refused_client_that_goes_on_sending_is_disconnected(run: Run) -> None
     run(scenario)
 
 
-def test_a_client_whose_body_was_refused_may_not_send_it_for_ever(run: Run) -> None:
+def test_a_client_whose_body_was_refused_cannot_send_it_forever(run: Run) -> None:
     async def scenario(harness: Harness) -> None:
         client = await harness.client()
         client.send(request("/nowhere", "Content-Length: 1000000", method="POST"))

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("no_settings")
         pytest.param([post("new"), request()], FULL, id="pipeline that fails"),
     ],
 )
-def test_a_client_that_goes_away_while_it_waits_disturbs_nobody(
+def test_a_client_that_disconnects_while_it_waits_affects_no_other_client(
     run: Run,
     sent: list[bytes],
     error: OSError | None,

@@ -86,7 +86,7 @@ def test_p6_small_answers_to_a_client_that_does_not_read_are_not_buffered_either
     run(scenario)
 
 
-def test_a_reader_that_leaves_its_answers_unread_disturbs_nobody(run: Run) -> None:
+def test_a_reader_that_leaves_its_answers_unread_affects_no_other_client(run: Run) -> None:
     async def scenario(harness: Harness) -> None:
         await harness.add_messages(*LONG_TEXTS)
         slow, other = await harness.client(buffer_bytes=BUFFER_BYTES), await harness.client()

@@ -139,7 +139,7 @@ def test_no_more_is_read_while_many_requests_wait_behind_one(run: Run) -> None:
         pytest.param([request("/healthz") * MAX_PIPELINED + b"GET /he"], id="more than is read"),
     ],
 )
-def test_a_claim_waits_as_long_as_it_asked_for_whatever_comes_behind_it(run: Run, behind: list[bytes]) -> None:
+def test_a_claim_waits_as_long_as_requested_with_any_request_behind_it(run: Run, behind: list[bytes]) -> None:
     async def scenario(harness: Harness) -> None:
         client, other = await harness.client(), await harness.client()
         await harness.start_claim(client)

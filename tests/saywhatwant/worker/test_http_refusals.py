@@ -133,7 +133,7 @@ def test_p6_what_is_discarded_after_a_refusal_is_bounded(run: Run, sent: bytes, 
     run(scenario)
 
 
-def test_p8_the_connection_of_a_refused_body_goes_on_once_the_body_has_come(run: Run) -> None:
+def test_p8_the_connection_of_a_refused_body_continues_after_the_body(run: Run) -> None:
     async def scenario(harness: Harness) -> None:
         client = await harness.client()
         assert (await client.fetch(request("/nowhere", "Content-Length: 1000000", method="POST"))).status == 404

@@ -25,7 +25,7 @@ def test_a_head_has_the_headers_of_its_get_and_no_body(run: Run) -> None:
 
 
 @pytest.mark.parametrize(("version", "headers"), [("1.1", [CLOSE]), ("1.0", []), ("1.0", ["Connection: keep-alive"])])
-def test_the_answer_to_a_last_request_says_so_and_is_all_there(run: Run, version: str, headers: list[str]) -> None:
+def test_the_answer_to_a_last_request_is_complete_and_announces_the_close(run: Run, version: str, headers: list[str]) -> None:
     async def scenario(harness: Harness) -> None:
         await harness.add_messages("new")
         client = await harness.client()

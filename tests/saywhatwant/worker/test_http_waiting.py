@@ -54,7 +54,7 @@ def test_p2_a_read_whose_commit_fails_is_refused_and_the_next_one_is_not(run: Ru
     run(scenario)
 
 
-def test_every_request_runs_in_a_task_with_a_context_of_its_own(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_request_runs_in_its_own_task_and_context(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """As libraries need that set a timeout or ask for the current task."""
     mine: ContextVar[bytes] = ContextVar("mine", default=b"unset")
     shared: list[asyncio.Future[None]] = []

@@ -85,7 +85,7 @@ def test_p6_a_temporary_refusal_has_retry_after(kind: type[Exception]) -> None:
     assert int(response.headers["retry-after"]) >= 1
 
 
-def test_p7_an_unknown_outcome_is_not_written_and_its_detail_says_so() -> None:
+def test_p7_an_unknown_outcome_is_not_written_and_its_detail_states_it() -> None:
     """To a client both are the same: it repeats the request with its key."""
     bodies = [
         body_of(problem(error)) for error in (CommitFailed("no room"), OutcomeUnknown("whether it is written is unknown"))

@@ -11,7 +11,7 @@ from saywhatwant.worker import queue_events
 from saywhatwant.worker.queue_events import QueueEvent, QueueEvents
 
 
-def test_an_event_is_decoded_once_however_many_listen_and_not_at_all_when_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_event_is_decoded_at_most_once_and_only_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[bytes] = []
 
     def parse(raw: bytes) -> events.Event:
