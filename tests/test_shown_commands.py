@@ -19,7 +19,11 @@ from test_backup import BACKUP, RESTORE
 SHOWN = [path.relative_to(ROOT).as_posix() for path in DOCUMENTS if path.name not in {"ARCHITECTURE.md", "CHANGELOG.md"}]
 BLOCKS = [block for document in SHOWN for block in blocks(document)]
 SHOWN_URL = "http://127.0.0.1:8787"
-CHANGING = [(r"\b(?=[a-z]*[0-9])[a-z0-9]{10}\b", "ID"), (r"\b\d\d:\d\d:\d\d\b", "TIME"), (r"(?<=Eliza ).*(?=  ID)", "ANSWER")]
+CHANGING = [
+    (r"(?:(?<=posted as )|(?<=answers )|(?<=  ))[a-z0-9]{10}\b", "ID"),
+    (r"\b\d\d:\d\d:\d\d\b", "TIME"),
+    (r"(?<=Eliza ).*(?=  ID)", "ANSWER"),
+]
 """What differs from run to run in the output of a command."""
 
 
