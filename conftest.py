@@ -1,6 +1,7 @@
 """Shared by tests and torture: Hypothesis profiles, real servers, and the runtimes they run on."""
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +13,9 @@ import profiles
 from servers import Server, environment
 
 profiles.register("ci")
+
+# A shell without job control starts what runs in the background with SIGINT ignored, and every program below it inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SLOW_FIRST = ("stress", "page", "bot", "conformance", "commands", "models")
 """Folders in the order in which parallel processes take their files: the longest first, so that none is left for the end."""
