@@ -17,6 +17,8 @@ from servers import SWW, Server, environment, until
 
 MESSAGES = 500
 LEASE_SECONDS = 30
+PATIENT = {"model_idle_seconds": 600, "model_seconds": 600}
+"""Settings of bots whose models are held up for longer than a lease."""
 
 
 @contextmanager
@@ -24,7 +26,7 @@ def bot(server: Server, directory: Path, worker: str, *more: str) -> Iterator[su
     """A ``sww bot`` process until the end of the block; its log is ``directory/worker``."""
     with (directory / worker).open("wb") as log:
         command = [str(SWW), "bot", "--url", server.url, "--worker-id", worker, *more]
-        process = subprocess.Popen(command, cwd=directory, env=environment(), stderr=log)
+        process = subprocess.Popen(command, cwd=directory, env=environment(**PATIENT), stderr=log)
     try:
         yield process
     finally:
