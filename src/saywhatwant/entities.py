@@ -3,9 +3,10 @@
 import logging
 import re
 import tomllib
+from hashlib import blake2b
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -13,7 +14,7 @@ from msgspec.structs import replace
 
 from saywhatwant.addresses import is_http_url
 from saywhatwant.errors import ExpectedError, InvalidField
-from saywhatwant.limits import MAX_USERNAME
+from saywhatwant.limits import MAX_TALK_TURNS, MAX_USERNAME
 from saywhatwant.message import DEFAULT_PRIORITY, Color, Priority, clean_username
 from saywhatwant.validation import humanize
 
@@ -28,6 +29,13 @@ _NAME = re.compile(r"[a-z0-9-]{1,64}")
 _KEY_ERRORS = {"Object contains unknown field": "is not a known key", "Object missing required field": "is required"}
 
 
+Url = Annotated[str, Meta(max_length=500)]
+Line = Annotated[str, Meta(min_length=1, max_length=200)]
+
+_NOT_PERSONA = {"base_url", "api_key_env", "priority", "concurrency", "loading_seconds", "warm_up"}
+"""The keys that do not shape an answer."""
+
+
 class Entity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An AI character. Raises ``InvalidField`` for a rule that its types cannot express."""
 
@@ -35,15 +43,39 @@ class Entity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     color: Color
     model: Annotated[str, Meta(min_length=1, max_length=200)]
     """``nltk:NAME`` for a chatbot of NLTK, else the name of a model that speaks the OpenAI chat protocol."""
-    base_url: Annotated[str, Meta(max_length=500)] | None = None
+    base_url: Url | Annotated[list[Url], Meta(min_length=1, max_length=16)] | None = None
+    """Where the model is; of several, the healthy ones are called in turn."""
     api_key_env: str = "OPENAI_API_KEY"
     system_prompt: Annotated[str, Meta(max_length=20_000)] = ""
     temperature: Annotated[float, Meta(ge=0, le=2)] = 0.8
     max_tokens: Annotated[int, Meta(ge=1, le=8_192)] = 200
     priority: Priority = DEFAULT_PRIORITY
     """The priority of its messages that name none."""
-    context: Annotated[int, Meta(ge=0, le=100)] = 0
-    """How many earlier messages of the wall it reads."""
+    about: Annotated[str, Meta(max_length=200)] = ""
+    """What it is, in a line, for visitors."""
+    openers: Annotated[list[Line], Meta(max_length=3)] = []
+    """First questions that a bare wall offers."""
+    context: Annotated[int, Meta(ge=0, le=MAX_TALK_TURNS)] = 400
+    """How many earlier messages it reads, as far as its model's window has room."""
+    reads: Literal["talk", "wall"] = "talk"
+    """Whether they are those of its talk with this person, or those of everybody."""
+    context_tokens: Annotated[int, Meta(ge=64, le=10_000_000)] | None = None
+    """The model's window, prompt and answer together; None learns it from the server."""
+    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    top_k: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
+    min_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    repeat_penalty: Annotated[float, Meta(ge=0, le=10)] | None = None
+    seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
+    stop: Annotated[list[Annotated[str, Meta(min_length=1, max_length=100)]], Meta(max_length=16)] = []
+    """An answer ends before the first of these, with or without the server's help."""
+    extra_body: dict[str, Any] = {}
+    """Sent with each request as it is, for parameters that this file does not know."""
+    loading_seconds: Annotated[float, Meta(ge=1, le=3_600)] = 180
+    """How long a model that has not answered lately may take until it sends something."""
+    warm_up: bool = False
+    """Whether the bot asks the model for a word when it starts, so that it is loaded."""
+    alias: bool = False
+    """Whether a post may choose the name and color that it answers under."""
     concurrency: Annotated[int, Meta(ge=1, le=64)] = 1
     """How many messages it answers at once."""
 
@@ -52,9 +84,22 @@ class Entity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise InvalidField("display_name", "must not start or end with whitespace")
         if self.chatbot is not None and self.chatbot not in CHATBOTS:
             raise InvalidField("model", f"no such chatbot: {self.chatbot!r}; must be one of {', '.join(CHATBOTS)}")
-        if self.base_url is not None and not is_http_url(self.base_url):
+        if not all(map(is_http_url, self.base_urls)):
             # Do not echo the URL; it may contain a password.
             raise InvalidField("base_url", "must be an http or https URL with a host, and a port from 1 to 65535")
+
+    @property
+    def base_urls(self) -> tuple[str, ...]:
+        """The model's addresses; empty is the library's default."""
+        if self.base_url is None:
+            return ()
+        return (self.base_url,) if isinstance(self.base_url, str) else tuple(self.base_url)
+
+    @property
+    def persona_digest(self) -> str:
+        """A digest of everything that shapes its answers: 16 hexadecimal digits."""
+        persona = {key: value for key, value in msgspec.structs.asdict(self).items() if key not in _NOT_PERSONA}
+        return blake2b(msgspec.json.encode(persona, order="sorted"), digest_size=8).hexdigest()
 
     @property
     def chatbot(self) -> str | None:

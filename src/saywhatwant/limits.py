@@ -1,7 +1,11 @@
 """The bounds of the contract: of messages, of calls, and of the queue object's data."""
 
 ID_LENGTH = 10
-"""Characters of a message's id."""
+"""Characters of an id that the server makes."""
+MIN_ID = 4
+"""Characters of the shortest id that a client may choose."""
+MAX_ID = 32
+"""Characters of the longest id that a client may choose."""
 MAX_USERNAME = 32
 """Characters of a username."""
 MAX_TEXT_SETTING = 20_000
@@ -12,10 +16,20 @@ MAX_ENTITY = 64
 """Characters of an entity's name."""
 MAX_WORKER_ID = 128
 """Characters of a worker's name."""
+MAX_SESSION_ID = 64
+"""Characters of a ``sessionId``."""
+MAX_CONTEXT_STRINGS = 200
+"""Strings that the ``context`` of a post may have."""
+MAX_CONTEXT_BYTES_SETTING = 120_000
+"""The largest value of ``SWW_MAX_CONTEXT_BYTES``; any such context fits into one storage value."""
+MAX_ORIGINAL_FIELD = 200
+"""Characters of each field that only the original's clients send."""
 MAX_ATTEMPT = 1_000_000
 """The highest attempt number that a call may name."""
 MAX_ERROR = 1_000
 """Characters of a failure's reason; more is cut."""
+MAX_DETAIL = 1_000
+"""Characters of a failure's detail, which only operators see; more is cut."""
 
 MAX_CLAIM = 100
 """Messages that one claim may take."""
@@ -23,6 +37,14 @@ MAX_ENTITIES = 64
 """Entities that one claim may name."""
 MAX_WAIT_SECONDS = 60
 """Seconds that a claim may wait for work (long poll)."""
+MAX_TALK_TURNS = 1_000
+"""Messages of a talk that a claim may ask for."""
+MAX_TALK_BYTES = 1024 * 1024
+"""Bytes of the messages of one talk in a claim's answer; the newest are kept."""
+MAX_BATCH = 100
+"""Messages that one call of an operator changes."""
+MAX_VERSION = 64
+"""Characters of a bot's version."""
 MAX_PAGE = 1_000
 """The largest ``limit`` of a list."""
 MAX_ANSWER_BYTES = 8 * 1024 * 1024

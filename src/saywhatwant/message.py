@@ -1,14 +1,25 @@
 """The message: these structs are wire format, storage format and schema in one."""
 
 import re
+from hashlib import blake2b
 from random import Random
 from typing import Annotated, Literal, get_args
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from saywhatwant.errors import InvalidField
-from saywhatwant.limits import ID_LENGTH, MAX_ATTEMPT, MAX_ENTITY, MAX_PRIORITY, MAX_USERNAME, MAX_WORKER_ID
+from saywhatwant.limits import (
+    ID_LENGTH,
+    MAX_ATTEMPT,
+    MAX_ENTITY,
+    MAX_ID,
+    MAX_PRIORITY,
+    MAX_SESSION_ID,
+    MAX_USERNAME,
+    MAX_WORKER_ID,
+    MIN_ID,
+)
 
 MessageType = Literal["human", "AI"]
 Status = Literal["pending", "processing", "complete", "failed"]
@@ -17,15 +28,42 @@ ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 DEFAULT_PRIORITY = 50
 
 # In Python "$" also matches before a line break at the end; the look-ahead rules that out in every dialect.
-Id = Annotated[str, Meta(pattern=rf"^[a-z0-9]{{{ID_LENGTH}}}$(?!\n)", description=f"{ID_LENGTH} characters of a-z and 0-9")]
+Id = Annotated[
+    str, Meta(pattern=rf"^[a-z0-9]{{{MIN_ID},{MAX_ID}}}$(?!\n)", description=f"{MIN_ID} to {MAX_ID} characters of a-z and 0-9")
+]
+_COLOR = "([01][0-9][0-9]|2[0-4][0-9]|25[0-5]){3}"
+_TAIL = "[A-Za-z0-9]{10}"
 Color = Annotated[
     str,
     Meta(
-        pattern=r"^([01][0-9][0-9]|2[0-4][0-9]|25[0-5]){3}$(?!\n)",
+        pattern=rf"^{_COLOR}$(?!\n)",
         description="nine digits RRRGGGBBB, each triple 000 to 255",
         examples=["169080199"],
     ),
 ]
+TailedColor = Annotated[
+    str,
+    Meta(
+        pattern=rf"^{_COLOR}(-{_TAIL})?$(?!\n)",
+        description="nine digits RRRGGGBBB, each triple 000 to 255, then optionally - and ten of A-Z, a-z and 0-9",
+        examples=["169080199", "169080199-Ab3dE5gH1j"],
+    ),
+]
+"""A color as the original's clients send it; the tail tells people of one color apart."""
+Alias = Annotated[
+    str,
+    Meta(
+        pattern=rf"^[^:\x00-\x1f\x7f-\x9f\u2028\u2029]{{1,{MAX_USERNAME}}}:({_COLOR}(-{_TAIL})?|random)$(?!\n)",
+        description="Name:RRRGGGBBB or Name:random",
+        examples=["MyAI:255069000"],
+    ),
+]
+"""The name and color that an answer appears under."""
+SessionId = Annotated[
+    str, Meta(pattern=rf"^[!-~]{{1,{MAX_SESSION_ID}}}$(?!\n)", description=f"1 to {MAX_SESSION_ID} printable ASCII characters")
+]
+Conversation = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$(?!\n)", description="16 hexadecimal digits")]
+"""The talk of one person with one entity; see ``conversation_of``."""
 Entity = Annotated[
     str, Meta(pattern=rf"^[a-z0-9-]{{1,{MAX_ENTITY}}}$(?!\n)", description=f"a plain name: 1 to {MAX_ENTITY} of a-z, 0-9 and -")
 ]
@@ -47,7 +85,8 @@ _HALF_CHARACTERS = r"\ud800-\udfff"
 _CONTROL = re.compile(f"[{_CONTROLS}{_HALF_CHARACTERS}]")
 _CONTROL_OR_BREAK = re.compile(f"[{_CONTROLS_AND_BREAKS}{_HALF_CHARACTERS}]")
 
-PATTERNS = {meta.pattern: meta.description for meta in (get_args(kind)[1] for kind in (Id, Color, Entity))}
+_PATTERNED = (Id, Color, TailedColor, Alias, SessionId, Conversation, Entity)
+PATTERNS = {meta.pattern: meta.description for meta in (get_args(kind)[1] for kind in _PATTERNED)}
 """Each pattern in words, for refusals."""
 
 
@@ -75,6 +114,30 @@ class BotParams(Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
     """The id of its one AI answer."""
     answered_at: int | None = None
     """The timestamp of its one AI answer."""
+    answer: Literal[False] | UnsetType = UNSET
+    """False when the post asked for no answer: it was never work."""
+    ais: str | UnsetType = UNSET
+    """The name and color that the post asks to be answered under; it counts where the entity allows it."""
+    session_id: str | UnsetType = UNSET
+    """Tells apart the talks of one person with one entity."""
+    assigned_entity: str | UnsetType = UNSET
+    """The entity that answers a message which names none; set by the claim."""
+    has_context: Literal[True] | UnsetType = UNSET
+    """Whether the post brought its own memory, which is stored beside it while it is work."""
+    unfenced: Literal[True] | UnsetType = UNSET
+    """Whether the present claim came from a client that names no attempt (P3)."""
+
+
+class OriginalFields(Struct, frozen=True, kw_only=True, gc=False, rename="camel", omit_defaults=True):
+    """Fields that only the original's clients send; kept and given back."""
+
+    domain: str | None = None
+    language: str | None = None
+    misc: str | None = None
+    model: str | None = None
+    nom: str | None = None
+    human_username: str | None = None
+    human_color: str | None = None
 
 
 class Message(Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
@@ -90,6 +153,11 @@ class Message(Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
     bot_params: BotParams
     seq: int = 0
     """The commit of its object that last changed it."""
+    conversation: str | UnsetType = UNSET
+    """The talk that it belongs to; unset when it belongs to none, or to nobody's yet."""
+    color_tail: str | UnsetType = UNSET
+    """Part of the identity of the original's clients; never shown."""
+    original: OriginalFields | UnsetType = UNSET
 
 
 class NewMessage(Struct, frozen=True, kw_only=True, gc=False):
@@ -104,6 +172,16 @@ class NewMessage(Struct, frozen=True, kw_only=True, gc=False):
     priority: int = DEFAULT_PRIORITY
     worker_id: str | None = None
     attempt: int | None = None
+    id: str | None = None
+    """The client's own; also its idempotency key."""
+    answer: bool = True
+    """Whether a human message is work."""
+    ais: str | None = None
+    session_id: str | None = None
+    context: tuple[str, ...] | None = None
+    """Replaces the talk as the memory for this one answer."""
+    color_tail: str | None = None
+    original: OriginalFields | None = None
 
 
 encode = msgspec.json.Encoder().encode
@@ -121,6 +199,14 @@ def random_id(random: Random) -> str:
     while len(drawn) < ID_LENGTH:
         drawn = random.randbytes(2 * ID_LENGTH).translate(_ID_CHARACTERS, _DROPPED_BYTES)
     return drawn[:ID_LENGTH].decode()
+
+
+def conversation_of(
+    entity: str, username: str, color: str, color_tail: str | None = None, session_id: str | None = None
+) -> str:
+    """The name of the talk of one person with one entity. A person is a name, a color with its tail, and a session."""
+    identity = "\0".join((entity, username, color, color_tail or "", session_id or ""))
+    return blake2b(identity.encode(errors="surrogatepass"), digest_size=8).hexdigest()
 
 
 def without_controls(text: str) -> str:

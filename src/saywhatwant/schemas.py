@@ -5,29 +5,38 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from saywhatwant.limits import (
+    MAX_BATCH,
     MAX_CIRCUIT_ENTITIES,
     MAX_CIRCUIT_REASON,
     MAX_CIRCUIT_SECONDS,
     MAX_CLAIM,
+    MAX_CONTEXT_STRINGS,
+    MAX_DETAIL,
     MAX_ENTITIES,
     MAX_ERROR,
     MAX_PROVIDER,
+    MAX_TALK_TURNS,
     MAX_USERNAME,
+    MAX_VERSION,
     MAX_WAIT_SECONDS,
 )
 from saywhatwant.message import (
     TEXT_PATTERN,
     USERNAME_PATTERN,
+    Alias,
     Attempt,
     Color,
     Entity,
     Id,
     MessageType,
     Priority,
+    SessionId,
     Status,
+    TailedColor,
     WorkerId,
 )
 
+PersonaDigest = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$(?!\n)", description="16 hexadecimal digits")]
 EncodedMessage = Annotated[Raw, Meta(extra_json_schema={"$ref": "#/components/schemas/Message"})]
 """A message that is already encoded."""
 
@@ -53,6 +62,9 @@ class PostParams(Struct, frozen=True, rename="camel", forbid_unknown_fields=True
 
     entity: Entity | None = None
     priority: Priority | None = None
+    answer: Annotated[bool, Meta(description="false: no answer is wanted, so the message is never work")] = True
+    ais: Alias | None = None
+    session_id: SessionId | None = None
 
 
 class PostRequest(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -70,6 +82,10 @@ class PostRequest(Struct, frozen=True, kw_only=True, rename="camel", forbid_unkn
     bot_params: PostParams = PostParams()
     worker_id: WorkerId | None = None
     attempt: Attempt | None = None
+    id: Id | None = None
+    context: (
+        Annotated[list[str], Meta(max_length=MAX_CONTEXT_STRINGS, description=f"up to {MAX_CONTEXT_STRINGS} strings")] | None
+    ) = None
 
 
 class PostResponse(Struct, frozen=True):
@@ -93,6 +109,28 @@ class ClaimRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=Tr
     ) = None
     limit: Annotated[int, Meta(ge=1, le=MAX_CLAIM, description=f"1 to {MAX_CLAIM} messages")] = 1
     wait: Annotated[float, Meta(ge=0, le=MAX_WAIT_SECONDS, description=f"0 to {MAX_WAIT_SECONDS} seconds to wait for work")] = 0
+    context: Annotated[
+        int, Meta(ge=0, le=MAX_TALK_TURNS, description=f"0 to {MAX_TALK_TURNS} earlier messages of each message's talk")
+    ] = 0
+    personas: Annotated[dict[Entity, PersonaDigest], Meta(max_length=MAX_ENTITIES)] | None = None
+    """The digest of the persona that this bot has for each entity, so that bots with different files are noticed."""
+    version: Annotated[str, Meta(min_length=1, max_length=MAX_VERSION, description=f"1 to {MAX_VERSION} characters")] | None = (
+        None
+    )
+
+
+class Talk(Struct, frozen=True, omit_defaults=True):
+    """What an entity remembers for one answer: the earlier messages of the talk, or the strings that the post brought."""
+
+    turns: list[EncodedMessage]
+    context: list[str] | UnsetType = UNSET
+
+
+class Conflict(Struct, frozen=True, rename="camel"):
+    """Another bot serves this entity with a different persona."""
+
+    entity: str
+    worker_id: str
 
 
 class ClaimResponse(Struct, frozen=True):
@@ -100,6 +138,8 @@ class ClaimResponse(Struct, frozen=True):
 
     message: EncodedMessage
     success: Literal[True] = True
+    talks: dict[str, Talk] | UnsetType = UNSET
+    """By the id of the message; only if the claim asks for ``context``."""
 
 
 class ClaimNextResponse(Struct, frozen=True):
@@ -107,6 +147,9 @@ class ClaimNextResponse(Struct, frozen=True):
 
     messages: list[EncodedMessage]
     success: Literal[True] = True
+    talks: dict[str, Talk] | UnsetType = UNSET
+    """By the id of each message; only if the claim asks for ``context``."""
+    conflicts: list[Conflict] | UnsetType = UNSET
 
 
 class Reply(Struct, frozen=True, forbid_unknown_fields=True):
@@ -114,7 +157,7 @@ class Reply(Struct, frozen=True, forbid_unknown_fields=True):
 
     text: Text
     username: Username | None = None
-    color: Color = "128128128"
+    color: TailedColor = "128128128"
 
 
 class CompleteRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -157,6 +200,7 @@ class FailRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=Tru
     attempt: Attempt
     error: Annotated[str, Meta(description=f"the reason, shown on the wall; cut to {MAX_ERROR} characters")]
     retry: bool = True
+    detail: Annotated[str, Meta(description=f"for operators only, never on the wall; cut to {MAX_DETAIL} characters")] = ""
 
 
 class FailResponse(Struct, frozen=True, rename="camel"):
@@ -167,13 +211,58 @@ class FailResponse(Struct, frozen=True, rename="camel"):
     success: Literal[True] = True
 
 
+ProgressState = Literal["waking", "thinking", "writing"]
+"""What a bot does for a message it holds: its model loads, its model reasons, its reply is being written."""
+
+
 class ProgressRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """Body of POST /api/queue/progress: the whole reply as written so far."""
+    """Body of POST /api/queue/progress: the whole reply as written so far. While ``writing`` the text must not be empty."""
 
     message_id: Id
     worker_id: WorkerId
     attempt: Attempt
-    text: Text
+    text: Annotated[str, Meta(description="up to 5,000 characters (setting)")] = ""
+    state: ProgressState = "writing"
+
+
+class ReleaseRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """Body of POST /api/queue/release: give a message back unanswered; the attempt does not count."""
+
+    message_id: Id
+    worker_id: WorkerId
+    attempt: Attempt
+
+
+class BatchRequest(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Body of POST /api/queue/batch: an operator changes messages, named by exactly one of the three fields."""
+
+    action: Literal["retry", "fail", "discard"]
+    message_ids: Annotated[list[Id], Meta(min_length=1, max_length=MAX_BATCH, description=f"1 to {MAX_BATCH} ids")] | None = (
+        None
+    )
+    entity: Entity | None = None
+    all: Literal[True] | None = None
+    reason: (
+        Annotated[str, Meta(max_length=MAX_ERROR, description=f"up to {MAX_ERROR} characters, shown on the wall")] | None
+    ) = None
+
+
+class BatchResponse(Struct, frozen=True):
+    """Answer to batch: the ids that changed, and whether there are more to change."""
+
+    changed: list[str]
+    more: bool = False
+    success: Literal[True] = True
+
+
+class BotSummary(Struct, frozen=True, rename="camel"):
+    """A bot as this server has seen it. Times are milliseconds since 1970."""
+
+    worker_id: str
+    version: str | None
+    entities: list[str] | None
+    personas: dict[str, str]
+    last_seen: int
 
 
 class RetryRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):

@@ -18,7 +18,7 @@ from msgspec import Meta, Struct
 
 from saywhatwant.addresses import is_loopback
 from saywhatwant.errors import ExpectedError
-from saywhatwant.limits import MAX_PRIORITY, MAX_TEXT_SETTING
+from saywhatwant.limits import MAX_CONTEXT_BYTES_SETTING, MAX_PRIORITY, MAX_TEXT_SETTING
 
 FILE = "sww.toml"
 PREFIX = "SWW_"
@@ -56,6 +56,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_attempts: Annotated[int, Meta(ge=1, le=100, description="1 to 100")] = 3
     backoff_seconds: Annotated[float, Meta(ge=0.001, le=300, description="0.001 to 300 seconds")] = 1
     retention: Annotated[int, Meta(ge=1, le=1_000_000, description="1 to 1000000 messages")] = 200
+    talk_retention: Annotated[int, Meta(ge=0, le=10_000, description="0 to 10000 messages")] = 400
+    talk_seconds: Annotated[float, Meta(ge=1, le=31_536_000, description="1 to 31536000 seconds")] = 604_800
+    max_kept: Annotated[int, Meta(ge=1, le=1_000_000, description="1 to 1000000 messages")] = 50_000
+    max_context_bytes: Annotated[
+        int, Meta(ge=0, le=MAX_CONTEXT_BYTES_SETTING, description=f"0 to {MAX_CONTEXT_BYTES_SETTING} bytes")
+    ] = MAX_CONTEXT_BYTES_SETTING
     backlog_limit: Annotated[int, Meta(ge=1, le=1_000_000, description="1 to 1000000 messages")] = 10_000
     max_wait_seconds: Annotated[float, Meta(ge=1, le=31_536_000, description="1 to 31536000 seconds")] = 86_400
     most_urgent_priority: Annotated[int, Meta(ge=0, le=MAX_PRIORITY, description=f"0 to {MAX_PRIORITY}")] = 5

@@ -15,12 +15,15 @@ from saywhatwant.limits import MAX_USERNAME
 from saywhatwant.message import (
     TEXT_PATTERN,
     USERNAME_PATTERN,
+    Alias,
     BotParams,
     Color,
     Entity,
     Id,
     Message,
     Priority,
+    SessionId,
+    TailedColor,
     clean_text,
     clean_username,
     decode,
@@ -173,7 +176,14 @@ def test_p1_the_message_of_the_specification_is_read_and_written_unchanged() -> 
 @pytest.mark.parametrize(
     ("kind", "good", "bad"),
     [
-        (Id, ["24spd5q8ti"], ["", "24spd5q8t", "24spd5q8tii", "24SPD5Q8TI", "24spd5q8t\n", "24spd5q8ti\n"]),
+        (Id, ["24spd5q8ti", "abcd", "a" * 32], ["", "abc", "a" * 33, "24SPD5Q8TI", "24spd5q8t\n", "24spd5q8ti\n"]),
+        (TailedColor, ["169080199", "169080199-Ab3dE5gH1j"], ["169080199-", "169080199-short", "169080199-Ab3dE5gH1j\n"]),
+        (
+            Alias,
+            ["MyAI:255069000", "My AI:random", "A:169080199-Ab3dE5gH1j"],
+            ["MyAI", ":255069000", "A:B:random", "A:256000000"],
+        ),
+        (SessionId, ["a", "x" * 64], ["", "a b", "x" * 65, "a\n"]),
         (Color, ["000000000", "169080199", "255255255"], ["256000000", "000000999", "12345678", "1690801990", "16908019x"]),
         (Color, ["199249255"], ["260000000", "300000000", "\u0661\u0666\u0669080199", "169080199\n"]),
         (Entity, ["fear-and-loathing", "a", "9" * 64], ["", "a" * 65, "Fear", "a b", "a_b", "a\n"]),

@@ -34,12 +34,13 @@ class Transport:
     def client(self, entity: Entity) -> openai.AsyncOpenAI:
         """The client for the entity's provider and key; raises ``ModelFailed`` when it cannot be made."""
         key = key_of(entity)
-        place = (entity.base_url, key.text)
+        base_url = next(iter(entity.base_urls), None)
+        place = (base_url, key.text)
         if not key.fits_a_header:
             raise ModelFailed("the model's key does not fit a header; see api_key_env")
         if place not in self._clients:
             try:
-                self._clients[place] = self._new_client(entity.base_url, key)
+                self._clients[place] = self._new_client(base_url, key)
             except (openai.OpenAIError, httpx2.InvalidURL, ImportError, ValueError):
                 reason = "the model cannot be called: the bot's environment has a wrong value (a proxy, OPENAI_BASE_URL)"
                 raise ModelFailed(reason, f"{entity.model} at {provider_of(entity)}: {reason}") from None
@@ -87,9 +88,9 @@ class Transport:
 
 def provider_of(entity: Entity) -> str:
     """The provider's address without user name and password; only for the log and the operator."""
-    if entity.base_url is None:
+    if not entity.base_urls:
         return "OpenAI"
-    parts = urlsplit(entity.base_url)
+    parts = urlsplit(entity.base_urls[0])
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 

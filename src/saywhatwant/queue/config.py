@@ -22,6 +22,14 @@ class QueueConfig(Struct, frozen=True):
     """Waiting this long counts as much as one step of priority."""
     retention: int = 200
     """Finished messages kept."""
+    talk_retention: int = 400
+    """Finished messages kept of each living talk."""
+    talk_ms: int = 604_800_000
+    """A talk lives this long after its last message."""
+    max_kept: int = 50_000
+    """Finished messages kept in all."""
+    max_context_bytes: int = 120_000
+    """Bytes of the encoded ``context`` of a post."""
     backlog_limit: int = 10_000
     """Unfinished messages accepted."""
     entities: tuple[str, ...] = ()

@@ -145,6 +145,10 @@ def queue_config(settings: Settings, entities: tuple[str, ...]) -> QueueConfig:
         max_wait_ms=round(settings.max_wait_seconds * 1_000),
         aging_ms=round(settings.priority_aging_seconds * 1_000),
         retention=settings.retention,
+        talk_retention=settings.talk_retention,
+        talk_ms=round(settings.talk_seconds * 1_000),
+        max_kept=settings.max_kept,
+        max_context_bytes=settings.max_context_bytes,
         backlog_limit=settings.backlog_limit,
         entities=entities,
     )
