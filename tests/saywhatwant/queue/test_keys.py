@@ -159,7 +159,7 @@ def test_p7_a_key_past_its_time_can_be_used_again_before_it_was_removed() -> Non
 @pytest.mark.parametrize("crashing", [False, True])
 def test_p7_keys_end_though_no_keyed_post_is_taken(monkeypatch: pytest.MonkeyPatch, *, crashing: bool) -> None:
     """At the bound none is taken, so time must pass for the keys by other calls, also across restarts."""
-    monkeypatch.setattr("saywhatwant.queue.object.IdempotencyKeys", partial(IdempotencyKeys, max_keys=2))
+    monkeypatch.setattr("saywhatwant.queue.state.IdempotencyKeys", partial(IdempotencyKeys, max_keys=2))
     wall = Wall()
     for key in ("a", "b"):
         wall.call(MessageQueue.post, NEW, key)
@@ -176,7 +176,7 @@ def test_p7_keys_end_though_no_keyed_post_is_taken(monkeypatch: pytest.MonkeyPat
 
 def test_p7_keys_end_in_their_time_after_a_moment_a_year_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     """Their clock, stored in that moment, does not stand still for a year."""
-    monkeypatch.setattr("saywhatwant.queue.object.IdempotencyKeys", partial(IdempotencyKeys, max_keys=2))
+    monkeypatch.setattr("saywhatwant.queue.state.IdempotencyKeys", partial(IdempotencyKeys, max_keys=2))
     wall = Wall()
     for key in ("a", "b"):
         wall.call(MessageQueue.post, NEW, key)
@@ -193,7 +193,7 @@ def test_p7_keys_end_in_their_time_after_a_moment_a_year_ahead(monkeypatch: pyte
 
 
 def test_p7_a_wall_with_all_its_keys_still_takes_posts_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("saywhatwant.queue.object.IdempotencyKeys", partial(IdempotencyKeys, max_keys=1))
+    monkeypatch.setattr("saywhatwant.queue.state.IdempotencyKeys", partial(IdempotencyKeys, max_keys=1))
     wall = Wall()
     wall.call(MessageQueue.post, NEW, "key")
     with pytest.raises(KeysFull):

@@ -1,0 +1,130 @@
+"""The messages of a queue in memory and in storage, and how a change is saved: what ``object`` is built on."""
+
+from msgspec import Raw
+from msgspec.structs import replace
+
+from durable_objects import Context, DurableObject
+from saywhatwant.errors import UnknownMessage
+from saywhatwant.limits import MAX_DUE_PER_CALL, MAX_PRUNED_AT_ONCE
+from saywhatwant.message import BotParams, Message, NewMessage, encode, random_id
+from saywhatwant.queue import events, lease
+from saywhatwant.queue.circuits import Circuits
+from saywhatwant.queue.config import QueueConfig
+from saywhatwant.queue.index import Index
+from saywhatwant.queue.keys import IdempotencyKeys
+from saywhatwant.queue.read_cache import ReadCache
+from saywhatwant.queue.stored import key_of, messages_in
+from saywhatwant.schemas import PostResponse
+
+
+class QueueState(DurableObject):
+    """Messages with their deadlines. Every change goes through ``_save``; everything in memory can be read from storage."""
+
+    def __init__(self, ctx: Context, config: QueueConfig = QueueConfig()) -> None:  # noqa: B008 - a frozen default
+        super().__init__(ctx)
+        self._config = config
+        self._index = Index(config.aging_ms)
+        self._keys = IdempotencyKeys(ctx.storage)
+        self._circuits = Circuits(ctx.storage)
+        self._reads = ReadCache()
+        self._clock = ctx.now()
+        self._deadlines_too_late = False
+        # Put them in the order of their last changes, like the live object.
+        for message, encoded in sorted(messages_in(ctx.storage), key=lambda stored: stored[0].seq):
+            self._index.put(message, encoded)
+            if lease.clamped(message, self._clock, config) is not message:
+                self._deadlines_too_late = True
+        self._set_alarm()
+
+    # -- Deadlines
+
+    def alarm(self) -> None:
+        """End the leases, backoffs and waits that are due, by the messages' own deadlines."""
+        now = self._now()
+        self._expire_due(now)
+        if self._deadlines_too_late:
+            self._clamp_deadlines(now)
+        self._set_alarm()
+
+    def _expire_due(self, now: int) -> None:
+        for message in self._index.due(now, MAX_DUE_PER_CALL):
+            if message.bot_params.status == "processing":
+                self.ctx.publish(events.lease_ended(message.id))
+            self._save(lease.expire(message, now, self._config))
+
+    def _now(self) -> int:
+        """The time of this call. After a step back of the clock, the alarm is set to check all deadlines."""
+        now = self.ctx.now()
+        if now > self._clock:
+            self._clock = now
+        elif now < self._clock - lease.TOLERATED_STEP_MS:
+            self._clock = now
+            self._deadlines_too_late = True
+            self._set_alarm()
+        return now
+
+    def _clamp_deadlines(self, now: int) -> None:
+        late = [(message, lease.clamped(message, now, self._config)) for message in self._index]
+        changed = [clamped for message, clamped in late if clamped is not message]
+        for message in changed[:MAX_DUE_PER_CALL]:
+            self._save(message)
+        self._deadlines_too_late = len(changed) > MAX_DUE_PER_CALL
+
+    def _set_alarm(self) -> None:
+        self.ctx.set_alarm(self._clock if self._deadlines_too_late else self._index.deadlines.next)
+
+    # -- Changes
+
+    def _known(self, message_id: str, field: str = "messageId") -> Message:
+        message = self._index.get(message_id)
+        if message is None:
+            raise UnknownMessage(field, message_id)
+        return message
+
+    def _add(self, new: NewMessage, now: int) -> PostResponse:
+        timestamp = max(now, self._index.last_timestamp + 1)
+        is_work = new.message_type == "human"
+        message = Message(
+            id=self._new_id(),
+            timestamp=timestamp,
+            text=new.text,
+            username=new.username,
+            color=new.color,
+            message_type=new.message_type,
+            reply_to=new.reply_to,
+            bot_params=BotParams(
+                status="pending" if is_work else "complete",
+                priority=new.priority,
+                entity=new.entity,
+                completed_at=None if is_work else timestamp,
+                expires_at=now + self._config.max_wait_ms if is_work else None,
+            ),
+        )
+        self._save(message)
+        return PostResponse(message.id, timestamp)
+
+    def _new_id(self) -> str:
+        while (message_id := random_id(self.ctx.random)) in self._index:
+            pass
+        return message_id
+
+    def _save(self, message: Message, *, publish: bool = True) -> bytes:
+        message = replace(message, seq=self.ctx.seq + 1)
+        encoded = encode(message)
+        self.ctx.storage.put(key_of(message), encoded)
+        self._index.put(message, encoded)
+        if publish:
+            self.ctx.publish(events.changed(encoded))
+        if message.bot_params.status in {"complete", "failed"}:
+            self._prune()
+            self._keys.store_clock(self._clock)
+        self.ctx.set_alarm(self._clock if self._deadlines_too_late else self._index.deadlines.next)
+        return encoded
+
+    def _prune(self) -> None:
+        for message in self._index.first_finished(self._config.retention, MAX_PRUNED_AT_ONCE):
+            self.ctx.storage.delete(key_of(message))
+            self._index.remove(message)
+
+    def _encoded(self, messages: list[Message]) -> list[Raw]:
+        return [Raw(self._index.encoded(message.id)) for message in messages]
