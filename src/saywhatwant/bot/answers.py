@@ -11,7 +11,7 @@ from saywhatwant.client import ServerRefused, ServerUnavailable, WallClient
 from saywhatwant.entities import Entity
 from saywhatwant.limits import MAX_CIRCUIT_ENTITIES, MAX_CIRCUIT_REASON, MAX_PROVIDER
 from saywhatwant.message import Message, without_controls
-from saywhatwant.models import Model, ModelFailed, Turn
+from saywhatwant.models import Answer, Model, ModelFailed, Request, Turn
 from saywhatwant.schemas import CircuitReport, CompleteRequest, FailRequest, Reply
 
 UNEXPECTED = "something went wrong in the bot; its log has the error"
@@ -76,9 +76,10 @@ class Answers:
     async def think(self, message: Message, entity: Entity, on_piece: Callable[[str], None]) -> str:
         """The model's reply; ``on_piece`` is called with each piece. Raises ``ModelFailed``."""
         pieces = []
-        async for piece in self._model.stream(entity, await self._turns(message, entity)):
-            pieces.append(piece)
-            on_piece(piece)
+        async for piece in self._model.stream(entity, Request(await self._turns(message, entity))):
+            if isinstance(piece, Answer):
+                pieces.append(piece.text)
+                on_piece(piece.text)
         text = without_controls("".join(pieces))
         if not text:
             raise ModelFailed("the model's answer was empty", f"{entity.model} answered with nothing but control characters")

@@ -51,6 +51,8 @@ class Bot:
         self._tasks: set[asyncio.Task[None]] = set()
         self._held: set[str] = set()
         """Ids of the messages that are being answered."""
+        self._waking: list[asyncio.Task[None]] = []
+        """The requests that load models with ``warm_up``."""
         self._log = structlog.get_logger().bind(worker=worker_id)
 
     async def release_held(self) -> None:
@@ -64,6 +66,8 @@ class Bot:
         """
         try:
             await asyncio.to_thread(self._warm_up)
+            waking = [entity for entity in self._serving().values() if entity.warm_up]
+            self._waking = [asyncio.create_task(self._model.wake(entity)) for entity in waking]
             await self._claim_forever()
         finally:
             await self._shutdown()
@@ -150,6 +154,9 @@ class Bot:
         return message.bot_params.entity or next(iter([*self._free(), *self._serving()]), "")
 
     async def _shutdown(self) -> None:
+        for task in self._waking:
+            task.cancel()
+        await asyncio.gather(*self._waking, return_exceptions=True)
         claimed = await self._claims.cancel()
         returns = {asyncio.create_task(self._answers.fail(message, STOPPED)) for message in claimed}
         returns.add(asyncio.create_task(self._release_unseen()))

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from typing import Any
 
 import httpx2
 import openai
@@ -11,7 +12,7 @@ from saywhatwant.entities import Entity
 from saywhatwant.models.api_key import key_of
 from saywhatwant.models.chunks import pieces
 from saywhatwant.models.circuit import Circuit
-from saywhatwant.models.model import MAX_ANSWER, ModelFailed, OpenCircuit, Turn, in_one_line
+from saywhatwant.models.model import MAX_ANSWER, Answer, Finished, ModelFailed, OpenCircuit, Piece, Request, Turn, in_one_line
 from saywhatwant.models.reasons import NotAnAnswer, detail, is_the_providers, public_reason
 from saywhatwant.models.transport import Transport, provider_of
 
@@ -45,24 +46,39 @@ class ChatModel:
             return None
         return OpenCircuit(provider, circuit.seconds_left, circuit.reason)
 
-    async def stream(self, entity: Entity, turns: list[Turn]) -> AsyncIterator[str]:
+    async def wake(self, entity: Entity) -> None:
+        """See ``Model``."""
+        with suppress(ModelFailed):
+            async for _ in self.stream(entity, Request([Turn("user", "Hello")], max_tokens=1)):
+                pass
+
+    async def window(self, entity: Entity) -> int | None:
+        """See ``Model``."""
+        return entity.context_tokens
+
+    async def stream(self, entity: Entity, request: Request) -> AsyncIterator[Piece]:
         """See ``Model``."""
         circuit = self._circuits.setdefault(provider_of(entity), Circuit())
         async with circuit.turn():
-            async for piece in self._answer(entity, turns, circuit):
-                yield piece
+            async for piece in self._answer(entity, request, circuit):
+                yield Answer(piece)
+        yield Finished("stop")
+
+    def preview(self, entity: Entity, request: Request) -> dict[str, Any]:
+        """See ``Model``."""
+        return {"model": entity.model, "messages": [turn._asdict() for turn in request.turns]}
 
     async def aclose(self) -> None:
         """See ``Model``."""
         await self._transport.aclose()
 
-    async def _answer(self, entity: Entity, turns: list[Turn], circuit: Circuit) -> AsyncIterator[str]:
+    async def _answer(self, entity: Entity, request: Request, circuit: Circuit) -> AsyncIterator[str]:
         written = 0
         refusals: list[openai.APIError] = []
         try:
             async with (
                 asyncio.timeout(self._total_seconds),
-                await self._transport.ask(entity, turns, refusals) as chunks,
+                await self._transport.ask(entity, request.turns, refusals) as chunks,
             ):
                 async for piece in pieces(chunks):
                     yield piece[: MAX_ANSWER - written]

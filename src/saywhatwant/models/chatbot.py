@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from saywhatwant.entities import Entity
-from saywhatwant.models.model import MAX_ANSWER, ModelFailed, OpenCircuit, Turn
+from saywhatwant.models.model import MAX_ANSWER, Answer, Finished, ModelFailed, OpenCircuit, Piece, Request
 
 
 class Personality(Protocol):
@@ -45,10 +45,22 @@ class Chatbot:
         with suppress(ModelFailed):
             personality(entity.chatbot or "")
 
-    async def stream(self, entity: Entity, turns: list[Turn]) -> AsyncIterator[str]:
+    async def wake(self, entity: Entity) -> None:
+        """See ``Model``; a chatbot is always loaded."""
+
+    async def window(self, _: Entity) -> int | None:
+        """See ``Model``; a chatbot has none."""
+        return None
+
+    async def stream(self, entity: Entity, request: Request) -> AsyncIterator[Piece]:
         """See ``Model``."""
-        reply = await asyncio.to_thread(answer, entity.chatbot or "", turns[-1].content)
-        yield reply[:MAX_ANSWER]
+        reply = await asyncio.to_thread(answer, entity.chatbot or "", request.turns[-1].content)
+        yield Answer(reply[:MAX_ANSWER])
+        yield Finished("stop")
+
+    def preview(self, entity: Entity, request: Request) -> dict[str, Any]:
+        """See ``Model``."""
+        return {"model": entity.model, "text": request.turns[-1].content}
 
     def open_circuit(self, _: Entity) -> OpenCircuit | None:
         """See ``Model``."""

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from typing import Any
 
 from saywhatwant.entities import Entity
 from saywhatwant.models.chatbot import Chatbot
-from saywhatwant.models.model import Model, ModelFailed, OpenCircuit, Turn
+from saywhatwant.models.model import Model, ModelFailed, OpenCircuit, Piece, Request
 
 
 class ModelRouter:
@@ -22,13 +23,26 @@ class ModelRouter:
         with suppress(ModelFailed):
             self._load(entity).warm_up(entity)
 
-    async def stream(self, entity: Entity, turns: list[Turn]) -> AsyncIterator[str]:
+    async def wake(self, entity: Entity) -> None:
         """See ``Model``."""
-        model = self._of(entity)
-        if model is None:
-            model = await asyncio.to_thread(self._load, entity)
-        async for piece in model.stream(entity, turns):
+        with suppress(ModelFailed):
+            await (await self._loaded(entity)).wake(entity)
+
+    async def window(self, entity: Entity) -> int | None:
+        """See ``Model``."""
+        with suppress(ModelFailed):
+            return await (await self._loaded(entity)).window(entity)
+        return None
+
+    async def stream(self, entity: Entity, request: Request) -> AsyncIterator[Piece]:
+        """See ``Model``."""
+        model = await self._loaded(entity)
+        async for piece in model.stream(entity, request):
             yield piece
+
+    def preview(self, entity: Entity, request: Request) -> dict[str, Any]:
+        """See ``Model``."""
+        return self._load(entity).preview(entity, request)
 
     def open_circuit(self, entity: Entity) -> OpenCircuit | None:
         """See ``Model``."""
@@ -42,6 +56,10 @@ class ModelRouter:
 
     def _of(self, entity: Entity) -> Model | None:
         return self._chat if entity.chatbot is None else self._chatbot
+
+    async def _loaded(self, entity: Entity) -> Model:
+        model = self._of(entity)
+        return model if model is not None else await asyncio.to_thread(self._load, entity)
 
     def _load(self, entity: Entity) -> Model:
         """The entity's model, made now if it does not exist yet (imports a large library). Raises ``ModelFailed``."""

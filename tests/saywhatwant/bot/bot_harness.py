@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -16,7 +17,7 @@ from saywhatwant.client import WallClient
 from saywhatwant.entities import Entities, Entity
 from saywhatwant.limits import MAX_ENTITIES
 from saywhatwant.message import BotParams, Message
-from saywhatwant.models import Model, ModelRouter, OpenCircuit, Turn
+from saywhatwant.models import Answer, Finished, Model, ModelRouter, OpenCircuit, Piece, Request
 from saywhatwant.schemas import ClaimRequest, PostParams, PostRequest
 from saywhatwant.settings import load
 from saywhatwant.worker import create_worker
@@ -80,9 +81,19 @@ class FakeModel:
     def warm_up(self, entity: Entity) -> None:
         """Nothing."""
 
-    async def stream(self, entity: Entity, turns: list[Turn]) -> AsyncIterator[str]:  # noqa: ARG002 - it has one answer
+    async def wake(self, entity: Entity) -> None:
+        """Nothing."""
+
+    async def window(self, entity: Entity) -> int | None:
+        return entity.context_tokens
+
+    async def stream(self, entity: Entity, request: Request) -> AsyncIterator[Piece]:  # noqa: ARG002 - it has one answer
         assert self.circuit is None, "asked while its circuit is open"
-        yield self._answer
+        yield Answer(self._answer)
+        yield Finished("stop")
+
+    def preview(self, entity: Entity, request: Request) -> dict[str, Any]:
+        return {"model": entity.model, "turns": [turn.content for turn in request.turns]}
 
     def open_circuit(self, _: Entity) -> OpenCircuit | None:
         return self.circuit
@@ -98,10 +109,10 @@ class SlowModel(FakeModel):
         super().__init__(answer)
         self.asked, self.done = asyncio.Event(), asyncio.Event()
 
-    async def stream(self, entity: Entity, turns: list[Turn]) -> AsyncIterator[str]:
+    async def stream(self, entity: Entity, request: Request) -> AsyncIterator[Piece]:
         self.asked.set()
         await self.done.wait()
-        async for piece in super().stream(entity, turns):
+        async for piece in super().stream(entity, request):
             yield piece
 
 

@@ -30,7 +30,7 @@ from saywhatwant.client import WallClient
 from saywhatwant.entities import Entities, Entity
 from saywhatwant.limits import MAX_ENTITIES
 from saywhatwant.message import Message
-from saywhatwant.models import ModelRouter, OpenCircuit, Turn
+from saywhatwant.models import ModelRouter, OpenCircuit, Piece, Request
 from saywhatwant.schemas import ClaimRequest
 
 pytestmark = pytest.mark.usefixtures("no_settings")
@@ -107,11 +107,11 @@ class TooSlow(FakeModel):
 
     harness: Harness
 
-    async def stream(self, entity: Entity, turns: list[Turn]) -> AsyncIterator[str]:
-        if turns[-1].content == "slow":
+    async def stream(self, entity: Entity, request: Request) -> AsyncIterator[Piece]:
+        if request.turns[-1].content == "slow":
             self.harness.runtime.advance(LEASE_SECONDS + 1)
             await self.harness.claim("another")
-        async for piece in super().stream(entity, turns):
+        async for piece in super().stream(entity, request):
             yield piece
 
 

@@ -22,7 +22,7 @@ from bot_harness import (
 
 from saywhatwant.bot import reply_stream
 from saywhatwant.entities import Entity
-from saywhatwant.models import ModelFailed, OpenCircuit, Turn
+from saywhatwant.models import ModelFailed, OpenCircuit, Piece, Request
 
 pytestmark = pytest.mark.usefixtures("no_settings")
 
@@ -135,10 +135,10 @@ class FailingModel(FakeModel):
         super().__init__()
         self._reason = reason
 
-    async def stream(self, entity: Entity, turns: list[Turn]) -> AsyncIterator[str]:
+    async def stream(self, entity: Entity, request: Request) -> AsyncIterator[Piece]:
         self.circuit = OpenCircuit("http://127.0.0.1:1/v1", 30, self._reason)
         raise ModelFailed(self._reason)
-        async for piece in super().stream(entity, turns):  # type: ignore[unreachable]
+        async for piece in super().stream(entity, request):  # type: ignore[unreachable]
             yield piece
 
 
@@ -178,13 +178,13 @@ class RecoveringModel(FakeModel):
         super().__init__()
         self.recover = asyncio.Event()
 
-    async def stream(self, entity: Entity, turns: list[Turn]) -> AsyncIterator[str]:
-        if turns[-1].content == "fail":
+    async def stream(self, entity: Entity, request: Request) -> AsyncIterator[Piece]:
+        if request.turns[-1].content == "fail":
             self.circuit = OpenCircuit("http://127.0.0.1:1/v1", 30, "refused with 500")
             raise ModelFailed("refused with 500")
         await self.recover.wait()
         self.circuit = None
-        async for piece in super().stream(entity, turns):
+        async for piece in super().stream(entity, request):
             yield piece
 
 

@@ -10,7 +10,7 @@ from stamina import instrumentation
 from stamina.instrumentation import RetryDetails
 
 from saywhatwant.entities import Entity
-from saywhatwant.models import Model, ModelFailed, ModelRouter, Turn, chatbot
+from saywhatwant.models import Model, ModelFailed, ModelRouter, Request, Turn, chatbot
 from saywhatwant.models.chat import ChatModel
 
 
@@ -30,7 +30,7 @@ def reason_of(models: ModelRouter, asked: Entity) -> str:
     """Why there is no answer."""
 
     async def ask() -> str:
-        return "".join([piece async for piece in models.stream(asked, [Turn("user", "Why?")])])
+        return str([piece async for piece in models.stream(asked, Request([Turn("user", "Why?")]))])
 
     models.warm_up(asked)
     assert models.open_circuit(asked) is None
