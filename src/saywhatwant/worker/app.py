@@ -22,9 +22,10 @@ from saywhatwant.worker.claim_waiters import ClaimWaiters
 from saywhatwant.worker.endpoint import Action, Endpoint
 from saywhatwant.worker.metrics import OTHER, Metrics, RouteMetrics
 from saywhatwant.worker.operations import OPERATIONS
+from saywhatwant.worker.posts import MessageRules, Posts
 from saywhatwant.worker.problems import problem
 from saywhatwant.worker.queue_events import QueueEvent, QueueEvents
-from saywhatwant.worker.routes import Api, MessageRules
+from saywhatwant.worker.routes import Api
 
 QUEUE_NAME = "global-queue"
 """The one object of the topology ``single``."""
@@ -75,7 +76,7 @@ def create_worker(
         queue,
         rules=rules,
         auth=auth,
-        rate=PostRateLimiter(settings.posts_per_minute),
+        posts=Posts(queue, rules, auth, PostRateLimiter(settings.posts_per_minute)),
         waiters=waiters,
         broadcaster=broadcaster,
         metrics=metrics,

@@ -1,7 +1,6 @@
 """The handlers of the HTTP interface: each makes the checks that decoding cannot, calls the object, and answers."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlencode
 
@@ -13,18 +12,17 @@ from starlette.responses import Response
 
 from durable_objects import Meter, Stub
 from saywhatwant import schemas
-from saywhatwant.entities import Entities, Entity
 from saywhatwant.errors import InvalidField, NotReady, UpgradeRequired
-from saywhatwant.message import DEFAULT_PRIORITY, NewMessage, clean_text, clean_username
+from saywhatwant.message import clean_text, clean_username
 from saywhatwant.queue import MessageQueue
 from saywhatwant.queue.read_cache import page_of
-from saywhatwant.worker.auth import BotAuth, PostRateLimiter
+from saywhatwant.worker.auth import BotAuth
 from saywhatwant.worker.broadcaster import Broadcaster
 from saywhatwant.worker.claim_waiters import ClaimWaiters
 from saywhatwant.worker.decoders import NoParameters, header
 from saywhatwant.worker.endpoint import JSON
-from saywhatwant.worker.limits import MAX_KEY_CHARS
 from saywhatwant.worker.metrics import Metrics
+from saywhatwant.worker.posts import MessageRules, Posts
 from saywhatwant.worker.queries import EntitySummary, ListingQuery, PendingQuery, ReadQuery, SocketQuery, WallSummary
 
 T = TypeVar("T")
@@ -38,22 +36,6 @@ _LISTS = {
 """The lists of GET /api/queue/messages."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class MessageRules:
-    """The rules for messages from the settings and the entities file."""
-
-    max_text: int
-    entities: Entities
-    open_entities: bool
-    most_urgent_priority: int
-    """The lowest priority number that a post without the bot token may have."""
-
-    @property
-    def max_body_bytes(self) -> int:
-        """The longest text, each character in JSON's longest escape (12 bytes), and room for the rest."""
-        return 12 * self.max_text + 4_096
-
-
 class Api:
     """The handlers of ``operations.OPERATIONS``, by name. Each takes the request and its decoded body or query."""
 
@@ -63,7 +45,7 @@ class Api:
         *,
         rules: MessageRules,
         auth: BotAuth,
-        rate: PostRateLimiter,
+        posts: Posts,
         waiters: ClaimWaiters,
         broadcaster: Broadcaster,
         metrics: Metrics,
@@ -73,7 +55,7 @@ class Api:
         self._queue = queue
         self._rules = rules
         self._auth = auth
-        self._rate = rate
+        self._posts = posts
         self._waiters = waiters
         self._broadcaster = broadcaster
         self._metrics = metrics
@@ -84,11 +66,7 @@ class Api:
 
     async def post(self, request: Request, body: schemas.PostRequest) -> Response:
         """POST /api/comments."""
-        if body.message_type == "AI":
-            self._auth.check(request)
-        else:
-            self._rate.check(request)
-        return JSON(await self._queue.call(MessageQueue.post, self._new_message(request, body), _idempotency_key(request)))
+        return JSON(await self._posts.add(request, self._posts.new_message(request, body)))
 
     async def read(self, request: Request, query: ReadQuery) -> Response:
         """GET /api/comments."""
@@ -222,45 +200,6 @@ class Api:
         entities.refresh()
         return await self._queue.call(MessageQueue.stats, tuple(entities.current))
 
-    def _new_message(self, request: Request, body: schemas.PostRequest) -> NewMessage:
-        if body.worker_id is not None or body.attempt is not None:
-            _check_is_reply(body)
-        name, priority = body.bot_params.entity, body.bot_params.priority
-        entity = self._entity(name)
-        if priority is None:
-            priority = entity.priority if entity else DEFAULT_PRIORITY
-        elif priority < self._rules.most_urgent_priority and not self._auth.allows(request):
-            least = self._rules.most_urgent_priority
-            raise InvalidField("botParams.priority", f"must be a whole number of at least {least} without the bot token")
-        return NewMessage(
-            text=clean_text(body.text, self._rules.max_text),
-            username=clean_username(body.username),
-            color=body.color,
-            message_type=body.message_type,
-            reply_to=body.reply_to,
-            entity=name,
-            priority=priority,
-            worker_id=body.worker_id,
-            attempt=body.attempt,
-        )
-
-    def _entity(self, name: str | None) -> Entity | None:
-        if name is None:
-            return None
-        entities = self._rules.entities
-        if name not in entities.current and not self._rules.open_entities:
-            entities.refresh()
-            if name not in entities.current:
-                known = ", ".join(sorted(entities.current))
-                raise InvalidField("botParams.entity", f"must be one of the entities that answer here: {known}")
-        return entities.current.get(name)
-
-
-def _check_is_reply(body: schemas.PostRequest) -> None:
-    if body.message_type != "AI" or body.reply_to is None:
-        field = "attempt" if body.worker_id is None else "workerId"
-        raise InvalidField(field, "is allowed only in an AI message with replyTo")
-
 
 def next_page(query: ReadQuery) -> str:
     """The header ``Link`` (RFC 8288) that leads to ``query``."""
@@ -274,13 +213,3 @@ def _given(value: T | UnsetType) -> T | None:
 async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-def _idempotency_key(request: Request) -> str | None:
-    value = header(request, b"idempotency-key")
-    if value is None:
-        return None
-    key = value.decode("latin-1")
-    if not (1 <= len(key) <= MAX_KEY_CHARS and key.isascii() and key.isprintable()):
-        raise InvalidField("Idempotency-Key", f"must have 1 to {MAX_KEY_CHARS} printable ASCII characters")
-    return key
