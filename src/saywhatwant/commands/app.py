@@ -18,7 +18,7 @@ COMMANDS = {
     "post": "Post a message; the answer appears in `sww tail`.",
     "tail": "Follow the wall.",
     "queue": "Show what is pending, what bots are working on, and what failed and why.",
-    "stress": "Post from many tabs and check that every message is seen and answered exactly once.",
+    "stress": "Check that every message is seen and answered exactly once, or that entities remember.",
     "bench": "Measure the speed on this machine, compared with workerd, Redis and PostgreSQL.",
 }
 """Help for each command. A command is the function of its name in ``commands/NAME.py``, which is imported when it runs."""

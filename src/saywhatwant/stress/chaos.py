@@ -33,27 +33,32 @@ class Kill(Struct, frozen=True):
 
 
 class Chaos:
-    """A server and two bots with their own data directory. An asynchronous context manager that stops them."""
+    """A server and two bots with their own data directory. An asynchronous context manager that stops them.
 
-    def __init__(self, entity: str) -> None:
+    ``entities`` is their file of entities; None is the one that ships.
+    """
+
+    def __init__(self, entity: str, entities: Path | None = None) -> None:
         self.url = ""
         self.kills: list[Kill] = []
         self._scratch = TemporaryDirectory(prefix="sww-stress-", ignore_cleanup_errors=True)
         self._entity = entity
+        self._entities: dict[str, object] = {} if entities is None else {"entities": entities.absolute()}
         self._server: Program
         self._bots: list[Program] = []
 
     async def __aenter__(self) -> Self:
         """Start them. Raises ``ServerUnavailable`` when the server does not become ready."""
         directory = Path(self._scratch.name)
-        settings = {"rate_limit": 0, "lease_seconds": LEASE_SECONDS, "max_attempts": 100, "retention": 1_000_000}
+        settings: dict[str, object] = {"rate_limit": 0, "lease_seconds": LEASE_SECONDS, "max_attempts": 100}
+        settings |= {"retention": 1_000_000} | self._entities
         self._server = Program("server", directory, ["serve", "--data", str(directory / "data")], settings)
         try:
             await self._start_server("127.0.0.1:0")
             for number in range(1, BOTS + 1):
                 name = f"bot {number}"
                 arguments = ["bot", "--url", self.url, "--entity", self._entity, "--worker-id", f"stress-{number}"]
-                self._bots.append(Program(name, directory, arguments, {}))
+                self._bots.append(Program(name, directory, arguments, self._entities))
                 await self._bots[-1].start()
             self._targets = cycle([self._server, self._bots[0], self._server, self._bots[1]])
         except BaseException:

@@ -42,7 +42,12 @@ class Report(Struct, frozen=True):
 
     def latency(self, share: float) -> float | None:
         """The latency that this share of the answers did not exceed; None without any answer."""
-        return self.latencies[max(0, ceil(share * len(self.latencies)) - 1)] if self.latencies else None
+        return share_of(self.latencies, share)
+
+
+def share_of(latencies: Sequence[float], share: float) -> float | None:
+    """The value that this share of ``latencies``, shortest first, does not exceed; None without any."""
+    return latencies[max(0, ceil(share * len(latencies)) - 1)] if latencies else None
 
 
 def report_on(probes: Sequence[Probe], tabs: Sequence[Sequence[Observation]]) -> Report:
