@@ -47,7 +47,8 @@ class DurableWall:
         """One call for each poll."""
         yield self._scenario.first_poll(f"bot {number}")
         while True:
-            for wire in self._run(self._queue.call(MessageQueue.claim_next, f"bot {number}", limit=MAX_CLAIM)):
+            claimed = self._run(self._queue.call(MessageQueue.claim_next, f"bot {number}", limit=MAX_CLAIM))
+            for wire in claimed.messages:
                 message = decode(wire)
                 self._simulation.start(self._answer(number, message.id, message.bot_params.attempt))
             yield POLL_SECONDS

@@ -43,10 +43,20 @@ class ServerUnavailable(ExpectedError):
         self.retry_after = retry_after
 
 
+class ClaimedTalk(Struct, frozen=True):
+    """``schemas.Talk`` with its messages decoded."""
+
+    turns: list[Message]
+    context: list[str] | None = None
+
+
 class ClaimedNext(Struct, frozen=True):
     """``schemas.ClaimNextResponse`` with its messages decoded."""
 
     messages: list[Message]
+    talks: dict[str, ClaimedTalk] = {}
+    """By the id of each message; empty unless the claim asks for ``context``."""
+    conflicts: list[schemas.Conflict] = []
 
 
 class _Problem(Struct, frozen=True):
@@ -90,13 +100,17 @@ class WallClient:
     ) -> None:
         await self._http.__aexit__(kind, error, traceback)
 
-    async def post(self, post: schemas.PostRequest, key: str) -> schemas.PostResponse:
-        """Post a message; ``key`` makes retries safe (P7)."""
-        return await self._call("POST", "/api/comments", schemas.PostResponse, body=post, headers={"Idempotency-Key": key})
+    async def post(self, post: schemas.PostRequest, key: str | None = None) -> schemas.PostResponse:
+        """Post a message; ``key``, or an id in ``post``, makes retries safe (P7)."""
+        headers = None if key is None else {"Idempotency-Key": key}
+        return await self._call("POST", "/api/comments", schemas.PostResponse, body=post, headers=headers)
 
-    async def read(self, since: int = 0, limit: int | None = None, order: str = "asc") -> list[Message]:
+    async def read(
+        self, since: int = 0, limit: int | None = None, order: str = "asc", *, conversation: str | None = None
+    ) -> list[Message]:
         """Messages with a timestamp above ``since``, in milliseconds; the server may send fewer than ``limit``."""
-        query = {"since": since, "order": order} | ({} if limit is None else {"limit": limit})
+        given = {"since": since, "order": order, "limit": limit, "conversation": conversation}
+        query = {name: value for name, value in given.items() if value is not None}
         return await self._call("GET", "/api/comments", list[Message], query=query)
 
     async def stats(self) -> schemas.Stats:
@@ -107,10 +121,10 @@ class WallClient:
         """Messages by state: pending, waiting, held or failed."""
         return await self._call("GET", "/api/queue/messages", list[Message], query={"state": state, "limit": limit})
 
-    async def claim_next(self, claim: schemas.ClaimRequest) -> list[Message]:
+    async def claim_next(self, claim: schemas.ClaimRequest) -> ClaimedNext:
         """Claim, waiting up to ``claim.wait`` seconds. Not retried: a lost answer may have claimed something."""
         limit = httpx.Timeout(claim.wait + 10, connect=5)
-        return (await self._once("POST", "/api/queue/claim", ClaimedNext, body=claim, limit=limit)).messages
+        return await self._once("POST", "/api/queue/claim", ClaimedNext, body=claim, limit=limit)
 
     async def complete(self, complete: schemas.CompleteRequest) -> schemas.CompleteResponse:
         """Finish a message. A repeated call gets the first answer again."""

@@ -45,7 +45,19 @@ class AttemptRequired(NotTheHolder):
 
 
 class KeyReused(Refusal):
-    """The Idempotency-Key was used for another message (P7)."""
+    """The Idempotency-Key, or the message's own id, was used for another message (P7)."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"this {what} was used for another message; use a new one for each message")
+        self.field = "id" if what == "id" else None
+
+
+class IdTaken(Refusal):
+    """A message on the wall has this id already, and it is not known to be the same post."""
+
+    def __init__(self, message_id: str) -> None:
+        super().__init__(f"another message has the id {message_id!r}; choose a new one")
+        self.field = "id"
 
 
 class KeysFull(Refusal):

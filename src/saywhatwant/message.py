@@ -184,6 +184,14 @@ class NewMessage(Struct, frozen=True, kw_only=True, gc=False):
     original: OriginalFields | None = None
 
 
+class Posted(Struct, frozen=True, gc=False):
+    """The outcome of a post; ``repeated`` when an earlier post had made the message."""
+
+    id: str
+    timestamp: int
+    repeated: bool = False
+
+
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Message).decode
 decode_list = msgspec.json.Decoder(list[Message]).decode
@@ -209,6 +217,12 @@ def conversation_of(
     return blake2b(identity.encode(errors="surrogatepass"), digest_size=8).hexdigest()
 
 
+def split_color(color: str) -> tuple[str, str | UnsetType]:
+    """The nine digits and the tail of a ``TailedColor``."""
+    digits, _, tail = color.partition("-")
+    return digits, tail or UNSET
+
+
 def without_controls(text: str) -> str:
     """``text`` without the characters that ``clean_text`` refuses, trimmed."""
     return _CONTROL.sub("", text).strip()
@@ -222,6 +236,16 @@ def clean_text(text: str, max_chars: int, field: str = "text") -> str:
     if not text.isprintable() and _CONTROL.search(text):
         raise InvalidField(field, "must not contain NUL or other control characters (tab and line breaks are fine)")
     return text
+
+
+def clean_context(context: list[str], max_bytes: int, field: str = "context") -> tuple[str, ...]:
+    """``context`` unchanged; raises ``InvalidField`` when it is over ``max_bytes`` as JSON, or has control characters."""
+    if any(not text.isprintable() and _CONTROL.search(text) for text in context):
+        raise InvalidField(field, "must not contain NUL or other control characters (tab and line breaks are fine)")
+    size = len(msgspec.json.encode(context))
+    if size > max_bytes:
+        raise InvalidField(field, f"must have at most {max_bytes} bytes as JSON in UTF-8; it has {size}")
+    return tuple(context)
 
 
 def clean_username(username: str, field: str = "username") -> str:

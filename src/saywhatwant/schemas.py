@@ -99,7 +99,8 @@ class PostResponse(Struct, frozen=True):
 class ClaimRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """Body of POST /api/queue/claim: claims the message ``messageId``, or without it the most urgent ones.
 
-    ``entities``, ``limit`` and ``wait`` are for the most urgent ones, and are refused together with ``messageId``.
+    ``limit`` and ``wait`` are for the most urgent ones, and are refused together with ``messageId``. A message that names no
+    entity is assigned one of ``entities``: the one that its author talked with last, else the one whose turn it is.
     """
 
     worker_id: WorkerId

@@ -5,6 +5,7 @@ from typing import Any
 
 from calls import a_post, assert_problem, claim, post, queue, read, said
 
+from saywhatwant.message import conversation_of
 from servers import Server
 
 ID = re.compile(r"[a-z0-9]{10}")
@@ -60,6 +61,7 @@ def test_p1_a_human_message_is_pending_work_with_the_values_it_was_posted_with(s
         "color": "169080199",
         "messageType": "human",
         "replyTo": "abcdefghi0",
+        "conversation": conversation_of("fear-and-loathing", "Human", "169080199"),
     }
     expected = {
         "status": "pending",

@@ -81,14 +81,14 @@ def test_p8_a_long_request_target_is_refused(server: Server) -> None:
 
 
 def test_p8_a_body_over_the_limit_is_refused_before_it_is_complete(server: Server) -> None:
-    assert_problem(server.http.post("/api/comments", json=a_post("x" * 200_000)), 413, "bytes")
+    assert_problem(server.http.post("/api/comments", json=a_post("x" * 500_000)), 413, "bytes")
     with connect(server) as client:
-        client.sendall(POST + b"Content-Length: 1000000000\r\n\r\n" + b"x" * 100_000)
+        client.sendall(POST + b"Content-Length: 1000000000\r\n\r\n" + b"x" * 500_000)
         assert client.recv(65_536).startswith(b"HTTP/1.1 413 ")
 
 
 def test_p8_a_chunked_body_over_the_limit_is_refused_too(server: Server) -> None:
-    assert_problem(server.http.post("/api/comments", content=(b"x" * 10_000 for _ in range(20))), 413, "bytes")
+    assert_problem(server.http.post("/api/comments", content=(b"x" * 10_000 for _ in range(50))), 413, "bytes")
 
 
 # -- A refusal reaches a client that sends its whole body before it reads

@@ -85,4 +85,5 @@ class Claims:
         return min(deadline - now, MAX_WAIT_SECONDS)
 
     async def _claim(self, names: Sequence[str], wait: float) -> list[Message]:
-        return await self._client.claim_next(ClaimRequest(worker_id=self._worker_id, entities=list(names), wait=wait))
+        claim = ClaimRequest(worker_id=self._worker_id, entities=list(names), wait=wait)
+        return (await self._client.claim_next(claim)).messages

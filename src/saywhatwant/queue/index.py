@@ -11,13 +11,15 @@ from heapq import merge, nsmallest
 from itertools import accumulate, groupby, islice, takewhile
 from operator import itemgetter
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from sortedcontainers import SortedDict, SortedList
 
 from durable_objects.limits import MAX_VALUE_BYTES
 from saywhatwant.limits import MAX_ANSWER_BYTES
 from saywhatwant.message import BotParams, Message, Status
+from saywhatwant.queue.assignments import Assignments
 from saywhatwant.queue.deadlines import Deadlines
+from saywhatwant.queue.talks import Talks
 
 Urgency = tuple[int, int]
 """Priority and age in one number, then the timestamp: the order of work. Timestamps are unique in an object."""
@@ -55,6 +57,10 @@ class Index:
         self._delayed: dict[int, int] = {}
         self.deadlines = Deadlines()
         """When the leases, backoffs and waits end."""
+        self.talks = Talks()
+        """The messages of each conversation."""
+        self.assignments = Assignments()
+        """The messages to anyone, by the entity that was assigned."""
         self._changes: list[tuple[int, str]] = []
         """Changes ordered by seq; outdated ones are skipped, and removed when they are the majority."""
         self._depth: SortedDict[str, Counter[Status]] = SortedDict()
@@ -81,6 +87,11 @@ class Index:
         """The message's bytes."""
         return self._entries[message_id].encoded
 
+    def at(self, timestamp: int) -> Entry | None:
+        """The message with this timestamp and its bytes, or None."""
+        message_id = self._timeline.get(timestamp)
+        return None if message_id is None else self._entries[message_id]
+
     # -- Changes
 
     def put(self, message: Message, encoded: bytes) -> None:
@@ -90,8 +101,12 @@ class Index:
             self._timeline[message.timestamp] = message.id
             self.last_timestamp = max(message.timestamp, self.last_timestamp)
             self._changes.append((message.seq, message.id))
+            if message.conversation is not UNSET:
+                self.talks.add(message.conversation, message.timestamp)
         else:
             self._displace(old.message)
+            if old.message.conversation != message.conversation:
+                self._move(old.message, message)
             if old.message.seq != message.seq:
                 self._changes.append((message.seq, message.id))
         self._entries[message.id] = Entry(message, encoded)
@@ -104,12 +119,22 @@ class Index:
         self._displace(message)
         del self._entries[message.id]
         del self._timeline[message.timestamp]
+        if message.conversation is not UNSET:
+            self.talks.remove(message.conversation, message.timestamp)
         if message.timestamp == self.last_timestamp:
             self.last_timestamp = self._timeline.peekitem()[0] if self._timeline else 0
+
+    def _move(self, old: Message, new: Message) -> None:
+        """A message to anyone joins a talk, or another entity takes it over."""
+        if old.conversation is not UNSET:
+            self.talks.remove(old.conversation, old.timestamp)
+        if new.conversation is not UNSET:
+            self.talks.add(new.conversation, new.timestamp)
 
     def _place(self, message: Message) -> None:
         params, timestamp = message.bot_params, message.timestamp
         self._count(params, 1)
+        self.assignments.add(message)
         match params.status:
             case "pending" if params.retry_at is not None:
                 self._delayed[timestamp] = params.retry_at
@@ -137,6 +162,7 @@ class Index:
     def _displace(self, message: Message) -> None:
         params, timestamp = message.bot_params, message.timestamp
         self._count(params, -1)
+        self.assignments.remove(message)
         match params.status:
             case "pending" if params.retry_at is not None:
                 del self._delayed[timestamp]
@@ -236,18 +262,34 @@ class Index:
     # -- Reads
 
     def between(
-        self, since: int, before: int | None, limit: int | None, *, newest_first: bool, max_bytes: int = MAX_ANSWER_BYTES
+        self,
+        since: int,
+        before: int | None,
+        limit: int | None,
+        *,
+        newest_first: bool,
+        conversation: str | None = None,
+        max_bytes: int = MAX_ANSWER_BYTES,
     ) -> tuple[list[bytes], int | None]:
-        """The bytes of up to ``limit`` messages newer than ``since`` and, if given, older than ``before``.
+        """The bytes of up to ``limit`` messages newer than ``since`` and, if given, older than ``before``; of one talk or all.
 
         If ``max_bytes`` cuts the list (never before its first message), also the timestamp of the last message in it.
         """
-        times = self._timeline.irange(since, before, inclusive=(False, False), reverse=newest_first)
+        times: Iterable[int]
+        if conversation is None:
+            times = self._timeline.irange(since, before, inclusive=(False, False), reverse=newest_first)
+        else:
+            times = self.talks.between(conversation, since, before, newest_first=newest_first)
         most = max_bytes // MIN_ENCODED_BYTES + 2
         found = list(islice(times, most if limit is None else min(limit, most)))
         encoded = [self._entries[self._timeline[at]].encoded for at in found]
         fitting = _fitting(encoded, max_bytes)
         return (encoded[:fitting], found[fitting - 1]) if fitting < len(found) else (encoded, None)
+
+    def talk(self, conversation: str, before: int) -> Iterator[Entry]:
+        """The messages of a talk before this time, newest first."""
+        times = self.talks.between(conversation, 0, before, newest_first=True)
+        return (self._entries[self._timeline[at]] for at in times)
 
     def changed_after(self, seq: int, limit: int | None = None, max_bytes: int = MAX_ANSWER_BYTES) -> tuple[list[Entry], bool]:
         """The messages changed by commits after ``seq``, ordered by their last changes, and whether there are more.

@@ -16,8 +16,7 @@ from msgspec import Struct
 from durable_objects import Storage
 from saywhatwant.errors import KeyReused, KeysFull
 from saywhatwant.limits import KEY_SECONDS, MAX_KEY_CLOCK_SECONDS, MAX_KEYS, MAX_KEYS_FORGOTTEN
-from saywhatwant.message import MessageType, NewMessage
-from saywhatwant.schemas import PostResponse
+from saywhatwant.message import MessageType, NewMessage, OriginalFields, Posted
 
 _AGES = "keys/age/"
 _CLOCK = "keys/clock"
@@ -63,6 +62,19 @@ class _Digested(Struct, frozen=True):
     attempt: int | None
 
 
+class _DigestedToo(Struct, frozen=True):
+    """The fields that posts have had since conversations; digested only if one of them is given."""
+
+    answer: bool
+    ais: str | None
+    session_id: str | None
+    context: tuple[str, ...] | None
+    color_tail: str | None
+    original: OriginalFields | None
+
+
+_NOTHING_TOO = _DigestedToo(answer=True, ais=None, session_id=None, context=None, color_tail=None, original=None)
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode_answer = msgspec.msgpack.Decoder(_Answer).decode
 _decode_age = msgspec.msgpack.Decoder(_Age).decode
@@ -83,7 +95,21 @@ def digest(new: NewMessage) -> bytes:
         worker_id=new.worker_id,
         attempt=new.attempt,
     )
-    return blake2b(_encode_digested(digested), digest_size=12).digest()
+    too = _DigestedToo(
+        answer=new.answer,
+        ais=new.ais,
+        session_id=new.session_id,
+        context=new.context,
+        color_tail=new.color_tail,
+        original=new.original,
+    )
+    more = b"" if too == _NOTHING_TOO else _encode_digested(too)
+    return blake2b(_encode_digested(digested) + more, digest_size=12).digest()
+
+
+def key_of_id(message_id: str) -> str:
+    """The key of a post that names its own id. A header's value never starts with a space, so no other key is equal."""
+    return f" {message_id}"
 
 
 class IdempotencyKeys:
@@ -96,7 +122,7 @@ class IdempotencyKeys:
         self._oldest = self._next = 0
         self._oldest_at = self._at = self._clock = self._stored_clock = 0
 
-    def find(self, key: str, new: NewMessage, now: int) -> PostResponse | None:
+    def find(self, key: str, new: NewMessage, now: int) -> Posted | None:
         """The first answer to this key; None if the key is new.
 
         Raises ``KeyReused`` when the key was used for another message, ``KeysFull`` when it is new and there is no room for it.
@@ -109,15 +135,15 @@ class IdempotencyKeys:
             answer = _decode_answer(stored)
             if at - answer.at < _KEEP_MS:
                 if answer.digest != digest(new):
-                    raise KeyReused("this Idempotency-Key was used for another message; use a new key for each message")
-                return PostResponse(answer.message_id, answer.timestamp)
+                    raise KeyReused("Idempotency-Key" if new.id is None else "id")
+                return Posted(answer.message_id, answer.timestamp, repeated=True)
         if self._next - self._oldest >= self._max_keys and not self._oldest_is_over(at):
             raise KeysFull(
                 f"{self._max_keys} Idempotency-Keys are remembered; no new ones are accepted until some are a day old"
             )
         return None
 
-    def remember(self, key: str, new: NewMessage, posted: PostResponse, now: int) -> None:
+    def remember(self, key: str, new: NewMessage, posted: Posted, now: int) -> None:
         """Store the answer to a key that ``find`` did not know, in the same commit as the message."""
         at = self._advance(now)
         if self._oldest_is_over(at):

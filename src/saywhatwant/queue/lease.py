@@ -6,6 +6,7 @@ message for long.
 
 from random import Random
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from saywhatwant.errors import AttemptRequired, NotTheHolder, WrongState
@@ -43,10 +44,13 @@ def check_claimable(message: Message, now: int, config: QueueConfig) -> None:
 
 
 def check_attempt(message: Message, attempt: int | None) -> None:
-    """The fence (P3): raise ``NotTheHolder`` unless the call names the current attempt, or no attempt while it is the first."""
+    """The fence (P3): raise ``NotTheHolder`` unless the call names the current attempt.
+
+    It may name none while that is the first attempt, or one that was itself claimed unfenced.
+    """
     current = message.bot_params.attempt
     if attempt is None:
-        if current > 1:
+        if current > 1 and message.bot_params.unfenced is UNSET:
             raise AttemptRequired(current)
     elif attempt != current:
         raise NotTheHolder(f"attempt {attempt} is over: the message is at attempt {current}")
@@ -79,8 +83,8 @@ def has_failed(message: Message, worker_id: str, reason: str) -> bool:
 # -- Transitions
 
 
-def hold(message: Message, worker_id: str, now: int, config: QueueConfig) -> Message:
-    """A worker claims the message: a new attempt begins."""
+def hold(message: Message, worker_id: str, now: int, config: QueueConfig, *, unfenced: bool = False) -> Message:
+    """A worker claims the message: a new attempt begins. If ``unfenced``, its calls need not name the attempt."""
     params = message.bot_params
     return _changed(
         message,
@@ -92,6 +96,7 @@ def hold(message: Message, worker_id: str, now: int, config: QueueConfig) -> Mes
         lease_expires_at=_lease_end(now, now, config),
         retry_at=None,
         expires_at=None,
+        unfenced=True if unfenced else UNSET,
     )
 
 
@@ -103,6 +108,11 @@ def extend(message: Message, now: int, config: QueueConfig) -> Message:
 def complete(message: Message, now: int) -> Message:
     """The message is finished, with or without an answer."""
     return _changed(message, status="complete", completed_at=now, lease_expires_at=None, error=None)
+
+
+def assign(message: Message, entity: str, conversation: str) -> Message:
+    """An entity takes a message that names none, which joins the talk with that entity."""
+    return replace(_changed(message, assigned_entity=entity), conversation=conversation)
 
 
 def answer(message: Message, answer_id: str, answered_at: int) -> Message:
@@ -130,6 +140,7 @@ def fail(
         retry_at=retry_at,
         expires_at=(retry_at or now) + config.max_wait_ms,
         error=reason,
+        unfenced=UNSET,
     )
 
 

@@ -16,27 +16,33 @@ commit of its call. Everything in memory can be read from storage, so a rebuilt 
 from collections import Counter
 from functools import partial
 
-from msgspec import Raw
+from msgspec import UNSET, Raw
+from msgspec.structs import replace
 
-from saywhatwant.errors import NotTheHolder, WrongState
+from saywhatwant.errors import IdTaken, NotTheHolder, WrongState
 from saywhatwant.limits import (
+    MAX_ANSWER_BYTES,
     MAX_ERROR,
     MAX_STATS_ENTITIES,
     MAX_USERNAME,
 )
-from saywhatwant.message import Message, NewMessage, Status
+from saywhatwant.message import Message, NewMessage, Posted, Status, conversation_of, split_color
 from saywhatwant.queue import backlog, events, lease
+from saywhatwant.queue.keys import key_of_id
+from saywhatwant.queue.memory import talk_of
 from saywhatwant.queue.read_cache import Changes, Page, page_of
 from saywhatwant.queue.state import QueueState
 from saywhatwant.schemas import (
     CircuitReport,
+    ClaimNextResponse,
+    ClaimResponse,
     CompleteResponse,
     Depth,
     ExtendResponse,
     FailResponse,
-    PostResponse,
     Reply,
     Stats,
+    Talk,
 )
 
 
@@ -45,35 +51,48 @@ class MessageQueue(QueueState):
 
     # -- The wall
 
-    def post(self, new: NewMessage, key: str | None = None) -> PostResponse:
-        """Post a message; human messages become work. With ``key``, a retry gets the first answer (P7).
+    def post(self, new: NewMessage, key: str | None = None) -> Posted:
+        """Post a message; human messages become work, unless they ask for no answer.
 
-        A second AI answer to the same message gets the first one's id (P4). Raises ``BacklogFull``, ``KeyReused``,
+        With ``key``, or an ``id`` in the message, a retry gets the first answer (P7); give only one of the two. A second AI
+        answer to the same message gets the first one's id (P4). Raises ``BacklogFull``, ``KeyReused``, ``IdTaken``,
         ``KeysFull``; for an AI reply ``UnknownMessage``, ``WrongState`` when no bot holds the message, ``NotTheHolder`` when
         another attempt does.
         """
         now = self._now()
+        if new.id is not None:
+            key = key_of_id(new.id)
         if key is not None and (first := self._keys.find(key, new, now)):
             return first
+        if new.id is not None and new.id in self._index:
+            raise IdTaken(new.id)
         if new.message_type == "AI" and new.reply_to is not None:
             posted = self._post_answer(new, new.reply_to, now)
         else:
-            if new.message_type == "human":
+            if new.message_type == "human" and new.answer:
                 backlog.check_room(self._index, self._config, new.entity)
             posted = self._add(new, now)
         if key is not None:
             self._keys.remember(key, new, posted, now)
         return posted
 
-    def read(self, since: int = 0, limit: int | None = None, *, newest_first: bool = True, before: int | None = None) -> Page:
+    def read(
+        self,
+        since: int = 0,
+        limit: int | None = None,
+        *,
+        newest_first: bool = True,
+        before: int | None = None,
+        conversation: str | None = None,
+    ) -> Page:
         """The messages newer than ``since`` and older than ``before``; with ``limit`` the first ones in the order (P5).
 
-        Up to ``MAX_ANSWER_BYTES``.
+        Those of the wall, or of one talk. Up to ``MAX_ANSWER_BYTES``.
         """
         if since >= self._index.last_timestamp:
             return page_of(self.ctx.seq, ())
-        read = partial(self._index.between, since, before, limit, newest_first=newest_first)
-        return self._reads.get((since, before, limit, newest_first), self.ctx.seq, read)
+        read = partial(self._index.between, since, before, limit, newest_first=newest_first, conversation=conversation)
+        return self._reads.get((since, before, limit, newest_first, conversation), self.ctx.seq, read)
 
     def changes(self, since: int, limit: int | None = None) -> Changes:
         """The current state of the messages changed by commits after ``since``, ordered by their last changes.
@@ -104,21 +123,59 @@ class MessageQueue(QueueState):
 
     # -- Work
 
-    def claim(self, message_id: str, worker_id: str) -> Raw:
-        """Hold one message. Raises ``UnknownMessage``, or ``WrongState`` when it is not claimable now."""
+    def claim(
+        self,
+        message_id: str,
+        worker_id: str,
+        *,
+        entities: tuple[str, ...] | None = None,
+        context: int = 0,
+        unfenced: bool = False,
+    ) -> ClaimResponse:
+        """Hold one message; ``entities``, ``context`` and ``unfenced`` as for ``claim_next``.
+
+        Raises ``UnknownMessage``, or ``WrongState`` when it is not claimable now.
+        """
         now = self._now()
         message = self._known(message_id)
         lease.check_claimable(message, now, self._config)
         if message.bot_params.status == "processing":
             self.ctx.publish(events.lease_ended(message.id))
-        return Raw(self._save(lease.hold(message, worker_id, now, self._config)))
+        held = self._assigned(lease.hold(message, worker_id, now, self._config, unfenced=unfenced), entities)
+        encoded = Raw(self._save(held))
+        return ClaimResponse(encoded, talks={held.id: self._talk_of(held, context)} if context else UNSET)
 
-    def claim_next(self, worker_id: str, entities: tuple[str, ...] | None = None, limit: int = 1) -> list[Raw]:
-        """Hold up to ``limit`` of the most urgent claimable messages: all, or those to ``entities`` or to no entity."""
+    def claim_next(
+        self,
+        worker_id: str,
+        entities: tuple[str, ...] | None = None,
+        limit: int = 1,
+        *,
+        context: int = 0,
+        unfenced: bool = False,
+    ) -> ClaimNextResponse:
+        """Hold up to ``limit`` of the most urgent claimable messages: all, or those to ``entities`` or to no entity.
+
+        A message to no entity is assigned one of ``entities``: the one that this person talked with last, else the one whose
+        turn it is. With ``context``, up to that many earlier messages of each talk come too; fewer messages are held when
+        they exceed ``MAX_ANSWER_BYTES``. An ``unfenced`` claim's further calls need not name the attempt (P3).
+        """
         now = self._now()
         self._expire_due(now)
-        found = self._index.ready(limit, None if entities is None else (*entities, None))
-        return [Raw(self._save(lease.hold(message, worker_id, now, self._config))) for message in found]
+        messages: list[Raw] = []
+        talks: dict[str, Talk] = {}
+        room = MAX_ANSWER_BYTES
+        for message in self._index.ready(limit, None if entities is None else (*entities, None)):
+            held = self._assigned(lease.hold(message, worker_id, now, self._config, unfenced=unfenced), entities)
+            encoded = self._save(held)
+            messages.append(Raw(encoded))
+            if context:
+                talk = talks[held.id] = self._talk_of(held, context)
+                brought = 0 if talk.context is UNSET else self._config.max_context_bytes
+                room -= len(encoded) + sum(map(len, talk.turns)) + brought
+                if room < 0:
+                    break
+        return ClaimNextResponse(messages, talks=talks if context else UNSET)
 
     def extend(self, message_id: str, worker_id: str, attempt: int) -> ExtendResponse:
         """Heartbeat: the lease restarts, up to the longest hold; not published. Raises like ``complete``."""
@@ -210,12 +267,29 @@ class MessageQueue(QueueState):
 
     # -- Helpers
 
-    def _post_answer(self, new: NewMessage, reply_to: str, now: int) -> PostResponse:
+    def _assigned(self, message: Message, entities: tuple[str, ...] | None) -> Message:
+        """The message, with one of ``entities`` assigned if it names none; it keeps one that it was assigned before."""
+        params = message.bot_params
+        if params.entity is not None or not entities or params.assigned_entity in entities:
+            return message
+        tail = message.color_tail or None
+        session = params.session_id or None
+        by_entity = {entity: conversation_of(entity, message.username, message.color, tail, session) for entity in entities}
+        last = {entity: self._index.talks.last(conversation) for entity, conversation in by_entity.items()}
+        entity = max(last, key=lambda name: last[name])
+        if not last[entity]:
+            entity = self._index.assignments.longest_ago(entities)
+        return lease.assign(message, entity, by_entity[entity])
+
+    def _talk_of(self, message: Message, limit: int) -> Talk:
+        return talk_of(self._index, self.ctx.storage, message, limit)
+
+    def _post_answer(self, new: NewMessage, reply_to: str, now: int) -> Posted:
         message = self._known(reply_to, "replyTo")
         params = message.bot_params
         lease.check_attempt(message, new.attempt)
         if first := _answer_to(message):
-            return first
+            return replace(first, repeated=True)
         if params.status != "complete":
             lease.check_holder(message, new.worker_id, now)
         elif new.worker_id not in {None, params.claimed_by}:
@@ -229,14 +303,14 @@ def _depth(counts: Counter[Status]) -> Depth:
     return Depth(counts["pending"], counts["processing"], counts["complete"], counts["failed"])
 
 
-def _answer_to(message: Message) -> PostResponse | None:
+def _answer_to(message: Message) -> Posted | None:
     params = message.bot_params
     if params.answered_by is None or params.answered_at is None:
         return None
-    return PostResponse(params.answered_by, params.answered_at)
+    return Posted(params.answered_by, params.answered_at)
 
 
-def _completed(reply: Reply | None, answer: PostResponse | None) -> CompleteResponse:
+def _completed(reply: Reply | None, answer: Posted | None) -> CompleteResponse:
     if reply is None or answer is None:
         return CompleteResponse(success=True)
     return CompleteResponse(success=True, id=answer.id, timestamp=answer.timestamp)
@@ -244,10 +318,12 @@ def _completed(reply: Reply | None, answer: PostResponse | None) -> CompleteResp
 
 def _as_message(reply: Reply, message: Message) -> NewMessage:
     params = message.bot_params
+    color, tail = split_color(reply.color)
     return NewMessage(
         text=reply.text,
-        username=reply.username or (params.entity or "AI")[:MAX_USERNAME],
-        color=reply.color,
+        username=reply.username or (params.entity or params.assigned_entity or "AI")[:MAX_USERNAME],
+        color=color,
+        color_tail=tail or None,
         message_type="AI",
         reply_to=message.id,
         entity=params.entity,

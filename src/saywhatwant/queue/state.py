@@ -1,20 +1,20 @@
 """The messages of a queue in memory and in storage, and how a change is saved: what ``object`` is built on."""
 
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 from msgspec.structs import replace
 
 from durable_objects import Context, DurableObject
 from saywhatwant.errors import UnknownMessage
 from saywhatwant.limits import MAX_DUE_PER_CALL, MAX_PRUNED_AT_ONCE
-from saywhatwant.message import BotParams, Message, NewMessage, encode, random_id
+from saywhatwant.message import BotParams, Message, NewMessage, Posted, conversation_of, encode, random_id
 from saywhatwant.queue import events, lease
 from saywhatwant.queue.circuits import Circuits
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.index import Index
 from saywhatwant.queue.keys import IdempotencyKeys
+from saywhatwant.queue.memory import context_key, store_context
 from saywhatwant.queue.read_cache import ReadCache
 from saywhatwant.queue.stored import key_of, messages_in
-from saywhatwant.schemas import PostResponse
 
 
 class QueueState(DurableObject):
@@ -81,11 +81,11 @@ class QueueState(DurableObject):
             raise UnknownMessage(field, message_id)
         return message
 
-    def _add(self, new: NewMessage, now: int) -> PostResponse:
+    def _add(self, new: NewMessage, now: int) -> Posted:
         timestamp = max(now, self._index.last_timestamp + 1)
-        is_work = new.message_type == "human"
+        is_work = new.message_type == "human" and new.answer
         message = Message(
-            id=self._new_id(),
+            id=new.id or self._new_id(),
             timestamp=timestamp,
             text=new.text,
             username=new.username,
@@ -98,10 +98,28 @@ class QueueState(DurableObject):
                 entity=new.entity,
                 completed_at=None if is_work else timestamp,
                 expires_at=now + self._config.max_wait_ms if is_work else None,
+                answer=UNSET if new.answer else False,
+                ais=_given(new.ais),
+                session_id=_given(new.session_id),
+                has_context=UNSET if new.context is None else True,
             ),
+            conversation=self._conversation_of(new),
+            color_tail=_given(new.color_tail),
+            original=UNSET if new.original is None else new.original,
         )
+        if new.context is not None:
+            store_context(self.ctx.storage, message, new.context)
         self._save(message)
-        return PostResponse(message.id, timestamp)
+        return Posted(message.id, timestamp)
+
+    def _conversation_of(self, new: NewMessage) -> str | UnsetType:
+        """A question's talk, if it names its entity; an answer's is that of its question."""
+        if new.message_type == "human":
+            if new.entity is None:
+                return UNSET
+            return conversation_of(new.entity, new.username, new.color, new.color_tail, new.session_id)
+        question = None if new.reply_to is None else self._index.get(new.reply_to)
+        return UNSET if question is None else question.conversation
 
     def _new_id(self) -> str:
         while (message_id := random_id(self.ctx.random)) in self._index:
@@ -109,13 +127,17 @@ class QueueState(DurableObject):
         return message_id
 
     def _save(self, message: Message, *, publish: bool = True) -> bytes:
+        is_finished = message.bot_params.status in {"complete", "failed"}
+        if is_finished and message.bot_params.has_context is not UNSET:
+            self.ctx.storage.delete(context_key(message))
+            message = replace(message, bot_params=replace(message.bot_params, has_context=UNSET))
         message = replace(message, seq=self.ctx.seq + 1)
         encoded = encode(message)
         self.ctx.storage.put(key_of(message), encoded)
         self._index.put(message, encoded)
         if publish:
             self.ctx.publish(events.changed(encoded))
-        if message.bot_params.status in {"complete", "failed"}:
+        if is_finished:
             self._prune()
             self._keys.store_clock(self._clock)
         self.ctx.set_alarm(self._clock if self._deadlines_too_late else self._index.deadlines.next)
@@ -128,3 +150,7 @@ class QueueState(DurableObject):
 
     def _encoded(self, messages: list[Message]) -> list[Raw]:
         return [Raw(self._index.encoded(message.id)) for message in messages]
+
+
+def _given(text: str | None) -> str | UnsetType:
+    return UNSET if text is None else text

@@ -71,6 +71,7 @@ def create_worker(
         entities=entities,
         open_entities=settings.takes_unknown_entities,
         most_urgent_priority=settings.most_urgent_priority,
+        max_context_bytes=settings.max_context_bytes,
     )
     api = Api(
         queue,
@@ -121,7 +122,7 @@ def _endpoints(api: Api, rules: MessageRules, auth: BotAuth, metrics: Metrics) -
                 authorize=authorize[operation.access],
                 query=operation.query,
                 body=operation.body,
-                max_body_bytes=rules.max_body_bytes,
+                max_body_bytes=rules.max_post_bytes if operation.handler == "post" else rules.max_body_bytes,
             )
             for operation in operations
         }

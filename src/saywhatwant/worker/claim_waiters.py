@@ -13,6 +13,7 @@ from sortedcontainers import SortedDict
 from durable_objects import Stub
 from saywhatwant.errors import TooManyWaiting
 from saywhatwant.queue import MessageQueue
+from saywhatwant.schemas import ClaimNextResponse
 from saywhatwant.worker.limits import MAX_WAITING_CLAIMS
 from saywhatwant.worker.queue_events import QueueEvent, QueueEvents
 
@@ -96,24 +97,26 @@ class ClaimWaiters:
         limit: int,
         wait: float,
         disconnected: Disconnected,
-    ) -> list[Raw]:
+        *,
+        context: int = 0,
+    ) -> ClaimNextResponse:
         """Claim at once, or wait up to ``wait`` seconds for something to claim; empty when nothing came.
 
         Claims nothing for a client that has gone away. Raises ``TooManyWaiting`` at ``MAX_WAITING_CLAIMS``.
         """
         if not wait:
-            return await self._queue.call(MessageQueue.claim_next, worker_id, entities, limit)
+            return await self._queue.call(MessageQueue.claim_next, worker_id, entities, limit, context=context)
         deadline = asyncio.get_running_loop().time() + wait
         gone = asyncio.create_task(disconnected())
         try:
             with Waiter(self, next(self._numbers), entities) as waiter:
                 while not gone.done():
                     waiter.begin_claim()
-                    found = await self._queue.call(MessageQueue.claim_next, worker_id, entities, limit)
-                    waiter.found(found)
-                    if found or self._closed or not await _woken(waiter, gone, deadline):
+                    found = await self._queue.call(MessageQueue.claim_next, worker_id, entities, limit, context=context)
+                    waiter.found(found.messages)
+                    if found.messages or self._closed or not await _woken(waiter, gone, deadline):
                         return found
-                return []
+                return ClaimNextResponse([])
         finally:
             gone.cancel()
 

@@ -8,7 +8,7 @@ from durable_objects import Stub
 from saywhatwant import schemas
 from saywhatwant.entities import Entities, Entity
 from saywhatwant.errors import InvalidField
-from saywhatwant.message import DEFAULT_PRIORITY, NewMessage, clean_text, clean_username
+from saywhatwant.message import DEFAULT_PRIORITY, NewMessage, Posted, clean_context, clean_text, clean_username
 from saywhatwant.queue import MessageQueue
 from saywhatwant.worker.auth import BotAuth, PostRateLimiter
 from saywhatwant.worker.decoders import header
@@ -24,11 +24,17 @@ class MessageRules:
     open_entities: bool
     most_urgent_priority: int
     """The lowest priority number that a post without the bot token may have."""
+    max_context_bytes: int
 
     @property
     def max_body_bytes(self) -> int:
         """The longest text, each character in JSON's longest escape (12 bytes), and room for the rest."""
         return 12 * self.max_text + 4_096
+
+    @property
+    def max_post_bytes(self) -> int:
+        """A post may have a context too, which escapes make up to three times as long, except for ASCII letters."""
+        return self.max_body_bytes + 3 * self.max_context_bytes
 
 
 class Posts:
@@ -49,8 +55,7 @@ class Posts:
             self._auth.check(request)
         else:
             self._rate.check(request)
-        if body.worker_id is not None or body.attempt is not None:
-            _check_is_reply(body)
+        _check_fields(body)
         name, priority = body.bot_params.entity, body.bot_params.priority
         entity = self._entity(name)
         if priority is None:
@@ -58,6 +63,8 @@ class Posts:
         elif priority < self._rules.most_urgent_priority and not self._auth.allows(request):
             least = self._rules.most_urgent_priority
             raise InvalidField("botParams.priority", f"must be a whole number of at least {least} without the bot token")
+        if body.bot_params.ais is not None and name is not None and not self._has_alias(name):
+            raise InvalidField("botParams.ais", f"is not allowed by the entity {name!r}: its file does not have alias = true")
         return NewMessage(
             text=clean_text(body.text, self._rules.max_text),
             username=clean_username(body.username),
@@ -68,11 +75,25 @@ class Posts:
             priority=priority,
             worker_id=body.worker_id,
             attempt=body.attempt,
+            id=body.id,
+            answer=body.bot_params.answer,
+            ais=body.bot_params.ais,
+            session_id=body.bot_params.session_id,
+            context=None if body.context is None else clean_context(body.context, self._rules.max_context_bytes),
         )
 
-    async def add(self, request: Request, new: NewMessage) -> schemas.PostResponse:
-        """Post the message, with the request's Idempotency-Key if it has one."""
-        return await self._queue.call(MessageQueue.post, new, _idempotency_key(request))
+    async def add(self, request: Request, new: NewMessage) -> Posted:
+        """Post the message, with the request's Idempotency-Key if it has one; raises ``InvalidField`` if it has an id too."""
+        key = _idempotency_key(request)
+        if key is not None and new.id is not None:
+            raise InvalidField("id", "must not be combined with the header Idempotency-Key: it is the message's key itself")
+        return await self._queue.call(MessageQueue.post, new, key)
+
+    def _has_alias(self, name: str) -> bool:
+        """Whether the entity's answers may appear under a name that the post chooses."""
+        self._rules.entities.refresh()
+        entity = self._rules.entities.current.get(name)
+        return entity is not None and entity.alias
 
     def _entity(self, name: str | None) -> Entity | None:
         if name is None:
@@ -86,10 +107,23 @@ class Posts:
         return entities.current.get(name)
 
 
-def _check_is_reply(body: schemas.PostRequest) -> None:
+def _check_fields(body: schemas.PostRequest) -> None:
+    """Raise ``InvalidField`` for a field that this kind of message does not take."""
+    params = body.bot_params
     if body.message_type != "AI" or body.reply_to is None:
-        field = "attempt" if body.worker_id is None else "workerId"
-        raise InvalidField(field, "is allowed only in an AI message with replyTo")
+        for field, given in (("workerId", body.worker_id), ("attempt", body.attempt)):
+            if given is not None:
+                raise InvalidField(field, "is allowed only in an AI message with replyTo")
+    asks: dict[str, object] = {"botParams.ais": params.ais, "botParams.sessionId": params.session_id, "context": body.context}
+    if body.message_type == "AI":
+        for field, value in (*asks.items(), ("botParams.answer", None if params.answer else False)):
+            if value is not None:
+                raise InvalidField(field, "is allowed only in a human message")
+    elif not params.answer:
+        del asks["botParams.sessionId"]
+        for field, value in (*asks.items(), ("botParams.entity", params.entity), ("botParams.priority", params.priority)):
+            if value is not None:
+                raise InvalidField(field, "must not be combined with answer: false, which asks for no answer")
 
 
 def _idempotency_key(request: Request) -> str | None:

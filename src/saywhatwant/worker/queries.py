@@ -6,7 +6,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from saywhatwant.errors import InvalidField
 from saywhatwant.limits import MAX_PAGE
-from saywhatwant.message import Entity, Message
+from saywhatwant.message import Conversation, Entity, Message
 from saywhatwant.worker.limits import MAX_SINCE
 
 Since = Annotated[int, Meta(ge=0, le=MAX_SINCE, description="milliseconds since 1970: only messages newer than this")]
@@ -19,7 +19,8 @@ ChangedAfter = Annotated[
     Meta(
         ge=0,
         le=MAX_SINCE,
-        description="the seq of the last frame or ETag seen: only messages changed since; not with since, before or order",
+        description="the seq of the last frame or ETag seen: only messages changed since; "
+        "not with since, before, order or conversation",
     ),
 ]
 Order = Annotated[Literal["asc", "desc"], Meta(description="asc: oldest first; desc, the default: newest first")]
@@ -28,6 +29,9 @@ Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE, description="1 to 1,000 messages"
 
 class ReadQuery(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """Query of GET /api/comments. Without ``limit`` it returns everything newer than ``since``.
+
+    With ``conversation`` it returns the messages of one talk. A message that names no entity joins its talk when an entity
+    claims it, in the place of its timestamp.
 
     With ``changedAfter`` it returns the same changes as the start of ``GET /api/ws``, up to the commit in the ``ETag``: at most
     ``limit`` messages, unless one commit has changed more. If there are ``limit`` or more messages, or a ``Link``, continue
@@ -38,11 +42,12 @@ class ReadQuery(Struct, frozen=True, rename="camel", forbid_unknown_fields=True)
     before: Before | UnsetType = UNSET
     limit: Limit | UnsetType = UNSET
     order: Order | UnsetType = UNSET
+    conversation: Conversation | UnsetType = UNSET
     changed_after: ChangedAfter | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        if self.changed_after is not UNSET and not self.since is self.before is self.order is UNSET:
-            raise InvalidField("changedAfter", "must not be combined with since, before or order")
+        if self.changed_after is not UNSET and not self.since is self.before is self.order is self.conversation is UNSET:
+            raise InvalidField("changedAfter", "must not be combined with since, before, order or conversation")
 
 
 class SocketQuery(Struct, frozen=True, forbid_unknown_fields=True):

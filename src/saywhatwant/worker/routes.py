@@ -66,7 +66,8 @@ class Api:
 
     async def post(self, request: Request, body: schemas.PostRequest) -> Response:
         """POST /api/comments."""
-        return JSON(await self._posts.add(request, self._posts.new_message(request, body)))
+        posted = await self._posts.add(request, self._posts.new_message(request, body))
+        return JSON(schemas.PostResponse(posted.id, posted.timestamp))
 
     async def read(self, request: Request, query: ReadQuery) -> Response:
         """GET /api/comments."""
@@ -75,7 +76,12 @@ class Api:
         if query.changed_after is UNSET:
             newest_first = query.order != "asc"
             page = await self._queue.call(
-                MessageQueue.read, query.since or 0, limit, newest_first=newest_first, before=_given(query.before)
+                MessageQueue.read,
+                query.since or 0,
+                limit,
+                newest_first=newest_first,
+                before=_given(query.before),
+                conversation=_given(query.conversation),
             )
             if page.cut_at is not None:
                 link = next_page(replace(query, **{"before" if newest_first else "since": page.cut_at}))
@@ -106,15 +112,20 @@ class Api:
 
     async def claim(self, request: Request, body: schemas.ClaimRequest) -> Response:
         """POST /api/queue/claim."""
-        if body.message_id is not None:
-            if body.entities is not None or body.limit != 1 or body.wait:
-                raise InvalidField(
-                    "messageId", "must not be combined with entities, limit or wait: it names the one message to claim"
-                )
-            return JSON(schemas.ClaimResponse(await self._queue.call(MessageQueue.claim, body.message_id, body.worker_id)))
         entities = None if body.entities is None else tuple(body.entities)
-        found = await self._waiters.claim(body.worker_id, entities, body.limit, body.wait, lambda: _disconnected(request))
-        return JSON(schemas.ClaimNextResponse(found))
+        if body.message_id is not None:
+            if body.limit != 1 or body.wait:
+                raise InvalidField("messageId", "must not be combined with limit or wait: it names the one message to claim")
+            return JSON(
+                await self._queue.call(
+                    MessageQueue.claim, body.message_id, body.worker_id, entities=entities, context=body.context
+                )
+            )
+        return JSON(
+            await self._waiters.claim(
+                body.worker_id, entities, body.limit, body.wait, lambda: _disconnected(request), context=body.context
+            )
+        )
 
     async def complete(self, _: Request, body: schemas.CompleteRequest) -> Response:
         """POST /api/queue/complete."""

@@ -166,7 +166,7 @@ class Harness:
         return (await self.direct.post(post, uuid4().hex)).id
 
     async def claim(self, worker_id: str, entity: str = "zen") -> list[Message]:
-        return await self.direct.claim_next(ClaimRequest(worker_id=worker_id, entities=[entity]))
+        return (await self.direct.claim_next(ClaimRequest(worker_id=worker_id, entities=[entity]))).messages
 
     async def wall(self) -> list[Message]:
         return await self.direct.read()

@@ -26,10 +26,9 @@ from bot_harness import (
 
 from saywhatwant.bot import Bot
 from saywhatwant.bot.answers import UNEXPECTED
-from saywhatwant.client import WallClient
+from saywhatwant.client import ClaimedNext, WallClient
 from saywhatwant.entities import Entities, Entity
 from saywhatwant.limits import MAX_ENTITIES
-from saywhatwant.message import Message
 from saywhatwant.models import ModelRouter, OpenCircuit, Piece, Request
 from saywhatwant.schemas import ClaimRequest
 
@@ -260,7 +259,7 @@ def test_a_claim_whose_answer_is_late_does_not_make_the_bot_ask_again_and_again(
     claim_next = WallClient.claim_next
     waits: list[float] = []
 
-    async def late_once(client: WallClient, claim: ClaimRequest) -> list[Message]:
+    async def late_once(client: WallClient, claim: ClaimRequest) -> ClaimedNext:
         waits.append(claim.wait)
         if len(waits) == 1:
             await asyncio.Event().wait()
@@ -314,7 +313,7 @@ def test_p4_a_stopped_bot_gives_back_what_it_was_just_given(monkeypatch: pytest.
     """The server has claimed it for the bot; the answer is still on its way when the bot is stopped."""
     claimed, claim_next = asyncio.Event(), WallClient.claim_next
 
-    async def answer_late(client: WallClient, claim: ClaimRequest) -> list[Message]:
+    async def answer_late(client: WallClient, claim: ClaimRequest) -> ClaimedNext:
         messages = await claim_next(client, claim)
         claimed.set()
         await asyncio.Event().wait()

@@ -8,9 +8,8 @@ from bot_harness import FakeModel, Harness, entities_file, run
 
 from saywhatwant.bot import claims as module
 from saywhatwant.bot.claims import MANY_CLAIMS, MERGE_SECONDS, Claims
-from saywhatwant.client import WallClient
+from saywhatwant.client import ClaimedNext, WallClient
 from saywhatwant.limits import MAX_ENTITIES, MAX_WAIT_SECONDS
-from saywhatwant.message import Message
 from saywhatwant.schemas import ClaimRequest
 
 pytestmark = pytest.mark.usefixtures("no_settings")
@@ -23,7 +22,7 @@ class Recorder(WallClient):
         super().__init__("http://127.0.0.1")
         self.claims: list[ClaimRequest] = []
 
-    async def claim_next(self, claim: ClaimRequest) -> list[Message]:
+    async def claim_next(self, claim: ClaimRequest) -> ClaimedNext:
         self.claims.append(claim)
         await asyncio.Event().wait()
         raise AssertionError

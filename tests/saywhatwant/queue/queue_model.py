@@ -8,13 +8,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from msgspec import Raw
+from msgspec.structs import replace
 from queue_states import FINISHED, Known, Moment, States, Ticket
 
 from durable_objects import Refusal
 from saywhatwant.errors import AttemptRequired, BacklogFull, KeyReused, UnknownMessage
-from saywhatwant.message import Message, NewMessage, Status, decode
-from saywhatwant.schemas import CompleteResponse, ExtendResponse, FailResponse, PostResponse
+from saywhatwant.message import Message, NewMessage, Posted, Status, decode
+from saywhatwant.schemas import ClaimNextResponse, ClaimResponse, CompleteResponse, ExtendResponse, FailResponse
 
 ResultT = TypeVar("ResultT")
 
@@ -29,7 +29,7 @@ def _happened(outcome: ResultT | Refusal, *, expected: bool | None) -> bool:
 class Promises(States):
     """The model. Each ``judge_*`` takes a call, its moment and its outcome, fails on a broken promise, and learns."""
 
-    keys: dict[str, tuple[NewMessage, PostResponse]] = field(default_factory=dict)
+    keys: dict[str, tuple[NewMessage, Posted]] = field(default_factory=dict)
     tickets: list[Ticket] = field(default_factory=list)
     answers: dict[str, set[str]] = field(default_factory=dict)
     looked: dict[str, Message] = field(default_factory=dict)
@@ -46,11 +46,11 @@ class Promises(States):
 
     # -- The calls
 
-    def judge_post(self, new: NewMessage, key: str | None, moment: Moment, outcome: PostResponse | Refusal) -> None:
+    def judge_post(self, new: NewMessage, key: str | None, moment: Moment, outcome: Posted | Refusal) -> None:
         if key is not None and key in self.keys:
             first, posted = self.keys[key]
             if new == first:
-                assert outcome == posted, "P7: a repeated key gives the first answer"
+                assert outcome == replace(posted, repeated=True), "P7: a repeated key gives the first answer"
             else:
                 assert isinstance(outcome, KeyReused), "P7: a key stands for one message"
             return
@@ -58,12 +58,12 @@ class Promises(States):
             self._judge_answer(new, new.reply_to, moment, outcome)
         elif not _happened(outcome, expected=self._has_room(new, moment)):
             assert isinstance(outcome, BacklogFull)
-        elif isinstance(outcome, PostResponse):
+        elif isinstance(outcome, Posted):
             self._add(outcome, new, moment)
-        if key is not None and isinstance(outcome, PostResponse):
-            self.keys[key] = (new, outcome)
+        if key is not None and isinstance(outcome, Posted):
+            self.keys[key] = (new, replace(outcome, repeated=False))
 
-    def _judge_answer(self, new: NewMessage, reply_to: str, moment: Moment, outcome: PostResponse | Refusal) -> None:
+    def _judge_answer(self, new: NewMessage, reply_to: str, moment: Moment, outcome: Posted | Refusal) -> None:
         known = self._find(reply_to, moment, outcome)
         if known is None:
             return
@@ -73,29 +73,29 @@ class Promises(States):
         elif new.attempt not in {None, known.attempt}:
             assert isinstance(outcome, Refusal), "P3: the reply of an attempt that is over is refused"
         elif known.answer is not None:
-            assert outcome == known.answer, "P4: a second answer gets the first one's"
+            assert outcome == replace(known.answer, repeated=True), "P4: a second answer gets the first one's"
         elif _happened(outcome, expected=known.state == "complete" or holds):
-            assert isinstance(outcome, PostResponse)
+            assert isinstance(outcome, Posted)
             self._add(outcome, new, moment)
             known.answer = outcome
 
-    def _add(self, posted: PostResponse, new: NewMessage, moment: Moment) -> None:
+    def _add(self, posted: Posted, new: NewMessage, moment: Moment) -> None:
         assert posted.id not in self.known
         assert posted.timestamp > max((known.timestamp for known in self.known.values()), default=0), "P5: timestamps increase"
         state: Status = "pending" if new.message_type == "human" else "complete"
         expires = moment.now + self.config.max_wait_ms
         self.known[posted.id] = Known(posted.id, posted.timestamp, new, state, moment.number, expires)
 
-    def judge_claim(self, message_id: str, worker: str, moment: Moment, outcome: Raw | Refusal) -> None:
+    def judge_claim(self, message_id: str, worker: str, moment: Moment, outcome: ClaimResponse | Refusal) -> None:
         known = self._find(message_id, moment, outcome)
         if known is not None and _happened(outcome, expected=self._claimable(known, moment, next_one=False)):
-            assert isinstance(outcome, Raw)
-            self._take(known, decode(outcome), worker, moment)
+            assert isinstance(outcome, ClaimResponse)
+            self._take(known, decode(outcome.message), worker, moment)
 
     def judge_claim_next(
-        self, worker: str, entities: tuple[str, ...] | None, limit: int, moment: Moment, outcome: list[Raw]
+        self, worker: str, entities: tuple[str, ...] | None, limit: int, moment: Moment, outcome: ClaimNextResponse
     ) -> None:
-        taken = [decode(encoded) for encoded in outcome]
+        taken = [decode(encoded) for encoded in outcome.messages]
         ids = {message.id for message in taken}
         wanted = [known for known in self._retained() if entities is None or known.new.entity in {*entities, None}]
         order = sorted(wanted, key=lambda k: (k.new.priority * self.config.aging_ms + k.timestamp, k.timestamp))
@@ -150,7 +150,7 @@ class Promises(States):
         if reply is not None:
             assert outcome.id is not None
             assert outcome.timestamp is not None
-            answer = PostResponse(outcome.id, outcome.timestamp)
+            answer = Posted(outcome.id, outcome.timestamp)
             assert known.answer in {None, answer}, "P4: a second answer gets the first one's"
             if known.answer is None:
                 self._add(answer, reply, moment)
@@ -271,7 +271,7 @@ class Promises(States):
             params = message.bot_params
             if message.id not in self.known:
                 new, key = posts[message.text]
-                posted = PostResponse(message.id, message.timestamp)
+                posted = Posted(message.id, message.timestamp)
                 self._add(posted, new, moment)
                 if key is not None:
                     self.keys[key] = (new, posted)
@@ -285,5 +285,5 @@ class Promises(States):
             known.not_before, known.expires, known.number = params.retry_at, params.expires_at or 0, moment.number
             known.error = "nobody answered" if (params.error or "").startswith("nobody answered") else params.error
             if params.answered_by is not None and params.answered_at is not None:
-                known.answer = PostResponse(params.answered_by, params.answered_at)
+                known.answer = Posted(params.answered_by, params.answered_at)
             known.silent = params.status == "complete" and known.answer is None

@@ -7,10 +7,9 @@ unknown.
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from saywhatwant.message import NewMessage, Status
+from saywhatwant.message import NewMessage, Posted, Status
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.lease import LATE_MS
-from saywhatwant.schemas import PostResponse
 
 FINISHED = {"complete", "failed"}
 
@@ -47,7 +46,7 @@ class Known:
     claimed_at: int = 0
     until: int = 0
     not_before: int | None = None
-    answer: PostResponse | None = None
+    answer: Posted | None = None
     error: str | None = None
     silent: bool = False
     """Whether its holder completed it without a reply."""

@@ -3,14 +3,15 @@
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from durable_objects.alarms import Alarms
 from durable_objects.simulated import SimulatedRuntime
-from saywhatwant.message import BotParams, Message, NewMessage, decode, decode_list
+from saywhatwant.message import BotParams, Message, NewMessage, Posted, decode, decode_list
 from saywhatwant.queue import MessageQueue
 from saywhatwant.queue.config import QueueConfig
-from saywhatwant.schemas import PostResponse
+from saywhatwant.schemas import Reply
 
 P = ParamSpec("P")
 ResultT = TypeVar("ResultT")
@@ -26,17 +27,30 @@ class Wall:
         return self.runtime.run(self.stub.call(method, *args, **kwargs))
 
     def ask(self, text: str = "Why is space black?", **fields: Any) -> str:
-        new = NewMessage(text=text, username="Human", color="169080199", **fields)
+        new = NewMessage(**({"text": text, "username": "Human", "color": "169080199"} | fields))
         return self.call(MessageQueue.post, new).id
 
-    def answer(self, question: str | None, text: str = "Because it is dark.", **fence: Any) -> PostResponse:
+    def answer(self, question: str | None, text: str = "Because it is dark.", **fence: Any) -> Posted:
         return self.call(MessageQueue.post, answer_to(question, text, **fence))
 
     def claim(self, message_id: str, worker: str = "bot") -> Message:
-        return decode(self.call(MessageQueue.claim, message_id, worker))
+        return decode(self.call(MessageQueue.claim, message_id, worker).message)
 
     def claim_next(self, limit: int = 1, entities: tuple[str, ...] | None = None, worker: str = "bot") -> list[Message]:
-        return [decode(encoded) for encoded in self.call(MessageQueue.claim_next, worker, entities, limit)]
+        return [decode(encoded) for encoded in self.call(MessageQueue.claim_next, worker, entities, limit).messages]
+
+    def recall(
+        self, limit: int = 1, entities: tuple[str, ...] | None = None, *, context: int = 1_000
+    ) -> list[tuple[Message, list[str]]]:
+        """Claim the next messages, each with the texts of its talk."""
+        claimed = self.call(MessageQueue.claim_next, "bot", entities, limit, context=context)
+        messages = [decode(encoded) for encoded in claimed.messages]
+        assert claimed.talks is not UNSET
+        return [(message, [decode(turn).text for turn in claimed.talks[message.id].turns]) for message in messages]
+
+    def reply(self, message: Message, text: str) -> None:
+        """Complete a message with this reply."""
+        self.call(MessageQueue.complete, message.id, "bot", message.bot_params.attempt, Reply(text))
 
     def messages(self) -> list[Message]:
         return decode_list(self.call(MessageQueue.read, newest_first=False).body)
@@ -53,6 +67,11 @@ class Wall:
     def forget_alarms(self) -> None:
         """As if the runtime had lost its timers; the deadlines are in the messages."""
         self.runtime._alarms = Alarms()
+
+
+def again(posted: Posted) -> Posted:
+    """The answer to a repeated post."""
+    return replace(posted, repeated=True)
 
 
 def answer_to(question: str | None, text: str = "Because it is dark.", **fence: Any) -> NewMessage:

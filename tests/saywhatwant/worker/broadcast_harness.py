@@ -171,7 +171,7 @@ class Harness:
         for claim in reversed(self.claims):
             if claim.done:
                 try:
-                    held += [decode(wire) for wire in claim.result()]
+                    held += [decode(wire) for wire in claim.result().messages]
                 except CommitFailed:
                     continue
         return held

@@ -4,12 +4,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
-from msgspec import Raw
-
 from durable_objects import Stub
 from durable_objects.simulated import SimulatedRuntime
 from saywhatwant.message import NewMessage, decode
 from saywhatwant.queue import MessageQueue
+from saywhatwant.schemas import ClaimNextResponse
 from saywhatwant.worker.claim_waiters import ClaimWaiters
 from saywhatwant.worker.queue_events import QueueEvents
 from scenario import turns
@@ -61,7 +60,7 @@ class Harness:
 
     async def wait(
         self, worker: str, *entities: str, limit: int = 1, gone: asyncio.Event | None = None
-    ) -> asyncio.Task[list[Raw]]:
+    ) -> asyncio.Task[ClaimNextResponse]:
         """A claim that has come as far as it can; ``gone`` is its client leaving."""
 
         async def disconnected() -> None:
@@ -72,6 +71,6 @@ class Harness:
         return claim
 
 
-def ids(claim: asyncio.Task[list[Raw]]) -> list[str]:
+def ids(claim: asyncio.Task[ClaimNextResponse]) -> list[str]:
     """What a finished claim got."""
-    return [decode(wire).id for wire in claim.result()]
+    return [decode(wire).id for wire in claim.result().messages]

@@ -8,14 +8,16 @@ import pytest
 from claim_harness import Harness, ids
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec import Raw
 
 from profiles import examples
 from saywhatwant.errors import TooManyWaiting
 from saywhatwant.message import NewMessage, decode
 from saywhatwant.queue import MessageQueue
+from saywhatwant.schemas import ClaimNextResponse
 from saywhatwant.worker.claim_waiters import Work
 from scenario import run, turns
+
+NOTHING = ClaimNextResponse([])
 
 
 def test_p4_claims_are_woken_in_the_order_in_which_they_came() -> None:
@@ -69,7 +71,7 @@ def test_p4_an_offer_is_passed_on_when_the_claimer_leaves() -> None:
         gone.set()
         posted = await harness.post()
         await turns()
-        assert leaver.result() == []
+        assert leaver.result() == NOTHING
         assert ids(next_one) == [posted]
 
     run(scenario())
@@ -150,7 +152,7 @@ def test_p4_a_client_that_has_left_claims_nothing() -> None:
         leaver = await harness.wait("leaver", gone=gone)
         gone.set()
         await turns()
-        assert leaver.result() == []
+        assert leaver.result() == NOTHING
         await harness.post()
         assert len(await harness.queue.call(MessageQueue.pending, 10)) == 1
 
@@ -179,8 +181,8 @@ def test_p6_closing_the_room_lets_everybody_go_with_nothing() -> None:
         claims = [await harness.wait(f"bot-{number}") for number in range(3)]
         harness.waiters.close()
         await turns()
-        assert [claim.result() for claim in claims] == [[], [], []]
-        assert (await harness.wait("late")).result() == []
+        assert [claim.result() for claim in claims] == [NOTHING, NOTHING, NOTHING]
+        assert (await harness.wait("late")).result() == NOTHING
 
     run(scenario())
 
@@ -217,7 +219,7 @@ def test_p4_all_that_a_failed_claim_was_woken_for_is_passed_on(monkeypatch: pyte
     run(scenario())
 
 
-Waiting = dict[asyncio.Task[list[Raw]], tuple[set[str], asyncio.Event]]
+Waiting = dict[asyncio.Task[ClaimNextResponse], tuple[set[str], asyncio.Event]]
 STEPS = st.one_of(
     st.tuples(st.just("wait"), st.sets(st.sampled_from(["zen", "rude", "eliza"]), max_size=2), st.integers(1, 3)),
     st.tuples(st.just("post"), st.sampled_from(["zen", "rude", "eliza", None]), st.integers(0, 2)),
