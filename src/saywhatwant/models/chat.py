@@ -1,103 +1,215 @@
 """Models behind the OpenAI chat protocol: OpenAI, Ollama, LM Studio, vLLM, llama.cpp, and the local one."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from contextlib import aclosing, suppress
 from typing import Any
-
-import httpx2
-import openai
 
 from saywhatwant.entities import Entity
 from saywhatwant.models.api_key import key_of
-from saywhatwant.models.chunks import pieces
-from saywhatwant.models.circuit import Circuit
-from saywhatwant.models.model import MAX_ANSWER, Answer, Finished, ModelFailed, OpenCircuit, Piece, Request, Turn, in_one_line
-from saywhatwant.models.reasons import NotAnAnswer, detail, is_the_providers, public_reason
-from saywhatwant.models.transport import Transport, provider_of
+from saywhatwant.models.call import Call
+from saywhatwant.models.model import (
+    MAX_ANSWER,
+    Answer,
+    Finished,
+    ModelFailed,
+    OpenCircuit,
+    Piece,
+    Reasoning,
+    Request,
+    Turn,
+    Waking,
+    in_one_line,
+)
+from saywhatwant.models.patience import Patience
+from saywhatwant.models.places import Place, Places
+from saywhatwant.models.reasons import FAILURES, detail, is_the_models, public_reason
+from saywhatwant.models.transport import Transport
+from saywhatwant.models.windows import Windows
 
-MAX_DETAIL = 200
-"""Characters kept of an error that a provider wrote."""
+MAX_WORDS = 800
+"""Characters kept of what a provider wrote about its failure."""
+WAKING_AFTER_SECONDS = 2.0
+"""Seconds of silence after which a model that may have to be loaded is shown as waking up."""
+HELLO = Request([Turn("user", "Hello")], max_tokens=1)
+"""What is asked only to learn whether the model answers."""
 
 
 class ChatModel:
-    """Models behind the OpenAI chat protocol, each called at its entity's ``base_url``.
+    """Models behind the OpenAI chat protocol, each called at its entity's addresses.
 
-    ``idle_seconds`` bounds a provider's silence, ``total_seconds`` a whole answer. A provider that fails several times in a row
-    is not called for a while (see ``Circuit``).
+    ``idle_seconds`` bounds a model's silence, ``total_seconds`` a whole answer; both are longer while the model is being loaded
+    (see ``Patience``). A model that fails several times in a row at an address is not called there for a while
+    (see ``Circuit``).
     """
 
     def __init__(self, *, idle_seconds: float, total_seconds: float) -> None:
         self._idle_seconds = idle_seconds
         self._total_seconds = total_seconds
-        self._transport = Transport(idle_seconds)
-        self._circuits: dict[str, Circuit] = {}
+        self._transport = Transport()
+        self.places = Places()
+        self._windows = Windows(self._transport)
+        self._probes: set[asyncio.Task[None]] = set()
 
     def warm_up(self, entity: Entity) -> None:
         """See ``Model``."""
-        with suppress(ModelFailed):
-            self._transport.client(entity)
+        for place in self.places.of(entity):
+            with suppress(ModelFailed):
+                self._transport.client(entity, place)
+
+    async def wake(self, entity: Entity) -> None:
+        """See ``Model``; the model is asked at each of its addresses."""
+        await asyncio.gather(*(self._probe(entity, place) for place in self.places.of(entity)))
+
+    async def window(self, entity: Entity) -> int | None:
+        """See ``Model``; of several addresses, the smallest window counts."""
+        places = self.places.of(entity)
+        if entity.context_tokens is None:
+            await asyncio.gather(*(self._windows.learn(entity, place) for place in places))
+        known = [place.window for place in places if place.window]
+        return min([*known, entity.context_tokens] if entity.context_tokens else known, default=None)
 
     def open_circuit(self, entity: Entity) -> OpenCircuit | None:
         """See ``Model``."""
-        provider = provider_of(entity)
-        circuit = self._circuits.get(provider)
-        if circuit is None or not circuit.seconds_left:
-            return None
-        return OpenCircuit(provider, circuit.seconds_left, circuit.reason)
-
-    async def wake(self, entity: Entity) -> None:
-        """See ``Model``."""
-        with suppress(ModelFailed):
-            async for _ in self.stream(entity, Request([Turn("user", "Hello")], max_tokens=1)):
-                pass
-
-    async def window(self, entity: Entity) -> int | None:
-        """See ``Model``."""
-        return entity.context_tokens
-
-    async def stream(self, entity: Entity, request: Request) -> AsyncIterator[Piece]:
-        """See ``Model``."""
-        circuit = self._circuits.setdefault(provider_of(entity), Circuit())
-        async with circuit.turn():
-            async for piece in self._answer(entity, request, circuit):
-                yield Answer(piece)
-        yield Finished("stop")
+        place = self.places.open_circuit(entity)
+        return OpenCircuit(str(place), place.circuit.seconds_left, place.circuit.reason) if place else None
 
     def preview(self, entity: Entity, request: Request) -> dict[str, Any]:
         """See ``Model``."""
-        return {"model": entity.model, "messages": [turn._asdict() for turn in request.turns]}
+        learnt = self.places.next(entity).learnt
+        return learnt.body(entity, request, request.max_tokens or entity.max_tokens)
+
+    async def stream(self, entity: Entity, request: Request) -> AsyncIterator[Piece]:
+        """See ``Model``."""
+        self._probe_the_failed(entity)
+        call = Call(self._transport, _AnyPlace(self, entity), entity, request)
+        async with aclosing(self._answer(entity, call)) as answer:
+            async for piece in _announced(answer, call):
+                yield piece
 
     async def aclose(self) -> None:
         """See ``Model``."""
+        for probe in self._probes:
+            probe.cancel()
+        await asyncio.gather(*self._probes, return_exceptions=True)
         await self._transport.aclose()
 
-    async def _answer(self, entity: Entity, request: Request, circuit: Circuit) -> AsyncIterator[str]:
-        written = 0
-        refusals: list[openai.APIError] = []
+    def patience(self, entity: Entity, place: Place) -> Patience:
+        """The time limits of an answer of this place."""
+        return Patience(
+            idle_seconds=self._idle_seconds,
+            total_seconds=self._total_seconds,
+            loading_seconds=entity.loading_seconds,
+            is_cold=place.is_cold,
+        )
+
+    async def _answer(self, entity: Entity, call: Call) -> AsyncGenerator[Piece]:
+        """The pieces of a call's answer; records in the circuits what worked and what failed."""
+        written = thought = 0
         try:
-            async with (
-                asyncio.timeout(self._total_seconds),
-                await self._transport.ask(entity, request.turns, refusals) as chunks,
-            ):
-                async for piece in pieces(chunks):
-                    yield piece[: MAX_ANSWER - written]
-                    written += len(piece)
+            async with aclosing(call.pieces()) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, Answer):
+                        yield Answer(piece.text[: MAX_ANSWER - written])
+                        written += len(piece.text)
+                    elif isinstance(piece, Finished):
+                        self._worked(call)
+                        if not written:
+                            raise ModelFailed(
+                                "the model's answer was empty",
+                                f"{call.place}: the answer was empty, after {thought} characters of reasoning"
+                                f" (finish reason: {piece.reason})",
+                            )
+                        yield piece
+                        return
+                    else:
+                        thought += len(piece.text) if isinstance(piece, Reasoning) else 0
+                        yield piece
                     if written >= MAX_ANSWER:
                         break
-        except (TimeoutError, openai.APIError, httpx2.HTTPError, NotAnAnswer, ValueError, RecursionError) as error:
-            # If the time ran out while waiting to retry, the last refusal is the reason.
-            cause = refusals[-1] if refusals and isinstance(error, TimeoutError) else error
-            raise self._failure(entity, cause, circuit) from None
-        circuit.worked()
-        if not written:
-            raise ModelFailed("the model's answer was empty", f"{entity.model} at {provider_of(entity)}: the answer was empty")
+            self._worked(call)
+            yield Finished("length")
+        except FAILURES as error:
+            raise ModelFailed(public_reason(error), f"{call.place}: {self._words(entity, error)}") from None
+        finally:
+            for place, cause in call.failed.items():
+                if is_the_models(cause):
+                    place.circuit.failed(self._words(entity, cause))
 
-    def _failure(self, entity: Entity, cause: Exception, circuit: Circuit) -> ModelFailed:
-        reason = public_reason(cause, idle_seconds=self._idle_seconds, total_seconds=self._total_seconds)
+    @staticmethod
+    def _worked(call: Call) -> None:
+        if call.place is not None:
+            call.place.circuit.worked()
+
+    @staticmethod
+    def _words(entity: Entity, error: Exception) -> str:
+        """The public reason, and what the provider wrote."""
         # Redact before truncating, or half a key would slip through.
-        words = key_of(entity).redact(in_one_line(detail(cause)))[:MAX_DETAIL]
-        full = f"{reason}: {words}" if words else reason
-        if is_the_providers(cause):
-            circuit.failed(full)
-        return ModelFailed(reason, f"{entity.model} at {provider_of(entity)}: {full}")
+        words = key_of(entity).redact(in_one_line(detail(error)))[:MAX_WORDS]
+        return f"{public_reason(error)}: {words}" if words else public_reason(error)
+
+    def _probe_the_failed(self, entity: Entity) -> None:
+        """Find out, at the cost of no visitor, whether addresses that have failed work again."""
+        for place in self.places.to_probe(entity):
+            probe = asyncio.create_task(self._probe(entity, place))
+            self._probes.add(probe)
+            probe.add_done_callback(self._probes.discard)
+
+    async def _probe(self, entity: Entity, place: Place) -> None:
+        if place.is_probed:
+            return
+        place.is_probed = True
+        try:
+            with suppress(ModelFailed):
+                async for _ in self._answer(entity, Call(self._transport, _OnePlace(self, entity, place), entity, HELLO)):
+                    pass
+        finally:
+            place.is_probed = False
+
+
+class _AnyPlace:
+    """The route of a visitor's message: any of the entity's places."""
+
+    def __init__(self, model: ChatModel, entity: Entity) -> None:
+        self._model = model
+        self._entity = entity
+
+    def next(self, failed: Collection[Place]) -> Place:
+        return self._model.places.next(self._entity, failed)
+
+    def has_another(self, failed: Collection[Place]) -> bool:
+        return any(place not in failed and place.circuit.is_healthy for place in self._model.places.of(self._entity))
+
+    def patience(self, place: Place) -> Patience:
+        return self._model.patience(self._entity, place)
+
+
+class _OnePlace(_AnyPlace):
+    """The route of a small request to one place."""
+
+    def __init__(self, model: ChatModel, entity: Entity, place: Place) -> None:
+        super().__init__(model, entity)
+        self._place = place
+
+    def next(self, failed: Collection[Place]) -> Place:  # noqa: ARG002 - there is no choice
+        return self._place
+
+    def has_another(self, failed: Collection[Place]) -> bool:  # noqa: ARG002 - there is none
+        return False
+
+
+async def _announced(answer: AsyncGenerator[Piece], call: Call) -> AsyncIterator[Piece]:
+    """The pieces of ``answer``, after ``Waking`` if the first one takes long because the model may be being loaded."""
+    first = asyncio.ensure_future(anext(answer))
+    try:
+        while not (await asyncio.wait({first}, timeout=WAKING_AFTER_SECONDS))[0]:
+            if call.is_waking:
+                yield Waking()
+                break
+        yield await first
+    finally:
+        if not first.done():
+            first.cancel()
+            await asyncio.wait({first})
+    async for piece in answer:
+        yield piece

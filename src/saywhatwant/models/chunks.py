@@ -1,52 +1,118 @@
-"""The text in the chunks of a streamed chat completion."""
+"""The pieces in the chunks of a chat completion, streamed or whole."""
 
+import json
 from codecs import getincrementaldecoder
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
+import httpx2
 import msgspec
-import openai
 from msgspec import Struct
-from openai.types.chat import ChatCompletionChunk
 
+from saywhatwant.models.model import Answer, Finished, Piece, Reasoning
 from saywhatwant.models.reasons import NotAnAnswer
+from saywhatwant.models.refusals import Refusal, RefusedMidway
+
+DONE = "[DONE]"
+
+
+class _Part(Struct):
+    """A part of a content that is a list (Mistral's reasoning models)."""
+
+    type: str = ""
+    text: str = ""
+    thinking: "str | list[_Part]" = ""
 
 
 class _Delta(Struct):
-    content: str | None = None
+    content: str | list[_Part] | None = None
+    reasoning_content: str | None = None
+    """So named by llama.cpp, DeepSeek and vLLM."""
+    reasoning: str | None = None
+    """So named by Ollama, OpenRouter and newer vLLM; some gateways send both."""
 
 
 class _Choice(Struct):
     delta: _Delta | None = None
-    finish_reason: object = None
+    message: _Delta | None = None
+    """In place of ``delta`` where the answer is not streamed."""
+    finish_reason: str | None = None
+    index: int | None = 0
 
 
 class _Chunk(Struct):
-    """The parts of a chunk that are used. The library does not check chunks against its types."""
+    """The parts of a chunk that are used. Usage chunks have an empty list of choices, keep-alives may have none."""
 
     choices: list[_Choice] | None = None
 
 
-async def pieces(chunks: openai.AsyncStream[ChatCompletionChunk]) -> AsyncIterator[str]:
-    """The pieces of the answer; raises ``NotAnAnswer`` for anything else, or when the end is missing."""
-    content_type = chunks.response.headers.get("content-type", "nothing").partition(";")[0]
-    if content_type != "text/event-stream":
-        what = content_type if content_type in {"text/html", "application/json", "nothing"} else "something else"
-        raise NotAnAnswer(f"answered with {what} instead of a stream of events")
-    finished = False
-    # Some providers cut an emoji in two (UTF-16); the decoder keeps the first half until the second one comes.
-    halves = getincrementaldecoder("utf-16-le")("ignore")
-    async for chunk in chunks:
-        for choice in _choices(chunk):
-            finished = finished or choice.finish_reason is not None
-            content = (choice.delta and choice.delta.content) or ""
-            if piece := halves.decode(content.encode("utf-16-le", "surrogatepass")):
-                yield piece
-    if not finished:
-        raise NotAnAnswer("was cut off before the answer was complete")
+async def pieces(events: AsyncIterator[httpx2.ServerSentEvent]) -> AsyncGenerator[Piece]:
+    """The pieces of a streamed answer; the last one is ``Finished``.
+
+    Raises ``RefusedMidway`` for an error inside the stream, and ``NotAnAnswer`` for anything else, or when the end is missing.
+    """
+    reader = _Reader()
+    async for event in events:
+        if event.data.strip().startswith(DONE):
+            reader.is_complete = True
+            break
+        for piece in reader.read(event.data, is_error=event.event == "error"):
+            yield piece
+    yield reader.finished()
 
 
-def _choices(chunk: ChatCompletionChunk) -> list[_Choice]:
+def whole(body: str) -> Iterator[Piece]:
+    """The pieces of an answer that came as one JSON document, from a server that does not stream."""
+    reader = _Reader()
+    yield from reader.read(body, is_error=False)
+    yield reader.finished()
+
+
+class _Reader:
+    """Reads the chunks of one answer."""
+
+    def __init__(self) -> None:
+        self.is_complete = False
+        """Whether the end was marked; some servers mark it with ``finish_reason`` only, some with ``[DONE]`` only."""
+        self._reason: str | None = None
+        # Some providers cut an emoji in two (UTF-16); a decoder keeps the first half until the second one comes.
+        self._answer = getincrementaldecoder("utf-16-le")("ignore")
+        self._reasoning = getincrementaldecoder("utf-16-le")("ignore")
+
+    def read(self, data: str, *, is_error: bool) -> Iterator[Piece]:
+        document = json.loads(data)
+        if refusal := Refusal.in_stream(document, is_error=is_error):
+            raise RefusedMidway(refusal)
+        for choice in _choices(document):
+            if choice.index:  # only one answer was asked for
+                continue
+            # The first reason counts: a gateway may add its own "stop" behind the server's "length".
+            self._reason = self._reason or choice.finish_reason or None
+            delta = choice.delta or choice.message or _Delta()
+            thought, text = _texts(delta)
+            if thought := self._reasoning.decode(thought.encode("utf-16-le", "surrogatepass")):
+                yield Reasoning(thought)
+            if text := self._answer.decode(text.encode("utf-16-le", "surrogatepass")):
+                yield Answer(text)
+
+    def finished(self) -> Finished:
+        if not self.is_complete and self._reason is None:
+            raise NotAnAnswer("was cut off before the answer was complete")
+        return Finished("length" if self._reason == "length" else "stop")
+
+
+def _choices(document: object) -> list[_Choice]:
     try:
-        return msgspec.convert(chunk, _Chunk, from_attributes=True).choices or []
+        return msgspec.convert(document, _Chunk).choices or []
     except ValueError:  # usually ValidationError; a misplaced half of an emoji raises UnicodeEncodeError
         raise NotAnAnswer("answered with something that is not part of a chat completion") from None
+
+
+def _texts(delta: _Delta) -> tuple[str, str]:
+    """What it adds to the reasoning and to the answer."""
+    thought, text = delta.reasoning_content or delta.reasoning or "", ""
+    if isinstance(delta.content, list):
+        for part in delta.content:
+            inner = part.thinking if isinstance(part.thinking, str) else "".join(each.text for each in part.thinking)
+            thought, text = thought + inner, text + part.text
+        return thought, text
+    return thought, delta.content or ""

@@ -1,33 +1,44 @@
-"""Why a provider gave no answer: the public reason, the detail for the log, and whether the provider is at fault."""
+"""Why a provider gave no answer: the public reason, the detail for operators, and whether the model is at fault."""
 
 import json
+from http import HTTPStatus
 from http.client import responses
 
 import httpx2
 import openai
+
+from saywhatwant.models.patience import Silence, TooLong
+from saywhatwant.models.refusals import Refusal, RefusedMidway
 
 
 class NotAnAnswer(Exception):
     """The provider sent something that is not an answer; the message describes it."""
 
 
-def public_reason(error: Exception, *, idle_seconds: float, total_seconds: float) -> str:
+FAILURES = (openai.APIError, httpx2.HTTPError, Silence, NotAnAnswer, RefusedMidway, ValueError, RecursionError)
+"""What may be raised while a provider is asked and its answer is read."""
+
+
+def public_reason(error: Exception) -> str:
     """The reason without any text of a provider or library, which may contain addresses, paths and keys."""
+    refusal = Refusal.of(error)
     match error:
         case _ if cannot_be_sent(error):
             words = "cannot be called: a header of the request is not valid in HTTP"
-        case TimeoutError():
-            words = f"did not finish within {total_seconds:g} s (timeout)"
-        case openai.APITimeoutError() | httpx2.TimeoutException():
-            words = f"sent nothing for {idle_seconds:g} s (timeout)"
-        case openai.APIConnectionError() | httpx2.HTTPError():
-            words = "cannot be reached, or broke the connection"
+        case TooLong():
+            words = f"did not finish within {error.seconds:g} s (timeout)"
+        case Silence():
+            words = f"sent nothing for {error.seconds:g} s (timeout)"
+        case _ if refusal and refusal.is_loading:
+            words = "is still being loaded"
+        case RefusedMidway():
+            words = "reported an error while it answered"
         case openai.APIStatusError():
             words = f"refused with {error.status_code} ({responses.get(error.status_code, 'unknown')})"
+        case openai.APIConnectionError() | httpx2.HTTPError():
+            words = "cannot be reached, or broke the connection"
         case NotAnAnswer():
             words = str(error)
-        case openai.APIError():
-            words = "reported an error while it answered"
         case json.JSONDecodeError():
             words = "answered with something that is not JSON"
         case _:
@@ -36,11 +47,13 @@ def public_reason(error: Exception, *, idle_seconds: float, total_seconds: float
 
 
 def detail(error: Exception) -> str:
-    """The text of the provider or library, for the log; empty when it adds nothing or may contain one of our secrets."""
+    """The text of the provider or library, for operators; empty when it adds nothing or may contain one of our secrets."""
     if cannot_be_sent(error):
         return ""
     if isinstance(error, openai.APIConnectionError):
         return str(error.__cause__ or error)
+    if refusal := Refusal.of(error):
+        return refusal.message
     if isinstance(error, openai.APIError | httpx2.HTTPError):
         return str(error)
     return ""
@@ -51,8 +64,24 @@ def cannot_be_sent(error: BaseException) -> bool:
     return isinstance(error.__cause__ or error, httpx2.LocalProtocolError | UnicodeEncodeError)
 
 
-def is_the_providers(error: Exception) -> bool:
-    """Whether the provider is at fault, rather than one entity with a wrong key or model."""
-    if isinstance(error, openai.APIStatusError):
-        return isinstance(error, openai.RateLimitError | openai.InternalServerError)
+def is_the_models(error: Exception) -> bool:
+    """Whether the model or its server is at fault, rather than this request, or one entity with a wrong key."""
+    if refusal := Refusal.of(error):
+        status = refusal.status
+        return status is None or status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
     return not cannot_be_sent(error)
+
+
+def pause(error: Exception, most_seconds: float) -> bool | float:
+    """The pause before the next attempt: the provider's Retry-After in seconds, True for a backoff, False for no attempt."""
+    if cannot_be_sent(error):
+        return False
+    if isinstance(error, openai.APIConnectionError) and not isinstance(error, openai.APITimeoutError):
+        # A provider may close a kept-alive connection just as it is reused.
+        return True
+    if not isinstance(error, openai.RateLimitError | openai.InternalServerError):
+        return False
+    try:
+        return min(float(error.response.headers["retry-after"]), most_seconds)
+    except (KeyError, ValueError):
+        return True

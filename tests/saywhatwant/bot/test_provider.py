@@ -12,9 +12,9 @@ from provider import BEHAVIOURS, EMOJI, HUGE, TEXT, Provider
 
 from saywhatwant.entities import Entities
 from saywhatwant.models import MAX_ANSWER, ModelRouter, circuit
+from saywhatwant.models.call import ATTEMPTS
 from saywhatwant.models.chat import ChatModel
 from saywhatwant.models.circuit import FAILURES
-from saywhatwant.models.transport import ATTEMPTS
 
 KEY = "sk-test-0123456789-never-to-be-seen"
 MAX_REASON = 120
@@ -48,7 +48,7 @@ FAILED = {
     "number-chunk": r"not part of a chat completion",
     "surrogate-chunk": r"not part of a chat completion",
     "deep": r"cannot be read",
-    "not-text": r"cannot be read",
+    "not-text": r"not JSON",
     "empty": r"answer was empty",
     "not-json": r"not JSON",
     "not-sse": r"answered with text/html instead of a stream of events",
@@ -131,7 +131,7 @@ def test_p4_p8_a_failure_has_a_reason_without_secrets(tmp_path: Path, provider: 
         assert await harness.replies(posted) == []
 
     idle_seconds, total_seconds = 0.1 if model in SILENT else LONG, 0.1 if model in ENDLESS else LONG
-    entities = entity("probe", model, provider.base_url)
+    entities = entity("probe", model, provider.base_url, "loading_seconds = 1")
     log = answer(tmp_path, scenario, entities, idle_seconds=idle_seconds, total_seconds=total_seconds)
     (reason,) = reasons
     assert re.search(FAILED[model], reason), reason
@@ -218,7 +218,7 @@ def test_p4_a_circuit_opens_for_all_to_see_and_costs_others_nothing(
             while not (circuits := (await harness.direct.stats()).circuits):  # noqa: ASYNC110 - polls the wall
                 await asyncio.sleep(0.002)
             (shown,) = circuits
-            assert (shown.worker_id, shown.provider, shown.entities) == ("bot", another.base_url, ["dead"])
+            assert (shown.worker_id, shown.provider, shown.entities) == ("bot", f"cuts at {another.base_url}", ["dead"])
             assert shown.reason.startswith("the model cannot be reached, or broke the connection: ")
             asked = another.requests["cuts"]
             waiting = [await harness.post(entity="dead") for _ in range(3)]
