@@ -1,16 +1,13 @@
 """The ASGI app: the table of operations, bound to one queue object."""
 
-from collections.abc import Callable, Iterator
-from functools import partial
-from itertools import groupby
-from operator import attrgetter
+from collections.abc import Awaitable, Callable, Iterator
+from functools import cache, partial
 from typing import NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from durable_objects import Meter, Runtime
 from saywhatwant.entities import Entities
-from saywhatwant.errors import NoSuchPath
 from saywhatwant.queue import MessageQueue
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.events import is_lease_ended
@@ -20,15 +17,18 @@ from saywhatwant.worker.auth import BotAuth, PostRateLimiter
 from saywhatwant.worker.broadcaster import Broadcaster
 from saywhatwant.worker.claim_waiters import ClaimWaiters
 from saywhatwant.worker.endpoint import Action, Endpoint
-from saywhatwant.worker.metrics import OTHER, Metrics, RouteMetrics
+from saywhatwant.worker.metrics import OTHER, Metrics
 from saywhatwant.worker.operations import OPERATIONS
 from saywhatwant.worker.posts import MessageRules, Posts
-from saywhatwant.worker.problems import problem
 from saywhatwant.worker.queue_events import QueueEvent, QueueEvents
 from saywhatwant.worker.routes import Api
+from saywhatwant.worker.routing import Router, endpoints
 
 QUEUE_NAME = "global-queue"
 """The one object of the topology ``single``."""
+
+ORIGINAL = "/original/"
+"""The paths of the original's dialect begin with this."""
 
 
 class Worker(NamedTuple):
@@ -73,15 +73,17 @@ def create_worker(
         most_urgent_priority=settings.most_urgent_priority,
         max_context_bytes=settings.max_context_bytes,
     )
+    meter = meter or Meter()
+    posts = Posts(queue, rules, auth, PostRateLimiter(settings.posts_per_minute))
     api = Api(
         queue,
         rules=rules,
         auth=auth,
-        posts=Posts(queue, rules, auth, PostRateLimiter(settings.posts_per_minute)),
+        posts=posts,
         waiters=waiters,
         broadcaster=broadcaster,
         metrics=metrics,
-        meter=meter or Meter(),
+        meter=meter,
         trouble=trouble,
     )
 
@@ -89,44 +91,27 @@ def create_worker(
         metrics.lease_expiries += is_lease_ended(event.raw)
 
     queue_events.subscribe(count_expiries)
-    endpoints = dict(_endpoints(api, rules, auth, metrics)) | dict(_files(settings, metrics))
-    app = Router(endpoints, {"/api/ws": broadcaster}, metrics.route(OTHER))
+    apps = endpoints(api, OPERATIONS, rules=rules, auth=auth, metrics=metrics)
+    router = Router(dict(apps) | dict(_files(settings, metrics)), {"/api/ws": broadcaster}, metrics.route(OTHER))
+    app = _with_cors(router, settings.cors_origins, metrics)
 
-    return Worker(_with_cors(app, settings.cors_origins, metrics), waiters, metrics.count_refused)
+    @cache
+    def original() -> ASGIApp:
+        from saywhatwant.worker.original import original_app  # noqa: PLC0415 - most servers have no such clients
 
+        return original_app(queue, posts=posts, rules=rules, auth=auth, metrics=metrics, meter=meter)
 
-class Router:
-    """Finds the app of a path; no path has parameters."""
-
-    def __init__(self, endpoints: dict[str, ASGIApp], sockets: dict[str, ASGIApp], elsewhere: RouteMetrics) -> None:
-        self._apps = {"http": endpoints, "websocket": sockets}
-        self._elsewhere = elsewhere
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self._apps[scope["type"]].get(scope["path"])
-        if app is not None:
-            await app(scope, receive, send)
-            return
-        response = problem(NoSuchPath())
-        await response(scope, receive, send)
-        self._elsewhere.count(response.status_code, 0)
+    return Worker(_by_prefix(ORIGINAL, original, app), waiters, metrics.count_refused)
 
 
-def _endpoints(api: Api, rules: MessageRules, auth: BotAuth, metrics: Metrics) -> Iterator[tuple[str, ASGIApp]]:
-    authorize = {"anyone": None, "own pages": auth.check_page, "bots": auth.check}
-    for path, operations in groupby(OPERATIONS, key=attrgetter("path")):
-        actions: dict[str, Action] = {
-            operation.method: Action(
-                handler=getattr(api, operation.handler),
-                metrics=metrics.route(path, operation.method),
-                authorize=authorize[operation.access],
-                query=operation.query,
-                body=operation.body,
-                max_body_bytes=rules.max_post_bytes if operation.handler == "post" else rules.max_body_bytes,
-            )
-            for operation in operations
-        }
-        yield path, Endpoint(actions, metrics.route(path))
+def _by_prefix(prefix: str, inside: Callable[[], ASGIApp], outside: ASGIApp) -> ASGIApp:
+    """The app that ``inside`` makes, for the paths that begin with ``prefix``; else the one ``outside``."""
+
+    # No coroutine function: every request comes through here.
+    def app(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return (inside() if scope["path"].startswith(prefix) else outside)(scope, receive, send)
+
+    return app
 
 
 def _files(settings: Settings, metrics: Metrics) -> Iterator[tuple[str, ASGIApp]]:

@@ -1,4 +1,6 @@
-"""CORS: answers for pages of the sites in the settings."""
+"""CORS: answers for pages of other sites."""
+
+from collections.abc import Sequence
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
@@ -11,20 +13,33 @@ from saywhatwant.worker.problems import Kind, problem_response
 _NO_PREFLIGHT = Kind(400, "cross-site", "Pages of this site may not do this")
 
 
-def cross_origin(app: ASGIApp, origins: list[str], preflights: RouteMetrics) -> ASGIApp:
-    """``app`` with the headers that let pages of ``origins`` read its answers."""
-    return _Middleware(app, origins, preflights)
+_METHODS = ("GET", "POST")
+_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "If-None-Match")
+
+
+def cross_origin(
+    app: ASGIApp,
+    origins: Sequence[str],
+    preflights: RouteMetrics,
+    *,
+    methods: Sequence[str] = _METHODS,
+    headers: Sequence[str] = _HEADERS,
+) -> ASGIApp:
+    """``app`` with the headers that let pages of ``origins`` send these methods and headers, and read its answers."""
+    return _Middleware(app, origins, preflights, methods, headers)
 
 
 class _Middleware(CORSMiddleware):
     """Starlette's middleware, with its refusals as problems."""
 
-    def __init__(self, app: ASGIApp, origins: list[str], preflights: RouteMetrics) -> None:
+    def __init__(
+        self, app: ASGIApp, origins: Sequence[str], preflights: RouteMetrics, methods: Sequence[str], headers: Sequence[str]
+    ) -> None:
         super().__init__(
             app,
             allow_origins=origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-None-Match"],
+            allow_methods=methods,
+            allow_headers=headers,
             expose_headers=["ETag", "Link", "Retry-After"],
         )
         self._preflights = preflights

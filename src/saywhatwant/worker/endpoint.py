@@ -19,6 +19,9 @@ from saywhatwant.worker.problems import problem
 Handler = Callable[[Request, Any], Awaitable[Response]]
 """Called with the request and its decoded body, or the decoded query if the operation has no body."""
 
+Refuse = Callable[[Exception], Response]
+"""Makes the response to a request that an error has ended."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -41,9 +44,10 @@ class Endpoint:
     The router only finds the path. This class replaces the method tables and error pages of Starlette's own application.
     """
 
-    def __init__(self, actions: Mapping[str, Action], others: RouteMetrics) -> None:
+    def __init__(self, actions: Mapping[str, Action], others: RouteMetrics, *, refuse: Refuse = problem) -> None:
         self._actions = dict(actions)
         self._others = others
+        self._refuse = refuse
         if "GET" in actions:
             self._actions["HEAD"] = actions["GET"]
         self._allow = ", ".join(self._actions)
@@ -63,13 +67,13 @@ class Endpoint:
                 decoded = await action.body.read(request, action.max_body_bytes)
             response = await action.handler(request, decoded)
         except Exception as error:  # noqa: BLE001 - after any error, the client gets a problem
-            response = problem(error)
+            response = self._refuse(error)
         if not (isinstance(response, JSON) and response.sent_at_once(send)):
             await response(scope, receive, send)
         action.metrics.count(response.status_code, perf_counter() - started)
 
     async def _refuse_method(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = problem(MethodNotAllowed(self._allow))
+        response = self._refuse(MethodNotAllowed(self._allow))
         await response(scope, receive, send)
         self._others.count(response.status_code, 0)
 

@@ -24,12 +24,22 @@ Access = Literal["anyone", "own pages", "bots"]
 
 _BODY = (400, 413, 503)
 """Statuses that refuse a call with a body, in addition to 422 and those of its access."""
-_WORK = (*_BODY, 404, 409)
+WORK = (*_BODY, 404, 409)
+"""Those that refuse a call about a message."""
+
+Header = tuple[str, str, dict[str, Any]]
+"""Name, description and JSON Schema of a request header."""
+
+IDEMPOTENCY_KEY: Header = (
+    "Idempotency-Key",
+    "1 to 255 printable ASCII characters: a repeated post gets the first answer",
+    {"minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """One call, handled by a method of ``routes.Api``; ``answers`` are its types of answers, ``refusals`` other statuses."""
+    """One call, handled by a method of that name; ``answers`` are its types of answers, ``refusals`` other statuses."""
 
     method: Literal["GET", "POST"]
     path: str
@@ -39,8 +49,7 @@ class Operation:
     body: Body[Any] | None = None
     query: Query[Any] = NO_PARAMETERS
     access: Access = "anyone"
-    headers: tuple[tuple[str, str, dict[str, Any]], ...] = ()
-    """Name, description and JSON Schema of each header."""
+    headers: tuple[Header, ...] = ()
     upgrades: bool = False
     """Whether it is a WebSocket; ``answers`` are then its frames."""
     refusals: tuple[int, ...] = ()
@@ -65,14 +74,8 @@ OPERATIONS: tuple[Operation, ...] = (
         body=Body(schemas.PostRequest),
         answers=(schemas.PostResponse,),
         access="own pages",
-        headers=(
-            (
-                "Idempotency-Key",
-                "1 to 255 printable ASCII characters: a repeated post gets the first answer",
-                {"minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
-            ),
-        ),
-        refusals=(*_WORK, 401, 429),
+        headers=(IDEMPOTENCY_KEY,),
+        refusals=(*WORK, 401, 429),
     ),
     Operation(
         method="GET",
@@ -102,7 +105,7 @@ OPERATIONS: tuple[Operation, ...] = (
         body=Body(schemas.ClaimRequest),
         answers=(schemas.ClaimResponse, schemas.ClaimNextResponse),
         access="bots",
-        refusals=_WORK,
+        refusals=WORK,
     ),
     Operation(
         method="POST",
@@ -112,7 +115,7 @@ OPERATIONS: tuple[Operation, ...] = (
         body=Body(schemas.CompleteRequest),
         answers=(schemas.CompleteResponse,),
         access="bots",
-        refusals=_WORK,
+        refusals=WORK,
     ),
     Operation(
         method="POST",
@@ -122,7 +125,7 @@ OPERATIONS: tuple[Operation, ...] = (
         body=Body(schemas.ExtendRequest),
         answers=(schemas.ExtendResponse,),
         access="bots",
-        refusals=_WORK,
+        refusals=WORK,
     ),
     Operation(
         method="POST",
@@ -132,7 +135,7 @@ OPERATIONS: tuple[Operation, ...] = (
         body=Body(schemas.FailRequest),
         answers=(schemas.FailResponse,),
         access="bots",
-        refusals=_WORK,
+        refusals=WORK,
     ),
     Operation(
         method="POST",
@@ -142,7 +145,7 @@ OPERATIONS: tuple[Operation, ...] = (
         body=Body(schemas.ProgressRequest),
         answers=(schemas.Ok,),
         access="bots",
-        refusals=_WORK,
+        refusals=WORK,
     ),
     Operation(
         method="POST",
@@ -152,7 +155,7 @@ OPERATIONS: tuple[Operation, ...] = (
         body=Body(schemas.RetryRequest),
         answers=(schemas.Ok,),
         access="bots",
-        refusals=_WORK,
+        refusals=WORK,
     ),
     Operation(
         method="POST",

@@ -49,6 +49,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 worker.app,
+                interface="asgi3",  # a guess would want a coroutine function
                 http=partial(protocol, open_connections=connections),  # type: ignore[arg-type] # as good as a class
                 ws=LimitedWebSocket,
                 ws_max_size=limits.MAX_SOCKET_MESSAGE_BYTES,

@@ -1,0 +1,107 @@
+"""The handlers of the dialect: each translates, and calls the same queue as the clean interface."""
+
+from typing import NoReturn
+
+import msgspec
+from msgspec import UNSET, Raw, Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from durable_objects import Meter, Stub
+from saywhatwant.errors import InvalidField
+from saywhatwant.limits import MAX_PAGE
+from saywhatwant.message import MessageType
+from saywhatwant.queue import MessageQueue
+from saywhatwant.schemas import CompleteResponse
+from saywhatwant.worker.decoders import NoParameters
+from saywhatwant.worker.endpoint import JSON
+from saywhatwant.worker.original import dialect
+from saywhatwant.worker.original.translation import completed, to_original, to_request
+from saywhatwant.worker.posts import MessageRules, Posts
+
+MEMORY_TURNS = 200
+"""Earlier messages of the talk that a claim brings, as many as the later page would have sent."""
+
+
+class _Typed(Struct, frozen=True, rename="camel"):
+    message_type: MessageType
+
+
+_messages = msgspec.json.Decoder(list[Raw]).decode
+_typed = msgspec.json.Decoder(_Typed).decode
+
+
+class OriginalApi:
+    """The handlers of the dialect. Each takes the request and its decoded body or query."""
+
+    def __init__(self, queue: Stub[MessageQueue], posts: Posts, rules: MessageRules, meter: Meter) -> None:
+        self._queue = queue
+        self._posts = posts
+        self._rules = rules
+        self._meter = meter
+
+    # -- The wall
+
+    async def post(self, request: Request, sent: dialect.SentPost) -> Response:
+        """POST /original/api/comments."""
+        new = self._posts.new_message(request, to_request(sent, self._rules.entities.current))
+        posted = await self._posts.add(request, completed(new, sent))
+        return JSON(dialect.Posted(posted.id, posted.timestamp, "duplicate" if posted.repeated else "success"))
+
+    async def read(self, _: Request, query: dialect.WallQuery) -> Response:
+        """GET /original/api/comments."""
+        after = query.since or 0 if query.after is UNSET else query.after
+        limit = MAX_PAGE if query.limit is UNSET else min(query.limit, MAX_PAGE)
+        start = query.offset or 0
+        end = start + limit
+        # One more shows whether there are more; those of one type cannot be counted before they are read.
+        page = await self._queue.call(MessageQueue.read, after, end + 1 if query.type is UNSET else None)
+        found = [raw for raw in _messages(page.body) if query.type in {UNSET, _typed(raw).message_type}]
+        comments = [to_original(raw) for raw in found[start:end]]
+        if query.offset is UNSET and query.t is UNSET:
+            return JSON(comments)
+        stats = await self._queue.call(MessageQueue.stats)
+        return JSON(dialect.WallPage(comments, stats.messages, len(found) > end))
+
+    async def score(self, _: Request, __: None) -> NoReturn:
+        """PATCH /original/api/comments/ID."""
+        raise InvalidField("eqScore", "is not kept here")
+
+    async def stats(self, _: Request, __: NoParameters) -> Response:
+        """GET /original/api/stats."""
+        stats = await self._queue.call(MessageQueue.stats)
+        return JSON(dialect.Figures(stats.messages))
+
+    async def health(self, _: Request, __: NoParameters) -> Response:
+        """GET /original/api/comments/health."""
+        return JSON({"status": "alive"})
+
+    # -- The work
+
+    async def pending(self, _: Request, query: dialect.PendingQuery) -> Response:
+        """GET /original/api/queue/pending."""
+        entity = None if query.entity is UNSET else query.entity
+        found = await self._queue.call(MessageQueue.pending, min(query.limit, MAX_PAGE), entity)
+        figures = dialect.StorageFigures(self._meter.reads, self._meter.writes)
+        return JSON(dialect.PendingAnswer([to_original(raw) for raw in found], figures))
+
+    async def claim(self, _: Request, body: dialect.ClaimOne) -> Response:
+        """POST /original/api/queue/claim."""
+        claimed = await self._queue.call(
+            MessageQueue.claim, body.message_id, body.worker_id, context=MEMORY_TURNS, unfenced=True
+        )
+        return JSON(dialect.Claimed(to_original(claimed.message, claimed.talks)))
+
+    async def claim_next(self, _: Request, body: dialect.ClaimNext) -> Response:
+        """POST /original/api/queue/claim-next."""
+        claimed = await self._queue.call(MessageQueue.claim_next, body.worker_id, context=MEMORY_TURNS, unfenced=True)
+        if not claimed.messages:
+            return JSON(dialect.NothingPending())
+        (encoded,) = claimed.messages
+        left = (await self._queue.call(MessageQueue.stats)).depth.pending
+        return JSON(dialect.ClaimedNext(to_original(encoded, claimed.talks), left + 1, left))
+
+    async def complete(self, _: Request, body: dialect.Complete) -> Response:
+        """POST /original/api/queue/complete."""
+        await self._queue.call(MessageQueue.complete, body.message_id, body.worker_id, body.attempt)
+        return JSON(CompleteResponse(success=True))
