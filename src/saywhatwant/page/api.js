@@ -16,6 +16,9 @@ const FIELDS = new Map([
   ["username", "your name"],
   ["color", "your colour"],
   ["botParams.entity", "the addressee"],
+  ["botParams.priority", "the urgency that the link asks for"],
+  ["botParams.ais", "the name that the link asks an answer under"],
+  ["context", "the memory that the link asks for"],
 ]);
 
 /** A call that did not succeed. `permanent` is true when the same call would be refused again. */
@@ -55,9 +58,20 @@ export const newer = (since, limit) => list({ since, limit, order: "asc" });
  */
 export const changes = (token, limit) => list({ changedAfter: token, limit }, { "If-None-Match": `"${token}"` });
 
+/**
+ * Messages of one talk, newest first; only those older than `before` unless that is null.
+ * @param {string} conversation
+ * @param {number | null} before
+ * @param {number} limit
+ */
+export const talkBefore = (conversation, before, limit) =>
+  list({ conversation, limit, ...(before === null ? {} : { before }) });
+
 /** @param {Entry} entry @returns {Promise<Posted>} */
-export async function post({ key, text, username, color, entity }) {
-  const body = JSON.stringify({ text, username, color, botParams: { entity: entity || null } });
+export async function post({ key, text, username, color, entity, answer, ais, priority, context }) {
+  const botParams = answer === false ? { answer } : { entity: entity || null, ais, priority };
+  // What is undefined is left out.
+  const body = JSON.stringify({ text, username, color, botParams, context });
   const headers = { "Content-Type": "application/json", "Idempotency-Key": key };
   const { content } = await call("/api/comments", isPosted, { method: "POST", headers, body });
   return content;

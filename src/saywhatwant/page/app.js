@@ -1,63 +1,150 @@
 /**
  * Puts the parts of the page together.
  *
- * @import { Changes, ConnectionState, Draft, Entry, Posted } from "./types"
+ * @import { Bookmark, Changes, ConnectionState, Draft, Entry, Posted, View } from "./types"
  */
 
 import { Announcer } from "./announcer.js";
 import { post } from "./api.js";
+import { AskedLine, withAsked, withOwnName } from "./asked.js";
+import { Chips } from "./chips.js";
 import { Composer } from "./composer.js";
+import { Conditions } from "./conditions.js";
 import { Connection } from "./connection.js";
 import { find } from "./dom.js";
 import { Entities } from "./entities.js";
 import { Feed, KEPT, MOST } from "./feed.js";
-import { Filter } from "./filter.js";
+import { Filters } from "./filters.js";
 import { batched } from "./frame.js";
 import { Gesture } from "./gesture.js";
-import { History } from "./history.js";
 import { Identity } from "./identity.js";
 import { List } from "./list.js";
 import { Outbox } from "./outbox.js";
+import { Place } from "./place.js";
+import { Share } from "./share.js";
+import { Source } from "./source.js";
 import { Status } from "./status.js";
-import { concerns, conversation, noAnswer, timeline } from "./timeline.js";
+import { noAnswer, timeline } from "./timeline.js";
 import { Unread } from "./unread.js";
+import { isFiltered, isWhole, personOf, WHOLE } from "./view.js";
+import { emptiness, Welcome } from "./welcome.js";
 
 const TITLE = document.title;
 const wall = find("wall", HTMLElement);
 const jumpButton = find("jump", HTMLButtonElement);
-const empty = find("empty", HTMLElement);
 
 const feed = new Feed();
 const entities = new Entities();
 const unread = new Unread();
 const announcer = new Announcer(find("announcer", HTMLElement));
 const draw = batched(show);
-const filter = new Filter(find("filter", HTMLElement), conversationChosen);
-const list = new List(wall, find("rows", HTMLElement), { edit: takeBack, discard }, looked);
+const source = new Source(feed, entities, find("older", HTMLElement), olderLoaded, draw);
+const place = new Place(arrived);
+const chips = new Chips(find("filter", HTMLElement), (entity) => go({ ...WHOLE, entity }));
+const filters = new Filters(WHOLE, () => source.persons(), filtersChanged);
+const conditions = new Conditions(go);
+const welcome = new Welcome(find("empty", HTMLElement), asked, () => source.history.more(MOST));
+const askedLine = new AskedLine(() => {
+  forgetAsked();
+  composer.focus();
+});
+const list = new List(wall, find("rows", HTMLElement), { open, edit: takeBack, discard }, looked);
 const gesture = new Gesture(wall, looked);
-const history = new History(find("older", HTMLElement), feed, olderLoaded);
 const outbox = new Outbox({ send: post, newestKnown, changed: outboxChanged, acknowledged, refused });
 const identity = new Identity(find("name", HTMLInputElement), find("color", HTMLInputElement));
-const composer = new Composer(find("composer", HTMLFormElement), identity, submitted);
+const composer = new Composer(find("composer", HTMLFormElement), identity, submitted, addressed);
 const connection = new Connection(feed, feedChanged, connectionChanged);
 const status = new Status(find("connection", HTMLElement), announcer, () => connection.wake());
+/** Names of parameters in the link that are not understood. @type {string[]} */
+let unknown = [];
 let loaded = false;
 let reachable = false;
 
+new Share(
+  () => place.link,
+  (sentence) => announcer.say(sentence),
+);
 jumpButton.addEventListener("click", jump);
 document.addEventListener("visibilitychange", looked);
 addEventListener("focus", () => outbox.flush());
+// The address is for the view.
+find("skip", HTMLAnchorElement).addEventListener("click", (event) => {
+  event.preventDefault();
+  composer.focus();
+});
 outbox.start();
+place.arrive();
 connection.start();
-entities.load(entitiesLoaded);
+entities.start(entitiesLoaded);
 
 function show() {
-  const rows = conversation(feed.rows(), filter.entity, feed, entities);
-  list.show(timeline(rows, feed, entities, unread.firstKey));
+  list.show(timeline(source.rows(), source.feed, entities, source.view, unread.firstKey));
 }
 
 function isSeen() {
   return list.atNewest && !document.hidden;
+}
+
+// -- The view
+
+/** A link was opened, or the browser went back or forth. @param {Bookmark} bookmark */
+function arrived(bookmark) {
+  unknown = bookmark.unknown;
+  if (bookmark.identity) identity.become(bookmark.identity);
+  if (bookmark.asked.entity) composer.address(bookmark.asked.entity);
+  viewChanged();
+}
+
+/** @param {View} view */
+function go(view) {
+  place.go(view);
+  viewChanged();
+}
+
+/** @param {View} view @param {boolean} typed */
+function filtersChanged(view, typed) {
+  if (typed) place.amend(view);
+  else place.go(view);
+  viewChanged();
+}
+
+function viewChanged() {
+  const view = withOwnName(place.view, place.asked, entities);
+  source.look(view);
+  chips.show(view);
+  filters.show(view);
+  askedLine.show(place.asked, entities, unknown);
+  if (view.entity) composer.address(view.entity);
+  gesture.begin();
+  list.toNewest();
+  draw();
+}
+
+/** Opens the talk of a message; if it has none, all that its author wrote, or all to its addressee. @param {string} key @param {"author" | "addressee"} whose */
+function open(key, whose) {
+  const row = source.find(key);
+  if (!row || !("messageType" in row.message)) return;
+  const { conversation, botParams } = row.message;
+  filters.close();
+  if (conversation && conversation !== source.view.talk) go({ ...WHOLE, talk: conversation });
+  else if (whose === "author") go({ ...WHOLE, people: [personOf(row.message)] });
+  else if (botParams.entity) go({ ...WHOLE, entity: botParams.entity });
+}
+
+function forgetAsked() {
+  unknown = [];
+  place.askNothing();
+  askedLine.show(place.asked, entities, unknown);
+}
+
+/** @param {string} entity */
+function addressed(entity) {
+  if (place.asked.entity && place.asked.entity !== entity) forgetAsked();
+}
+
+/** @param {string} entity @param {string} question */
+function asked(entity, question) {
+  composer.suggest(entity, question);
 }
 
 // -- Events
@@ -65,11 +152,11 @@ function isSeen() {
 /** @param {Changes} changes */
 function feedChanged({ fresh, failed }) {
   if (!loaded) firstLoaded();
-  const concerning = fresh.filter((message) => concerns(message, filter.entity, feed, entities));
+  const concerning = fresh.filter((message) => source.shows(message));
   if (!isSeen()) unread.add(concerning.map((message) => feed.keyOf(message)));
   announcer.messages(concerning, ({ replyTo }) => feed.get(replyTo)?.username);
   for (const { botParams } of failed) announcer.say(`Your message got ${noAnswer(botParams, entities)}`);
-  feed.trim(isSeen() && !filter.entity ? KEPT : MOST);
+  feed.trim(isSeen() && isWhole(source.view) ? KEPT : MOST);
   // A hidden tab draws nothing, but shows the count in its title.
   if (document.hidden) showUnread();
   draw();
@@ -86,13 +173,16 @@ function connectionChanged(state) {
   status.show(state);
   const wasReachable = reachable;
   reachable = state.name === "live" || state.name === "polling";
-  if (reachable && !wasReachable) outbox.flush();
+  if (!reachable || wasReachable) return;
+  outbox.flush();
+  if (loaded) entities.refresh();
 }
 
 function entitiesLoaded() {
-  filter.offer(entities);
+  chips.offer(entities);
   composer.offer(entities);
-  draw();
+  if (place.asked.entity) composer.address(place.asked.entity);
+  viewChanged();
 }
 
 function newestKnown() {
@@ -100,13 +190,13 @@ function newestKnown() {
 }
 
 function outboxChanged() {
-  feed.setOutbox(outbox.entries);
+  source.setOutbox(outbox.entries);
   draw();
 }
 
 /** @param {Entry} entry @param {Posted} posted */
 function acknowledged(entry, posted) {
-  feed.acknowledge(entry, posted);
+  source.acknowledge(entry, posted);
   connection.posted();
   draw();
 }
@@ -119,8 +209,9 @@ function refused({ reason }) {
 /** @param {Draft} draft */
 function submitted(draft) {
   unread.forgetLine();
-  if (draft.entity !== filter.entity) filter.clear();
-  outbox.add(draft);
+  const entry = withAsked(draft, place.asked, entities, source.rows());
+  if (!source.willShow(entry)) go(WHOLE);
+  outbox.add(entry);
   list.toNewest();
 }
 
@@ -136,13 +227,6 @@ function discard(key) {
   composer.focus();
 }
 
-function conversationChosen() {
-  gesture.begin();
-  composer.address(filter.entity);
-  list.toNewest();
-  draw();
-}
-
 function olderLoaded() {
   show();
   list.growUp();
@@ -153,32 +237,26 @@ function jump() {
   wall.focus({ preventScroll: true });
 }
 
-// -- View
+// -- What is seen
 
 function looked() {
   if (loaded && isSeen()) unread.look(feed.newest());
   if (loaded && list.isNearTop) lookBack();
-  history.show();
+  conditions.show(source.view, source.talk?.title(entities) ?? "");
+  source.history.show();
   showEmpty();
   showUnread();
 }
 
-/** A single conversation may stay short however much is loaded, so there only scrolling loads more. */
+/** A filtered list may stay short however much is loaded, so there only scrolling loads more. */
 function lookBack() {
-  if (!filter.entity) history.more(MOST);
-  else if (gesture.use()) history.more(KEPT);
+  if (!isFiltered(source.view)) source.history.more(MOST);
+  else if (gesture.use()) source.history.more(KEPT);
 }
 
 function showEmpty() {
-  empty.hidden = !loaded || !list.isEmpty;
-  empty.textContent = emptyWords(entities.nameOf(filter.entity, ""));
-}
-
-/** @param {string} name */
-function emptyWords(name) {
-  if (!name) return "Nothing here yet. Say the first thing.";
-  if (!feed.complete) return `Nobody has talked with ${name} lately. Scroll up to look further back.`;
-  return `Nobody has talked with ${name} yet. Start.`;
+  if (loaded && list.isEmpty) welcome.show(emptiness(source, entities), entities);
+  else welcome.hide();
 }
 
 function showUnread() {

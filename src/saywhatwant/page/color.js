@@ -11,6 +11,8 @@ const CONTRAST = 4.7;
 const STEP = 0.01;
 /** Size of the cache: visitors may choose any of 16 million colours. */
 const MOST = 500;
+/** The names of hues, every 30 degrees. */
+const HUES = "red orange yellow lime green mint cyan azure blue violet magenta pink".split(" ");
 /** @type {Map<string, string>} */
 const cache = new Map();
 
@@ -45,6 +47,15 @@ export function readable(nine, background) {
     cache.set(name, color);
   }
   return color;
+}
+
+/** What people call the colour: "green", "dark blue". @param {string} nine nine digits; what follows is ignored */
+export function colorWord(nine) {
+  const { hue, saturation, lightness } = toHsl(channels(nine.slice(0, 9)));
+  if (lightness > 0.92) return "white";
+  if (lightness < 0.08) return "black";
+  const name = saturation < 0.12 ? "grey" : (HUES[Math.round(hue / 30) % HUES.length] ?? "");
+  return lightness > 0.7 ? `light ${name}` : lightness < 0.3 ? `dark ${name}` : name;
 }
 
 /** @param {Rgb} ink @param {Rgb} background */

@@ -6,6 +6,7 @@
  * @import { Draft } from "./types"
  */
 
+import { Addressee } from "./addressee.js";
 import { find } from "./dom.js";
 import { recall, remember } from "./storage.js";
 
@@ -17,16 +18,22 @@ const PROCESSED_BY_IME = 229;
 export class Composer {
   #text = find("text", HTMLTextAreaElement);
   #growing = find("growing", HTMLElement);
-  #entity = find("entity", HTMLSelectElement);
   #post = find("post", HTMLButtonElement);
   #counter = find("counter", HTMLElement);
   #identity;
   #maxText = 5_000;
   #submit;
+  #addressee;
 
-  /** @param {HTMLFormElement} form @param {Identity} identity @param {(draft: Draft) => void} submit */
-  constructor(form, identity, submit) {
+  /**
+   * @param {HTMLFormElement} form
+   * @param {Identity} identity
+   * @param {(draft: Draft) => void} submit
+   * @param {(entity: string) => void} addressed called when the visitor has chosen another addressee
+   */
+  constructor(form, identity, submit, addressed) {
     this.#identity = identity;
+    this.#addressee = new Addressee(() => addressed(this.#addressee.entity));
     this.#submit = submit;
     this.#text.value = recall("draft", "");
     this.#listen(form);
@@ -36,14 +43,19 @@ export class Composer {
   /** @param {Entities} entities */
   offer(entities) {
     this.#maxText = entities.maxText;
-    for (const { name, displayName } of entities) this.#entity.add(new Option(displayName, name));
-    this.address(recall("entity", ""));
+    this.#addressee.offer(entities);
     this.#edited();
   }
 
   /** Selects `entity` as the addressee if it answers here. @param {string} entity */
   address(entity) {
-    if ([...this.#entity.options].some(({ value }) => value === entity)) this.#entity.value = entity;
+    this.#addressee.choose(entity);
+  }
+
+  /** Puts a question into the form, after what is there, for the visitor to post. @param {string} entity @param {string} text */
+  suggest(entity, text) {
+    this.address(entity);
+    this.#write([this.#text.value.trimEnd(), text]);
   }
 
   focus() {
@@ -51,9 +63,14 @@ export class Composer {
   }
 
   /** Puts a refused post back into the form, before its current text. @param {Draft} draft */
-  takeBack({ text, entity }) {
-    this.#text.value = [text, this.#text.value].filter(Boolean).join("\n\n");
-    this.address(entity);
+  takeBack(draft) {
+    this.#addressee.chooseAgain(draft);
+    this.#write([draft.text, this.#text.value]);
+  }
+
+  /** @param {string[]} parts */
+  #write(parts) {
+    this.#text.value = parts.filter(Boolean).join("\n\n");
     this.#edited();
     this.focus();
   }
@@ -67,7 +84,6 @@ export class Composer {
     this.#text.addEventListener("input", () => this.#edited());
     this.#text.addEventListener("keydown", (event) => this.#pressed(event));
     find("name", HTMLInputElement).addEventListener("keydown", (event) => this.#pressedInName(event));
-    this.#entity.addEventListener("change", () => remember("entity", this.#entity.value));
   }
 
   /** @param {KeyboardEvent} event */
@@ -91,7 +107,8 @@ export class Composer {
     this.#text.value = "";
     this.#edited();
     const { username, color } = this.#identity;
-    this.#submit({ text, username, color, entity: this.#entity.value });
+    const { entity, wantsAnswer } = this.#addressee;
+    this.#submit({ text, username, color, entity, ...(wantsAnswer ? {} : { answer: false }) });
   }
 
   #edited() {

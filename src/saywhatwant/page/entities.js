@@ -1,11 +1,16 @@
 /**
- * The entities that answer here, and their names.
+ * The entities that answer here: their names, and whether anybody answers for them now.
  *
  * @import { Entity, WallSummary } from "./types"
  */
 
 import { entities } from "./api.js";
 import { Backoff } from "./poll.js";
+
+/** While the page is visible, it asks this often which entities are served. */
+const EVERY_MS = 60_000;
+/** The least time between two questions. */
+const LEAST_MS = 10_000;
 
 export class Entities {
   /** The longest text that the server accepts, in code points. */
@@ -14,40 +19,71 @@ export class Entities {
   #list = [];
   /** @type {Map<string, Entity>} */
   #byName = new Map();
+  /** The last answer, as text: a new one may be the same. */
+  #latest = "";
+  #changed = () => {};
+  #askedAt = -Infinity;
+  #asking = false;
+  #timer = 0;
+  #backoff = new Backoff(5_000, EVERY_MS);
 
-  /** Asks the server until it answers, then calls `loaded`. @param {() => void} loaded */
-  async load(loaded) {
-    const backoff = new Backoff(5_000, 60_000);
-    for (;;) {
-      try {
-        this.#take(await entities());
-        break;
-      } catch {
-        await new Promise((resolve) => setTimeout(resolve, backoff.next()));
-      }
-    }
-    loaded();
+  /** Asks the server until it answers, then now and then. @param {() => void} changed called when an answer is a new one */
+  start(changed) {
+    this.#changed = changed;
+    document.addEventListener("visibilitychange", () => this.refresh());
+    this.#ask();
+  }
+
+  /** Asks again soon, unless it has just asked or the page is hidden: the connection is back, or the page is looked at. */
+  refresh() {
+    const pauseMs = this.#askedAt + LEAST_MS - Date.now();
+    this.#askAfter(Math.max(pauseMs, (Math.random() * LEAST_MS) / 4));
   }
 
   [Symbol.iterator]() {
     return this.#list[Symbol.iterator]();
   }
 
+  /** @param {string | null | undefined} name */
+  get(name) {
+    return this.#byName.get(name ?? "");
+  }
+
   /** The entity's display name; `nobody` if `name` is empty. @param {string | null} name @param {string} nobody */
   nameOf(name, nobody) {
     if (!name) return nobody;
-    return this.#byName.get(name)?.displayName ?? name;
+    return this.get(name)?.displayName ?? name;
   }
 
   /** @param {string | null} name */
   colorOf(name) {
-    return this.#byName.get(name ?? "")?.color ?? "128128128";
+    return this.get(name)?.color ?? "128128128";
+  }
+
+  /** @param {number} ms */
+  #askAfter(ms) {
+    clearTimeout(this.#timer);
+    if (!document.hidden && !this.#asking) this.#timer = setTimeout(() => this.#ask(), ms);
+  }
+
+  async #ask() {
+    this.#asking = true;
+    this.#askedAt = Date.now();
+    const summary = await entities().catch(() => null);
+    this.#asking = false;
+    if (summary) this.#backoff.reset();
+    this.#askAfter(summary ? EVERY_MS : this.#backoff.next());
+    if (summary) this.#take(summary);
   }
 
   /** @param {WallSummary} summary */
-  #take({ entities: list, maxText }) {
-    this.#list = list;
-    this.#byName = new Map(list.map((entity) => [entity.name, entity]));
-    this.maxText = maxText ?? this.maxText;
+  #take(summary) {
+    const text = JSON.stringify(summary);
+    if (text === this.#latest) return;
+    this.#latest = text;
+    this.#list = summary.entities;
+    this.#byName = new Map(this.#list.map((entity) => [entity.name, entity]));
+    this.maxText = summary.maxText ?? this.maxText;
+    this.#changed();
   }
 }

@@ -2,7 +2,7 @@
  * The messages that the page knows, without any DOM: messages that were read or pushed, replies being written, and our
  * own posts, merged by id into one ordered list.
  *
- * @import { Changes, Entry, FeedRow, Message, Posted, ServerEvent } from "./types"
+ * @import { Changes, Entry, FeedRow, Message, Posted, ProgressState, ServerEvent } from "./types"
  */
 
 /** Messages to keep while nobody scrolls back. */
@@ -12,7 +12,8 @@ export const MOST = 4_000;
 /** The share that is kept when there are more. */
 const KEPT_PART = 0.75;
 
-const NOTHING_WRITTEN = { attempt: 0, text: "", length: 0 };
+/** @type {{ attempt: number, text: string, length: number, state: ProgressState }} */
+const NOTHING_WRITTEN = { attempt: 0, text: "", length: 0, state: "thinking" };
 
 export class Feed {
   /** True when the server has nothing older. */
@@ -29,8 +30,15 @@ export class Feed {
   #outbox = [];
   /** Keys of our own posts by their ids. @type {Map<string, string>} */
   #ownKeys = new Map();
+  /** @type {((events: ServerEvent[]) => void)[]} */
+  #followers = [];
   /** Messages older than this are left out, since there may be a gap before them. */
   #horizon = -Infinity;
+
+  /** Calls `follower` with all events that come. @param {(events: ServerEvent[]) => void} follower */
+  follow(follower) {
+    this.#followers.push(follower);
+  }
 
   // -- Input
 
@@ -72,6 +80,7 @@ export class Feed {
       else if (event.type === "leaseEnded") this.#written.delete(event.id);
     }
     if (changes.changed) this.#sort();
+    for (const follower of this.#followers) follower(events);
     return changes;
   }
 
@@ -86,9 +95,10 @@ export class Feed {
   acknowledge(entry, { id, timestamp }) {
     this.#disown(entry.key);
     this.#ownKeys.set(id, entry.key);
-    const { text, username, color, entity } = entry;
+    const { text, username, color, entity, answer } = entry;
     /** @type {Message["botParams"]} */
     const botParams = { status: "pending", entity: entity || null, attempt: 0 };
+    if (answer === false) Object.assign(botParams, { status: "complete", answer });
     this.merge([{ id, timestamp, text, username, color, messageType: "human", replyTo: null, seq: 0, botParams }]);
   }
 
@@ -202,16 +212,16 @@ export class Feed {
 
   /**
    * More of a reply: `text` continues the known text after `offset` code points; with offset 0, or without one, it
-   * replaces it. Text that does not fit is ignored: the whole text comes again with offset 0.
+   * replaces it. Text that does not fit is ignored: the whole text comes again with offset 0. `state` is what the bot does.
    * @param {Extract<ServerEvent, { type: "progress" }>} event
    */
-  #write({ id, attempt, text, offset = 0 }) {
+  #write({ id, attempt, text = "", offset = 0, state = "writing" }) {
     const message = this.#messages.get(id);
     const known = this.#written.get(id) ?? NOTHING_WRITTEN;
     if (message?.botParams.status !== "processing" || attempt < Math.max(message.botParams.attempt, known.attempt)) return;
     const before = offset > 0 && known.attempt === attempt ? known : NOTHING_WRITTEN;
     if (before.length !== offset) return;
-    this.#written.set(id, { attempt, text: before.text + text, length: offset + codePoints(text) });
+    this.#written.set(id, { attempt, text: before.text + text, length: offset + codePoints(text), state });
   }
 
   /** @param {Message} message */
@@ -221,7 +231,8 @@ export class Feed {
 
   /** @param {Message} message @returns {FeedRow} */
   #provisionalRow(message) {
-    return { key: `reply:${message.id}`, kind: "provisional", message, text: this.#written.get(message.id)?.text ?? "" };
+    const { text, state } = this.#written.get(message.id) ?? NOTHING_WRITTEN;
+    return { key: `reply:${message.id}`, kind: "provisional", message, text, state };
   }
 
   /** A push may come before the answer to our post, so a message equal to one we are sending is ours. @param {Message} message */
@@ -272,7 +283,8 @@ function mayBePosted({ attempt, state }) {
 function isTwin(entry, { timestamp, text, username, color, botParams }) {
   const isNewer = timestamp > (entry.sentAfter ?? 0);
   const isSame = entry.text === text && entry.username === username && entry.color === color;
-  return isNewer && isSame && (entry.entity || null) === botParams.entity;
+  const isAddressed = (entry.entity || null) === botParams.entity && (entry.answer === false) === (botParams.answer === false);
+  return isNewer && isSame && isAddressed;
 }
 
 /** @param {string} text */

@@ -1,11 +1,9 @@
 /**
- * Loads older messages, page by page, as the visitor scrolls up.
+ * Loads older messages of the wall, or of a talk, page by page, as the visitor scrolls up.
  *
  * @import { Page } from "./api.js"
  * @import { Feed } from "./feed.js"
  */
-
-import { older } from "./api.js";
 
 const PAGE = 50;
 const PAUSE_AFTER_FAILURE_MS = 5_000;
@@ -13,15 +11,25 @@ const PAUSE_AFTER_FAILURE_MS = 5_000;
 export class History {
   #element;
   #feed;
+  #older;
   #loaded;
+  #beginning;
   #loading = false;
   #notBefore = 0;
 
-  /** @param {HTMLElement} element @param {Feed} feed @param {() => void} loaded called when older messages are in the feed */
-  constructor(element, feed, loaded) {
+  /**
+   * @param {HTMLElement} element
+   * @param {Feed} feed
+   * @param {(before: number, limit: number) => Promise<Page>} older
+   * @param {() => void} loaded called when older messages are in the feed
+   * @param {string} beginning the words above the oldest message
+   */
+  constructor(element, feed, older, loaded, beginning) {
     this.#element = element;
     this.#feed = feed;
+    this.#older = older;
     this.#loaded = loaded;
+    this.#beginning = beginning;
   }
 
   /** Loads one more page, unless there is none, or the feed would have more than `most` messages. @param {number} most */
@@ -30,7 +38,7 @@ export class History {
     this.#loading = true;
     this.show();
     const before = this.#feed.oldest();
-    const page = await older(before, PAGE).catch(() => null);
+    const page = await this.#older(before, PAGE).catch(() => null);
     this.#loading = false;
     if (page) this.#take(page, before);
     else this.#notBefore = Date.now() + PAUSE_AFTER_FAILURE_MS;
@@ -47,7 +55,7 @@ export class History {
 
   show() {
     const isBeginning = this.#feed.complete && this.#feed.size > 0;
-    const words = this.#loading ? "Loading older messages…" : isBeginning ? "The wall begins here" : "";
+    const words = this.#loading ? "Loading older messages…" : isBeginning ? this.#beginning : "";
     if (this.#element.textContent !== words) this.#element.textContent = words;
   }
 }

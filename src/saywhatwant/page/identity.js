@@ -1,4 +1,8 @@
-/** The visitor's name and colour, kept between visits. */
+/**
+ * The visitor's name and colour, kept between visits.
+ *
+ * @import { Person } from "./types"
+ */
 
 import { fromHex, randomColor, toHex } from "./color.js";
 import { recall, remember } from "./storage.js";
@@ -26,6 +30,14 @@ export class Identity {
   /** Nine digits. */
   get color() {
     return fromHex(this.#color.value);
+  }
+
+  /** Becomes somebody else. @param {Person} person a tail of the colour is left out */
+  become({ name, color }) {
+    this.#name.value = name;
+    this.#color.value = toHex(color.slice(0, 9));
+    this.#rename();
+    remember("color", this.color);
   }
 
   #rename() {

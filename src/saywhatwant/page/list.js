@@ -34,7 +34,7 @@ export class List {
   /**
    * @param {HTMLElement} wall the element that scrolls
    * @param {HTMLElement} container the element that the rows are in
-   * @param {Pick<Actions, "edit" | "discard">} actions
+   * @param {Pick<Actions, "open" | "edit" | "discard">} actions
    * @param {() => void} moved called when the reader has scrolled, or the rows have changed
    */
   constructor(wall, container, actions, moved) {
@@ -161,7 +161,8 @@ export class List {
   // -- Scrolling
 
   #stick() {
-    if (this.atNewest) this.#wall.scrollTop = this.#wall.scrollHeight;
+    // Without rows the wall has words to read from their beginning.
+    if (this.atNewest) this.#wall.scrollTop = this.isEmpty ? 0 : this.#wall.scrollHeight;
   }
 
   #resized() {

@@ -58,15 +58,12 @@ export class Outbox {
   }
 
   /** @param {Draft} draft */
-  add({ text, username, color, entity }) {
+  add(draft) {
     /** @type {Entry} */
     const entry = {
       key: newKey(),
       createdAt: Date.now(),
-      text,
-      username,
-      color,
-      entity,
+      ...draft,
       sentAfter: null,
       attempt: 0,
       state: "queued",

@@ -15,11 +15,12 @@ const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle
 const date = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
 
 /**
- * The actions of a row, each called with a row's key: scroll to it, mark it while the pointer is on its quote, take a
- * refused post back into the form, or discard it.
+ * The actions of a row, each called with a row's key: scroll to it, mark it while the pointer is on its quote, open the talk
+ * of its author or of its addressee, take a refused post back into the form, or discard it.
  * @typedef {object} Actions
  * @property {(key: string) => void} reveal
  * @property {(key: string, on: boolean) => void} point
+ * @property {(key: string, whose: "author" | "addressee") => void} open
  * @property {(key: string) => void} edit
  * @property {(key: string) => void} discard
  */
@@ -60,7 +61,7 @@ class Parts {
   #row;
   #key;
   #actions;
-  #name = make("bdi", "name");
+  #name = button("name");
   #to = make("bdi", "name");
   #addressed = make("span", "to", "to ", this.#to);
   #state = make("span", "state");
@@ -76,6 +77,7 @@ class Parts {
   #expanded = false;
   #originalKey = "";
   #shownText = "";
+  #shownDoing = "";
   #shownKind = "";
 
   /** @param {HTMLElement} row @param {string} key @param {Actions} actions */
@@ -84,6 +86,7 @@ class Parts {
     this.#key = key;
     this.#actions = actions;
     this.#text.dir = "auto";
+    this.#name.dir = "auto";
     const when = make("span", "when", this.#state, this.#time);
     row.append(make("header", "", this.#name, this.#addressed, this.#quote, when), this.#text, this.#more, this.#note);
     this.#listen();
@@ -98,6 +101,10 @@ class Parts {
     classList.toggle("reply", Boolean(model.originalKey));
     classList.toggle("follows", Boolean(model.follows));
     this.#name.textContent = model.name ?? "";
+    this.#name.disabled = !model.opens;
+    this.#name.title =
+      model.opens === "talk" ? "Show only this talk" : model.opens ? `Show only what ${model.name} writes` : "";
+    classList.toggle("opens", Boolean(model.opens));
     this.#to.textContent = model.to ?? "";
     this.#addressed.hidden = !model.to;
     this.#state.textContent = model.state ?? "";
@@ -107,12 +114,15 @@ class Parts {
     this.#quotedName.textContent = model.quotedName ?? "";
     this.#quotedText.textContent = model.quotedText ?? "";
     this.#fillTime(model.timestamp);
-    this.#fillText(model.text ?? "", model.kind);
+    this.#fillText(model);
     this.#fillNote(model);
   }
 
   #listen() {
-    const { reveal, point } = this.#actions;
+    const { reveal, point, open } = this.#actions;
+    this.#name.addEventListener("click", () => open(this.#key, "author"));
+    // For the pointer; the keyboard has the name.
+    this.#addressed.addEventListener("click", () => open(this.#key, "addressee"));
     this.#quote.addEventListener("click", () => reveal(this.#originalKey));
     for (const type of ["pointerenter", "focus"]) this.#quote.addEventListener(type, () => point(this.#originalKey, true));
     for (const type of ["pointerleave", "blur"]) this.#quote.addEventListener(type, () => point(this.#originalKey, false));
@@ -130,18 +140,19 @@ class Parts {
     this.#time.textContent = clock.format(when);
   }
 
-  /** @param {string} text @param {string} kind */
-  #fillText(text, kind) {
+  /** @param {Model} model */
+  #fillText({ text = "", kind, doing = "" }) {
     const isProvisional = kind === "provisional";
     // A reply that the visitor watched being written stays unfolded.
     if (isProvisional) this.#expanded = true;
     this.#row.classList.toggle("thinking", isProvisional && !text);
     this.#row.classList.toggle("growing", isProvisional && Boolean(text));
-    if (text === this.#shownText && kind === this.#shownKind) return;
+    if (text === this.#shownText && kind === this.#shownKind && doing === this.#shownDoing) return;
     this.#shownText = text;
+    this.#shownDoing = doing;
     this.#shownKind = kind;
     if (!isProvisional) this.#text.replaceChildren(...nodesOf(text));
-    else this.#text.replaceChildren(text || make("span", "dots", "is thinking", make("i"), make("i"), make("i")));
+    else this.#text.replaceChildren(text || make("span", "dots", doing, make("i"), make("i"), make("i")));
     this.#fold();
   }
 

@@ -4,40 +4,16 @@
  *
  * @import { Entities } from "./entities.js"
  * @import { Feed } from "./feed.js"
- * @import { BotParams, Entry, FeedRow, Message, Model } from "./types"
+ * @import { BotParams, Entry, FeedRow, Message, Model, ProgressState, View } from "./types"
  */
 
 import { excerpt } from "./text.js";
+import { answererOf } from "./view.js";
 
 const QUOTE_LENGTH = 90;
-
-/**
- * The rows of the conversation with `entity`; all rows if it is empty.
- * @param {FeedRow[]} rows
- * @param {string} entity
- * @param {Feed} feed
- * @param {Entities} entities
- */
-export function conversation(rows, entity, feed, entities) {
-  return entity ? rows.filter(({ message }) => concerns(message, entity, feed, entities)) : rows;
-}
-
-/**
- * Whether `message` was written to or by `entity`; always true if it is empty.
- * @param {Message | Entry} message
- * @param {string} entity
- * @param {Feed} feed
- * @param {Entities} entities
- */
-export function concerns(message, entity, feed, entities) {
-  if (!entity) return true;
-  if (!("id" in message)) return message.entity === entity;
-  if (message.botParams.entity === entity) return true;
-  const isAnswer = message.messageType === "AI";
-  const answer = isAnswer ? message : feed.answerTo(message.id);
-  const original = isAnswer ? feed.get(message.replyTo) : message;
-  return original?.botParams.entity === entity || answer?.username === entities.nameOf(entity, "");
-}
+const EVERYONE = "everyone";
+/** @type {Record<ProgressState, string>} */
+const DOING = { waking: "is waking up", thinking: "is thinking", writing: "is writing" };
 
 /** Why there is no answer: "no answer from Zen: ...". @param {BotParams} botParams @param {Entities} entities */
 export function noAnswer({ entity, error }, entities) {
@@ -50,16 +26,17 @@ export function noAnswer({ entity, error }, entities) {
  * @param {FeedRow[]} rows
  * @param {Feed} feed
  * @param {Entities} entities
+ * @param {View} view
  * @param {string | null} unreadKey
  */
-export function timeline(rows, feed, entities, unreadKey) {
+export function timeline(rows, feed, entities, view, unreadKey) {
   /** @type {Model[]} */
   const models = [];
   let day = "";
   let latest = -Infinity;
   let previousKey = "";
   for (const row of rows) {
-    const model = modelOf(row, feed, entities);
+    const model = modelOf(row, feed, entities, view);
     const date = new Date(model.timestamp).toDateString();
     if (date !== day && model.timestamp > latest) {
       models.push({ key: `day:${date}`, kind: "day", timestamp: model.timestamp });
@@ -74,11 +51,12 @@ export function timeline(rows, feed, entities, unreadKey) {
   return models;
 }
 
-/** @param {FeedRow} row @param {Feed} feed @param {Entities} entities @returns {Model} */
-function modelOf(row, feed, entities) {
+/** @param {FeedRow} row @param {Feed} feed @param {Entities} entities @param {View} view @returns {Model} */
+function modelOf(row, feed, entities, view) {
   if (row.kind === "outbox") return outboxModel(row.key, row.message, entities);
-  if (row.kind === "provisional") return provisionalModel(row.key, row.message, row.text, entities);
-  return messageModel(row.key, row.message, feed, entities);
+  if (row.kind === "provisional") return provisionalModel(row, entities);
+  const opens = row.message.conversation && row.message.conversation !== view.talk ? "talk" : "person";
+  return { ...messageModel(row.key, row.message, feed, entities), opens };
 }
 
 /** @param {string} key @param {Message} message @param {Feed} feed @param {Entities} entities @returns {Model} */
@@ -94,22 +72,20 @@ function messageModel(key, message, feed, entities) {
     text,
     name: username,
     color,
-    to: isHuman ? entities.nameOf(botParams.entity, "") : "",
+    to: isHuman ? addresseeOf(botParams, entities) : "",
     ...(replyTo ? quoteOf(feed.get(replyTo), feed) : {}),
     ...(isHuman ? noteOf(message, feed, entities) : {}),
   };
 }
 
 /**
- * The reply to `message` as written so far, in its final place and under the name of its author.
- * @param {string} key
- * @param {Message} message
- * @param {string} text
+ * The reply to a message as written so far, in its final place and under the name of its author.
+ * @param {Extract<FeedRow, { kind: "provisional" }>} row
  * @param {Entities} entities
  * @returns {Model}
  */
-function provisionalModel(key, message, text, entities) {
-  const { status, entity, claimedAt } = message.botParams;
+function provisionalModel({ key, message, text, state }, entities) {
+  const { status, claimedAt } = message.botParams;
   return {
     key,
     kind: "provisional",
@@ -117,15 +93,15 @@ function provisionalModel(key, message, text, entities) {
     status,
     timestamp: claimedAt ?? message.timestamp,
     text,
-    name: entities.nameOf(entity, "Somebody"),
-    color: entities.colorOf(entity),
+    doing: DOING[state],
+    ...answererOf(message, entities),
     ...quote(message, message.id),
   };
 }
 
 /** @param {string} key @param {Entry} entry @param {Entities} entities @returns {Model} */
 function outboxModel(key, entry, entities) {
-  const { createdAt, text, username, color, entity, state } = entry;
+  const { createdAt, text, username, color, state } = entry;
   return {
     key,
     kind: "outbox",
@@ -135,9 +111,14 @@ function outboxModel(key, entry, entities) {
     text,
     name: username,
     color,
-    to: entities.nameOf(entity, ""),
+    to: addresseeOf(entry, entities),
     ...outboxNote(entry),
   };
+}
+
+/** @param {Pick<BotParams, "entity"> & { answer?: boolean }} addressed @param {Entities} entities */
+function addresseeOf({ entity, answer }, entities) {
+  return answer === false ? EVERYONE : entities.nameOf(entity, "");
 }
 
 /** @param {Message | undefined} original @param {Feed} feed */

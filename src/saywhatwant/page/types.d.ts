@@ -11,6 +11,13 @@ export interface BotParams {
   retryAt?: number | null;
   error?: string | null;
   answeredBy?: string | null;
+  /** False if the post asked for no answer. */
+  answer?: false;
+  /** "Name:colour": what the post asks to be answered as. */
+  ais?: string;
+  /** The entity that answers a message which names none. */
+  assignedEntity?: string;
+  sessionId?: string;
 }
 
 /** A message of the server, with the fields that the page uses. */
@@ -25,6 +32,10 @@ export interface Message {
   /** The commit that last changed it. */
   seq: number;
   botParams: BotParams;
+  /** The talk that it belongs to. */
+  conversation?: string;
+  /** Tells apart people of one name and colour. */
+  colorTail?: string;
 }
 
 /** The server's answer to a post. */
@@ -33,9 +44,12 @@ export interface Posted {
   timestamp: number;
 }
 
+/** What a bot does for a message that it holds. */
+export type ProgressState = "waking" | "thinking" | "writing";
+
 export type ServerEvent =
   | { type: "message"; message: Message }
-  | { type: "progress"; id: string; attempt: number; text: string; offset?: number }
+  | { type: "progress"; id: string; attempt: number; text?: string; offset?: number; state?: ProgressState }
   | { type: "leaseEnded"; id: string };
 
 /** One frame of the WebSocket. `more` marks all but the last frame of what was missed. */
@@ -49,6 +63,58 @@ export interface Entity {
   name: string;
   displayName: string;
   color: string;
+  /** What it is, in a line. */
+  about?: string;
+  /** First questions. */
+  openers?: string[];
+  /** False if nobody answers for it now; `reason` has the words. */
+  served?: boolean;
+  reason?: string | null;
+  /** Whether a post may choose the name it answers under. */
+  alias?: boolean;
+}
+
+/** A name and a colour: nine digits, perhaps with "-" and a tail. */
+export interface Person {
+  name: string;
+  color: string;
+}
+
+/** The part of the wall that is shown; see view.js. */
+export interface View {
+  /** Only this talk. */
+  talk: string;
+  /** Only what was written to or by this entity. */
+  entity: string;
+  /** Only what these wrote. */
+  people: Person[];
+  kind: "" | "human" | "AI";
+  /** With one of these words. */
+  words: string[];
+  /** With none of these words. */
+  without: string[];
+  /** Whether people and words do not count for now. */
+  paused: boolean;
+}
+
+/** What a link asks of the posts that are made with it. */
+export interface Asked {
+  entity: string;
+  /** "Name:colour". */
+  ais: string;
+  priority: number | null;
+  /** How many of the messages shown go with a post, as its memory. */
+  context: number | null;
+  model: string;
+}
+
+/** All that the address may hold. */
+export interface Bookmark {
+  view: View;
+  asked: Asked;
+  identity: Person | null;
+  /** Names of parameters that are not understood. */
+  unknown: string[];
 }
 
 export interface WallSummary {
@@ -62,6 +128,11 @@ export interface Draft {
   username: string;
   color: string;
   entity: string;
+  /** False if no answer is wanted. */
+  answer?: boolean;
+  ais?: string;
+  priority?: number;
+  context?: string[];
 }
 
 /** A post on its way, as stored in localStorage. */
@@ -90,7 +161,7 @@ export interface Changes {
 export type FeedRow =
   | { key: string; kind: "human" | "AI"; message: Message }
   | { key: string; kind: "outbox"; message: Entry }
-  | { key: string; kind: "provisional"; message: Message; text: string };
+  | { key: string; kind: "provisional"; message: Message; text: string; state: ProgressState };
 
 /** The content of one row of the list; flat, so that two can be compared. */
 export interface Model {
@@ -104,6 +175,10 @@ export interface Model {
   color?: string;
   /** The name of its addressee. */
   to?: string;
+  /** What a click on the author's name shows. */
+  opens?: "talk" | "person";
+  /** What the author does while there is no text. */
+  doing?: string;
   /** The row that it answers. */
   originalKey?: string;
   quotedName?: string;

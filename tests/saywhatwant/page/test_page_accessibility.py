@@ -70,10 +70,10 @@ def test_axe_finds_no_serious_fault_on_an_empty_wall(start_server: StartServer, 
 def test_the_tab_key_reaches_every_control(full: Server, visit: Visit) -> None:
     page = visit(full).open()
     expect(page.locator(PROVISIONAL)).to_have_count(2)
-    expect(page.locator("#entity option")).to_have_count(6)
+    expect(page.locator("#entity option")).to_have_count(7)
     page.evaluate("document.body.tabIndex = -1; document.body.focus()")
     wanted = page.evaluate(
-        """() => [...document.querySelectorAll("a[href], button, input:not([type=radio]), select, textarea")]
+        """() => [...document.querySelectorAll("a[href], button:enabled, summary, input:not([type=radio]), select, textarea")]
              .filter((element) => element.checkVisibility()).length"""
     )
 
@@ -104,7 +104,7 @@ def test_the_tab_key_reaches_every_control(full: Server, visit: Visit) -> None:
 
 def test_arrow_keys_choose_a_conversation_and_the_skip_link_leads_to_the_text(full: Server, visit: Visit) -> None:
     page = visit(full).open()
-    expect(page.locator("#entity option")).to_have_count(6)
+    expect(page.locator("#entity option")).to_have_count(7)
     page.locator(".skip").focus()
     expect(page.locator(".skip")).to_be_in_viewport()
     page.keyboard.press("Enter")

@@ -10,7 +10,7 @@ from servers import Server
 
 pytest_plugins = ["page_fixtures"]
 
-MAX_BYTES = 60_000
+MAX_BYTES = 75_000
 HASHED = re.compile(r"/page/[0-9a-f]{12}/[a-z.]+")
 
 

@@ -1,0 +1,65 @@
+/**
+ * Where the visitor is: the view, and what posts ask for, kept in the address. Whatever changes it makes a step that the
+ * browser's back button takes back, except for words that are being typed.
+ *
+ * @import { Asked, Bookmark, View } from "./types"
+ */
+
+import { read, write } from "./hash.js";
+import { NOTHING_ASKED, WHOLE } from "./view.js";
+
+export class Place {
+  /** @type {View} */
+  view = WHOLE;
+  /** @type {Asked} */
+  asked = NOTHING_ASKED;
+  #arrived;
+
+  /** @param {(bookmark: Bookmark) => void} arrived called when a link was opened, or the browser went back or forth */
+  constructor(arrived) {
+    this.#arrived = arrived;
+    addEventListener("popstate", () => this.arrive());
+  }
+
+  /** Reads the address. */
+  arrive() {
+    const bookmark = read(location.hash);
+    this.view = bookmark.view;
+    this.asked = bookmark.asked;
+    // Who the visitor is does not stay in the address: whoever gets the link would take over the name.
+    this.#write("replaceState");
+    this.#arrived(bookmark);
+  }
+
+  /** Goes to another view. @param {View} view */
+  go(view) {
+    this.view = view;
+    if (this.#hash() !== location.hash) this.#write("pushState");
+  }
+
+  /** Changes the view in its place. @param {View} view */
+  amend(view) {
+    this.view = view;
+    this.#write("replaceState");
+  }
+
+  /** Posts ask for nothing any more. */
+  askNothing() {
+    this.asked = NOTHING_ASKED;
+    this.#write("replaceState");
+  }
+
+  /** The address that shows others the same. */
+  get link() {
+    return location.origin + location.pathname + location.search + this.#hash();
+  }
+
+  #hash() {
+    return write(this.view, this.asked);
+  }
+
+  /** @param {"pushState" | "replaceState"} how */
+  #write(how) {
+    history[how](null, "", location.pathname + location.search + this.#hash());
+  }
+}

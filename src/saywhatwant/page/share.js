@@ -1,0 +1,54 @@
+/** The button that copies a link to what is shown. */
+
+import { find } from "./dom.js";
+
+const THANKS_MS = 2_500;
+
+export class Share {
+  #button = find("share", HTMLButtonElement);
+  #field = find("link", HTMLInputElement);
+  #link;
+  #say;
+  #words = this.#button.textContent;
+  #timer = 0;
+
+  /** @param {() => string} link @param {(sentence: string) => void} say announces to screen readers */
+  constructor(link, say) {
+    this.#link = link;
+    this.#say = say;
+    this.#button.addEventListener("click", () => this.#share());
+    this.#field.addEventListener("blur", () => {
+      this.#field.hidden = true;
+    });
+  }
+
+  async #share() {
+    const link = this.#link();
+    // Browsers lend the clipboard only to pages that come over HTTPS, or from this machine.
+    const isCopied = await navigator.clipboard?.writeText(link).then(
+      () => true,
+      () => false,
+    );
+    if (isCopied) this.#thank();
+    else this.#show(link);
+  }
+
+  #thank() {
+    this.#field.hidden = true;
+    this.#button.textContent = "Link copied";
+    this.#say("The link to this view is copied.");
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#button.textContent = this.#words;
+    }, THANKS_MS);
+  }
+
+  /** Shows the link, selected, for the visitor to copy. @param {string} link */
+  #show(link) {
+    this.#field.hidden = false;
+    this.#field.value = link;
+    this.#field.focus();
+    this.#field.select();
+    this.#say("The link to this view is selected; copy it.");
+  }
+}
