@@ -13,7 +13,7 @@ ROUND_TRIPS = """({ read, write }, seed) => {
     state = (state * 48271) % 2147483647;
     return state % limit;
   };
-  const LETTERS = [..."aZ0éß語🎈+&=#%:/? \"<-\u202e", "%41", "%zz"];
+  const LETTERS = [...'aZ0éß語🎈+&=#%:/? "<-', "%41", "%zz", "\\u202e"];
   const some = (make, most) => Array.from({ length: below(most + 1) }, make);
   const text = () => `x${some(() => LETTERS[below(LETTERS.length)], 12).join("")}x`;
   const nine = () => Array.from({ length: 3 }, () => String(below(256)).padStart(3, "0")).join("");
