@@ -78,6 +78,8 @@ _CONTROLS = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
 _CONTROLS_AND_BREAKS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 TEXT_PATTERN = rf"^\s*[^\s{_CONTROLS}]([^{_CONTROLS}]*[^\s{_CONTROLS}])?\s*$"
 """The text that ``clean_text`` accepts, for JSON Schema; the maximum length is a setting."""
+CONTEXT_PATTERN = rf"^[^{_CONTROLS}]*$"
+"""The strings that ``clean_context`` accepts, for JSON Schema."""
 USERNAME_PATTERN = rf"^\s*[^\s{_CONTROLS_AND_BREAKS}]([^{_CONTROLS_AND_BREAKS}]*[^\s{_CONTROLS_AND_BREAKS}])?\s*$"
 """The usernames of any length that ``clean_username`` accepts, for JSON Schema."""
 

@@ -21,6 +21,7 @@ from saywhatwant.limits import (
     MAX_WAIT_SECONDS,
 )
 from saywhatwant.message import (
+    CONTEXT_PATTERN,
     TEXT_PATTERN,
     USERNAME_PATTERN,
     Alias,
@@ -39,6 +40,18 @@ from saywhatwant.message import (
 PersonaDigest = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$(?!\n)", description="16 hexadecimal digits")]
 EncodedMessage = Annotated[Raw, Meta(extra_json_schema={"$ref": "#/components/schemas/Message"})]
 """A message that is already encoded."""
+
+# Checked by clean_context, whose refusal names the field and no entry of it.
+ContextLine = Annotated[str, Meta(extra_json_schema={"pattern": CONTEXT_PATTERN})]
+Context = Annotated[
+    list[ContextLine],
+    Meta(
+        max_length=MAX_CONTEXT_STRINGS,
+        description=f"up to {MAX_CONTEXT_STRINGS} strings, 120,000 bytes (setting) as JSON; "
+        "no control characters but tab and line breaks",
+    ),
+]
+"""What an entity remembers for one answer, instead of the talk."""
 
 # These are checked by clean_text and clean_username, whose refusals name the setting.
 Text = Annotated[
@@ -83,9 +96,7 @@ class PostRequest(Struct, frozen=True, kw_only=True, rename="camel", forbid_unkn
     worker_id: WorkerId | None = None
     attempt: Attempt | None = None
     id: Id | None = None
-    context: (
-        Annotated[list[str], Meta(max_length=MAX_CONTEXT_STRINGS, description=f"up to {MAX_CONTEXT_STRINGS} strings")] | None
-    ) = None
+    context: Context | None = None
 
 
 class PostResponse(Struct, frozen=True):

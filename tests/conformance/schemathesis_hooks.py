@@ -1,6 +1,7 @@
 """Rules of the interface that JSON Schema cannot express, for schemathesis; each hook gives its reason."""
 
 import os
+import re
 from itertools import count
 from typing import Any
 
@@ -22,16 +23,36 @@ def filter_case(_: schemathesis.HookContext, case: schemathesis.Case[Any]) -> bo
         return False
     match case.operation.label:
         case "GET /api/comments":
-            # changedAfter stands without since, before and order.
-            return not ("changedAfter" in query and query.keys() & {"since", "before", "order"})
+            # changedAfter stands without what chooses by time or talk.
+            fits = not ("changedAfter" in query and query.keys() & {"since", "before", "order", "conversation"})
         case "POST /api/comments":
-            # workerId and attempt belong to an AI message with replyTo.
-            is_reply = body.get("messageType") == "AI" and body.get("replyTo") is not None
-            return is_reply or (body.get("workerId") is None and body.get("attempt") is None)
+            fits = _fits_together(body, str(body.get("messageType", "human")))
+        case "POST /original/api/comments":
+            types = {body[name] for name in ("message-type", "messageType") if isinstance(body.get(name), str)} or {"human"}
+            fits = len(types) == 1 and _fits_together(body, types.pop())
         case "POST /api/queue/claim":
             # messageId stands without what chooses the most urgent messages.
-            return body.get("messageId") is None or not body.keys() & {"entities", "limit", "wait"}
-    return True
+            fits = body.get("messageId") is None or not body.keys() & {"limit", "wait"}
+        case "POST /api/queue/progress":
+            # A reply that is being written has a text.
+            fits = body.get("state", "writing") != "writing" or bool(str(body.get("text", "")).strip())
+        case _:
+            fits = True
+    return fits
+
+
+def _fits_together(body: dict[str, Any], kind: str) -> bool:
+    """Whether a post has no field that its other fields rule out."""
+    params = body["botParams"] if isinstance(body.get("botParams"), dict) else {}
+    if not (kind == "AI" and body.get("replyTo") is not None) and not body.get("workerId") is body.get("attempt") is None:
+        return False
+    asks = [params.get("ais"), params.get("sessionId"), body.get("context")]
+    if kind == "AI":
+        return asks == [None] * 3 and params.get("answer", True) is True
+    if params.get("answer", True) is False and not asks[0] is asks[2] is params.get("entity") is params.get("priority") is None:
+        return False
+    # No entity of this server may be answered for.
+    return params.get("ais") is None or params.get("entity") is None
 
 
 def _as_long_as_it_is_trimmed(body: object) -> bool:
@@ -46,11 +67,14 @@ def _as_long_as_it_is_trimmed(body: object) -> bool:
 def before_call(_: schemathesis.HookContext, case: schemathesis.Case[Any], __: dict[str, Any]) -> None:
     """Give each post a key of its own, let no claim wait, and send half of the queue calls to a message that is there."""
     number = next(_numbers)
+    body: Any = case.body
+    # The same key or id for another message is refused, and the schema knows nothing of earlier calls.
     key = str(case.headers.get("Idempotency-Key", "")) if case.headers else ""
     if key.isascii() and key.isprintable() and 1 <= len(key) <= 255:
-        # The same key for another message is refused, and the schema knows nothing of earlier calls.
         case.headers["Idempotency-Key"] = f"key-{number}"
-    body: Any = case.body
+    if isinstance(body, dict) and isinstance(own := body.get("id"), str) and re.fullmatch("[a-z0-9]{4,32}", own):
+        body["id"] = f"own{number:07}"
+        case.headers.pop("Idempotency-Key", None)
     if not isinstance(body, dict):
         return
     if isinstance(body.get("wait"), int | float) and 0 <= body["wait"] <= 60:

@@ -8,7 +8,7 @@ import msgspec
 from saywhatwant.limits import MAX_USERNAME
 from saywhatwant.message import TEXT_PATTERN, USERNAME_PATTERN, Message
 from saywhatwant.worker.operations import OPERATIONS, Operation
-from saywhatwant.worker.problems import Problem
+from saywhatwant.worker.original import ORIGINAL_OPERATIONS
 
 _MEANINGS = {
     101: "The WebSocket is open; each of its text frames is",
@@ -30,6 +30,10 @@ _DESCRIPTION = """A public wall where people post and AI entities answer. Every 
 Fields and parameters that are not described here are refused by name. Any request may also be refused before it is parsed:
 400 if it is not HTTP, 408 if it arrives too slowly, 431 if its headers are too large, 503 if there are too many connections.
 """
+_TAGS = {
+    "original": "The dialect of the original's pages and bots, for pages of every origin; docs/original.md explains it. "
+    "PATCH /original/api/comments/ID is always refused: messages have no score."
+}
 _ACCESS = {"anyone": (), "own pages": (403,), "bots": (401, 403)}
 _LINK = 'the next page, as <address>; rel="next", if this one was cut: at 8 MiB, or by the limit of changedAfter'
 _RESPONSE_HEADERS: dict[str, dict[str, tuple[str, str]]] = {
@@ -44,21 +48,22 @@ _RESPONSE_HEADERS: dict[str, dict[str, tuple[str, str]]] = {
 def document(*, max_text: int, needs_token: bool) -> dict[str, Any]:
     """The OpenAPI document of a server whose longest text has ``max_text`` characters, with or without a bot token."""
     security: list[dict[str, list[str]]] = [{"botToken": []}] if needs_token else [{"botToken": []}, {}]
-    structs: list[Any] = [Message, Problem]
-    for operation in OPERATIONS:
-        structs += [operation.query.kind, *operation.answers]
+    structs: list[Any] = [Message]
+    operations = (*OPERATIONS, *ORIGINAL_OPERATIONS)
+    for operation in operations:
+        structs += [operation.query.kind, *operation.answers, operation.problem]
         if operation.body is not None:
             structs.append(operation.body.kind)
     schemas, components = msgspec.json.schema_components(structs, ref_template="#/components/schemas/{name}")
     _state_lengths(components, max_text)
     schema_of = {repr(struct): schema for struct, schema in zip(structs, schemas, strict=True)}
     paths: dict[str, dict[str, Any]] = {}
-    for operation in OPERATIONS:
+    for operation in operations:
         described = _operation(operation, schema_of, components)
         if operation.access == "bots":
             described["security"] = security
         paths.setdefault(operation.path, {})[operation.method.lower()] = described
-    for name in {operation.query.kind.__name__ for operation in OPERATIONS}:
+    for name in {operation.query.kind.__name__ for operation in operations}:
         del components[name]  # they are parameters
     return {
         "openapi": "3.1.0",
@@ -67,6 +72,7 @@ def document(*, max_text: int, needs_token: bool) -> dict[str, Any]:
             "version": metadata.version("saywhatwant"),
             "description": _DESCRIPTION,
         },
+        "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": paths,
         "components": {
             "schemas": components,
@@ -94,10 +100,12 @@ def _state_lengths(schema: object, max_text: int) -> None:
 
 def _operation(operation: Operation, schema_of: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
     described: dict[str, Any] = {
-        "operationId": operation.handler,
+        "operationId": _id_of(operation),
         "summary": operation.summary,
         "responses": _responses(operation, schema_of),
     }
+    if operation.tag:
+        described["tags"] = [operation.tag]
     parameters = [
         {"name": name, "in": "header", "description": text, "schema": {"type": "string", **schema}}
         for name, text, schema in operation.headers
@@ -126,7 +134,7 @@ def _responses(operation: Operation, schema_of: dict[str, Any]) -> dict[str, Any
             "content": {answer_type: {"schema": answers[0] if len(answers) == 1 else {"oneOf": answers}}},
         }
     }
-    if headers := _RESPONSE_HEADERS.get(operation.handler):
+    if headers := _RESPONSE_HEADERS.get(_id_of(operation)):
         responses[str(success)]["headers"] = {
             name: {"description": text, "schema": {"type": "string", "pattern": pattern}}
             for name, (text, pattern) in headers.items()
@@ -134,5 +142,9 @@ def _responses(operation: Operation, schema_of: dict[str, Any]) -> dict[str, Any
     for status in sorted({*operation.refusals, *_ACCESS[operation.access], 422}):
         responses[str(status)] = {"description": _MEANINGS[status]}
         if status != 304:  # noqa: PLR2004 - as HTTP names it
-            responses[str(status)]["content"] = {"application/problem+json": {"schema": schema_of[repr(Problem)]}}
+            responses[str(status)]["content"] = {"application/problem+json": {"schema": schema_of[repr(operation.problem)]}}
     return responses
+
+
+def _id_of(operation: Operation) -> str:
+    return f"{operation.tag}_{operation.handler}" if operation.tag else operation.handler

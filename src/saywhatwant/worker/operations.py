@@ -9,6 +9,7 @@ from typing import Any, Literal
 from saywhatwant import schemas
 from saywhatwant.message import Message
 from saywhatwant.worker.decoders import NO_PARAMETERS, Body, Query
+from saywhatwant.worker.problems import Problem
 from saywhatwant.worker.queries import (
     Health,
     ListingQuery,
@@ -53,6 +54,10 @@ class Operation:
     upgrades: bool = False
     """Whether it is a WebSocket; ``answers`` are then its frames."""
     refusals: tuple[int, ...] = ()
+    tag: str = ""
+    """The section of the OpenAPI document that it belongs to; empty for the main one."""
+    problem: type[Problem] = Problem
+    """The body of its refusals."""
 
 
 OPERATIONS: tuple[Operation, ...] = (

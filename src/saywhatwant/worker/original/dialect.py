@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from saywhatwant.errors import InvalidField
-from saywhatwant.limits import MAX_CONTEXT_STRINGS, MAX_ORIGINAL_FIELD
+from saywhatwant.limits import MAX_ORIGINAL_FIELD
 from saywhatwant.message import (
     Alias,
     Attempt,
@@ -22,12 +22,18 @@ from saywhatwant.message import (
     TailedColor,
     WorkerId,
 )
-from saywhatwant.schemas import Text, Username
+from saywhatwant.schemas import Context, Text, Username
 from saywhatwant.worker.limits import MAX_SINCE
 from saywhatwant.worker.queries import Since
 
 MAX_LIMIT = 1_000_000
 """The largest ``limit`` and ``offset`` that is understood; the original's clients ask for up to 999,999."""
+
+REFUSED = {
+    "eqScore": "is not kept here: messages have no score",
+    "uss": "is not served here: read the wall and choose the messages in the page",
+}
+"""The fields and parameters of the original that are refused, and why: to be called unknown would help nobody."""
 
 Kept = Annotated[
     str, Meta(max_length=MAX_ORIGINAL_FIELD, description=f"kept and given back; up to {MAX_ORIGINAL_FIELD} characters")
@@ -68,9 +74,7 @@ class SentPost(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
     domain: Kept | None = None
     language: Kept | None = None
     misc: Kept | None = None
-    context: (
-        Annotated[list[str], Meta(max_length=MAX_CONTEXT_STRINGS, description=f"up to {MAX_CONTEXT_STRINGS} strings")] | None
-    ) = None
+    context: Context | None = None
     bot_params: SentParams | None = None
 
     def __post_init__(self) -> None:
@@ -130,7 +134,7 @@ class WallPage(Struct, frozen=True, rename="camel"):
     has_more: bool
 
 
-class PendingQuery(Struct, frozen=True, forbid_unknown_fields=True):
+class WorkQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """Query of GET /original/api/queue/pending."""
 
     limit: Limit = 10

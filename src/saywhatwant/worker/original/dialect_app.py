@@ -1,6 +1,10 @@
 """The ASGI app of the dialect: its operations, with their own CORS and their own form of refusals."""
 
+from functools import partial
+from typing import Literal
+
 import msgspec
+from msgspec.structs import asdict
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -17,14 +21,26 @@ from saywhatwant.worker.operations import IDEMPOTENCY_KEY, WORK, Operation
 from saywhatwant.worker.original import dialect
 from saywhatwant.worker.original.handlers import OriginalApi
 from saywhatwant.worker.posts import MessageRules, Posts
-from saywhatwant.worker.problems import problem
+from saywhatwant.worker.problems import Problem, problem
 from saywhatwant.worker.queries import Health
 from saywhatwant.worker.routing import Router, endpoints
 
 WALL = "/original/api/comments"
 
-OPERATIONS: tuple[Operation, ...] = (
-    Operation(
+_decode = msgspec.json.Decoder(Problem).decode
+
+
+class OriginalProblem(Problem, frozen=True, kw_only=True):
+    """The body of a refusal, with the members that the original's clients look for."""
+
+    success: Literal[False]
+    error: str
+
+
+_operation = partial(Operation, tag="original", problem=OriginalProblem)
+
+ORIGINAL_OPERATIONS: tuple[Operation, ...] = (
+    _operation(
         method="GET",
         path=WALL,
         handler="read",
@@ -33,7 +49,7 @@ OPERATIONS: tuple[Operation, ...] = (
         answers=(list[dialect.GivenMessage], dialect.WallPage),
         refusals=(503,),
     ),
-    Operation(
+    _operation(
         method="POST",
         path=WALL,
         handler="post",
@@ -44,17 +60,17 @@ OPERATIONS: tuple[Operation, ...] = (
         refusals=(*WORK, 401, 403, 429),
     ),
     Operation(method="GET", path=f"{WALL}/health", handler="health", summary="Is the process alive", answers=(Health,)),
-    Operation(
+    _operation(
         method="GET",
         path="/original/api/queue/pending",
         handler="pending",
         summary="List claimable messages as the original's bots do",
-        query=Query(dialect.PendingQuery),
+        query=Query(dialect.WorkQuery),
         answers=(dialect.PendingAnswer,),
         access="bots",
         refusals=(503,),
     ),
-    Operation(
+    _operation(
         method="POST",
         path="/original/api/queue/claim",
         handler="claim",
@@ -64,7 +80,7 @@ OPERATIONS: tuple[Operation, ...] = (
         access="bots",
         refusals=WORK,
     ),
-    Operation(
+    _operation(
         method="POST",
         path="/original/api/queue/claim-next",
         handler="claim_next",
@@ -74,7 +90,7 @@ OPERATIONS: tuple[Operation, ...] = (
         access="bots",
         refusals=WORK,
     ),
-    Operation(
+    _operation(
         method="POST",
         path="/original/api/queue/complete",
         handler="complete",
@@ -84,7 +100,7 @@ OPERATIONS: tuple[Operation, ...] = (
         access="bots",
         refusals=WORK,
     ),
-    Operation(
+    _operation(
         method="GET",
         path="/original/api/stats",
         handler="stats",
@@ -94,28 +110,22 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
 )
 
-RULES = {
-    "eqScore": "is not kept here: messages have no score",
-    "uss": "is not served here: read the wall and choose the messages in the page",
-}
-"""Why a field or parameter of the original is refused, where that it is unknown would not help."""
-
 
 def original_app(
     queue: Stub[MessageQueue], *, posts: Posts, rules: MessageRules, auth: BotAuth, metrics: Metrics, meter: Meter
 ) -> ASGIApp:
     """The app for the paths below ``/original``; pages of every site may call it."""
     api = OriginalApi(queue, posts, rules, meter)
-    apps = endpoints(api, OPERATIONS, rules=rules, auth=auth, metrics=metrics, refuse=refusal)
-    router = Router(dict(apps), {}, metrics.route(OTHER), refuse=refusal)
+    apps = dict(endpoints(api, ORIGINAL_OPERATIONS, rules=rules, auth=auth, metrics=metrics, refuse=refusal))
+    router = Router(apps, {}, metrics.route(OTHER), refuse=refusal)
     one = f"{WALL}/ID"
     score = Endpoint(
         {"PATCH": Action(handler=api.score, metrics=metrics.route(one, "PATCH"))}, metrics.route(one), refuse=refusal
     )
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        is_one = scope.get("method") == "PATCH" and scope["path"].startswith(f"{WALL}/")
-        await (score if is_one else router)(scope, receive, send)
+        is_score = scope.get("method") == "PATCH" and scope["path"].startswith(f"{WALL}/") and scope["path"] not in apps
+        await (score if is_score else router)(scope, receive, send)
 
     preflights = metrics.route("/original preflight", "OPTIONS")
     return cross_origin(app, ["*"], preflights, methods=["*"], headers=["*"])
@@ -123,10 +133,10 @@ def original_app(
 
 def refusal(error: Exception) -> Response:
     """The problem, with the members that the original's clients look for."""
-    if isinstance(error, InvalidField) and error.field in RULES:
-        error = InvalidField(error.field, RULES[error.field])
+    if isinstance(error, InvalidField) and error.field in dialect.REFUSED:
+        error = InvalidField(error.field, dialect.REFUSED[error.field])
     response = problem(error)
-    body = msgspec.json.decode(response.body)
-    response.body = msgspec.json.encode(body | {"success": False, "error": body["detail"]})
+    body = _decode(response.body)
+    response.body = msgspec.json.encode(OriginalProblem(**asdict(body), success=False, error=body.detail))
     response.headers["Content-Length"] = str(len(response.body))
     return response

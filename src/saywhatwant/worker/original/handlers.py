@@ -65,7 +65,7 @@ class OriginalApi:
 
     async def score(self, _: Request, __: None) -> NoReturn:
         """PATCH /original/api/comments/ID."""
-        raise InvalidField("eqScore", "is not kept here")
+        raise InvalidField("eqScore", dialect.REFUSED["eqScore"])
 
     async def stats(self, _: Request, __: NoParameters) -> Response:
         """GET /original/api/stats."""
@@ -78,7 +78,7 @@ class OriginalApi:
 
     # -- The work
 
-    async def pending(self, _: Request, query: dialect.PendingQuery) -> Response:
+    async def pending(self, _: Request, query: dialect.WorkQuery) -> Response:
         """GET /original/api/queue/pending."""
         entity = None if query.entity is UNSET else query.entity
         found = await self._queue.call(MessageQueue.pending, min(query.limit, MAX_PAGE), entity)
