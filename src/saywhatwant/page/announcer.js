@@ -4,6 +4,7 @@
  * @import { Message } from "./types"
  */
 
+import { plain } from "./markdown.js";
 import { excerpt } from "./text.js";
 
 const PAUSE_MS = 700;
@@ -28,7 +29,8 @@ export class Announcer {
     for (const message of messages) {
       const original = nameOfOriginal(message);
       const author = original ? `${message.username} answers ${original}` : `${message.username} says`;
-      this.#messages.push(`${author}: ${excerpt(message.text, LENGTH)}`);
+      const words = message.messageType === "AI" ? plain(message.text) : message.text;
+      this.#messages.push(`${author}: ${excerpt(words, LENGTH)}`);
     }
     this.#announceSoon();
   }

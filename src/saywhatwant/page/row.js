@@ -5,6 +5,7 @@
  */
 
 import { readable } from "./color.js";
+import { Markdown } from "./markdown.js";
 import { nodesOf } from "./text.js";
 
 const LONG_TEXT = 1_200;
@@ -71,6 +72,7 @@ class Parts {
   // The quotation marks are outside of the isolated text, which may run from right to left.
   #quote = button("quote", "to ", this.#quotedName, make("span", "excerpt", "“", this.#quotedText, "”"));
   #text = make("div", "text");
+  #markdown = new Markdown(this.#text);
   #more = button("more", "Show all");
   #noteWords = make("span");
   #note = make("p", "note", this.#noteWords);
@@ -151,8 +153,11 @@ class Parts {
     this.#shownText = text;
     this.#shownDoing = doing;
     this.#shownKind = kind;
-    if (!isProvisional) this.#text.replaceChildren(...nodesOf(text));
-    else this.#text.replaceChildren(text || make("span", "dots", doing, make("i"), make("i"), make("i")));
+    // Only answers are Markdown: what people write is shown as they wrote it.
+    if (kind === "AI") this.#markdown.show(text, false);
+    else if (!isProvisional) this.#markdown.replace(nodesOf(text));
+    else if (text) this.#markdown.show(text, true);
+    else this.#markdown.replace([make("span", "dots", doing, make("i"), make("i"), make("i"))]);
     this.#fold();
   }
 

@@ -34,8 +34,8 @@ export function excerpt(text, length) {
   return line.length > length ? `${line.slice(0, length).trimEnd()}…` : line;
 }
 
-/** @param {string} address @param {string} written */
-function link(address, written) {
+/** A link that gives nothing away about this page. @param {string} address @param {string} written */
+export function link(address, written) {
   const anchor = document.createElement("a");
   anchor.href = address;
   anchor.rel = "noopener noreferrer nofollow ugc";
@@ -56,7 +56,7 @@ function withoutTrail(found) {
 }
 
 /** The address to link to; null if the text could mislead about it. @param {string} written */
-function addressOf(written) {
+export function addressOf(written) {
   const url = BIDI.test(written) ? null : parsed(written);
   if (!url) return null;
   const isPlain = (url.protocol === "http:" || url.protocol === "https:") && !url.username && !url.password;

@@ -1,11 +1,12 @@
 """Serves the page from the package: one HTML page, and assets whose address changes when they do."""
 
 import gzip
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from hashlib import blake2b
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from operator import attrgetter
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -72,16 +73,18 @@ class Asset:
 
 def handlers() -> dict[str, Handler]:
     """The page at ``/``, and its assets under one hash of them all, so that modules can use relative names."""
-    index, *others = sorted(_files(), key=lambda file: file.name != "index.html")
-    contents = {file.name: file.read_bytes() for file in others}
+    contents = dict(_files(files("saywhatwant.page"))) | dict(_files(files("saywhatwant.page") / "vendor", "vendor/"))
+    index = contents.pop("index.html")
     digest = blake2b(repr(contents).encode(), digest_size=6).hexdigest()
-    page = index.read_bytes().replace(PLAIN, PLAIN + digest.encode() + b"/")
+    page = index.replace(PLAIN, PLAIN + digest.encode() + b"/")
     page_headers = {"cache-control": "no-cache", "content-security-policy": CONTENT_POLICY, "referrer-policy": "no-referrer"}
-    found = {"/": Asset(index.name, partial(bytes, page), page_headers)}
+    found = {"/": Asset("index.html", partial(bytes, page), page_headers)}
     for name, content in contents.items():
         found[f"/page/{digest}/{name}"] = Asset(name, partial(bytes, content), {"cache-control": FOREVER})
     return {path: asset.serve for path, asset in found.items()}
 
 
-def _files() -> list[Traversable]:
-    return [file for file in files("saywhatwant.page").iterdir() if file.name.endswith((".html", ".css", ".js", ".svg"))]
+def _files(directory: Traversable, prefix: str = "") -> Iterator[tuple[str, bytes]]:
+    for file in sorted(directory.iterdir(), key=attrgetter("name")):
+        if file.name.endswith((".html", ".css", ".js", ".svg")):
+            yield prefix + file.name, file.read_bytes()

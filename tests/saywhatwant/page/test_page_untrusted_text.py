@@ -1,5 +1,7 @@
 """The page shows any text and name as plain text, and never interprets it."""
 
+import re
+
 import pytest
 from page_browser import MESSAGES, Visit, answer, post, row, write
 from page_texts import NAMES, TEXTS
@@ -25,6 +27,10 @@ LAYOUT = """() => {
   };
 }"""
 GOOD_LAYOUT = {"beside": 0, "overlapping": 0, "flat": 0, "cut": [], "excess": 0}
+PICTURE = ("!pixel(https://evil.example/pixel.gif)", "pixel")
+"""A picture in an answer is only a link."""
+MARKS = re.compile(r"[\s*`_~\[\]#]")
+"""What Markdown takes out of an answer's text at most."""
 ELEMENTS = "part => [...part.querySelectorAll('*')].map((element) => element.localName)"
 
 
@@ -48,10 +54,12 @@ def test_hostile_text_is_shown_as_it_is_and_within_its_row(
     read_all(page, len(hostile) + len(NAMES))
 
     for what, text in TEXTS.items():
-        for kind in ("text", "answer"):
-            found = row(page, hostile[f"{kind}: {what}"]).locator(".text")
-            assert found.evaluate("part => part.textContent") == text, what
-            assert set(found.evaluate(ELEMENTS)) <= {"a"}, what
+        found = row(page, hostile[f"text: {what}"]).locator(".text")
+        assert found.evaluate("part => part.textContent") == text, what
+        assert set(found.evaluate(ELEMENTS)) <= {"a"}, what
+        answered = row(page, hostile[f"answer: {what}"]).locator(".text")
+        assert unmarked(answered.evaluate("part => part.textContent")) == unmarked(text).replace(*PICTURE), what
+        assert set(answered.evaluate(ELEMENTS)) <= {"a", "p", "h2", "em", "strong", "code"}, what
     for what, name in NAMES.items():
         found = row(page, hostile[f"name: {what}"]).locator("header > .name")
         assert found.evaluate("part => part.textContent") == name, what
@@ -123,6 +131,11 @@ def read_all(page: Page, most: int) -> None:
     page.locator("#wall").evaluate("wall => wall.scrollTop = 0")
     expect(page.locator("#older")).to_have_text("The wall begins here")
     expect(page.locator(MESSAGES).nth(most - 1)).to_be_attached()
+
+
+def unmarked(text: str) -> str:
+    """A text without the characters that Markdown may take out."""
+    return MARKS.sub("", text)
 
 
 def height(found: Locator) -> float:
