@@ -156,9 +156,16 @@ BODIES: dict[str, Json] = {
     "/api/queue/progress": {"messageId": "nosuchid00", "workerId": "worker-1", "attempt": 1, "text": "Yes"},
     "/api/queue/retry": {"messageId": "nosuchid00"},
     "/api/queue/circuit": {"workerId": "w", "provider": "p", "entities": [], "seconds": 0, "reason": ""},
+    "/original/api/comments": a_post(),
+    "/original/api/queue/claim": {"workerId": "worker-1", "messageId": "nosuchid00"},
+    "/original/api/queue/claim-next": {"workerId": "worker-1"},
+    "/original/api/queue/complete": {"messageId": "nosuchid00"},
 }
-READS = ("/api/comments", "/api/queue/pending", "/api/queue/messages", "/api/entities", "/api/stats")
-PROBES = ("/metrics", "/healthz", "/readyz", "/api/ws")
+READS = (
+    *("/api/comments", "/api/queue/pending", "/api/queue/messages", "/api/entities", "/api/stats"),
+    *("/original/api/comments", "/original/api/queue/pending", "/original/api/stats"),
+)
+PROBES = ("/metrics", "/healthz", "/readyz", "/api/ws", "/original/api/comments/health")
 
 
 def test_p8_these_tests_try_every_operation(server: Server) -> None:
