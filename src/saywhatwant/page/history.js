@@ -32,9 +32,19 @@ export class History {
     this.#beginning = beginning;
   }
 
-  /** Loads one more page, unless there is none, or the feed would have more than `most` messages. @param {number} most */
+  /**
+   * Loads one more page, unless the first one is on its way, there is none, or the feed would have more than `most` messages.
+   * @param {number} most
+   */
   async more(most) {
-    if (this.#loading || this.#feed.complete || this.#feed.size + PAGE > most || Date.now() < this.#notBefore) return;
+    if (
+      this.#feed.size === 0 ||
+      this.#loading ||
+      this.#feed.complete ||
+      this.#feed.size + PAGE > most ||
+      Date.now() < this.#notBefore
+    )
+      return;
     this.#loading = true;
     this.show();
     const before = this.#feed.oldest();
