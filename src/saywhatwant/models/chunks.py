@@ -1,18 +1,23 @@
 """The pieces in the chunks of a chat completion, streamed or whole."""
 
+import asyncio
 import json
 from codecs import getincrementaldecoder
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import suppress
 
 import httpx2
 import msgspec
 from msgspec import Struct
 
 from saywhatwant.models.model import Answer, Finished, Piece, Reasoning
+from saywhatwant.models.patience import Silence
 from saywhatwant.models.reasons import NotAnAnswer
 from saywhatwant.models.refusals import Refusal, RefusedMidway
 
 DONE = "[DONE]"
+DRAIN_SECONDS = 0.2
+"""The longest wait for the end of the response behind the end of the answer; only then can the connection be used again."""
 
 
 class _Part(Struct):
@@ -54,6 +59,7 @@ async def pieces(events: AsyncIterator[httpx2.ServerSentEvent]) -> AsyncGenerato
     async for event in events:
         if event.data.strip().startswith(DONE):
             reader.is_complete = True
+            await _drain(events)
             break
         for piece in reader.read(event.data, is_error=event.event == "error"):
             yield piece
@@ -98,6 +104,13 @@ class _Reader:
         if not self.is_complete and self._reason is None:
             raise NotAnAnswer("was cut off before the answer was complete")
         return Finished("length" if self._reason == "length" else "stop")
+
+
+async def _drain(events: AsyncIterator[httpx2.ServerSentEvent]) -> None:
+    with suppress(TimeoutError, httpx2.HTTPError, NotAnAnswer, Silence):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            async for _ in events:
+                pass
 
 
 def _choices(document: object) -> list[_Choice]:
