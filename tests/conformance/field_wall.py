@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from calls import Json, said
+from scripted_models import ScriptedModel
 from scripted_server import Asked, ScriptedServer
 
 from servers import Server, until
@@ -24,6 +25,11 @@ class FieldWall:
     def __init__(self, server: Server, models: ScriptedServer) -> None:
         self.server = server
         self.models = models
+
+    def visitor(self, model: ScriptedModel, entity: str = "probe") -> "Visitor":
+        """A new visitor of the entity, whose model is this one from now on."""
+        self.models.scripts[entity] = model
+        return Visitor(self, entity)
 
     def message(self, message_id: str) -> Json:
         """The message as it stands now."""
