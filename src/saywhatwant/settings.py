@@ -7,6 +7,7 @@ import difflib
 import ipaddress
 import math
 import os
+import re
 import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -82,6 +83,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     topology: Annotated[Literal["single"], Meta(description="'single'")] = "single"
     runtime: Annotated[Literal["embedded"], Meta(description="'embedded'")] = "embedded"
     cors_origins: Annotated[list[str], Meta(description="origins like https://example.org, commas between")] = []
+    frame_ancestors: Annotated[list[str], Meta(description="origins like https://example.org, commas between; not *")] = []
     entities: Annotated[Path, Meta(description="a TOML file of entities; none is the package's own")] | None = None
     open_entities: Annotated[bool, Meta(description="true or false: may posts name entities that no file lists")] | None = None
     model_idle_seconds: Annotated[
@@ -226,6 +228,16 @@ def _origins(value: object) -> object:
     return origins
 
 
+def _frame_ancestors(value: object) -> object:
+    origins = _origins(value)
+    # They go into a header and into the page.
+    if isinstance(origins, list) and not all(
+        re.fullmatch(r"https?://[\w.\-\[\]:]+", str(origin), re.ASCII) for origin in origins
+    ):
+        raise ValueError("not an origin")
+    return origins
+
+
 def _proxies(value: object) -> object:
     for address in filter(None, str(value).split(",")):
         ipaddress.ip_network(address.strip())
@@ -236,6 +248,7 @@ _PREPARE: dict[str, Callable[[object], object]] = {
     "bind": _host_and_port,
     "bot_token": _token,
     "cors_origins": _origins,
+    "frame_ancestors": _frame_ancestors,
     "trusted_proxies": _proxies,
 }
 """Checks that types cannot express; each returns the value to convert, or raises ``ValueError``."""

@@ -61,6 +61,11 @@ def test_p8_origins_are_parted_by_commas(monkeypatch: pytest.MonkeyPatch) -> Non
         ("SWW_OPEN_ENTITIES", "perhaps", "true or false"),
         ("SWW_CORS_ORIGINS", "example.org", "https://example.org"),
         ("SWW_CORS_ORIGINS", "https://example.org/path", "https://example.org"),
+        ("SWW_FRAME_ANCESTORS", "*", "https://example.org"),
+        ("SWW_FRAME_ANCESTORS", "'self'", "https://example.org"),
+        ("SWW_FRAME_ANCESTORS", "https://*.example.org", "https://example.org"),
+        ("SWW_FRAME_ANCESTORS", "https://example.org;script-src", "https://example.org"),
+        ("SWW_FRAME_ANCESTORS", 'https://example.org"><b', "https://example.org"),
         ("SWW_TRUSTED_PROXIES", "my proxy", "addresses"),
     ],
 )

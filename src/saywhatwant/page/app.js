@@ -12,6 +12,7 @@ import { Composer } from "./composer.js";
 import { Conditions } from "./conditions.js";
 import { Connection } from "./connection.js";
 import { find } from "./dom.js";
+import { Embed } from "./embed.js";
 import { Entities } from "./entities.js";
 import { Feed, KEPT, MOST } from "./feed.js";
 import { Filters } from "./filters.js";
@@ -54,6 +55,7 @@ const outbox = new Outbox({ send: post, newestKnown, changed: outboxChanged, ack
 const identity = new Identity(find("name", HTMLInputElement), find("color", HTMLInputElement));
 const composer = new Composer(find("composer", HTMLFormElement), identity, submitted, addressed);
 const connection = new Connection(feed, feedChanged, connectionChanged);
+const embed = new Embed(document.querySelector("meta[name=frame-ancestors]")?.getAttribute("content") ?? "");
 const status = new Status(find("connection", HTMLElement), announcer, () => connection.wake());
 /** Names of parameters in the link that are not understood. @type {string[]} */
 let unknown = [];
@@ -72,6 +74,7 @@ find("skip", HTMLAnchorElement).addEventListener("click", (event) => {
   event.preventDefault();
   composer.focus();
 });
+find("color", HTMLInputElement).addEventListener("change", () => embed.recolored(identity.color));
 outbox.start();
 place.arrive();
 connection.start();
@@ -198,6 +201,7 @@ function outboxChanged() {
 function acknowledged(entry, posted) {
   source.acknowledge(entry, posted);
   connection.posted();
+  embed.sent(entry, posted);
   draw();
 }
 

@@ -116,7 +116,7 @@ def _by_prefix(prefix: str, inside: Callable[[], ASGIApp], outside: ASGIApp) -> 
 
 def _files(settings: Settings, metrics: Metrics) -> Iterator[tuple[str, ASGIApp]]:
     docs = api_docs.handlers(max_text=settings.max_text, needs_token=settings.token is not None)
-    for label, files in (("/page", assets.handlers()), ("/api/docs", docs)):
+    for label, files in (("/page", assets.handlers(settings.frame_ancestors)), ("/api/docs", docs)):
         get, others = metrics.route(label, "GET"), metrics.route(label)
         for path, handler in files.items():
             yield path, Endpoint({"GET": Action(handler=handler, metrics=get)}, others)

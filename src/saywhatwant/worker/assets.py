@@ -1,7 +1,7 @@
 """Serves the page from the package: one HTML page, and assets whose address changes when they do."""
 
 import gzip
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from hashlib import blake2b
 from importlib.resources import files
@@ -18,9 +18,11 @@ PLAIN = b"/page/"
 FOREVER = "public, max-age=31536000, immutable"
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "base-uri 'none'; form-action 'none'; frame-ancestors "
 )
-"""Nothing inline, nothing from other sites, and no frame around it."""
+"""Nothing inline, nothing from other sites; the origins that may frame the page follow."""
+_ANCESTORS = b'name="frame-ancestors" content="'
+_WHOLE, _EMBEDDED = b'<html lang="en">', b'<html lang="en" class="embed">'
 
 _TYPES = {
     "css": "text/css; charset=utf-8",
@@ -71,17 +73,35 @@ class Asset:
         return Response(self._plain, headers=self._headers)
 
 
-def handlers() -> dict[str, Handler]:
-    """The page at ``/``, and its assets under one hash of them all, so that modules can use relative names."""
+def handlers(frame_ancestors: Sequence[str] = ()) -> dict[str, Handler]:
+    """The page at ``/`` and, without its masthead, at ``/embed``; its assets.
+
+    They are under one hash of them all, so that modules can use relative names. Pages of the origins ``frame_ancestors``
+    may show the page in a frame.
+    """
     contents = dict(_files(files("saywhatwant.page"))) | dict(_files(files("saywhatwant.page") / "vendor", "vendor/"))
     index = contents.pop("index.html")
     digest = blake2b(repr(contents).encode(), digest_size=6).hexdigest()
     page = index.replace(PLAIN, PLAIN + digest.encode() + b"/")
-    page_headers = {"cache-control": "no-cache", "content-security-policy": CONTENT_POLICY, "referrer-policy": "no-referrer"}
-    found = {"/": Asset("index.html", partial(bytes, page), page_headers)}
+    page = page.replace(_ANCESTORS, _ANCESTORS + " ".join(frame_ancestors).encode())
+    headers = _page_headers(frame_ancestors)
+    found = {
+        "/": Asset("index.html", partial(bytes, page), headers),
+        "/embed": Asset("index.html", partial(bytes, page.replace(_WHOLE, _EMBEDDED)), headers),
+    }
     for name, content in contents.items():
         found[f"/page/{digest}/{name}"] = Asset(name, partial(bytes, content), {"cache-control": FOREVER})
     return {path: asset.serve for path, asset in found.items()}
+
+
+def _page_headers(frame_ancestors: Sequence[str]) -> dict[str, str]:
+    headers = {
+        "cache-control": "no-cache",
+        "content-security-policy": CONTENT_POLICY + (" ".join(frame_ancestors) or "'none'"),
+        "referrer-policy": "no-referrer",
+    }
+    # The older header cannot name other origins.
+    return headers if frame_ancestors else headers | {"x-frame-options": "DENY"}
 
 
 def _files(directory: Traversable, prefix: str = "") -> Iterator[tuple[str, bytes]]:
