@@ -106,10 +106,16 @@ class WallClient:
         return await self._call("POST", "/api/comments", schemas.PostResponse, body=post, headers=headers)
 
     async def read(
-        self, since: int = 0, limit: int | None = None, order: str = "asc", *, conversation: str | None = None
+        self,
+        since: int = 0,
+        limit: int | None = None,
+        order: str = "asc",
+        *,
+        before: int | None = None,
+        conversation: str | None = None,
     ) -> list[Message]:
-        """Messages with a timestamp above ``since``, in milliseconds; the server may send fewer than ``limit``."""
-        given = {"since": since, "order": order, "limit": limit, "conversation": conversation}
+        """Messages with a timestamp above ``since`` and below ``before``, in milliseconds; it may be fewer than ``limit``."""
+        given = {"since": since, "before": before, "order": order, "limit": limit, "conversation": conversation}
         query = {name: value for name, value in given.items() if value is not None}
         return await self._call("GET", "/api/comments", list[Message], query=query)
 

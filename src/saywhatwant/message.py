@@ -225,9 +225,14 @@ def split_color(color: str) -> tuple[str, str | UnsetType]:
     return digits, tail or UNSET
 
 
+def drop_controls(text: str) -> str:
+    """``text`` without the characters that ``clean_text`` refuses."""
+    return _CONTROL.sub("", text)
+
+
 def without_controls(text: str) -> str:
     """``text`` without the characters that ``clean_text`` refuses, trimmed."""
-    return _CONTROL.sub("", text).strip()
+    return drop_controls(text).strip()
 
 
 def clean_text(text: str, max_chars: int, field: str = "text") -> str:

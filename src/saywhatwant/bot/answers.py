@@ -3,15 +3,20 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from typing import Any
 
 import structlog
 
+from saywhatwant.bot.claims import Claimed
+from saywhatwant.bot.identity import identity_of, talk_of
 from saywhatwant.bot.reply_stream import ReplyStream
-from saywhatwant.client import ServerRefused, ServerUnavailable, WallClient
+from saywhatwant.bot.writer import Work, Writer
+from saywhatwant.client import ClaimedTalk, ServerRefused, ServerUnavailable, WallClient
 from saywhatwant.entities import Entity
 from saywhatwant.limits import MAX_CIRCUIT_ENTITIES, MAX_CIRCUIT_REASON, MAX_PROVIDER
 from saywhatwant.message import Message, without_controls
-from saywhatwant.models import Answer, Model, ModelFailed, Request, Turn
+from saywhatwant.models import Model, ModelFailed
+from saywhatwant.models.prompt import Memory
 from saywhatwant.schemas import CircuitReport, CompleteRequest, FailRequest, Reply
 
 UNEXPECTED = "something went wrong in the bot; its log has the error"
@@ -27,12 +32,14 @@ class Answers:
         self._client = client
         self._worker_id = worker_id
         self._model = model
+        self._writer = Writer(model)
         self._open_circuits: dict[str, str] = {}
         """The provider of each entity whose circuit the queue shows as open."""
         self._log = structlog.get_logger().bind(worker=worker_id)
 
-    async def answer(self, message: Message, name: str, serving: Mapping[str, Entity]) -> None:
-        """Answer ``message`` as the entity ``name`` of ``serving``, or give it back with the reason."""
+    async def answer(self, claimed: Claimed, name: str, serving: Mapping[str, Entity]) -> None:
+        """Answer the message as the entity ``name`` of ``serving``, or give it back with the reason."""
+        message = claimed.message
         entity = serving.get(name)
         if entity is None:
             await self.fail(message, f"nobody answers as {name!r} any more")
@@ -41,21 +48,22 @@ class Answers:
         stream = ReplyStream(self._client, message, self._worker_id)
         try:
             async with stream:
-                text = await self.think(message, entity, stream.push)
+                work = await self._work(message, entity, claimed.talk)
+                text, pieces = await self._writer.write(work, stream.show)
                 stream.stop_progress()
                 done = await self._client.complete(
                     CompleteRequest(
                         message_id=message.id,
                         worker_id=self._worker_id,
                         attempt=message.bot_params.attempt,
-                        reply=Reply(text=text, username=entity.display_name, color=entity.color),
+                        reply=Reply(text=text, **identity_of(entity, message)._asdict()),
                     )
                 )
-            log.info("answered", reply=done.id, waited=_waited(message), seconds=stream.seconds, tokens=stream.pieces)
+            log.info("answered", reply=done.id, waited=_waited(message), seconds=stream.seconds, tokens=pieces)
             await self._report_closed_circuit(name)
         except ModelFailed as error:
             log.warning("failed", error=error.detail, seconds=stream.seconds)
-            await self.fail(message, str(error))
+            await self.fail(message, str(error), error.detail)
             await self._report_open_circuit(entity, serving)
         except ServerRefused as error:
             if error.status in NOT_OURS:
@@ -73,34 +81,42 @@ class Answers:
             log.exception("failed")
             await self.fail(message, UNEXPECTED)
 
-    async def think(self, message: Message, entity: Entity, on_piece: Callable[[str], None]) -> str:
-        """The model's reply; ``on_piece`` is called with each piece. Raises ``ModelFailed``."""
-        pieces = []
-        async for piece in self._model.stream(entity, Request(await self._turns(message, entity))):
-            if isinstance(piece, Answer):
-                pieces.append(piece.text)
-                on_piece(piece.text)
-        text = without_controls("".join(pieces))
-        if not text:
-            raise ModelFailed("the model's answer was empty", f"{entity.model} answered with nothing but control characters")
-        return text
+    async def preview(self, message: Message, name: str, entity: Entity, on_request: Callable[[dict[str, Any]], None]) -> str:
+        """The answer that this entity would give; ``on_request`` gets the body of its request. Raises ``ModelFailed``."""
+        talk = None
+        if entity.context and entity.reads == "talk":
+            conversation = talk_of(message, name)
+            newest = await self._client.read(
+                limit=entity.context, order="desc", before=message.timestamp, conversation=conversation
+            )
+            talk = ClaimedTalk(newest[::-1])
+        work = await self._work(message, entity, talk)
+        on_request(self._model.preview(entity, await self._writer.request(work)))
+        return (await self._writer.write(work, lambda *_: None)).text
 
-    async def fail(self, message: Message, reason: str) -> None:
-        """Give the message back with a reason, which is public."""
-        attempt, error = message.bot_params.attempt, without_controls(reason)
+    async def fail(self, message: Message, reason: str, detail: str = "") -> None:
+        """Give the message back with a reason, which is public, and a detail, which is for operators."""
+        request = FailRequest(
+            message_id=message.id,
+            worker_id=self._worker_id,
+            attempt=message.bot_params.attempt,
+            error=without_controls(reason),
+            detail=without_controls(detail),
+        )
         with suppress(ServerRefused, ServerUnavailable):
-            await self._client.fail(FailRequest(message_id=message.id, worker_id=self._worker_id, attempt=attempt, error=error))
+            await self._client.fail(request)
 
-    async def _turns(self, message: Message, entity: Entity) -> list[Turn]:
-        turns = [Turn("system", entity.system_prompt)] if entity.system_prompt else []
-        if entity.context:
-            # One more than needed, since the message itself is usually among the newest.
-            newest = await self._client.read(limit=entity.context + 1, order="desc")
-            earlier = [other for other in reversed(newest) if other.timestamp < message.timestamp]
-            for other in earlier[-entity.context :]:
-                own = other.username == entity.display_name and other.message_type == "AI"
-                turns.append(Turn("assistant", other.text) if own else Turn("user", f"{other.username}: {other.text}"))
-        return [*turns, Turn("user", message.text)]
+    async def _work(self, message: Message, entity: Entity, talk: ClaimedTalk | None) -> Work:
+        memory = Memory()
+        if talk is not None and talk.context is not None:
+            memory = Memory(strings=talk.context)
+        elif entity.context and entity.chatbot is None:
+            if entity.reads == "wall":
+                newest = await self._client.read(limit=entity.context, order="desc", before=message.timestamp)
+                memory = Memory(newest[::-1])
+            elif talk is not None:
+                memory = Memory(talk.turns[-entity.context :])
+        return Work(entity, message, identity_of(entity, message).username, memory)
 
     async def _report_open_circuit(self, entity: Entity, serving: Mapping[str, Entity]) -> None:
         """Show in the queue that the circuit of this entity's provider is open, if it is."""

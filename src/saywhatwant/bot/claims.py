@@ -1,13 +1,19 @@
-"""Claim scheduling: which entities a bot claims for, in which calls, and for how long."""
+"""Claim scheduling: which entities a bot claims for, in which calls, with how much of their talks, and for how long."""
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from importlib.metadata import version
+from typing import NamedTuple
 
-from saywhatwant.client import ServerRefused, ServerUnavailable, WallClient
+import structlog
+
+from saywhatwant.client import ClaimedTalk, ServerRefused, ServerUnavailable, WallClient
+from saywhatwant.entities import Entity
 from saywhatwant.limits import MAX_ENTITIES, MAX_WAIT_SECONDS
 from saywhatwant.message import Message
-from saywhatwant.schemas import ClaimRequest
+from saywhatwant.schemas import ClaimRequest, Conflict
 
 MANY_CLAIMS = 16
 """Above this many concurrent long polls, new ones are short, so that they merge soon."""
@@ -15,23 +21,43 @@ MERGE_SECONDS = 2.0
 """Duration of those short long polls."""
 
 
+class Claimed(NamedTuple):
+    """A message, and its talk if the claim asked for it."""
+
+    message: Message
+    talk: ClaimedTalk | None = None
+
+
 class Claims:
     """The long polls of one bot.
+
+    ``serving`` gives the entities as they are now: a claim asks for as much of a talk as the one that reads most of it, and
+    carries a digest of each one's persona, so that a bot with another file is noticed.
 
     A running long poll is never cancelled to add entities, since the server may have claimed something for it. Entities that
     become free get a second long poll, which ends no later than the first; after that, one call covers all of them again.
     """
 
-    def __init__(self, client: WallClient, worker_id: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        client: WallClient,
+        worker_id: str,
+        serving: Callable[[], Mapping[str, Entity]],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._client = client
         self._worker_id = worker_id
+        self._serving = serving
         self._clock = clock
-        self._entities: dict[asyncio.Task[list[Message]], list[str]] = {}
+        self._entities: dict[asyncio.Task[list[Claimed]], list[str]] = {}
         self._shared_deadline = 0.0
         self._merge_deadline = 0.0
+        self._warned: set[Conflict] = set()
+        self._log = structlog.get_logger().bind(worker=worker_id)
 
     @property
-    def tasks(self) -> set[asyncio.Task[list[Message]]]:
+    def tasks(self) -> set[asyncio.Task[list[Claimed]]]:
         """The long polls that are running, and those whose messages have not been collected."""
         return set(self._entities)
 
@@ -43,25 +69,25 @@ class Claims:
             some = missing[start : start + MAX_ENTITIES]
             self._entities[asyncio.create_task(self._claim(some, self._timeout()))] = some
 
-    def collect(self) -> tuple[list[Message], ServerRefused | ServerUnavailable | None]:
+    def collect(self) -> tuple[list[Claimed], ServerRefused | ServerUnavailable | None]:
         """The messages claimed since the last call, and the error of a failed claim; a refusal takes precedence."""
-        messages: list[Message] = []
+        claimed: list[Claimed] = []
         error: ServerRefused | ServerUnavailable | None = None
         for task in [task for task in self._entities if task.done()]:
             del self._entities[task]
             try:
-                messages += task.result()
+                claimed += task.result()
             except ServerRefused as refusal:
                 error = refusal
             except ServerUnavailable as away:
                 error = error or away
-        return messages, error
+        return claimed, error
 
-    async def take_now(self, names: Sequence[str]) -> list[Message]:
+    async def take_now(self, names: Sequence[str]) -> list[Claimed]:
         """Claim one message for any of these entities, without waiting; returns an empty list when there is none."""
         for start in range(0, len(names), MAX_ENTITIES):
-            if messages := await self._claim(names[start : start + MAX_ENTITIES], 0):
-                return messages
+            if claimed := await self._claim(names[start : start + MAX_ENTITIES], 0):
+                return claimed
         return []
 
     async def cancel(self) -> list[Message]:
@@ -70,7 +96,7 @@ class Claims:
             task.cancel()
         results = await asyncio.gather(*self._entities, return_exceptions=True)
         self._entities.clear()
-        return [message for result in results if isinstance(result, list) for message in result]
+        return [claimed.message for result in results if isinstance(result, list) for claimed in result]
 
     def _timeout(self) -> float:
         """Seconds that a new long poll may wait: until the shared deadline, or the merge deadline above ``MANY_CLAIMS``."""
@@ -84,6 +110,40 @@ class Claims:
         # Rounding may make (now + 60) - now more than 60, which the server refuses.
         return min(deadline - now, MAX_WAIT_SECONDS)
 
-    async def _claim(self, names: Sequence[str], wait: float) -> list[Message]:
-        claim = ClaimRequest(worker_id=self._worker_id, entities=list(names), wait=wait)
-        return (await self._client.claim_next(claim)).messages
+    async def _claim(self, names: Sequence[str], wait: float) -> list[Claimed]:
+        serving = self._serving()
+        entities = {name: serving[name] for name in names if name in serving}
+        claim = ClaimRequest(
+            worker_id=self._worker_id,
+            entities=list(names),
+            wait=wait,
+            context=max(map(_context_of, entities.values()), default=0),
+            personas={name: entity.persona_digest for name, entity in entities.items()},
+            version=_version(),
+        )
+        found = await self._client.claim_next(claim)
+        self._warn_of(found.conflicts)
+        return [Claimed(message, found.talks.get(message.id)) for message in found.messages]
+
+    def _warn_of(self, conflicts: Iterable[Conflict]) -> None:
+        """Log once that another bot answers as one of these entities, with another persona."""
+        for conflict in conflicts:
+            if conflict not in self._warned:
+                self._warned.add(conflict)
+                self._log.warning(
+                    "another bot answers for this entity, with another persona: their entities files differ",
+                    entity=conflict.entity,
+                    other=conflict.worker_id,
+                )
+
+
+def _context_of(entity: Entity) -> int:
+    """How many messages of a talk this entity needs; 1 gets what a client sent as ``context``, which always counts."""
+    if entity.chatbot is not None:
+        return 0
+    return max(entity.context if entity.reads == "talk" else 0, 1)
+
+
+@cache
+def _version() -> str:
+    return version("saywhatwant")

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 import structlog
 
 from saywhatwant.bot.answers import Answers
-from saywhatwant.bot.claims import Claims
+from saywhatwant.bot.claims import Claimed, Claims
 from saywhatwant.client import ServerRefused, ServerUnavailable, WallClient
 from saywhatwant.entities import Entities, Entity
 from saywhatwant.limits import MAX_PAGE
@@ -45,7 +46,7 @@ class Bot:
         self._names = list(names)
         self._model = model
         self._grace_seconds = grace_seconds
-        self._claims = Claims(client, worker_id)
+        self._claims = Claims(client, worker_id, self._serving)
         self._answers = Answers(client, worker_id, model)
         self._answering: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -74,17 +75,20 @@ class Bot:
 
     async def run_once(self) -> bool:
         """Answer one message if there is one; returns whether there was."""
-        messages = await self._claims.take_now(self._free())
-        for message in messages:
-            await self._answers.answer(message, self._entity_of(message), self._serving())
-        return bool(messages)
+        found = await self._claims.take_now(self._free())
+        for claimed in found:
+            await self._answers.answer(claimed, self._entity_of(claimed.message), self._serving())
+        return bool(found)
 
-    async def dry_run(self) -> str | None:
-        """The answer to the most urgent pending message, without claiming or posting anything; None when there is none."""
+    async def dry_run(self, on_request: Callable[[dict[str, Any]], None]) -> str | None:
+        """The answer to the most urgent pending message, without claiming or posting anything; None when there is none.
+
+        ``on_request`` gets the body of the request that is sent to the model. Raises ``ModelFailed``.
+        """
         serving = self._serving()
         for message in await self._client.listing("pending", MAX_PAGE):
-            if entity := serving.get(self._entity_of(message)):
-                return await self._answers.think(message, entity, lambda _: None)
+            if (name := self._entity_of(message)) in serving:
+                return await self._answers.preview(message, name, serving[name], on_request)
         return None
 
     def _warm_up(self) -> None:
@@ -105,10 +109,10 @@ class Bot:
                 await asyncio.sleep(min(self._circuit_seconds() or MAX_PAUSE_SECONDS, MAX_PAUSE_SECONDS))
                 continue
             await asyncio.wait(waiting, timeout=self._circuit_seconds(), return_when=asyncio.FIRST_COMPLETED)
-            messages, error = self._claims.collect()
+            found, error = self._claims.collect()
             self._entities.refresh()
-            for message in messages:
-                self._begin(message)
+            for claimed in found:
+                self._begin(claimed)
             if isinstance(error, ServerRefused):
                 raise error
             if error:
@@ -118,16 +122,16 @@ class Bot:
             else:
                 pause = 0.0
 
-    def _begin(self, message: Message) -> None:
-        name = self._entity_of(message)
+    def _begin(self, claimed: Claimed) -> None:
+        message_id, name = claimed.message.id, self._entity_of(claimed.message)
         self._answering[name] += 1
-        task = asyncio.create_task(self._answers.answer(message, name, self._serving()))
+        task = asyncio.create_task(self._answers.answer(claimed, name, self._serving()))
         self._tasks.add(task)
-        self._held.add(message.id)
+        self._held.add(message_id)
 
         def end(_: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
-            self._held.discard(message.id)
+            self._held.discard(message_id)
             self._answering[name] -= 1
 
         task.add_done_callback(end)
@@ -150,8 +154,9 @@ class Bot:
         return min((circuit.seconds for circuit in circuits if circuit), default=None)
 
     def _entity_of(self, message: Message) -> str:
-        """The entity that answers: the one that the message names, else the first that has capacity."""
-        return message.bot_params.entity or next(iter([*self._free(), *self._serving()]), "")
+        """The entity that answers: the one that the message names, the one that the wall assigned, else one with capacity."""
+        params = message.bot_params
+        return params.entity or params.assigned_entity or next(iter([*self._free(), *self._serving()]), "")
 
     async def _shutdown(self) -> None:
         for task in self._waking:

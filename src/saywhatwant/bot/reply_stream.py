@@ -1,4 +1,4 @@
-"""A reply being written: sends progress for readers, and heartbeats that keep the lease."""
+"""A reply on its way: sends progress for readers, and heartbeats that keep the lease."""
 
 import asyncio
 import time
@@ -8,7 +8,7 @@ from typing import Self
 
 from saywhatwant.client import ServerRefused, ServerUnavailable, WallClient
 from saywhatwant.message import Message, without_controls
-from saywhatwant.schemas import ExtendRequest, ProgressRequest
+from saywhatwant.schemas import ExtendRequest, ProgressRequest, ProgressState
 
 PROGRESS_SECONDS = 0.1
 """The shortest time between two progress calls."""
@@ -28,19 +28,19 @@ class ReplyStream:
         self._progress: asyncio.Task[None]
         self._heartbeat: asyncio.Task[None]
         self._began = time.monotonic()
-        self.text = ""
-        self.pieces = 0
+        self._text = ""
+        self._state: ProgressState = "writing"
 
     @property
     def seconds(self) -> float:
         """Seconds since the stream began."""
         return round(time.monotonic() - self._began, 2)
 
-    def push(self, piece: str) -> None:
-        """Add a piece of the text."""
-        self.text += piece
-        self.pieces += 1
-        self._changed.set()
+    def show(self, text: str, state: ProgressState) -> None:
+        """Show the whole text so far, and what its model does."""
+        if (text, state) != (self._text, self._state):
+            self._text, self._state = text, state
+            self._changed.set()
 
     def stop_progress(self) -> None:
         """Stop sending progress, since the whole reply comes next."""
@@ -72,7 +72,8 @@ class ReplyStream:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            if text := without_controls(self.text):
+            text, state = without_controls(self._text), self._state
+            if text or state != "writing":
                 # A refusal is ignored here: a heartbeat detects a lost lease.
                 with suppress(ServerRefused, ServerUnavailable):
                     await self._client.progress(
@@ -81,6 +82,7 @@ class ReplyStream:
                             worker_id=self._worker_id,
                             attempt=self._message.bot_params.attempt,
                             text=text,
+                            state=state,
                         )
                     )
             await asyncio.sleep(PROGRESS_SECONDS)

@@ -1,9 +1,11 @@
 """``sww bot``: a bot alone, for a server that runs elsewhere."""
 
 import asyncio
+import json
 import signal
 from contextlib import ExitStack, aclosing, suppress
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,6 +14,7 @@ from saywhatwant.commands import options
 from saywhatwant.commands.answering import load_entities, model_router, random_worker_id
 from saywhatwant.commands.connect import connect
 from saywhatwant.commands.log import set_up_structlog
+from saywhatwant.models import ModelFailed
 from saywhatwant.settings import load
 
 PATIENCE_SECONDS = 30.0
@@ -25,7 +28,7 @@ PATIENCE_SECONDS = 30.0
 @options.entities
 @options.model
 @click.option("--once", is_flag=True, help="Answer one message, if there is one, then exit.")
-@click.option("--dry-run", is_flag=True, help="Print one answer; claim and post nothing.")
+@click.option("--dry-run", is_flag=True, help="Print a model's request and answer; claim and post nothing.")
 def bot(
     *,
     url: str | None,
@@ -50,13 +53,24 @@ def bot(
             ):
                 answering = Bot(client, worker, known, router, names=entity)
                 if dry_run:
-                    click.echo(await answering.dry_run() or "nothing is pending")
+                    await _print_one(answering)
                 elif once:
                     await answering.run_once()
                 else:
                     await _until_stopped(answering)
 
         asyncio.run(run())
+
+
+async def _print_one(answering: Bot) -> None:
+    def print_request(request: dict[str, Any]) -> None:
+        click.echo(json.dumps(request, indent=2, ensure_ascii=False))
+
+    try:
+        answer = await answering.dry_run(print_request)
+    except ModelFailed as error:
+        raise click.ClickException(error.detail) from None
+    click.echo("nothing is pending" if answer is None else f"\n{answer}")
 
 
 async def _until_stopped(answering: Bot) -> None:

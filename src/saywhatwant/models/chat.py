@@ -9,7 +9,7 @@ from saywhatwant.entities import Entity
 from saywhatwant.models.api_key import key_of
 from saywhatwant.models.call import Call
 from saywhatwant.models.model import (
-    MAX_ANSWER,
+    MAX_WRITTEN,
     Answer,
     Finished,
     ModelFailed,
@@ -110,7 +110,7 @@ class ChatModel:
             async with aclosing(call.pieces()) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Answer):
-                        yield Answer(piece.text[: MAX_ANSWER - written])
+                        yield Answer(piece.text[: MAX_WRITTEN - written])
                         written += len(piece.text)
                     elif isinstance(piece, Finished):
                         self._worked(call)
@@ -125,7 +125,7 @@ class ChatModel:
                     else:
                         thought += len(piece.text) if isinstance(piece, Reasoning) else 0
                         yield piece
-                    if written >= MAX_ANSWER:
+                    if written >= MAX_WRITTEN:
                         break
             self._worked(call)
             yield Finished("length")

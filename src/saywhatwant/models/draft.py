@@ -6,6 +6,7 @@ from collections.abc import Callable
 from saywhatwant.models.cut import Cut
 from saywhatwant.models.model import MAX_ANSWER
 from saywhatwant.models.reasoning import Part, ReasoningTags
+from saywhatwant.schemas import ProgressState
 
 ELLIPSIS = "…"
 """What an answer ends with that goes on."""
@@ -31,6 +32,13 @@ class Draft:
         self.reasoning = ""
         self.is_long = False
         """Whether it reached ``MAX_ANSWER``."""
+
+    @property
+    def state(self) -> ProgressState | None:
+        """What the model does, as far as there is anything to show of it."""
+        if self.text:
+            return "writing"
+        return "thinking" if self.reasoning else None
 
     @property
     def is_over(self) -> bool:
@@ -62,7 +70,7 @@ class Draft:
         self._add(self._cut.finish(at_limit=at_limit))
         goes_on = self.is_long or (at_limit and not self._cut.is_over)
         if goes_on and self.text and not _SENTENCE_END.search(self.text):
-            self.text += ELLIPSIS
+            self.text = self.text.rstrip() + ELLIPSIS
         return self.text
 
     def _take(self, parts: list[Part]) -> None:

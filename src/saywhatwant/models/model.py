@@ -9,7 +9,9 @@ from saywhatwant.entities import Entity
 from saywhatwant.message import without_controls
 
 MAX_ANSWER = 4_000
-"""Characters of an answer; a longer one ends there, as if it had reached its ``max_tokens``."""
+"""Characters of an answer on the wall; a longer one ends there."""
+MAX_WRITTEN = 64_000
+"""Characters that a model may write for one answer, what it thinks between tags included; more is not read."""
 
 
 class Turn(NamedTuple):

@@ -5,7 +5,9 @@ from saywhatwant.models.model import WindowExceeded
 MARGIN = 1.1
 """How much more than estimated a prompt may have."""
 SMALLER = 0.8
-"""What is left of a prompt's room after a refusal that names no number."""
+"""What a prompt may have of the one before it, whatever numbers its refusal names."""
+MUCH_SMALLER = 0.5
+"""The same after a refusal that does not name the window."""
 MAX_SCALE = 2.0
 """The most that one refusal teaches about the next prompts: an odd text is not what others are like."""
 FORGETTING = 0.99
@@ -67,7 +69,5 @@ class Attempt:
             self._scale = max(self._scale, refusal.prompt_tokens / max(estimate, 1))
         if refusal.limit_tokens:
             self._limit = min(self._limit or refusal.limit_tokens, refusal.limit_tokens)
-        # Whatever the numbers are, the next prompt is smaller.
-        self._most = estimate * SMALLER
-        limit = None if self._limit else int(self._most * self._scale + self.answer_tokens)
-        self._window.learn(self._scale, limit)
+        self._most = estimate * (SMALLER if self._limit else MUCH_SMALLER)
+        self._window.learn(self._scale, None if self._limit else int(self._most * self._scale + self.answer_tokens))

@@ -1,16 +1,20 @@
 """Claim scheduling: long polls merge, and none waits longer than the server allows (P4)."""
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
+import httpx
+import msgspec
 import pytest
-from bot_harness import FakeModel, Harness, entities_file, run
+from bot_harness import CLAIM, FakeModel, Harness, entities_file, run
 
 from saywhatwant.bot import claims as module
 from saywhatwant.bot.claims import MANY_CLAIMS, MERGE_SECONDS, Claims
 from saywhatwant.client import ClaimedNext, WallClient
+from saywhatwant.entities import Entities, Entity
 from saywhatwant.limits import MAX_ENTITIES, MAX_WAIT_SECONDS
-from saywhatwant.schemas import ClaimRequest
+from saywhatwant.schemas import ClaimRequest, Conflict
 
 pytestmark = pytest.mark.usefixtures("no_settings")
 
@@ -36,12 +40,14 @@ class Clock:
         return self.now
 
 
-def waits_of(calls: list[list[str]], clock: Clock, step: float = 0.0) -> list[ClaimRequest]:
+def waits_of(
+    calls: list[list[str]], clock: Clock, step: float = 0.0, serving: Mapping[str, Entity] | None = None
+) -> list[ClaimRequest]:
     """The claims that these calls of ``start`` make, ``step`` seconds apart."""
 
     async def scenario() -> list[ClaimRequest]:
         client = Recorder()
-        claims = Claims(client, "bot", clock=clock)
+        claims = Claims(client, "bot", lambda: serving or {}, clock=clock)
         for names in calls:
             claims.start(names)
             clock.now += step
@@ -71,6 +77,36 @@ def test_above_many_claims_new_ones_are_short() -> None:
     found = waits_of([[f"entity-{number}"] for number in range(MANY_CLAIMS + 2)], Clock())
     assert {claim.wait for claim in found[:MANY_CLAIMS]} == {MAX_WAIT_SECONDS}
     assert {claim.wait for claim in found[MANY_CLAIMS:]} == {MERGE_SECONDS}
+
+
+def test_a_claim_asks_for_as_much_of_a_talk_as_its_entities_read(tmp_path: Path) -> None:
+    """A chatbot reads nothing; one that reads the wall needs what a client may have sent."""
+    file = tmp_path / "entities.toml"
+    head = 'display_name = "Probe"\ncolor = "070140180"\n'
+    file.write_text(
+        f'[short]\n{head}model = "fake"\ncontext = 4\n[long]\n{head}model = "fake"\ncontext = 40\n'
+        f'[bot]\n{head}model = "nltk:zen"\n[wall]\n{head}model = "fake"\nreads = "wall"\n'
+    )
+    serving = Entities(file).current
+    found = waits_of([["short", "long", "bot"], ["wall"]], Clock(), serving=serving) + waits_of(
+        [["bot"]], Clock(), serving=serving
+    )
+    assert [claim.context for claim in found] == [40, 1, 0]
+    assert found[1].personas == {"wall": serving["wall"].persona_digest}
+
+
+def test_another_bot_with_another_persona_is_logged_once() -> None:
+    conflict = Conflict(entity="zen", worker_id="another")
+
+    async def scenario(harness: Harness) -> None:
+        answer = msgspec.json.encode({"messages": [], "conflicts": [conflict]})
+        harness.proxy.instead[CLAIM] = [httpx.Response(200, content=answer) for _ in range(3)]
+        await harness.until_complete(await harness.post())
+        assert not harness.proxy.instead[CLAIM]
+
+    log = run(scenario, model=FakeModel())
+    (line,) = [line for line in log if "another bot answers for this entity" in line]
+    assert "'other': 'another'" in line
 
 
 def test_p4_no_claim_waits_longer_than_allowed_though_a_float_is_rounded() -> None:
