@@ -11,21 +11,20 @@ from heapq import merge, nsmallest
 from itertools import accumulate, groupby, islice, takewhile
 from operator import itemgetter
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, UnsetType
 from sortedcontainers import SortedDict, SortedList
 
 from durable_objects.limits import MAX_VALUE_BYTES
 from saywhatwant.limits import MAX_ANSWER_BYTES
 from saywhatwant.message import BotParams, Message, Status
 from saywhatwant.queue.assignments import Assignments
+from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.deadlines import Deadlines
+from saywhatwant.queue.retention import Kept
 from saywhatwant.queue.talks import Talks
 
 Urgency = tuple[int, int]
 """Priority and age in one number, then the timestamp: the order of work. Timestamps are unique in an object."""
-
-Finish = tuple[int, int]
-"""(seq of the last change, timestamp)."""
 
 MIN_ENCODED_BYTES = 256
 """The fewest bytes of an encoded message."""
@@ -40,18 +39,14 @@ class Entry(Struct, frozen=True, gc=False):
 
 
 class Index:
-    """Messages by id, time, urgency, deadline and last change; a message's place depends on its state alone.
+    """Messages by id, time, urgency, deadline, talk and last change; a message's place depends on its state alone."""
 
-    ``aging_ms`` of waiting counts as much as one step of priority.
-    """
-
-    def __init__(self, aging_ms: int) -> None:
-        self._aging_ms = aging_ms
+    def __init__(self, config: QueueConfig) -> None:
+        self._aging_ms = config.aging_ms
         self._entries: dict[str, Entry] = {}
         self._timeline: SortedDict[int, str] = SortedDict()
         self._ready: SortedList[Urgency] = SortedList()
         self._ready_by_entity: dict[str | None, SortedList[Urgency]] = {}
-        self._finished: SortedList[Finish] = SortedList()
         self._failed: SortedList[int] = SortedList()
         self._in_flight: dict[int, int] = {}
         self._delayed: dict[int, int] = {}
@@ -59,6 +54,8 @@ class Index:
         """When the leases, backoffs and waits end."""
         self.talks = Talks()
         """The messages of each conversation."""
+        self.kept = Kept(config, self.talks, self._conversation_at)
+        """The finished messages."""
         self.assignments = Assignments()
         """The messages to anyone, by the entity that was assigned."""
         self._changes: list[tuple[int, str]] = []
@@ -102,7 +99,7 @@ class Index:
             self.last_timestamp = max(message.timestamp, self.last_timestamp)
             self._changes.append((message.seq, message.id))
             if message.conversation is not UNSET:
-                self.talks.add(message.conversation, message.timestamp)
+                self.kept.settle(self.talks.add(message.conversation, message.timestamp))
         else:
             self._displace(old.message)
             if old.message.conversation != message.conversation:
@@ -120,16 +117,19 @@ class Index:
         del self._entries[message.id]
         del self._timeline[message.timestamp]
         if message.conversation is not UNSET:
-            self.talks.remove(message.conversation, message.timestamp)
+            self.kept.settle(self.talks.remove(message.conversation, message.timestamp))
         if message.timestamp == self.last_timestamp:
             self.last_timestamp = self._timeline.peekitem()[0] if self._timeline else 0
 
     def _move(self, old: Message, new: Message) -> None:
         """A message to anyone joins a talk, or another entity takes it over."""
         if old.conversation is not UNSET:
-            self.talks.remove(old.conversation, old.timestamp)
+            self.kept.settle(self.talks.remove(old.conversation, old.timestamp))
         if new.conversation is not UNSET:
-            self.talks.add(new.conversation, new.timestamp)
+            self.kept.settle(self.talks.add(new.conversation, new.timestamp))
+
+    def _conversation_at(self, timestamp: int) -> str | UnsetType:
+        return self._entries[self._timeline[timestamp]].message.conversation
 
     def _place(self, message: Message) -> None:
         params, timestamp = message.bot_params, message.timestamp
@@ -154,9 +154,9 @@ class Index:
                 self._in_flight[timestamp] = end
                 self.deadlines.set(timestamp, end)
             case "complete":
-                self._finished.add((message.seq, timestamp))
+                self.kept.add(message)
             case "failed":
-                self._finished.add((message.seq, timestamp))
+                self.kept.add(message)
                 self._failed.add(timestamp)
 
     def _displace(self, message: Message) -> None:
@@ -179,9 +179,9 @@ class Index:
                 del self._in_flight[timestamp]
                 self.deadlines.clear(timestamp)
             case "complete":
-                self._finished.remove((message.seq, timestamp))
+                self.kept.remove(message)
             case "failed":
-                self._finished.remove((message.seq, timestamp))
+                self.kept.remove(message)
                 self._failed.remove(timestamp)
 
     def _count(self, params: BotParams, change: int) -> None:
@@ -199,7 +199,7 @@ class Index:
     @property
     def backlog(self) -> int:
         """Messages whose work is not finished."""
-        return len(self._entries) - len(self._finished)
+        return len(self._entries) - len(self.kept)
 
     def backlog_of(self, entity: str | None) -> int:
         """Messages to this entity whose work is not finished; with None, messages that name no entity."""
@@ -226,17 +226,10 @@ class Index:
         """Up to ``limit`` messages whose lease, backoff or wait has ended, the longest overdue first."""
         return [self._at(timestamp) for timestamp in self.deadlines.due(now, limit)]
 
-    def first_finished(self, keep: int, limit: int) -> list[Message]:
-        """Up to ``limit`` finished messages beyond ``keep``, the ones that finished first.
-
-        Never the newest message of all, because timestamps continue from it.
-        """
-        surplus = len(self._finished) - keep
-        if surplus <= 0:
-            return []
-        newest = self.last_timestamp
-        others = (timestamp for _, timestamp in self._finished if timestamp != newest)
-        return [self._at(timestamp) for timestamp in islice(others, min(surplus, limit))]
+    def next_to_remove(self) -> Message | None:
+        """The finished message that retention removes next, if any; see ``retention``."""
+        timestamp = self.kept.next_to_remove(self.last_timestamp)
+        return None if timestamp is None else self._at(timestamp)
 
     def ready(self, limit: int, entities: Iterable[str | None] | None = None) -> list[Message]:
         """Up to ``limit`` claimable messages in order of urgency, of all entities or of these."""

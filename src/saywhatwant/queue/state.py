@@ -23,7 +23,7 @@ class QueueState(DurableObject):
     def __init__(self, ctx: Context, config: QueueConfig = QueueConfig()) -> None:  # noqa: B008 - a frozen default
         super().__init__(ctx)
         self._config = config
-        self._index = Index(config.aging_ms)
+        self._index = Index(config)
         self._keys = IdempotencyKeys(ctx.storage)
         self._circuits = Circuits(ctx.storage)
         self._reads = ReadCache()
@@ -144,7 +144,10 @@ class QueueState(DurableObject):
         return encoded
 
     def _prune(self) -> None:
-        for message in self._index.first_finished(self._config.retention, MAX_PRUNED_AT_ONCE):
+        for _ in range(MAX_PRUNED_AT_ONCE):
+            message = self._index.next_to_remove()
+            if message is None:
+                break
             self.ctx.storage.delete(key_of(message))
             self._index.remove(message)
 

@@ -1,44 +1,70 @@
-"""Talks in memory: which messages belong to the talk of one person with one entity, in the order of their timestamps."""
+"""Talks in memory: which messages belong to the talk of one person with one entity."""
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 
+Finish = tuple[int, int]
+"""(seq of the last change, timestamp): the order in which messages finished."""
 
-class Talks:
-    """The timestamps of each talk's messages.
+
+class Talk:
+    """The messages of one talk.
 
     Plain lists: nearly every message is the newest of its talk, and moving a few thousand numbers costs microseconds.
     """
 
+    __slots__ = ("beyond", "finished", "quiet", "surplus", "times")
+
     def __init__(self) -> None:
-        self._times: dict[str, list[int]] = {}
+        self.times: list[int] = []
+        """The timestamps of its messages, in order."""
+        self.finished = 0
+        """How many of its messages are finished."""
+        self.beyond: list[Finish] = []
+        """Its finished messages that are not among the newest of the wall."""
+        self.quiet: Finish | None = None
+        """Its place among the quiet talks; see ``retention``."""
+        self.surplus: Finish | None = None
+        """Its place among the talks with more messages than are kept of one."""
+
+
+class Talks:
+    """All talks, by conversation."""
+
+    def __init__(self) -> None:
+        self._talks: dict[str, Talk] = {}
 
     def __len__(self) -> int:
-        return len(self._times)
+        return len(self._talks)
 
-    def add(self, conversation: str, timestamp: int) -> None:
+    def __getitem__(self, conversation: str) -> Talk:
+        return self._talks[conversation]
+
+    def add(self, conversation: str, timestamp: int) -> Talk:
         """Add a message, also one that is not the newest: a message to anyone joins its talk when it is claimed."""
-        times = self._times.get(conversation)
-        if times is None:
-            self._times[conversation] = [timestamp]
-        else:
-            insort(times, timestamp)
+        talk = self._talks.get(conversation)
+        if talk is None:
+            talk = self._talks[conversation] = Talk()
+        insort(talk.times, timestamp)
+        return talk
 
-    def remove(self, conversation: str, timestamp: int) -> None:
+    def remove(self, conversation: str, timestamp: int) -> Talk:
         """Forget a message of the talk; a talk without messages is forgotten."""
-        times = self._times[conversation]
-        del times[bisect_left(times, timestamp)]
-        if not times:
-            del self._times[conversation]
+        talk = self._talks[conversation]
+        del talk.times[bisect_left(talk.times, timestamp)]
+        if not talk.times:
+            del self._talks[conversation]
+        return talk
 
     def last(self, conversation: str) -> int:
         """The timestamp of the talk's newest message; 0 when there is no such talk."""
-        times = self._times.get(conversation)
-        return times[-1] if times else 0
+        talk = self._talks.get(conversation)
+        return talk.times[-1] if talk else 0
 
     def between(self, conversation: str, since: int, before: int | None, *, newest_first: bool) -> Iterator[int]:
         """The timestamps after ``since`` and, if given, before ``before``."""
-        times = self._times.get(conversation, [])
+        talk = self._talks.get(conversation)
+        times = talk.times if talk else []
         start = bisect_right(times, since)
         end = len(times) if before is None else bisect_left(times, before)
         return map(times.__getitem__, range(end - 1, start - 1, -1) if newest_first else range(start, end))

@@ -4,19 +4,24 @@ Not the queue over again: leases and pauses are taken from answers, and where a 
 Calls are judged in the order they were made, each by what all calls before it have brought about.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from msgspec import UNSET
 from msgspec.structs import replace
 from queue_states import FINISHED, Known, Moment, States, Ticket
 
 from durable_objects import Refusal
 from saywhatwant.errors import AttemptRequired, BacklogFull, KeyReused, UnknownMessage
-from saywhatwant.message import Message, NewMessage, Posted, Status, decode
-from saywhatwant.schemas import ClaimNextResponse, ClaimResponse, CompleteResponse, ExtendResponse, FailResponse
+from saywhatwant.message import Message, NewMessage, Posted, Status, conversation_of, decode
+from saywhatwant.schemas import ClaimNextResponse, ClaimResponse, CompleteResponse, ExtendResponse, FailResponse, Talk
 
 ResultT = TypeVar("ResultT")
+
+
+def _finish(message: Message) -> tuple[int, int]:
+    return message.seq, message.timestamp
 
 
 def _happened(outcome: ResultT | Refusal, *, expected: bool | None) -> bool:
@@ -82,9 +87,13 @@ class Promises(States):
     def _add(self, posted: Posted, new: NewMessage, moment: Moment) -> None:
         assert posted.id not in self.known
         assert posted.timestamp > max((known.timestamp for known in self.known.values()), default=0), "P5: timestamps increase"
-        state: Status = "pending" if new.message_type == "human" else "complete"
+        state: Status = "pending" if new.message_type == "human" and new.answer else "complete"
         expires = moment.now + self.config.max_wait_ms
-        self.known[posted.id] = Known(posted.id, posted.timestamp, new, state, moment.number, expires)
+        known = self.known[posted.id] = Known(posted.id, posted.timestamp, new, state, moment.number, expires)
+        if new.message_type == "human" and new.entity is not None:
+            known.conversation = conversation_of(new.entity, new.username, new.color)
+        elif new.message_type == "AI" and new.reply_to is not None:
+            known.conversation = self.known[new.reply_to].conversation
 
     def judge_claim(self, message_id: str, worker: str, moment: Moment, outcome: ClaimResponse | Refusal) -> None:
         known = self._find(message_id, moment, outcome)
@@ -103,13 +112,31 @@ class Promises(States):
         expected = [k.id for k, may_be in claimable if may_be or (may_be is None and k.id in ids)][:limit]
         assert [message.id for message in taken] == expected, "the most urgent first, then the oldest, and none passed over"
         for message in taken:
-            self._take(self.known[message.id], message, worker, moment)
+            known = self.known[message.id]
+            if known.new.entity is None and entities is not None:
+                assert message.bot_params.assigned_entity in entities
+                talks = {conversation_of(entity, known.new.username, known.new.color) for entity in entities}
+                assert message.conversation in talks, "it joins a talk of the person who asked"
+                known.conversation = message.conversation
+            self._take(known, message, worker, moment)
+        if outcome.talks is not UNSET:
+            self._judge_talks(taken, outcome.talks)
+
+    def _judge_talks(self, taken: Sequence[Message], talks: Mapping[str, Talk]) -> None:
+        for message in taken:
+            turns = [decode(encoded) for encoded in talks[message.id].turns]
+            assert [turn.timestamp for turn in turns] == sorted({turn.timestamp for turn in turns})
+            for turn in turns:
+                assert turn.conversation == message.conversation, "no word of another talk"
+                asked = self.known[turn.reply_to or ""] if turn.message_type == "AI" else self.known[turn.id]
+                assert asked.timestamp < message.timestamp, "no word from after the question, but answers from before"
 
     def _take(self, known: Known, message: Message, worker: str, moment: Moment) -> None:
         params = message.bot_params
         assert (message.id, params.status, params.claimed_by) == (known.id, "processing", worker)
         assert params.attempt == known.attempt + 1, "P3: every claim is an attempt of its own"
         assert params.claimed_at == moment.now
+        assert message.conversation == known.conversation
         assert params.lease_expires_at == moment.now + min(self.config.lease_ms, self.config.max_hold_ms)
         assert params.error in {known.error, f"the lease of {known.worker!r} ran out"}
         known.error = params.error
@@ -209,19 +236,33 @@ class Promises(States):
             assert question not in self.known or self.known[question].state != "failed", "P4: never an answer and failed"
 
     def _judge_retention(self, present: dict[str, Message]) -> None:
-        """P6: what finished first goes first; only the newest message of all stays, whenever it finished."""
+        """P6: only what neither the wall nor a living talk keeps is removed; only the newest message of all always stays."""
         finished = [message for message in present.values() if message.bot_params.status in FINISHED]
-        assert len(finished) <= self.config.retention, "P6: the retention is kept to"
-        was_newest = max((message.timestamp for message in self.looked.values()), default=0)
-        last_seq = max((message.seq for message in self.looked.values()), default=0)
-        stayed = [(message.seq, message.timestamp) for message in finished if message.timestamp < was_newest]
-        for known in self.known.values():
-            if known.pruned and not known.removal_judged:
-                known.removal_judged = True
-                seen = self.looked.get(known.id)
-                # One that was not finished yet has done so since, and what was there before must have gone first.
-                ended = (seen.seq, seen.timestamp) if seen and seen.bot_params.status in FINISHED else (last_seq + 1, 0)
-                assert all(ended < other for other in stayed), "P6: what finished later was removed sooner"
+        removed = [known for known in self.known.values() if known.pruned and not known.removal_judged]
+        again = sum(
+            seen.bot_params.status in FINISHED and present[seen.id].bot_params.status not in FINISHED
+            for seen in self.looked.values()
+            if seen.id in present
+        )
+        wall = min(self.config.retention, self.config.max_kept)
+        newest = max((message.timestamp for message in present.values()), default=0)
+        assert len(finished) <= self.config.max_kept + 1, "P6: the bound of all is kept to"
+        unkept = [message for message in sorted(finished, key=_finish)[:-wall] if message.conversation is UNSET]
+        assert len(unkept) <= 1 + again, "P6: the retention is kept to"
+        for known in removed:
+            known.removal_judged = True
+            # One that was not finished when last seen has done so since.
+            seen = self.looked.get(known.id)
+            ended = _finish(seen) if seen and seen.bot_params.status in FINISHED else (0, 0)
+            later = [message for message in finished if _finish(message) > ended]
+            assert len(later) + len(removed) + again > wall, "P6: one of the newest was removed"
+            if seen is None or seen.conversation is UNSET or len(finished) + len(removed) + again > self.config.max_kept:
+                continue
+            of_talk = [message for message in later if message.conversation == seen.conversation]
+            others = sum(other.conversation == seen.conversation for other in removed)
+            is_crowded = len(of_talk) + others + again > self.config.talk_retention
+            last = max(m.timestamp for m in self.looked.values() if m.conversation == seen.conversation)
+            assert is_crowded or last + self.config.talk_ms <= newest, "P6: a living talk lost a message"
         self.looked = present
 
     def _judge_message(self, known: Known, message: Message, moment: Moment) -> None:
@@ -230,6 +271,7 @@ class Promises(States):
         assert (message.text, message.username, message.message_type) == (new.text, new.username, new.message_type)
         assert (params.entity, params.priority, message.reply_to) == (new.entity, new.priority, new.reply_to)
         assert message.timestamp == known.timestamp
+        assert message.conversation == known.conversation
         assert message.seq >= known.seq, "P2: what was seen was taken back"
         known.seq = message.seq
         if params.status != known.state:
@@ -276,6 +318,7 @@ class Promises(States):
                 if key is not None:
                     self.keys[key] = (new, posted)
             known = self.known[message.id]
+            known.conversation = message.conversation
             if message.seq == known.seq:
                 continue
             known.state, known.attempt, known.claims, known.worker = (

@@ -7,6 +7,8 @@ unknown.
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from msgspec import UNSET, UnsetType
+
 from saywhatwant.message import NewMessage, Posted, Status
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.lease import LATE_MS
@@ -54,6 +56,7 @@ class Known:
     retried: bool = False
     removal_judged: bool = False
     seq: int = 0
+    conversation: str | UnsetType = UNSET
 
     @property
     def finished(self) -> bool:
@@ -140,11 +143,12 @@ class States:
     def _may_be_pruned(self, known: Known, moment: Moment) -> bool:
         """Whether enough others may have been finished at some time; which of them went first is for ``judge_durable``."""
         others = [k for k in self.known.values() if k is not known and (k.retried or self._may_be_finished(k, moment))]
-        return known.pruned or (self._may_be_finished(known, moment) and len(others) >= self.config.retention)
+        newest = min(self.config.retention, self.config.max_kept)
+        return known.pruned or (self._may_be_finished(known, moment) and len(others) >= newest)
 
     def _has_room(self, new: NewMessage, moment: Moment) -> bool | None:
         """P6: a group may have as much unfinished work as there is room left."""
-        if new.message_type == "AI":
+        if new.message_type == "AI" or not new.answer:
             return True
         most = [known for known in self._retained() if not known.finished]
         least = [known for known in most if not self._may_be_finished(known, moment)]

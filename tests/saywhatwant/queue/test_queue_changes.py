@@ -11,7 +11,7 @@ from queue_wall import Wall
 from durable_objects import Refusal
 from profiles import examples
 from saywhatwant.message import BotParams, Message, Status, decode, encode
-from saywhatwant.queue import MessageQueue
+from saywhatwant.queue import MessageQueue, QueueConfig
 from saywhatwant.queue.index import MIN_COMPACTED, Index
 from saywhatwant.schemas import Reply
 
@@ -41,7 +41,7 @@ def test_p5_an_index_knows_what_changed_after_any_commit(
     steps: list[tuple[int, Status | None]], since: int, limit: int, bytes_of: int
 ) -> None:
     """Each step puts one of eight messages, new or again, or removes it (``None``); two steps are a commit."""
-    index = Index(aging_ms=1)
+    index = Index(QueueConfig(aging_ms=1))
     present: dict[int, Message] = {}
     for number, (at, status) in enumerate(steps):
         old = present.pop(at, None)
@@ -77,7 +77,7 @@ def pages_of(index: Index, since: int, limit: int, max_bytes: int) -> list[list[
 
 def index_of(commits: list[int]) -> Index:
     """Messages that were put by commits of these sizes."""
-    index, at = Index(aging_ms=1), 0
+    index, at = Index(QueueConfig(aging_ms=1)), 0
     for seq, size in enumerate(commits, 1):
         for _ in range(size):
             at += 1
@@ -121,7 +121,7 @@ def test_p5_a_page_of_changes_ends_with_a_commit(limit: int, messages: int, size
 
 
 def test_p5_what_is_kept_of_changes_does_not_grow_with_their_number() -> None:
-    index = Index(aging_ms=1)
+    index = Index(QueueConfig(aging_ms=1))
     for seq in range(1, 10_000):
         message = a_message(seq % 10, seq)
         index.put(message, encode(message))

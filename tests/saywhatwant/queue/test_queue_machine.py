@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from msgspec import Raw, json
+from msgspec import UNSET, Raw, json
 from msgspec.structs import replace
 from queue_model import Promises
 from queue_states import Moment, Ticket
@@ -42,8 +42,10 @@ class Call(NamedTuple):
 
 
 class QueueMachine(RuleBasedStateMachine):
-    @initialize(max_attempts=st.integers(2, 3), retention=st.integers(3, 5), seed=st.integers(0, 99))
-    def begin(self, max_attempts: int, retention: int, seed: int) -> None:
+    @initialize(
+        max_attempts=st.integers(2, 3), retention=st.integers(3, 5), talk_retention=st.integers(0, 4), seed=st.integers(0, 99)
+    )
+    def begin(self, max_attempts: int, retention: int, talk_retention: int, seed: int) -> None:
         self.config = QueueConfig(
             lease_ms=1_000,
             max_hold_ms=2_500,
@@ -53,6 +55,9 @@ class QueueMachine(RuleBasedStateMachine):
             max_wait_ms=20_000,
             aging_ms=1_000,
             retention=retention,
+            talk_retention=talk_retention,
+            talk_ms=10_000,
+            max_kept=10,
             backlog_limit=8,
             entities=("fear",),
         )
@@ -132,7 +137,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     def written(self, **fields: Any) -> NewMessage:
         self.texts += 1
-        return NewMessage(text=f"text {self.texts}", username="Human", color="169080199", **fields)
+        return NewMessage(**({"text": f"text {self.texts}", "username": "Human", "color": "169080199"} | fields))
 
     def post(self, new: NewMessage, key: str | None = None) -> None:
         self.start(self.queue.call(MessageQueue.post, new, key), partial(self.promises.judge_post, new, key), (new, key))
@@ -162,12 +167,25 @@ class QueueMachine(RuleBasedStateMachine):
 
     # -- The calls of people
 
-    @rule(entity=ENTITIES, priority=st.integers(0, 2), key=st.sampled_from([None, None, "k1", "k2", "k3"]), again=st.booleans())
-    def someone_posts(self, entity: str | None, priority: int, key: str | None, *, again: bool) -> None:
-        new = self.written(entity=entity, priority=priority)
+    @rule(
+        who=st.sampled_from(["Ann", "Bob"]),
+        entity=ENTITIES,
+        priority=st.integers(0, 2),
+        context=st.sampled_from([None, None, ("I am Eve.",)]),
+        key=st.sampled_from([None, None, "k1", "k2", "k3"]),
+        again=st.booleans(),
+    )
+    def someone_posts(
+        self, who: str, entity: str | None, priority: int, context: tuple[str, ...] | None, key: str | None, *, again: bool
+    ) -> None:
+        new = self.written(username=who, entity=entity, priority=priority, context=context)
         if again and key in self.promises.keys:
             new = self.promises.keys[key][0]
         self.post(new, key)
+
+    @rule()
+    def someone_posts_and_wants_no_answer(self) -> None:
+        self.post(self.written(answer=False))
 
     @rule(limit=st.integers(1, 4))
     @precondition(lambda self: not self.is_paging)
@@ -219,9 +237,14 @@ class QueueMachine(RuleBasedStateMachine):
         call = self.queue.call(MessageQueue.claim, message_id, worker)
         self.start(call, partial(self.promises.judge_claim, message_id, worker))
 
-    @rule(worker=WORKERS, entities=st.sampled_from([None, ("fear",), ("fear", "joy"), ("none",)]), limit=st.integers(1, 3))
-    def a_bot_claims_the_next(self, worker: str, entities: tuple[str, ...] | None, limit: int) -> None:
-        call = self.queue.call(MessageQueue.claim_next, worker, entities, limit)
+    @rule(
+        worker=WORKERS,
+        entities=st.sampled_from([None, ("fear",), ("fear", "joy"), ("none",)]),
+        limit=st.integers(1, 3),
+        context=st.sampled_from([0, 3, 100]),
+    )
+    def a_bot_claims_the_next(self, worker: str, entities: tuple[str, ...] | None, limit: int, context: int) -> None:
+        call = self.queue.call(MessageQueue.claim_next, worker, entities, limit, context=context)
         self.start(call, partial(self.promises.judge_claim_next, worker, entities, limit))
 
     @rule(pick=PICK)
@@ -317,6 +340,13 @@ class QueueMachine(RuleBasedStateMachine):
         self.head = head
 
     @invariant()
+    def contexts_are_there_exactly_while_their_messages_are_work(self) -> None:
+        if hasattr(self, "runtime"):
+            stored = {int(key.rpartition("/")[2]) for key, _ in self.runtime.disk.list(WALL, "context/", "", 1_000)}
+            assert stored == {m.timestamp for m in self.durable() if m.bot_params.has_context is not UNSET}
+            assert stored <= {m.timestamp for m in self.durable() if m.bot_params.status in {"pending", "processing"}}
+
+    @invariant()
     def p5_commits_and_pages_go_forward(self) -> None:
         assert self.event_seqs == sorted(self.event_seqs)
         assert self.page_seqs == sorted(self.page_seqs)
@@ -332,7 +362,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.the_disk_works("commit")
         for _ in range(2 * (self.config.max_attempts + 1)):
             before = len(self.promises.tickets)
-            self.a_bot_claims_the_next("perfect", None, 3)
+            self.a_bot_claims_the_next("perfect", None, 3, 100)
             for ticket in self.promises.tickets[before:]:
                 self.complete(ticket, fenced=True, with_reply=True)
             self.time_passes(4_000)
@@ -340,7 +370,7 @@ class QueueMachine(RuleBasedStateMachine):
             self.p1_p2_p4_p6_what_is_durable_is_what_was_promised()
         for known in self.promises.known.values():
             assert known.pruned or known.finished, f"P4: silence after {known.new.text!r}"
-            if known.new.message_type == "human" and known.state == "complete":
+            if known.new.message_type == "human" and known.new.answer and known.state == "complete":
                 assert known.answer or known.silent, "P4: one answer"
         for _ in range(20):
             self.a_reader_reads_a_page(4)
