@@ -39,7 +39,7 @@ const entities = new Entities();
 const unread = new Unread();
 const announcer = new Announcer(find("announcer", HTMLElement));
 const draw = batched(show);
-const source = new Source(feed, entities, find("older", HTMLElement), olderLoaded, draw);
+const source = new Source(feed, entities, find("older", HTMLElement), olderLoaded, talkRead);
 const place = new Place(arrived);
 const chips = new Chips(find("filter", HTMLElement), (entity) => go({ ...WHOLE, entity }));
 const filters = new Filters(WHOLE, () => source.persons(), filtersChanged);
@@ -132,6 +132,11 @@ function open(key, whose) {
   if (conversation && conversation !== source.view.talk) go({ ...WHOLE, talk: conversation });
   else if (whose === "author") go({ ...WHOLE, people: [personOf(row.message)] });
   else if (botParams.entity) go({ ...WHOLE, entity: botParams.entity });
+}
+
+function talkRead() {
+  if (source.talk?.entity) composer.address(source.talk.entity);
+  draw();
 }
 
 function forgetAsked() {

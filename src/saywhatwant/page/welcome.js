@@ -53,8 +53,8 @@ export class Welcome {
     this.#element.replaceChildren(
       make("p", "lead", words),
       ...(mayLookBack ? [this.#button("Look further back", this.#lookBack)] : []),
-      ...(introduced.some(({ about }) => about) ? [this.#introduction(introduced)] : []),
       ...(questions.length ? [this.#questions(questions)] : []),
+      ...(introduced.some(({ about }) => about) ? [this.#introduction(introduced)] : []),
     );
   }
 

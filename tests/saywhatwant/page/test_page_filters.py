@@ -1,0 +1,316 @@
+"""Filters and the address: by person, by kind and by word, in the panel, in the bar above the wall and in a link."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from page_browser import MESSAGES, Visit, answer, expect_state, post, row, shown, write
+from playwright.sync_api import Page, expect
+
+from conftest import StartServer
+from servers import Server
+
+pytest_plugins = ["page_fixtures"]
+
+ADA = {"username": "Ada", "color": "210120040"}
+BLUE_ADA = {"username": "Ada", "color": "040060210"}
+SPACE = "Why is SPACE black?"
+PHONE = {"width": 320, "height": 640}
+
+
+@pytest.fixture(scope="module")
+def server(runtime: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A wall with two people of one name and an answer."""
+    with Server(tmp_path_factory.mktemp("server"), runtime=runtime) as started:
+        answer(started, post(started, SPACE, **ADA, botParams={"entity": "zen"}), "Because nobody lit it.")
+        post(started, "A rude word about space", **BLUE_ADA)
+        post(started, "Something else", username="Bob & Co.", color="040120210")
+        yield started
+
+
+def test_the_panel_shows_only_people_or_only_ai(server: Server, visit: Visit) -> None:
+    page = visit(server).open()
+    open_panel(page)
+
+    page.get_by_role("radio", name="AI").check()
+    expect(page.locator(MESSAGES)).to_have_count(1)
+    expect(page.locator("#conditions")).to_have_text("only AI")
+    expect(page).to_have_url(f"{server.url}/#mt=AI")
+
+    page.get_by_role("radio", name="people", exact=True).check()
+    expect(page.locator(MESSAGES)).to_have_count(3)
+    page.get_by_role("radio", name="everybody").check()
+    expect(page.locator(MESSAGES)).to_have_count(4)
+    expect(page).to_have_url(f"{server.url}/")
+    page.go_back()
+    expect(page.locator(MESSAGES)).to_have_count(3)
+    expect(page.get_by_role("radio", name="people", exact=True)).to_be_checked()
+
+
+def test_words_are_looked_for_and_left_out(server: Server, visit: Visit) -> None:
+    page = visit(server).open()
+    open_panel(page)
+
+    page.get_by_label("With a word").fill("space lit")
+    expect(page.locator(MESSAGES)).to_have_count(3)
+    page.get_by_label("With a word").fill("space lit -rude")
+
+    expect(page.locator(MESSAGES)).to_have_count(2)
+    expect(page).to_have_url(f"{server.url}/#word=space+lit&-word=rude")
+    assert [text for _, text in shown(page)] == [SPACE, "Because nobody lit it."]
+    page.get_by_role("button", name="with “lit”").click()
+    expect(page.locator(MESSAGES)).to_have_count(1)
+    expect(page.get_by_label("With a word")).to_have_value("space -rude")
+
+
+def test_two_people_of_one_name_are_told_apart(server: Server, visit: Visit) -> None:
+    page = visit(server).open()
+    open_panel(page)
+    expect(page.locator("#person option")).to_have_text(["anybody", "Bob & Co.", "Ada (blue)", "Zen", "Ada (orange)"])
+
+    page.get_by_label("Written by").select_option("Ada (blue)")
+
+    expect(page.locator(MESSAGES)).to_have_count(1)
+    expect(page).to_have_url(f"{server.url}/#u=Ada:040060210")
+    page.get_by_label("Written by").select_option("Bob & Co.")
+    expect(page.locator(MESSAGES)).to_have_count(2)
+    expect(page).to_have_url(f"{server.url}/#u=Ada:040060210+Bob%20%26%20Co.:040120210")
+    page.reload()
+    expect(page.locator(MESSAGES)).to_have_count(2)
+
+
+def test_a_pause_shows_everything_and_keeps_the_filters(server: Server, visit: Visit) -> None:
+    page = visit(server).tab()
+    page.goto("/#word=space")
+    expect(page.locator(MESSAGES)).to_have_count(2)
+
+    page.get_by_role("button", name="Pause").click()
+
+    expect(page.locator(MESSAGES)).to_have_count(4)
+    expect(page).to_have_url(f"{server.url}/#word=space&filteractive=false")
+    page.get_by_role("button", name="Apply again").click()
+    expect(page.locator(MESSAGES)).to_have_count(2)
+    page.get_by_role("button", name="Show everything").click()
+    expect(page.locator("#view")).to_be_hidden()
+    expect(page.locator(MESSAGES)).to_have_count(4)
+
+
+def test_a_filter_holds_for_messages_that_come_later(start_server: StartServer, visit: Visit) -> None:
+    server = start_server()
+    page = visit(server).tab()
+    page.goto("/#u=Ada:210120040&-word=rude")
+    expect_state(page, "live")
+    expect(page.locator("#empty")).to_contain_text("No message fits this view")
+
+    post(server, "A rude word", **ADA)
+    post(server, "From somebody else")
+    last = post(server, "A kind word", **ADA)
+
+    expect(row(page, last)).to_be_attached()
+    expect(page.locator(MESSAGES)).to_have_count(1)
+
+
+def test_a_name_without_a_talk_shows_all_that_this_person_wrote(server: Server, visit: Visit) -> None:
+    page = visit(server).open()
+
+    page.locator("article", has_text="Something else").locator("header > .name").click()
+
+    expect(page.locator("#conditions")).to_have_text("by Bob & Co.")
+    expect(page.locator(MESSAGES)).to_have_count(1)
+
+
+def test_share_copies_a_link_that_shows_the_same_to_others(server: Server, visit: Visit) -> None:
+    visitor = visit(server, permissions=["clipboard-read", "clipboard-write"])
+    page = visitor.tab()
+    page.goto("/#word=space&uis=Ada:210120040")
+    expect(page.locator(MESSAGES)).to_have_count(2)
+
+    page.get_by_role("button", name="Share").click()
+
+    expect(page.locator("#share")).to_have_text("Link copied")
+    expect(page.locator("#announcer")).to_contain_text("copied")
+    link = page.evaluate("navigator.clipboard.readText()")
+    assert link == f"{server.url}/#word=space"
+    other = visit(server).tab()
+    other.goto(link)
+    expect(other.locator(MESSAGES)).to_have_count(2)
+    expect(other.locator("#name")).to_have_value("Human")
+
+
+def test_where_the_browser_lends_no_clipboard_the_link_is_shown(server: Server, visit: Visit) -> None:
+    visitor = visit(server)
+    visitor.context.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined });")
+    page = visitor.tab()
+    page.goto("/#word=space")
+    expect_state(page, "live")
+
+    page.get_by_role("button", name="Share").click()
+
+    expect(page.locator("#link")).to_be_focused()
+    expect(page.locator("#link")).to_have_value(f"{server.url}/#word=space")
+
+
+def test_a_link_that_names_who_i_am_does_so_once(server: Server, visit: Visit) -> None:
+    visitor = visit(server)
+    page = visitor.tab()
+
+    page.goto("/#uis=Ada:210120040&word=space")
+
+    expect(page.locator("#name")).to_have_value("Ada")
+    expect(page.locator("#color")).to_have_value("#d27828")
+    expect(page).to_have_url(f"{server.url}/#word=space")
+    page.reload()
+    expect(page.locator("#name")).to_have_value("Ada")
+    expect(page.locator("#color")).to_have_value("#d27828")
+
+
+def test_the_original_link_shows_two_people_and_addresses_the_entity(start_server: StartServer, visit: Visit) -> None:
+    """The entity allows no other name here: its answers are in the view under its own."""
+    server = start_server()
+    visitor = visit(server)
+    page = visitor.tab()
+    link = "u=Ada:210120040+MyAI:255069000&filteractive=true&mt=ALL&uis=Ada:210120040&ais=MyAI:255069000&priority=7&entity=zen"
+    page.goto(f"/#{link}")
+    expect(page.locator("#entity")).to_have_value("zen")
+    expect(page.locator("#asked")).to_contain_text("Zen answers under its own name, not as MyAI · urgency 7")
+    post(server, "From a stranger")
+
+    write(page, "Who are you?")
+
+    expect(page.locator(MESSAGES)).to_have_count(1)
+    (asked, _) = server.http.get("/api/comments").json()
+    assert asked["botParams"]["priority"] == 7
+    answer_id = answer_as_zen(server, asked["id"])
+    expect(row(page, answer_id)).to_be_attached()
+    expect(page.locator(MESSAGES)).to_have_count(2)
+
+
+def test_what_a_link_asks_of_posts_can_be_forgotten(start_server: StartServer, visit: Visit) -> None:
+    server = start_server()
+    page = visit(server).tab()
+    page.goto("/#word=space&priority=7&model=big&video=1")
+    expect(page.locator("#asked")).to_contain_text(
+        "urgency 7 · the model is this wall's, not big · not understood in the link: video"
+    )
+
+    page.get_by_role("button", name="Forget that").click()
+
+    expect(page.locator("#asked")).to_be_hidden()
+    expect(page).to_have_url(f"{server.url}/#word=space")
+    write(page, "No hurry, space")
+    expect(page.locator(MESSAGES)).to_have_count(1)
+    (posted,) = server.http.get("/api/comments").json()
+    assert posted["botParams"]["priority"] == 50
+
+
+def test_a_link_with_a_length_of_memory_sends_the_messages_shown(start_server: StartServer, visit: Visit) -> None:
+    server = start_server()
+    for number in range(3):
+        post(server, f"Fact {number}", **ADA)
+    post(server, "From a stranger")
+    visitor = visit(server)
+    page = visitor.tab()
+    page.goto("/#u=Ada:210120040&nom=2&entity=zen&uis=Ada:210120040")
+    expect(page.locator(MESSAGES)).to_have_count(3)
+    expect(page.locator("#entity")).to_have_value("zen")
+
+    write(page, "What do you know?")
+
+    expect(page.locator(MESSAGES)).to_have_count(4)
+    assert (visitor.posts[0].post_data_json or {})["context"] == ["Ada: Fact 1", "Ada: Fact 2"]
+
+
+def test_another_addressee_than_the_links_ends_what_it_asks(start_server: StartServer, visit: Visit) -> None:
+    page = visit(start_server()).tab()
+    page.goto("/#entity=zen&priority=7")
+    expect(page.locator("#entity")).to_have_value("zen")
+
+    page.locator("#entity").select_option("rude")
+
+    expect(page.locator("#asked")).to_be_hidden()
+    expect(page).to_have_url(re.compile("/$"))
+
+
+def test_an_edited_address_changes_the_view_at_once(server: Server, visit: Visit) -> None:
+    page = visit(server).open()
+    expect(page.locator(MESSAGES)).to_have_count(4)
+
+    page.evaluate("location.hash = '#word=rude'")
+    expect(page.locator(MESSAGES)).to_have_count(1)
+    page.go_back()
+
+    expect(page.locator(MESSAGES)).to_have_count(4)
+
+
+def test_the_skip_link_leaves_the_view_alone(server: Server, visit: Visit) -> None:
+    page = visit(server).tab()
+    page.goto("/#word=space")
+    expect(page.locator(MESSAGES)).to_have_count(2)
+
+    page.locator("#skip").focus()
+    page.keyboard.press("Enter")
+
+    expect(page.locator("#text")).to_be_focused()
+    expect(page).to_have_url(f"{server.url}/#word=space")
+    expect(page.locator(MESSAGES)).to_have_count(2)
+
+
+def test_a_search_without_a_find_offers_to_look_further_back(start_server: StartServer, visit: Visit) -> None:
+    server = start_server()
+    old = post(server, "A needle")
+    for number in range(120):
+        post(server, f"Hay {number}")
+    page = visit(server).tab()
+    page.goto("/#word=needle")
+    expect(page.locator("#empty")).to_contain_text("No message of the last ones fits this view")
+
+    page.get_by_role("button", name="Look further back").click()
+
+    expect(row(page, old)).to_be_attached()
+    expect(page.locator("#empty")).to_be_hidden()
+
+
+def test_hostile_links_are_text(server: Server, visit: Visit) -> None:
+    page = visit(server).tab()
+    markup = "%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E"
+
+    page.goto(f"/#word={markup}&u={markup}:210120040&model={markup}&{markup}=1&uis={markup}:210120040&ais={markup}:210120040")
+
+    expect(page.locator("#conditions")).to_contain_text("<img src=x onerror=alert(1)>")
+    expect(page.locator("#asked")).to_contain_text("<img src=x onerror=alert(1)>")
+    expect(page.locator("#conditions img, #asked img, #view img, #composer img")).to_have_count(0)
+    expect(page.locator("#name")).to_have_value("<img src=x onerror=alert(1)>")
+
+
+def test_many_conditions_fit_on_a_small_phone(server: Server, visit: Visit) -> None:
+    page = visit(server, viewport=PHONE).tab()
+    words = "+".join(f"word{number}{'x' * 40}" for number in range(20))
+    people = "+".join(f"{'W' * 32}:{number:03}000000" for number in range(20))
+    page.goto(f"/#talk=0123456789abcdef&word={words}&u={people}&mt=AI&priority=7&nom=20&model={'m' * 100}&entity=zen")
+    expect_state(page, "live")
+    open_panel(page)
+
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    assert page.evaluate("document.querySelector('#view').scrollWidth - innerWidth") <= 0
+    expect(page.locator(".panel")).to_be_in_viewport(ratio=0.99)
+    page.keyboard.press("Escape")
+    expect(page.locator(".panel")).to_be_hidden()
+    expect(page.locator("#filters summary")).to_be_focused()
+    expect(page.locator("#text")).to_be_in_viewport(ratio=0.99)
+    expect(page.locator("#post")).to_be_in_viewport(ratio=0.99)
+    assert page.locator("#wall").evaluate("wall => wall.clientHeight") > 80
+
+
+def open_panel(page: Page) -> None:
+    """Open the filters."""
+    page.locator("#filters summary").click()
+    expect(page.locator(".panel")).to_be_visible()
+
+
+def answer_as_zen(server: Server, message_id: str) -> str:
+    """Answer as the entity does where its file allows no other name."""
+    claimed = server.http.post("/api/queue/claim", json={"messageId": message_id, "workerId": "worker-1"}).raise_for_status()
+    reply = {"text": "I am Zen.", "username": "Zen", "color": "070140180"}
+    body = {"messageId": message_id, "workerId": "worker-1", "attempt": 1, "reply": reply}
+    assert claimed.json()["message"]["botParams"]["attempt"] == 1
+    return str(server.http.post("/api/queue/complete", json=body).raise_for_status().json()["id"])
