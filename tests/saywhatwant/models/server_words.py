@@ -7,7 +7,7 @@ without a word), QAnything issue 555 (no such model); OpenAI: forgecode issue 10
 of llama.cpp are those of the build that ``make local`` installs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from scripted_server import Refusal
@@ -189,3 +189,8 @@ def models(name: str, window: int) -> dict[str, object]:
     """What vLLM answers to GET /v1/models, which has the window as ``max_model_len``."""
     card = {"id": name, "object": "model", "created": 1_762_025_642, "owned_by": "vllm", "max_model_len": window}
     return {"object": "list", "data": [card]}
+
+
+def loaded(windows: Mapping[str, int]) -> dict[str, object]:
+    """What Ollama answers to GET /api/ps, which has the window of each model that is loaded."""
+    return {"models": [{"name": name, "model": name, "context_length": window} for name, window in windows.items()]}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from scripted_models import ScriptedModel
+from scripted_models import ScriptedModel, recalls
 from scripted_server import Asked, ScriptedServer
 from test_stress import stress
 
@@ -97,3 +97,13 @@ def test_p8_options_that_have_no_effect_together_are_refused(tmp_path: Path, arg
     done = stress(tmp_path, *arguments)
     assert done.returncode != 0
     assert word in done.stderr
+
+
+def test_a_fact_that_is_told_is_remembered_and_no_strangers_fact_is_told(
+    wall: Server, models: ScriptedServer, tmp_path: Path
+) -> None:
+    models.scripts["test"] = ScriptedModel(recalls)
+    done = talk(wall, tmp_path, "--talks", "6", "--between", "2")
+    assert figures(done) == [6, 6, 0, 0, 0, 0], done.stdout
+    assert done.returncode == 0
+    assert "miss:" not in done.stdout
