@@ -22,6 +22,8 @@ MAX_CONTEXT_STRINGS = 200
 """Strings that the ``context`` of a post may have."""
 MAX_CONTEXT_BYTES_SETTING = 120_000
 """The largest value of ``SWW_MAX_CONTEXT_BYTES``; any such context fits into one storage value."""
+MAX_CONTEXTS_BYTES = 256 * 1024 * 1024
+"""Bytes of disk for the contexts of unfinished messages, each counted as the longest; beyond it posts with one get 503."""
 MAX_ORIGINAL_FIELD = 200
 """Characters of each field that only the original's clients send."""
 MAX_ATTEMPT = 1_000_000

@@ -1,30 +1,43 @@
-"""Shares of the backlog: no group of messages can use up all of it (P6).
+"""Shares of the backlog, and of the room for contexts: no group of messages can use up all of it (P6).
 
 Uses the dynamic thresholds of switches with a shared buffer (Choudhury and Hahne, IEEE/ACM Transactions on Networking, 1998).
 """
 
+from collections.abc import Callable
+
 from saywhatwant.errors import BacklogFull
+from saywhatwant.limits import MAX_CONTEXTS_BYTES
+from saywhatwant.message import NewMessage
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.index import Index
 
 
-def check_room(index: Index, config: QueueConfig, entity: str | None) -> None:
-    """Raise ``BacklogFull`` when a group has as much unfinished work as there is room left.
+def check_room(index: Index, config: QueueConfig, new: NewMessage) -> None:
+    """Raise ``BacklogFull`` when a group has as much unfinished work, or as many contexts, as there is room left.
 
     Each entity that answers here is a group, so are messages that name no entity, and so are all other names together. One
-    group alone can take half of the limit, and a group with nothing waiting gets in while there is any room.
+    group alone can take half of the limit, and a group with nothing waiting gets in while there is any room. A context counts
+    as the longest one that the setting allows.
     """
-    backlog = index.backlog
-    room = config.backlog_limit - backlog
-    if backlog < room:
+    _check_share("messages", index.backlog, config.backlog_limit, index.backlog_of, new.entity, config)
+    if new.context is not None:
+        limit = MAX_CONTEXTS_BYTES // max(config.max_context_bytes, 1)
+        _check_share("messages with a context", index.contexts, limit, index.contexts_of, new.entity, config)
+
+
+def _check_share(
+    what: str, used: int, limit: int, used_by: Callable[[str | None], int], entity: str | None, config: QueueConfig
+) -> None:
+    room = limit - used
+    if used < room:
         return
     if room <= 0:
-        raise BacklogFull(f"{backlog} messages wait for an answer; no more are accepted at the moment")
+        raise BacklogFull(f"{used} {what} wait for an answer; no more are accepted at the moment")
     if entity is None or entity in config.entities:
-        waiting = index.backlog_of(entity)
+        waiting = used_by(entity)
         group = "no entity" if entity is None else repr(entity)
     else:
-        waiting = backlog - sum(map(index.backlog_of, (None, *config.entities)))
+        waiting = used - sum(map(used_by, (None, *config.entities)))
         group = "unknown entities"
     if waiting >= room:
-        raise BacklogFull(f"too many messages to {group} wait for an answer: {waiting}; the remaining room is for others")
+        raise BacklogFull(f"too many {what} to {group} wait for an answer: {waiting}; the remaining room is for others")

@@ -61,6 +61,9 @@ class Index:
         self._changes: list[tuple[int, str]] = []
         """Changes ordered by seq; outdated ones are skipped, and removed when they are the majority."""
         self._depth: SortedDict[str, Counter[Status]] = SortedDict()
+        self._contexts: Counter[str] = Counter()
+        self.contexts = 0
+        """How many messages have a context."""
         self.last_timestamp = 0
         """The newest message's timestamp; 0 when there is none."""
         self.total: Counter[Status] = Counter()
@@ -190,6 +193,11 @@ class Index:
         if of_entity is None:
             of_entity = self._depth[name] = Counter()
         of_entity[params.status] += change
+        if params.has_context is not UNSET:
+            self._contexts[name] += change
+            self.contexts += change
+            if not self._contexts[name]:
+                del self._contexts[name]
         self.total[params.status] += change
         if change < 0 and not any(of_entity.values()):
             del self._depth[name]
@@ -205,6 +213,10 @@ class Index:
         """Messages to this entity whose work is not finished; with None, messages that name no entity."""
         depth = self._depth.get(entity or "")
         return depth["pending"] + depth["processing"] if depth else 0
+
+    def contexts_of(self, entity: str | None) -> int:
+        """Messages with a context to this entity; with None, those that name no entity."""
+        return self._contexts[entity or ""]
 
     @property
     def delayed_count(self) -> int:

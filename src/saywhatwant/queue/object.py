@@ -70,7 +70,7 @@ class MessageQueue(QueueState):
             posted = self._post_answer(new, new.reply_to, now)
         else:
             if new.message_type == "human" and new.answer:
-                backlog.check_room(self._index, self._config, new.entity)
+                backlog.check_room(self._index, self._config, new)
             posted = self._add(new, now)
         if key is not None:
             self._keys.remember(key, new, posted, now)

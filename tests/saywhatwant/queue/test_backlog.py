@@ -9,6 +9,7 @@ from saywhatwant.errors import BacklogFull, WrongState
 from saywhatwant.limits import MAX_DUE_PER_CALL
 from saywhatwant.message import decode
 from saywhatwant.queue import MessageQueue
+from saywhatwant.schemas import Reply
 
 DAY = 24 * 60 * 60
 GROUPS = st.sampled_from(["zen", "rude", None, "unknown-1", "unknown-2", "unknown-3"])
@@ -241,3 +242,27 @@ def test_a_bot_that_holds_work_is_no_reason_to_refuse_it_to_others() -> None:
     with pytest.raises(BacklogFull, match="zen"):
         wall.ask(entity="zen")
     wall.ask(entity="rude")
+
+
+def test_p6_contexts_of_one_entity_leave_room_for_those_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also after a restart, and the room is free again when the work ends."""
+    monkeypatch.setattr("saywhatwant.queue.backlog.MAX_CONTEXTS_BYTES", 800)
+    wall = Wall(max_context_bytes=100, entities=("zen", "eliza"))
+
+    def ask(entity: str | None, *, context: bool = True) -> str:
+        return wall.ask(entity=entity, context=("a",) if context else None)
+
+    first = [ask("zen") for _ in range(4)]
+    with pytest.raises(BacklogFull, match="4; the remaining room is for others"):
+        ask("zen")
+    ask("zen", context=False)
+    wall.runtime.crash()
+    ask("eliza")
+    ask("no-such-one")
+    ask(None)
+    with pytest.raises(BacklogFull):
+        ask("another-unknown")
+    wall.claim(first[0])
+    wall.call(MessageQueue.complete, first[0], "bot", 1, Reply("Yes."))
+    ask("eliza")
+    assert wall.call(MessageQueue.stats).backlog == 8

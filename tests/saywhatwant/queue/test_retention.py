@@ -146,7 +146,7 @@ def test_p6_a_talk_ends_some_time_after_its_last_message_unless_that_is_among_th
 
 
 def test_p6_an_unfinished_message_keeps_its_talk() -> None:
-    """Whoever asked before a long night is answered from memory in the morning."""
+    """A question that waits overnight is answered from memory in the morning."""
     wall = Wall(retention=1, talk_ms=10_000)
     exchange(wall, "Ann", "I am Ann.")
     wall.ask("Who am I?", username="Ann", entity="zen", priority=99)
