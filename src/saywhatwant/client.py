@@ -123,9 +123,10 @@ class WallClient:
         """Figures of the queue."""
         return await self._call("GET", "/api/stats", schemas.Stats)
 
-    async def listing(self, state: str, limit: int) -> list[Message]:
-        """Messages by state: pending, waiting, held or failed."""
-        return await self._call("GET", "/api/queue/messages", list[Message], query={"state": state, "limit": limit})
+    async def listing(self, state: schemas.ListState, limit: int) -> list[schemas.ListedMessage]:
+        """Messages by state: pending, waiting, held or failed, with the details of their failures."""
+        query = {"state": state, "limit": limit}
+        return await self._call("GET", "/api/queue/messages", list[schemas.ListedMessage], query=query)
 
     async def claim_next(self, claim: schemas.ClaimRequest) -> ClaimedNext:
         """Claim, waiting up to ``claim.wait`` seconds. Not retried: a lost answer may have claimed something."""
@@ -141,12 +142,16 @@ class WallClient:
         return await self._call("POST", "/api/queue/extend", schemas.ExtendResponse, body=extend)
 
     async def progress(self, progress: schemas.ProgressRequest) -> schemas.Ok:
-        """Show a reply being written. Not retried: the next call has more of it."""
+        """Show that a model wakes up or thinks, or a reply being written. Not retried: the next call has more of it."""
         return await self._once("POST", "/api/queue/progress", schemas.Ok, body=progress)
 
     async def fail(self, fail: schemas.FailRequest) -> schemas.FailResponse:
-        """Give a message back, or fail it for good."""
+        """Give a message back after a failure, or fail it for good."""
         return await self._call("POST", "/api/queue/fail", schemas.FailResponse, body=fail)
+
+    async def release(self, release: schemas.ReleaseRequest) -> schemas.FailResponse:
+        """Give a message back unanswered: pending at once, and the attempt does not count."""
+        return await self._call("POST", "/api/queue/release", schemas.FailResponse, body=release)
 
     async def report_circuit(self, report: schemas.CircuitReport) -> schemas.Ok:
         """Report that the circuit of a provider is open, or closed again (0 seconds)."""

@@ -80,6 +80,8 @@ TEXT_PATTERN = rf"^\s*[^\s{_CONTROLS}]([^{_CONTROLS}]*[^\s{_CONTROLS}])?\s*$"
 """The text that ``clean_text`` accepts, for JSON Schema; the maximum length is a setting."""
 CONTEXT_PATTERN = rf"^[^{_CONTROLS}]*$"
 """The strings that ``clean_context`` accepts, for JSON Schema."""
+MAYBE_TEXT_PATTERN = rf"^\s*$|{TEXT_PATTERN}"
+"""The same, or none."""
 USERNAME_PATTERN = rf"^\s*[^\s{_CONTROLS_AND_BREAKS}]([^{_CONTROLS_AND_BREAKS}]*[^\s{_CONTROLS_AND_BREAKS}])?\s*$"
 """The usernames of any length that ``clean_username`` accepts, for JSON Schema."""
 
@@ -104,12 +106,12 @@ class BotParams(Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
     attempt: int = 0
     """How many times it has been claimed; the fencing token."""
     tries: int = 0
-    """The attempts that count towards the limit; an operator's retry sets this back to 0."""
+    """The attempts that count towards the limit: none that was released, and an operator's retry sets this back to 0."""
     lease_expires_at: int | None = None
     retry_at: int | None = None
     """Set while it backs off after a failure: pending, but not claimable until then."""
     expires_at: int | None = None
-    """Set while it is pending: when it fails unless a bot claims it before."""
+    """Set while it is unfinished: when it fails unless a bot holds it then."""
     error: str | None = None
     """Why the last attempt ended without an answer."""
     answered_by: str | None = None

@@ -22,6 +22,7 @@ from saywhatwant.limits import (
 )
 from saywhatwant.message import (
     CONTEXT_PATTERN,
+    MAYBE_TEXT_PATTERN,
     TEXT_PATTERN,
     USERNAME_PATTERN,
     Alias,
@@ -29,6 +30,7 @@ from saywhatwant.message import (
     Color,
     Entity,
     Id,
+    Message,
     MessageType,
     Priority,
     SessionId,
@@ -59,6 +61,13 @@ Text = Annotated[
     Meta(
         description="1 to 5,000 characters (setting) after trimming; no control characters but tab and line breaks",
         extra_json_schema={"minLength": 1, "pattern": TEXT_PATTERN},
+    ),
+]
+MaybeText = Annotated[
+    str,
+    Meta(
+        description="up to 5,000 characters (setting) after trimming; no control characters but tab and line breaks",
+        extra_json_schema={"pattern": MAYBE_TEXT_PATTERN},
     ),
 ]
 Username = Annotated[
@@ -204,6 +213,16 @@ class ExtendResponse(Struct, frozen=True, rename="camel"):
     success: Literal[True] = True
 
 
+ListState = Literal["pending", "waiting", "held", "failed"]
+"""``waiting`` messages back off after a failure, ``held`` ones are being processed."""
+
+
+class ListedMessage(Message, frozen=True, kw_only=True, gc=False, rename="camel"):
+    """A message as operators see it."""
+
+    detail: Annotated[str, Meta(description="what the provider answered at the last failure")] | UnsetType = UNSET
+
+
 class FailRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """Body of POST /api/queue/fail. With ``retry`` false the message fails for good, even if attempts are left."""
 
@@ -216,7 +235,7 @@ class FailRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=Tru
 
 
 class FailResponse(Struct, frozen=True, rename="camel"):
-    """Answer to fail: the message's state now, and when it may be claimed again."""
+    """Answer to fail and release: the message's state now, and when it may be claimed again."""
 
     status: Status
     retry_at: int | None
@@ -233,7 +252,7 @@ class ProgressRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields
     message_id: Id
     worker_id: WorkerId
     attempt: Attempt
-    text: Annotated[str, Meta(description="up to 5,000 characters (setting)")] = ""
+    text: MaybeText = ""
     state: ProgressState = "writing"
 
 

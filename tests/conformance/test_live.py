@@ -173,6 +173,25 @@ def test_p2_a_reply_being_written_comes_in_pieces_and_is_never_stored(feed: Feed
         assert len(last.missed()) == len(last.events) == 2
 
 
+def test_p2_readers_see_what_a_bot_does_before_its_first_word_also_when_they_come_later(feed: Feed, server: Server) -> None:
+    posted = post(server)["id"]
+    claim(server, posted)
+    before = feed.until_message(posted, status="processing")["seq"]
+    for state in ("waking", "thinking"):
+        said(queue(server, "progress", messageId=posted, workerId="worker-1", attempt=1, state=state))
+        event = feed.until(lambda event: event["type"] == "progress")
+        assert event == {"type": "progress", "id": posted, "attempt": 1, "offset": 0, "text": "", "state": state}
+        with Feed(server, before - 1) as later:
+            later.frame()
+            assert later.events[-1] == event
+    refused = queue(server, "progress", messageId=posted, workerId="worker-1", attempt=1)
+    assert_problem(refused, 422, "text", "must have 1 to 5000 characters")
+    said(queue(server, "release", messageId=posted, workerId="worker-1", attempt=1))
+    with Feed(server, before - 1) as last:
+        last.frame()
+        assert [event["type"] for event in last.events] == ["message"]
+
+
 def test_p3_a_refused_call_is_no_event(feed: Feed, server: Server) -> None:
     posted = post(server)["id"]
     assert_problem(queue(server, "complete", messageId=posted), 409)

@@ -222,6 +222,36 @@ def test_p4_a_pause_follows_a_failed_attempt_and_the_last_one_fails_with_its_rea
     assert claim_next(server) == []
 
 
+def test_p4_a_stop_is_not_an_attempt_and_the_attempt_that_released_is_over(start_server: StartServer) -> None:
+    """What a scaler does to its workers, again and again, during one message."""
+    server = start_server(max_attempts=1)
+    posted = post(server)["id"]
+    for attempt in range(1, 5):
+        (held,) = claim_next(server)
+        assert (held["id"], held["botParams"]["attempt"]) == (posted, attempt)
+        fence = {"messageId": posted, "workerId": "worker-1", "attempt": attempt}
+        for _ in range(2):
+            assert said(queue(server, "release", **fence)) == {"status": "pending", "retryAt": None, "success": True}
+        for late in ("complete", "extend"):
+            assert_problem(queue(server, late, **fence), 409, "pending")
+    assert_problem(queue(server, "release", messageId=posted, workerId="worker-1", attempt=3), 409, "attempt 3")
+    (held,) = claim_next(server)
+    last = {"messageId": posted, "attempt": held["botParams"]["attempt"]}
+    assert_problem(queue(server, "release", workerId="another", **last), 409, "worker-1", "another")
+    said(queue(server, "complete", workerId="worker-1", reply={"text": "At last."}, **last))
+    assert said(queue(server, "release", workerId="worker-1", **last))["status"] == "complete"
+
+
+def test_p4_a_released_message_wakes_a_waiting_claim(server: Server, entity: str) -> None:
+    posted = post(server, entity=entity)["id"]
+    claim(server, posted)
+    with ThreadPoolExecutor(1) as bots:
+        waiting = bots.submit(claim_next, server, "worker-2", entities=[entity], wait=60)
+        until_waiting(server, 1)
+        said(queue(server, "release", messageId=posted, workerId="worker-1", attempt=1))
+        assert ids(waiting.result(DEADLINE_SECONDS)) == [posted]
+
+
 def test_p4_a_failure_that_wants_no_retry_is_final(server: Server, entity: str) -> None:
     posted = post(server, entity=entity)["id"]
     claim(server, posted)

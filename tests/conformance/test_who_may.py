@@ -12,7 +12,7 @@ from conftest import StartServer
 from servers import SWW, Server, environment
 
 TOKEN = "a-token-that-nobody-guesses"  # noqa: S105 - the test's own
-CALLS = ("claim", "complete", "extend", "fail", "retry")
+CALLS = ("claim", "complete", "extend", "fail", "release", "progress", "retry", "circuit")
 LISTS = ("/api/queue/pending", "/api/queue/messages")
 FOREIGN = {"Origin": "https://elsewhere.example"}
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from typing import get_args
 
 import click
 from rich.console import Console
@@ -14,14 +15,14 @@ from saywhatwant.commands.connect import connect
 from saywhatwant.commands.tail import printable
 from saywhatwant.limits import MAX_PAGE
 from saywhatwant.message import Message
-from saywhatwant.schemas import Stats
+from saywhatwant.schemas import ListedMessage, ListState, Stats
 from saywhatwant.settings import load
 
 MAX_SHOWN = 60
 """Characters shown of a message's text."""
 UNWRAPPED = 100_000
 """Width of the output, in characters, when a program reads it."""
-STATES = ("pending", "waiting", "held", "failed")
+STATES = get_args(ListState)
 
 
 @click.command()
@@ -49,12 +50,12 @@ def queue(*, url: str | None, limit: int) -> None:
         console.print(_table(listings))
 
 
-async def _fetch(connection: WallClient, limit: int) -> tuple[Stats, dict[str, list[Message]]]:
+async def _fetch(connection: WallClient, limit: int) -> tuple[Stats, dict[ListState, list[ListedMessage]]]:
     async with connection as client:
         return await client.stats(), {state: await client.listing(state, limit) for state in STATES}
 
 
-def _table(listings: dict[str, list[Message]]) -> Table:
+def _table(listings: dict[ListState, list[ListedMessage]]) -> Table:
     table = Table("state", "id", "age", "entity", "prio", "attempt", "by", "note", "text", box=None, pad_edge=False)
     for state, messages in listings.items():
         for message in messages:

@@ -6,7 +6,9 @@ import msgspec
 from msgspec import Struct
 
 from saywhatwant.message import Status
+from saywhatwant.schemas import ProgressState
 
+_PROGRESS: Final = b'{"type":"progress"'
 _LEASE_ENDED: Final = b'{"type":"leaseEnded"'
 
 
@@ -20,14 +22,20 @@ def lease_ended(message_id: str) -> bytes:
     return _LEASE_ENDED + b',"id":"' + message_id.encode() + b'"}'
 
 
-def progress(message_id: str, attempt: int, text: str) -> bytes:
-    """A reply is being written; ``text`` is the whole reply so far."""
-    return msgspec.json.encode({"type": "progress", "id": message_id, "attempt": attempt, "text": text})
+def progress(message_id: str, attempt: int, text: str, state: ProgressState) -> bytes:
+    """A reply is on its way; ``text`` is the whole reply so far, empty before its first word."""
+    event = {"type": "progress", "id": message_id, "attempt": attempt, "text": text, "state": state}
+    return msgspec.json.encode(event)
 
 
 def is_lease_ended(event: bytes) -> bool:
     """Whether ``event`` is one of ``lease_ended``."""
     return event.startswith(_LEASE_ENDED)
+
+
+def is_progress(event: bytes) -> bool:
+    """Whether ``event`` is one of ``progress``."""
+    return event.startswith(_PROGRESS)
 
 
 class WorkState(Struct, frozen=True, rename="camel"):
@@ -60,6 +68,7 @@ class Event(Struct, frozen=True):
     id: str = ""
     attempt: int = 0
     text: str = ""
+    state: ProgressState = "writing"
 
 
 parse = msgspec.json.Decoder(Event).decode

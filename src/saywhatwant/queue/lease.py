@@ -20,7 +20,7 @@ TOLERATED_STEP_MS = 1_000
 LATE_MS = 60 * 60 * 1_000
 """A wait that is overdue by this much ended while the server was stopped, or the clock has stepped forward."""
 GRACE_MS = 60 * 1_000
-"""How long such a wait is extended, so that bots or the clock can come back."""
+"""How long such a wait is extended (but never beyond a whole wait), so that bots or the clock can come back."""
 
 _UNITS = ((86_400_000, "day"), (3_600_000, "hour"), (60_000, "minute"), (1_000, "second"))
 
@@ -73,6 +73,11 @@ def has_completed(message: Message, worker_id: str | None, attempt: int | None) 
     return params.status == "complete" and attempt == params.attempt and worker_id in {None, params.claimed_by}
 
 
+def has_given_back(message: Message, worker_id: str, attempt: int) -> bool:
+    """Whether the current attempt, which this is, has already given the message back or completed it."""
+    return message.bot_params.status == "pending" or has_completed(message, worker_id, attempt)
+
+
 def has_failed(message: Message, worker_id: str, reason: str) -> bool:
     """Whether this worker's last attempt has already failed with this reason."""
     params = message.bot_params
@@ -95,7 +100,6 @@ def hold(message: Message, worker_id: str, now: int, config: QueueConfig, *, unf
         tries=params.tries + 1,
         lease_expires_at=_lease_end(now, now, config),
         retry_at=None,
-        expires_at=None,
         unfenced=True if unfenced else UNSET,
     )
 
@@ -107,7 +111,7 @@ def extend(message: Message, now: int, config: QueueConfig) -> Message:
 
 def complete(message: Message, now: int) -> Message:
     """The message is finished, with or without an answer."""
-    return _changed(message, status="complete", completed_at=now, lease_expires_at=None, error=None)
+    return _changed(message, status="complete", completed_at=now, lease_expires_at=None, expires_at=None, error=None)
 
 
 def assign(message: Message, entity: str, conversation: str) -> Message:
@@ -144,6 +148,26 @@ def fail(
     )
 
 
+def release(message: Message, now: int, config: QueueConfig) -> Message:
+    """The holder gives the message back unanswered: pending at once, and the attempt does not count. Complete if answered.
+
+    What is left of its wait goes on, so a message whose bots are stopped again and again ends too.
+    """
+    params = message.bot_params
+    if params.answered_by is not None:
+        return complete(message, now)
+    latest = now + config.max_wait_ms
+    return _changed(
+        message,
+        status="pending",
+        claimed_by=None,
+        claimed_at=None,
+        tries=params.tries - 1,
+        lease_expires_at=None,
+        expires_at=min(params.expires_at or latest, latest),
+    )
+
+
 def expire(message: Message, now: int, config: QueueConfig) -> Message:
     """The deadline of a lease, a backoff or a wait has passed."""
     params = message.bot_params
@@ -152,7 +176,7 @@ def expire(message: Message, now: int, config: QueueConfig) -> Message:
     if params.retry_at is not None:
         return _changed(message, retry_at=None)
     if params.expires_at is not None and now - params.expires_at > LATE_MS:
-        return _changed(message, expires_at=now + GRACE_MS)
+        return _changed(message, expires_at=now + min(GRACE_MS, config.max_wait_ms))
     reason = f"nobody answered within {_in_words(config.max_wait_ms)}"
     if params.error is not None:
         reason = f"{reason}; before that: {params.error}"[:MAX_ERROR]

@@ -5,7 +5,8 @@ A message is a small state machine; each arrow is a method here and a function i
     post ──► pending ──claim──► processing ──complete──► complete
                ▲  │                │    │
                │  └─nobody claims──│────┤
-               ├──lease runs out───┘    ├──fail, attempts used up──► failed
+               ├──lease runs out───┤    ├──fail, attempts used up──► failed
+               ├──release──────────┘    │                              │
                ├──fail, after backoff───┘                              │
                └────────────────────────retry──────────────────────────┘
 
@@ -13,7 +14,7 @@ Every change makes a new ``Message`` and goes through ``_save`` (in ``state``), 
 commit of its call. Everything in memory can be read from storage, so a rebuilt object is the same as the one that was lost.
 """
 
-from collections import Counter
+from collections.abc import Callable
 from functools import partial
 
 from msgspec import UNSET, Raw
@@ -23,11 +24,12 @@ from saywhatwant.errors import IdTaken, NotTheHolder, WrongState
 from saywhatwant.limits import (
     MAX_ANSWER_BYTES,
     MAX_ERROR,
-    MAX_STATS_ENTITIES,
     MAX_USERNAME,
 )
-from saywhatwant.message import Message, NewMessage, Posted, Status, conversation_of, split_color
+from saywhatwant.message import Message, NewMessage, Posted, conversation_of, split_color
 from saywhatwant.queue import backlog, events, lease
+from saywhatwant.queue.figures import figures
+from saywhatwant.queue.index import Index
 from saywhatwant.queue.keys import key_of_id
 from saywhatwant.queue.memory import talk_of
 from saywhatwant.queue.read_cache import Changes, Page, page_of
@@ -37,13 +39,18 @@ from saywhatwant.schemas import (
     ClaimNextResponse,
     ClaimResponse,
     CompleteResponse,
-    Depth,
     ExtendResponse,
     FailResponse,
+    ListState,
+    ProgressState,
     Reply,
     Stats,
     Talk,
 )
+
+_LISTS: dict[ListState, Callable[[Index, int], list[Message]]] = {
+    "pending": Index.ready, "waiting": Index.delayed, "held": Index.in_flight, "failed": Index.failed,
+}  # fmt: skip
 
 
 class MessageQueue(QueueState):
@@ -109,17 +116,14 @@ class MessageQueue(QueueState):
         """The claimable messages, most urgent first; all of them or those to ``entity``."""
         return self._encoded(self._index.ready(limit, None if entity is None else [entity]))
 
-    def in_flight(self, limit: int) -> list[Raw]:
-        """The messages that bots hold, ordered by the end of their leases."""
-        return self._encoded(self._index.in_flight(limit))
+    def listing(self, state: ListState, limit: int) -> list[Raw]:
+        """The messages in one state, for operators: with the details of their failures.
 
-    def delayed(self, limit: int) -> list[Raw]:
-        """The messages that back off after a failure, the next one first."""
-        return self._encoded(self._index.delayed(limit))
-
-    def failed(self, limit: int) -> list[Raw]:
-        """The failed messages, newest first."""
-        return self._encoded(self._index.failed(limit))
+        Pending ones are ordered by urgency, those that back off (waiting) and those that bots hold (held) by their deadlines;
+        of the failed ones the newest is the first.
+        """
+        found = _LISTS[state](self._index, limit)
+        return [self._details.beside(message, self._index.encoded(message.id)) for message in found]
 
     # -- Work
 
@@ -213,10 +217,12 @@ class MessageQueue(QueueState):
         self._save(message)
         return _completed(reply, answer)
 
-    def fail(self, message_id: str, worker_id: str, attempt: int, error: str, *, retry: bool = True) -> FailResponse:
+    def fail(
+        self, message_id: str, worker_id: str, attempt: int, error: str, *, retry: bool = True, detail: str = ""
+    ) -> FailResponse:
         """Give a message back: pending after a backoff, or failed if attempts are used up. Raises like ``complete``.
 
-        If the same attempt repeats it, it returns the message's state.
+        ``error`` is public, ``detail`` is for operators. If the same attempt repeats it, it returns the message's state.
         """
         now = self._now()
         message = self._known(message_id)
@@ -225,16 +231,32 @@ class MessageQueue(QueueState):
         if not lease.has_failed(message, worker_id, reason) and not lease.has_completed(message, worker_id, attempt):
             lease.check_holder(message, worker_id, now)
             pause = lease.backoff_ms(message.bot_params.tries, self._config, self.ctx.random)
+            self._details.drop(message)
             message = lease.fail(message, reason, now, self._config, retry=retry, retry_at=now + pause)
             self._save(message)
-        return FailResponse(message.bot_params.status, message.bot_params.retry_at)
+            self._details.keep(message, detail)
+        return _given_back(message)
 
-    def progress(self, message_id: str, worker_id: str, attempt: int, text: str) -> None:
-        """Publish a reply as written so far; stores nothing. Raises like ``complete``."""
+    def release(self, message_id: str, worker_id: str, attempt: int) -> FailResponse:
+        """Give a message back unanswered: pending at once, and the attempt does not count. Raises like ``complete``.
+
+        If the same attempt repeats it, it returns the message's state.
+        """
+        now = self._now()
+        message = self._known(message_id)
+        lease.check_attempt(message, attempt)
+        if not lease.has_given_back(message, worker_id, attempt):
+            lease.check_holder(message, worker_id, now)
+            message = lease.release(message, now, self._config)
+            self._save(message)
+        return _given_back(message)
+
+    def progress(self, message_id: str, worker_id: str, attempt: int, text: str, state: ProgressState = "writing") -> None:
+        """Publish what the holder does, with the reply as written so far; stores nothing. Raises like ``complete``."""
         message = self._known(message_id)
         lease.check_attempt(message, attempt)
         lease.check_holder(message, worker_id, self._now())
-        self.ctx.publish(events.progress(message_id, attempt, text))
+        self.ctx.publish(events.progress(message_id, attempt, text, state))
 
     def retry(self, message_id: str) -> None:
         """An operator gives a failed message all its attempts again. Raises ``UnknownMessage``, ``WrongState``."""
@@ -252,18 +274,8 @@ class MessageQueue(QueueState):
 
     def stats(self, entities: tuple[str, ...] = ()) -> Stats:
         """The queue's figures; those of ``entities`` first."""
-        depths = self._index.depths(MAX_STATS_ENTITIES, entities)
-        return Stats(
-            seq=self.ctx.seq,
-            messages=len(self._index),
-            backlog=self._index.backlog,
-            backlog_limit=self._config.backlog_limit,
-            retention=self._config.retention,
-            backing_off=self._index.delayed_count,
-            depth=_depth(self._index.total),
-            entities={entity: _depth(of_entity) for entity, of_entity in depths.items()},
-            circuits=self._circuits.open(self.ctx.now()),
-        )
+        circuits = self._circuits.open(self.ctx.now())
+        return figures(self._index, self._config, entities, seq=self.ctx.seq, circuits=circuits)
 
     # -- Helpers
 
@@ -299,8 +311,8 @@ class MessageQueue(QueueState):
         return posted
 
 
-def _depth(counts: Counter[Status]) -> Depth:
-    return Depth(counts["pending"], counts["processing"], counts["complete"], counts["failed"])
+def _given_back(message: Message) -> FailResponse:
+    return FailResponse(message.bot_params.status, message.bot_params.retry_at)
 
 
 def _answer_to(message: Message) -> Posted | None:

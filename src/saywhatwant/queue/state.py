@@ -10,6 +10,7 @@ from saywhatwant.message import BotParams, Message, NewMessage, Posted, conversa
 from saywhatwant.queue import events, lease
 from saywhatwant.queue.circuits import Circuits
 from saywhatwant.queue.config import QueueConfig
+from saywhatwant.queue.details import Details
 from saywhatwant.queue.index import Index
 from saywhatwant.queue.keys import IdempotencyKeys
 from saywhatwant.queue.memory import context_key, store_context
@@ -26,6 +27,7 @@ class QueueState(DurableObject):
         self._index = Index(config)
         self._keys = IdempotencyKeys(ctx.storage)
         self._circuits = Circuits(ctx.storage)
+        self._details = Details(ctx.storage)
         self._reads = ReadCache()
         self._clock = ctx.now()
         self._deadlines_too_late = False
@@ -132,6 +134,8 @@ class QueueState(DurableObject):
             self.ctx.storage.delete(context_key(message))
             message = replace(message, bot_params=replace(message.bot_params, has_context=UNSET))
         message = replace(message, seq=self.ctx.seq + 1)
+        if old := self._index.get(message.id):
+            self._details.on_change(old, message)
         encoded = encode(message)
         self.ctx.storage.put(key_of(message), encoded)
         self._index.put(message, encoded)
@@ -148,8 +152,12 @@ class QueueState(DurableObject):
             message = self._index.next_to_remove()
             if message is None:
                 break
-            self.ctx.storage.delete(key_of(message))
-            self._index.remove(message)
+            self._remove(message)
+
+    def _remove(self, message: Message) -> None:
+        self.ctx.storage.delete(key_of(message))
+        self._details.drop(message)
+        self._index.remove(message)
 
     def _encoded(self, messages: list[Message]) -> list[Raw]:
         return [Raw(self._index.encoded(message.id)) for message in messages]

@@ -29,7 +29,7 @@ from saywhatwant.worker.websocket_protocol import ABORT
 
 
 class Broadcaster:
-    """The endpoint of GET /api/ws, and its subscribers. It is subscribed to the queue while there are any."""
+    """The endpoint of GET /api/ws, and its subscribers. While there are none, it only follows the replies on their way."""
 
     def __init__(
         self,
@@ -41,18 +41,17 @@ class Broadcaster:
         metrics: Metrics,
     ) -> None:
         self._queue = queue
-        self._events = queue_events
         self._check_page = check_page
         self._per_client = per_client
         self._metrics = metrics
         self._query = Query(SocketQuery)
         self._subscribers: dict[Subscriber, None] = {}
         self._clients: Counter[str] = Counter()
-        self._unsubscribe: Callable[[], None] | None = None
         self._heartbeat: asyncio.TimerHandle | None = None
         self._changes: list[tuple[int | None, bytes]] = []
         self._progress = ProgressTexts()
         self._seq = 0
+        queue_events.subscribe(self._on_event)
 
     def __len__(self) -> int:
         return len(self._subscribers)
@@ -84,8 +83,7 @@ class Broadcaster:
         subscriber = Subscriber(socket.scope.get("extensions", {}).get(ABORT, lambda: None))
         self._clients[client] += 1
         self._subscribers[subscriber] = None
-        if self._unsubscribe is None:
-            self._unsubscribe = self._events.subscribe(self._on_event)
+        if self._heartbeat is None:
             self._schedule_heartbeat()
         try:
             yield subscriber
@@ -95,8 +93,9 @@ class Broadcaster:
             if not self._clients[client]:
                 del self._clients[client]
             self._metrics.closes["client" if subscriber.close_code is None else str(subscriber.close_code)] += 1
-            if not self._subscribers:
-                self._stop_listening()
+            if not self._subscribers and self._heartbeat is not None:
+                self._heartbeat.cancel()
+                self._heartbeat = None
 
     async def _serve(self, socket: WebSocket, subscriber: Subscriber, since: int) -> None:
         watching = asyncio.create_task(_end_when_client_leaves(socket, subscriber))
@@ -132,18 +131,25 @@ class Broadcaster:
             since = page.seq
 
     def _on_event(self, event: QueueEvent) -> None:
+        if not self._subscribers and not len(self._progress) and not events.is_progress(event.raw):
+            return
+        delta = self._follow_progress(event.decoded)
+        if not self._subscribers:
+            return
         if not self._changes:
             # All events of a commit arrive before this runs, so they make one frame.
             asyncio.get_running_loop().call_soon(self._broadcast)
-        decoded = event.decoded
-        if decoded.message is not None:
-            self._progress.on_change(decoded.message)
-            self._changes.append((decoded.message.seq, event.raw))
-            self._seq = max(self._seq, decoded.message.seq)
-        elif decoded.type == "progress":
-            self._changes.append((None, self._progress.delta(decoded.id, decoded.attempt, decoded.text)))
-        else:
-            self._changes.append((None, event.raw))
+        seq = None
+        if (message := event.decoded.message) is not None:
+            seq = message.seq
+            self._seq = max(self._seq, seq)
+        self._changes.append((seq, delta or event.raw))
+
+    def _follow_progress(self, event: events.Event) -> bytes | None:
+        """Keep up with the replies on their way, for those who subscribe later; returns what a piece of one adds to it."""
+        if event.message is not None:
+            self._progress.on_change(event.message)
+        return self._progress.delta(event) if event.type == "progress" else None
 
     def _broadcast(self) -> None:
         changes, self._changes = self._changes, []
@@ -160,14 +166,6 @@ class Broadcaster:
 
     def _schedule_heartbeat(self) -> None:
         self._heartbeat = asyncio.get_running_loop().call_later(HEARTBEAT_SECONDS, self._beat)
-
-    def _stop_listening(self) -> None:
-        assert self._unsubscribe is not None  # noqa: S101 - since there was a subscriber
-        assert self._heartbeat is not None  # noqa: S101 - since there was a subscriber
-        self._unsubscribe()
-        self._heartbeat.cancel()
-        self._progress.clear()
-        self._unsubscribe = self._heartbeat = None
 
 
 async def _end_when_client_leaves(socket: WebSocket, subscriber: Subscriber) -> None:

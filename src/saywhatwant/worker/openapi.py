@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from saywhatwant.limits import MAX_USERNAME
-from saywhatwant.message import TEXT_PATTERN, USERNAME_PATTERN, Message
+from saywhatwant.message import MAYBE_TEXT_PATTERN, TEXT_PATTERN, USERNAME_PATTERN, Message
 from saywhatwant.worker.operations import OPERATIONS, Operation
 from saywhatwant.worker.original import ORIGINAL_OPERATIONS
 
@@ -86,9 +86,12 @@ def document(*, max_text: int, needs_token: bool) -> dict[str, Any]:
 def _state_lengths(schema: object, max_text: int) -> None:
     """Add the bounds of texts, which the structs do not state: they apply after trimming, and one is a setting."""
     if isinstance(schema, dict):
-        if schema.get("pattern") == TEXT_PATTERN:
+        if schema.get("pattern") in {TEXT_PATTERN, MAYBE_TEXT_PATTERN}:
+            least = 1 if schema["pattern"] == TEXT_PATTERN else 0
             schema["maxLength"] = max_text
-            schema["description"] = f"1 to {max_text} characters after trimming; no control characters but tab and line breaks"
+            schema["description"] = (
+                f"{least} to {max_text} characters after trimming; no control characters but tab and line breaks"
+            )
         elif schema.get("pattern") == USERNAME_PATTERN:
             schema["maxLength"] = MAX_USERNAME
         for part in schema.values():

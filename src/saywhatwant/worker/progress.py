@@ -1,57 +1,72 @@
-"""Replies that are being written: bots send the whole text so far, subscribers get the new part."""
+"""Replies on their way: bots send what they do and the whole text so far, subscribers get the new part."""
 
 from collections import OrderedDict
+from typing import NamedTuple
 
 import msgspec
 
-from saywhatwant.queue.events import ChangedMessage
+from saywhatwant.queue.events import ChangedMessage, Event
+from saywhatwant.schemas import ProgressState
 from saywhatwant.worker.limits import MAX_PROGRESS_CHARS
+
+ENTRY_CHARS = 100
+"""What a reply without text counts as."""
+
+
+class Progress(NamedTuple):
+    """The present state of one reply."""
+
+    attempt: int
+    text: str
+    state: ProgressState
+
+    @property
+    def chars(self) -> int:
+        """What it counts as towards the bound."""
+        return len(self.text) + ENTRY_CHARS
 
 
 class ProgressTexts:
-    """The latest text of each reply, up to ``MAX_PROGRESS_CHARS`` together.
+    """The present state of each reply on its way, up to ``MAX_PROGRESS_CHARS`` together.
 
     Beyond that the ones unchanged for longest are dropped; the next piece of a dropped reply is its whole text.
     """
 
     def __init__(self) -> None:
-        self._texts: OrderedDict[str, tuple[int, str]] = OrderedDict()
+        self._replies: OrderedDict[str, Progress] = OrderedDict()
         self._chars = 0
 
     def __len__(self) -> int:
-        return len(self._texts)
+        return len(self._replies)
 
-    def delta(self, message_id: str, attempt: int, text: str) -> bytes:
-        """The event that turns the last text of this attempt into ``text``."""
-        known_attempt, known = self._texts.get(message_id, (attempt, ""))
-        offset = len(known) if known_attempt == attempt and text.startswith(known) else 0
-        self._forget(message_id)
-        self._texts[message_id] = (attempt, text)
-        self._chars += len(text)
+    def delta(self, event: Event) -> bytes:
+        """Take a reply's new state; returns the event that brings a subscriber from the last one to it."""
+        known, reply = self._replies.get(event.id), Progress(event.attempt, event.text, event.state)
+        offset = 0
+        if known is not None and known.attempt == reply.attempt and reply.text.startswith(known.text):
+            offset = len(known.text)
+        self._forget(event.id)
+        self._replies[event.id] = reply
+        self._chars += reply.chars
         while self._chars > MAX_PROGRESS_CHARS:
-            self._forget(next(iter(self._texts)))
-        return _event(message_id, attempt, offset, text[offset:])
+            self._forget(next(iter(self._replies)))
+        return _event(event.id, reply, offset)
 
     def on_change(self, message: ChangedMessage) -> None:
         """Forget the reply of an attempt that is over."""
-        known = self._texts.get(message.id)
-        if known is not None and (message.bot_params.status != "processing" or message.bot_params.attempt != known[0]):
+        known = self._replies.get(message.id)
+        if known is not None and (message.bot_params.status != "processing" or message.bot_params.attempt != known.attempt):
             self._forget(message.id)
 
     def snapshot(self) -> list[bytes]:
         """Events with every reply so far, for a new subscriber."""
-        return [_event(message_id, attempt, 0, text) for message_id, (attempt, text) in self._texts.items()]
-
-    def clear(self) -> None:
-        """Forget all."""
-        self._texts.clear()
-        self._chars = 0
+        return [_event(message_id, reply, 0) for message_id, reply in self._replies.items()]
 
     def _forget(self, message_id: str) -> None:
-        if message_id in self._texts:
-            self._chars -= len(self._texts.pop(message_id)[1])
+        if message_id in self._replies:
+            self._chars -= self._replies.pop(message_id).chars
 
 
-def _event(message_id: str, attempt: int, offset: int, text: str) -> bytes:
-    event = {"type": "progress", "id": message_id, "attempt": attempt, "offset": offset, "text": text}
-    return msgspec.json.encode(event)
+def _event(message_id: str, reply: Progress, offset: int) -> bytes:
+    event = {"type": "progress", "id": message_id, "attempt": reply.attempt, "offset": offset, "text": reply.text[offset:]}
+    return msgspec.json.encode(event if reply.state == "writing" else event | {"state": reply.state})

@@ -7,6 +7,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from saywhatwant.errors import InvalidField
 from saywhatwant.limits import MAX_PAGE
 from saywhatwant.message import Conversation, Entity, Message
+from saywhatwant.schemas import ListState, ProgressState
 from saywhatwant.worker.limits import MAX_SINCE
 
 Since = Annotated[int, Meta(ge=0, le=MAX_SINCE, description="milliseconds since 1970: only messages newer than this")]
@@ -66,12 +67,12 @@ class PendingQuery(Struct, frozen=True, forbid_unknown_fields=True):
 class ListingQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """Query of GET /api/queue/messages: ``waiting`` messages back off after a failure, ``held`` ones are being processed."""
 
-    state: Literal["pending", "waiting", "held", "failed"] = "pending"
+    state: ListState = "pending"
     limit: Limit = 100
 
 
 class SocketEvent(Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A message that is new or has changed; a piece of a reply that is being written; or a lease that ended.
+    """A message that is new or has changed; a reply on its way, with what its bot does; or a lease that ended.
 
     A reader assembles a reply by ``offset``, in Unicode code points: 0 replaces its text; any other offset appends ``text`` to
     a text of exactly that length, and is ignored by a reader whose text has another length.
@@ -83,6 +84,7 @@ class SocketEvent(Struct, frozen=True, rename="camel", omit_defaults=True):
     attempt: int | None = None
     offset: int | None = None
     text: str | None = None
+    state: ProgressState = "writing"
 
 
 class SocketFrame(Struct, frozen=True, omit_defaults=True):

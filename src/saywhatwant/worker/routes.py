@@ -27,14 +27,6 @@ from saywhatwant.worker.queries import EntitySummary, ListingQuery, PendingQuery
 
 T = TypeVar("T")
 
-_LISTS = {
-    "pending": MessageQueue.pending,
-    "waiting": MessageQueue.delayed,
-    "held": MessageQueue.in_flight,
-    "failed": MessageQueue.failed,
-}
-"""The lists of GET /api/queue/messages."""
-
 
 class Api:
     """The handlers of ``operations.OPERATIONS``, by name. Each takes the request and its decoded body or query."""
@@ -108,7 +100,7 @@ class Api:
 
     async def listing(self, _: Request, query: ListingQuery) -> Response:
         """GET /api/queue/messages."""
-        return JSON(await self._queue.call(_LISTS[query.state], query.limit))
+        return JSON(await self._queue.call(MessageQueue.listing, query.state, query.limit))
 
     async def claim(self, request: Request, body: schemas.ClaimRequest) -> Response:
         """POST /api/queue/claim."""
@@ -146,14 +138,26 @@ class Api:
     async def fail(self, _: Request, body: schemas.FailRequest) -> Response:
         """POST /api/queue/fail."""
         failed = await self._queue.call(
-            MessageQueue.fail, body.message_id, body.worker_id, body.attempt, body.error, retry=body.retry
+            MessageQueue.fail,
+            body.message_id,
+            body.worker_id,
+            body.attempt,
+            body.error,
+            retry=body.retry,
+            detail=body.detail,
         )
         return JSON(failed)
 
+    async def release(self, _: Request, body: schemas.ReleaseRequest) -> Response:
+        """POST /api/queue/release."""
+        return JSON(await self._queue.call(MessageQueue.release, body.message_id, body.worker_id, body.attempt))
+
     async def progress(self, _: Request, body: schemas.ProgressRequest) -> Response:
         """POST /api/queue/progress."""
-        text = clean_text(body.text, self._rules.max_text)
-        await self._queue.call(MessageQueue.progress, body.message_id, body.worker_id, body.attempt, text)
+        text = ""
+        if body.state == "writing" or body.text.strip():
+            text = clean_text(body.text, self._rules.max_text)
+        await self._queue.call(MessageQueue.progress, body.message_id, body.worker_id, body.attempt, text, body.state)
         return JSON(schemas.Ok())
 
     async def retry(self, _: Request, body: schemas.RetryRequest) -> Response:

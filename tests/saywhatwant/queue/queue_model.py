@@ -140,6 +140,8 @@ class Promises(States):
         assert params.lease_expires_at == moment.now + min(self.config.lease_ms, self.config.max_hold_ms)
         assert params.error in {known.error, f"the lease of {known.worker!r} ran out"}
         known.error = params.error
+        if known.maybe_released:
+            known.maybe_released, known.claims = False, params.tries - 1
         known.state, known.worker, known.attempt, known.claims = "processing", worker, params.attempt, known.claims + 1
         known.claimed_at, known.until, known.number = moment.now, params.lease_expires_at, moment.number
         self.tickets.append(Ticket(known.id, worker, known.attempt))
@@ -210,6 +212,35 @@ class Promises(States):
             assert pause // 2 <= known.not_before - moment.now <= pause, "the pause doubles"
             known.expires = known.not_before + self.config.max_wait_ms
 
+    def judge_release(self, ticket: Ticket, moment: Moment, outcome: FailResponse | Refusal) -> None:
+        known = self._find(ticket.message_id, moment, outcome)
+        if known is None:
+            return
+        is_current = ticket.attempt == known.attempt
+        is_unclear = is_current and len(self._may_be(known, moment)) > 1
+        over = is_current and known.state in {"pending", "complete"}
+        expected = self._holds(known, moment, ticket.worker, ticket.attempt)
+        if not _happened(outcome, expected=None if is_unclear else True if over else expected):
+            return
+        assert isinstance(outcome, FailResponse)
+        assert is_current, "P3: an attempt that is over gives nothing back"
+        if known.state != "processing":
+            assert outcome.status in self._may_be(known, moment), "P7: a repeated call gets the first answer"
+        elif is_unclear:
+            known.maybe_released = True
+        else:
+            assert outcome == FailResponse("pending" if known.answer is None else "complete", None)
+            self._release(known, moment)
+
+    def _release(self, known: Known, moment: Moment) -> None:
+        """A stop is not an attempt."""
+        known.maybe_released, known.number = False, moment.number
+        if known.answer is not None:
+            known.state, known.error = "complete", None
+            return
+        known.state, known.not_before, known.claims = "pending", None, known.claims - 1
+        known.expires = min(known.expires, moment.now + self.config.max_wait_ms)
+
     def judge_retry(self, message_id: str, moment: Moment, outcome: Refusal | None) -> None:
         known = self._find(message_id, moment, outcome)
         if known is None:
@@ -274,10 +305,12 @@ class Promises(States):
         assert message.conversation == known.conversation
         assert message.seq >= known.seq, "P2: what was seen was taken back"
         known.seq = message.seq
+        if known.maybe_released and params.tries < known.claims:
+            self._release(known, moment)
         if params.status != known.state:
             assert params.status in self._may_be(known, moment), f"P1: {known.state} was promised, it is {params.status}"
             self._settle(known, params.status)
-        assert params.attempt == known.attempt
+        assert (params.attempt, params.tries) == (known.attempt, known.claims)
         assert params.answered_by == (known.answer.id if known.answer else None)
         self._judge_deadlines(known, message, moment)
         assert params.status != "failed" or params.error, "P4: failed with the reason on it"

@@ -52,6 +52,8 @@ class Known:
     error: str | None = None
     silent: bool = False
     """Whether its holder completed it without a reply."""
+    maybe_released: bool = False
+    """Whether it was released when its lease may have run out already."""
     pruned: bool = False
     retried: bool = False
     removal_judged: bool = False
@@ -97,6 +99,9 @@ class States:
         if known.state == "processing" and self._over(known.until, known, moment):
             states.add(self._settled(known))
             expires = known.until + self.config.max_wait_ms
+        if known.maybe_released:
+            states.add("pending" if known.answer is None else "complete")
+            expires = min(expires, known.expires)
         if "pending" in states and self._over(expires, known, moment):
             states.add("failed")
         return states

@@ -110,7 +110,7 @@ def test_p4_an_unclaimed_message_fails_in_time_with_a_reason() -> None:
         "failed", "nobody answered within 1 day", wall.runtime.now_ms,
     )  # fmt: skip
     assert len(events) == 1
-    assert [decode(encoded).id for encoded in wall.call(MessageQueue.failed, 10)] == [asked]
+    assert [decode(encoded).id for encoded in wall.call(MessageQueue.listing, "failed", 10)] == [asked]
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(1, "1 second"), (90, "90 seconds"), (7_200, "2 hours"), (1.5, "1.5 seconds")])

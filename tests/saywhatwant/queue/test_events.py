@@ -8,6 +8,7 @@ from queue_wall import Wall
 
 from saywhatwant.message import BotParams, Message, Status, encode
 from saywhatwant.queue import MessageQueue, events
+from saywhatwant.schemas import ProgressState
 
 
 def message(status: Status, entity: str | None = None, retry_at: int | None = None) -> Message:
@@ -97,6 +98,9 @@ def claimable(event: bytes) -> bool:
     return message is not None and message.claimable
 
 
-def test_p2_progress_is_an_event_with_the_whole_text_and_of_no_commit() -> None:
-    event = events.parse(events.progress("24spd5q8ti", 2, "Because"))
-    assert event == events.Event(type="progress", id="24spd5q8ti", attempt=2, text="Because")
+@pytest.mark.parametrize("state", get_args(ProgressState))
+def test_p2_progress_is_an_event_with_the_whole_text_and_of_no_commit(state: ProgressState) -> None:
+    event = events.progress("24spd5q8ti", 2, "Because", state)
+    assert events.parse(event) == events.Event(type="progress", id="24spd5q8ti", attempt=2, text="Because", state=state)
+    assert events.is_progress(event)
+    assert not events.is_progress(events.lease_ended("24spd5q8ti"))

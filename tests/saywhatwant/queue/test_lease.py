@@ -44,7 +44,7 @@ def answered() -> Message:
 def test_p3_each_claim_is_a_new_attempt_with_a_lease() -> None:
     params = held().bot_params
     assert (params.status, params.claimed_by, params.claimed_at) == ("processing", "bot", NOW)
-    assert (params.attempt, params.tries, params.lease_expires_at, params.expires_at) == (1, 1, NOW + 100, None)
+    assert (params.attempt, params.tries, params.lease_expires_at, params.expires_at) == (1, 1, NOW + 100, NOW + 1_000)
 
 
 @pytest.mark.parametrize(("later", "end"), [(0, 100), (50, 150), (250, 300), (299, 300)])
@@ -129,6 +129,25 @@ def test_p4_a_failed_attempt_goes_where_no_answer_is_lost_and_none_is_endless(
 def test_p4_an_operators_retry_gives_all_attempts_and_a_new_wait_but_no_new_fence() -> None:
     params = lease.retry(lease.fail(held(tries=2), "no", NOW, CONFIG), NOW + 7, CONFIG).bot_params
     assert params == replace(PENDING, attempt=1, expires_at=NOW + 1_007)
+
+
+def test_p4_a_stop_is_not_an_attempt_but_the_fence_stays() -> None:
+    params = lease.release(held(tries=2), NOW + 7, CONFIG).bot_params
+    assert params == replace(PENDING, attempt=1, tries=1)
+    assert lease.release(answered(), NOW + 7, CONFIG).bot_params.status == "complete"
+
+
+@given(pauses=st.lists(st.integers(0, 300), max_size=20))
+def test_p4_however_often_its_bots_are_stopped_a_message_neither_loses_attempts_nor_waits_for_ever(pauses: list[int]) -> None:
+    waiting, now = message(), NOW
+    for number, pause in enumerate(pauses, 1):
+        now += pause
+        waiting = lease.release(lease.hold(waiting, "bot", now - pause, CONFIG), now, CONFIG)
+        params = waiting.bot_params
+        assert (params.status, params.attempt, params.tries, params.expires_at) == ("pending", number, 0, NOW + 1_000)
+        assert (params.claimed_by, params.claimed_at, params.lease_expires_at, params.retry_at) == (None, None, None, None)
+    ended = lease.expire(waiting, max(now, NOW + 1_000), CONFIG).bot_params
+    assert (ended.status, ended.error) == ("failed", "nobody answered within 1 second")
 
 
 STATES = st.builds(

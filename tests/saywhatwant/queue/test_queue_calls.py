@@ -18,18 +18,21 @@ CALLS: list[tuple[str, dict[str, Any]]] = [
     ("post", {"new": NEW, "key": "a key"}),
     ("post", {"new": NEW, "key": None}),
     ("post", {"new": NEW}),
+    ("post", {"new": NEW}),
     ("report_circuit", {"report": CIRCUIT}),
     ("claim", {"message_id": "first", "worker_id": "bot"}),
     ("claim_next", {"worker_id": "bot", "entities": ("zen",), "limit": 2}),
-    ("in_flight", {"limit": 10}),
+    ("listing", {"state": "held", "limit": 10}),
     ("extend", {"message_id": "first", **FENCE}),
-    ("progress", {"message_id": "first", **FENCE, "text": "Because"}),
+    ("progress", {"message_id": "first", **FENCE, "text": "Because", "state": "writing"}),
     ("complete", {"message_id": "first", **FENCE, "reply": Reply(text="Because.", username="Zen")}),
-    ("fail", {"message_id": "second", **FENCE, "error": "no words", "retry": False}),
-    ("failed", {"limit": 10}),
+    ("fail", {"message_id": "second", **FENCE, "error": "no words", "retry": False, "detail": "out of memory"}),
+    ("listing", {"state": "failed", "limit": 10}),
     ("retry", {"message_id": "second"}),
     ("fail", {"message_id": "third", **FENCE, "error": "no words"}),
-    ("delayed", {"limit": 10}),
+    ("listing", {"state": "waiting", "limit": 10}),
+    ("claim", {"message_id": "fourth", "worker_id": "bot"}),
+    ("release", {"message_id": "fourth", **FENCE}),
     ("pending", {"limit": 10, "entity": None}),
     ("read", {"since": 0, "limit": 2, "newest_first": False, "before": None}),
     ("changes", {"since": 0, "limit": 1}),
@@ -56,5 +59,5 @@ def test_every_call_and_its_result_can_cross_a_network() -> None:
         result = wall.call(method, **arrived)
         assert msgspec.json.encode(crossed(result, hints["return"])) == msgspec.json.encode(result), name
         if name == "post":
-            ids[["first", "second", "third"][len(ids)]] = result.id
+            ids[["first", "second", "third", "fourth"][len(ids)]] = result.id
     assert {name for name, _ in CALLS} == set(methods), "every public method is among them"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -20,7 +20,7 @@ from saywhatwant.queue import MessageQueue
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.lease import TOLERATED_STEP_MS
 from saywhatwant.queue.read_cache import Page
-from saywhatwant.schemas import Reply
+from saywhatwant.schemas import ListState, Reply
 
 Judge = Callable[[Moment, Any], None]
 
@@ -207,12 +207,12 @@ class QueueMachine(RuleBasedStateMachine):
             self.queue.call(MessageQueue.read, newest_first=False),
             lambda _, page: seen.append(json.decode(page.body, type=list[Raw])),
         )
-        for method in (MessageQueue.pending, MessageQueue.in_flight, MessageQueue.delayed, MessageQueue.failed):
-            self.start(self.queue.call(method, 100), lambda _, found: seen.append(found))
+        for state in get_args(ListState):
+            self.start(self.queue.call(MessageQueue.listing, state, 100), lambda _, found: seen.append(found))
         self.start(self.queue.call(MessageQueue.stats), lambda _, stats: self.judge_lists(seen, stats))
 
     def judge_lists(self, seen: list[list[Raw]], stats: Any) -> None:
-        page, pending, in_flight, delayed, failed = ([decode(encoded) for encoded in found] for found in seen)
+        page, pending, delayed, in_flight, failed = ([decode(encoded) for encoded in found] for found in seen)
         by_status = {
             status: [m for m in page if m.bot_params.status == status] for status in ("pending", "processing", "failed")
         }
@@ -283,6 +283,12 @@ class QueueMachine(RuleBasedStateMachine):
         ticket = self.some_ticket(pick)
         call = self.queue.call(MessageQueue.fail, *ticket, reason, retry=retry)
         self.start(call, partial(self.promises.judge_fail, ticket, reason, retry=retry))
+
+    @rule(pick=PICK)
+    @precondition(lambda self: self.promises.tickets)
+    def a_bot_is_stopped_and_releases(self, pick: int) -> None:
+        ticket = self.some_ticket(pick)
+        self.start(self.queue.call(MessageQueue.release, *ticket), partial(self.promises.judge_release, ticket))
 
     @rule(pick=PICK)
     @precondition(lambda self: self.promises.known)

@@ -17,7 +17,7 @@ def test_progress_reaches_subscribers_and_is_not_stored() -> None:
     commits, before = wall.runtime.meter.commits, wall.messages()
     wall.call(MessageQueue.progress, question, "bot", 1, "Because")
     assert [msgspec.json.decode(event) for event in shown] == [
-        {"type": "progress", "id": question, "attempt": 1, "text": "Because"}
+        {"type": "progress", "id": question, "attempt": 1, "text": "Because", "state": "writing"}
     ]
     assert (wall.runtime.meter.commits, wall.messages()) == (commits, before)
 

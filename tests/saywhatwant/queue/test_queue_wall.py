@@ -30,9 +30,9 @@ def everything(wall: Wall) -> dict[str, Any]:
         "page": wall.call(MessageQueue.read, wall.messages()[-2].timestamp, 10, newest_first=False).body,
         "pending": wall.call(MessageQueue.pending, 10_000),
         "to joy": wall.call(MessageQueue.pending, 10_000, "joy"),
-        "held": wall.call(MessageQueue.in_flight, 10_000),
-        "waiting": wall.call(MessageQueue.delayed, 10_000),
-        "failed": wall.call(MessageQueue.failed, 10_000),
+        "held": wall.call(MessageQueue.listing, "held", 10_000),
+        "waiting": wall.call(MessageQueue.listing, "waiting", 10_000),
+        "failed": wall.call(MessageQueue.listing, "failed", 10_000),
         "stats": wall.call(MessageQueue.stats),
     }
 

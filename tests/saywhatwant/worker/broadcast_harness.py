@@ -9,6 +9,7 @@ from durable_objects import CommitFailed, Stub
 from durable_objects.simulated import SimulatedRuntime, Task
 from saywhatwant.message import NewMessage, decode
 from saywhatwant.queue import MessageQueue
+from saywhatwant.schemas import ProgressState
 from saywhatwant.worker.auth import BotAuth
 from saywhatwant.worker.broadcaster import Broadcaster
 from saywhatwant.worker.limits import MAX_MISSED
@@ -123,9 +124,10 @@ class Harness:
         self.log: list[Json] = []
         self.queue.subscribe(lambda event: self.log.append(json.loads(event)))
         self.metrics = Metrics()
+        self.queue_events = QueueEvents(self.queue)
         self.broadcaster = Broadcaster(
             AsyncStub(self.runtime, self.queue),
-            QueueEvents(self.queue),
+            self.queue_events,
             check_page=BotAuth(None, frozenset()).check_page,
             per_client=per_client,
             metrics=self.metrics,
@@ -148,13 +150,15 @@ class Harness:
             attempt = message.bot_params.attempt
             self.runtime.start(self.queue.call(MessageQueue.complete, message.id, "bot", attempt))
 
-    def progress(self, text: str | None = None) -> None:
+    def progress(self, text: str | None = None, state: ProgressState = "writing") -> None:
         """The holder of the last claim that was answered writes on; every third time it begins again."""
         for message in self._held()[:1]:
             self.posts += 1
-            self._written = text or ("Once" if self.posts % 3 == 0 else self._written + f" more {self.posts}").strip()
+            if text is None:
+                text = ("Once" if self.posts % 3 == 0 else self._written + f" more {self.posts}").strip()
+            self._written = text
             attempt = message.bot_params.attempt
-            self.runtime.start(self.queue.call(MessageQueue.progress, message.id, "bot", attempt, self._written))
+            self.runtime.start(self.queue.call(MessageQueue.progress, message.id, "bot", attempt, text, state))
 
     def texts_of(self, message_id: str, attempt: int) -> list[str]:
         """What the bot sent of a reply, in order."""
@@ -203,7 +207,7 @@ def assert_complete(harness: Harness, client: Client, max_missed: int = MAX_MISS
 def assert_replies(harness: Harness, client: Client) -> None:
     """A client that is connected has every reply that is being written, as far as the broadcaster knows it."""
     replies = client.replies()
-    for message_id, (attempt, text) in harness.broadcaster._progress._texts.items():
+    for message_id, (attempt, text, _) in harness.broadcaster._progress._replies.items():
         assert harness.texts_of(message_id, attempt)[-1] == text
         assert replies[message_id, attempt] == text
 

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from profiles import examples
+from saywhatwant.schemas import ProgressState
 from saywhatwant.worker import broadcaster, subscriber
+from saywhatwant.worker.queue_events import QueueEvent
 from saywhatwant.worker.subscriber import TOO_SLOW, TRY_AGAIN_LATER
 from scenario import run, turns
 
@@ -60,7 +62,7 @@ def test_p5_who_subscribes_at_any_moment_gets_every_change_once_in_order(steps: 
             assert_replies(harness, client)
             client.leave()
         await turns()
-        assert len(harness.broadcaster) == len(harness.broadcaster._progress) == 0
+        assert len(harness.broadcaster) == 0
         assert [client.task.exception() for client in clients] == [None] * len(clients)
 
     with mock.patch.object(broadcaster, "MAX_MISSED", 2):
@@ -182,29 +184,50 @@ def test_p9_open_sockets_keep_no_object_in_memory_and_get_its_events_when_it_wak
     run(scenario())
 
 
-def test_p9_the_broadcaster_listens_only_while_there_are_subscribers() -> None:
+def test_p9_without_subscribers_an_event_is_not_even_decoded() -> None:
     async def scenario() -> None:
         harness = Harness()
-        listeners = harness.broadcaster._events._listeners
-        assert len(listeners) == 0
-        for _ in range(2):
-            first, second = Client(harness), Client(harness)
-            await turns()
-            assert len(listeners) == 1
-            first.leave()
-            await turns()
-            assert len(listeners) == 1
-            harness.post()
-            await turns()
-            assert second.messages[-1]["text"] == f"number {harness.posts}"
-            second.leave()
-            await turns()
-            assert len(listeners) == 0
-            harness.post()
+        seen: list[QueueEvent] = []
+        harness.queue_events.subscribe(seen.append)
+        client = Client(harness)
+        await turns()
+        harness.post()
+        await turns()
+        client.leave()
+        await turns()
+        harness.post()
+        assert [event._decoded is None for event in seen] == [False, True]
+        assert harness.broadcaster._heartbeat is None
         last = Client(harness, harness.posts)
         await turns()
         assert last.events == []
         last.leave()
+        await turns()
+
+    run(scenario())
+
+
+def test_p2_the_first_subscriber_sees_what_a_bot_has_been_doing_before_it_came() -> None:
+    """A model that loads for minutes reports so once; whoever comes then must see it, and later no more."""
+
+    async def scenario() -> None:
+        harness = Harness()
+        harness.post()
+        harness.claim()
+        steps: list[tuple[ProgressState, str]] = [("waking", ""), ("thinking", ""), ("writing", "Because")]
+        for state, text in steps:
+            harness.progress(text, state)
+            client = Client(harness)
+            await turns()
+            (event,) = of_progress(client.events)
+            assert (event.get("state", "writing"), event["offset"], event["text"]) == (state, 0, text)
+            client.leave()
+            await turns()
+        harness.complete()
+        client = Client(harness)
+        await turns()
+        assert of_progress(client.events) == []
+        client.leave()
         await turns()
 
     run(scenario())

@@ -1,6 +1,7 @@
 """Replies being written: bots send whole texts, subscribers get pieces and assemble the same text (P2)."""
 
 import json
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
@@ -8,8 +9,9 @@ from hypothesis import strategies as st
 
 from profiles import examples
 from saywhatwant.message import Status
-from saywhatwant.queue.events import ChangedMessage, WorkState
-from saywhatwant.worker.progress import ProgressTexts
+from saywhatwant.queue.events import ChangedMessage, Event, WorkState
+from saywhatwant.schemas import ProgressState
+from saywhatwant.worker.progress import ENTRY_CHARS, ProgressTexts
 
 ID, OTHER = "24spd5q8ti", "bok06k6pqj"
 
@@ -18,51 +20,65 @@ class Reader:
     """Puts replies together by the rule of the interface: 0 replaces, another offset appends to a text of that length."""
 
     def __init__(self) -> None:
-        self.texts: dict[tuple[str, int], str] = {}
+        self.replies: dict[tuple[str, int], tuple[str, str]] = {}
+        """Text and state of each attempt's reply."""
 
     def read(self, event: bytes) -> int:
         """Take one event; returns how many characters it carried."""
         piece = json.loads(event)
         assert piece["type"] == "progress"
         key = (piece["id"], piece["attempt"])
-        if piece["offset"] in {0, len(self.texts.get(key, ""))}:
-            self.texts[key] = self.texts.get(key, "")[: piece["offset"]] + piece["text"]
+        text, state = self.replies.get(key, ("", ""))
+        if piece["offset"] in {0, len(text)}:
+            text, state = text[: piece["offset"]] + piece["text"], piece.get("state", "writing")
+        self.replies[key] = (text, state)
         return len(piece["text"])
+
+
+def sent(message_id: str, attempt: int, text: str, state: ProgressState = "writing") -> Event:
+    return Event(type="progress", id=message_id, attempt=attempt, text=text, state=state)
 
 
 def changed(message_id: str, status: Status, attempt: int) -> ChangedMessage:
     return ChangedMessage(message_id, 1, WorkState(status, None, None, attempt))
 
 
-WRITING = st.tuples(st.sampled_from([ID, OTHER]), st.integers(1, 2), st.text("ab \U0001f30c", min_size=1, max_size=6))
+WRITING = st.builds(
+    sent,
+    st.sampled_from([ID, OTHER]),
+    st.integers(1, 2),
+    st.text("ab \U0001f30c", max_size=6),
+    st.sampled_from(get_args(ProgressState)),
+)
 
 
 @settings(max_examples=examples(300))
 @given(writing=st.lists(WRITING, max_size=30), joins=st.integers(0, 30))
-def test_p2_every_reader_has_the_whole_text_whenever_it_came(writing: list[tuple[str, int, str]], joins: int) -> None:
+def test_p2_every_reader_has_the_whole_text_and_state_whenever_it_came(writing: list[Event], joins: int) -> None:
     progress, early, late = ProgressTexts(), Reader(), None
-    whole: dict[tuple[str, int], str] = {}
+    whole: dict[tuple[str, int], tuple[str, str]] = {}
     last: dict[str, int] = {}
-    for number, (message_id, attempt, text) in enumerate(writing):
+    for number, event in enumerate(writing):
         if number == joins:
             late = Reader()
-            for event in progress.snapshot():
-                late.read(event)
-        known = whole.get((message_id, attempt), "") if last.get(message_id) == attempt else ""
-        event = progress.delta(message_id, attempt, text)
-        carried = early.read(event)
-        assert carried == (len(text) - len(known) if text.startswith(known) else len(text))
-        whole[message_id, attempt], last[message_id] = text, attempt
-        assert early.texts == whole
+            for known in progress.snapshot():
+                late.read(known)
+        key = (event.id, event.attempt)
+        before = whole[key][0] if last.get(event.id) == event.attempt else ""
+        delta = progress.delta(event)
+        carried = early.read(delta)
+        assert carried == (len(event.text) - len(before) if event.text.startswith(before) else len(event.text))
+        whole[key], last[event.id] = (event.text, event.state), event.attempt
+        assert early.replies == whole
         if late is not None:
-            late.read(event)
-            assert all(late.texts[key] == whole[key] for key in last.items())
+            late.read(delta)
+            assert all(late.replies[key] == whole[key] for key in last.items())
 
 
 @pytest.mark.parametrize("ended", [("complete", 1), ("pending", 1), ("failed", 1), ("processing", 2)])
 def test_p2_a_reply_is_forgotten_when_its_attempt_ends(ended: tuple[Status, int]) -> None:
     progress = ProgressTexts()
-    progress.delta(ID, 1, "Because")
+    progress.delta(sent(ID, 1, "Because"))
     progress.on_change(changed(OTHER, "complete", 1))
     progress.on_change(changed(ID, "processing", 1))
     assert len(progress) == 1
@@ -71,14 +87,16 @@ def test_p2_a_reply_is_forgotten_when_its_attempt_ends(ended: tuple[Status, int]
 
 
 def test_p6_the_texts_that_are_kept_are_bounded_and_the_longest_unchanged_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("saywhatwant.worker.progress.MAX_PROGRESS_CHARS", 10)
+    monkeypatch.setattr("saywhatwant.worker.progress.MAX_PROGRESS_CHARS", 10 + 2 * ENTRY_CHARS)
     progress = ProgressTexts()
-    progress.delta(ID, 1, "1234")
-    progress.delta(OTHER, 1, "1234")
-    progress.delta(ID, 1, "123456")
+    progress.delta(sent(ID, 1, "1234"))
+    progress.delta(sent(OTHER, 1, "1234"))
+    progress.delta(sent(ID, 1, "123456"))
     assert len(progress) == 2
-    progress.delta(ID, 1, "1234567")
+    progress.delta(sent(ID, 1, "1234567"))
     assert [json.loads(event)["id"] for event in progress.snapshot()] == [ID]
-    assert json.loads(progress.delta(OTHER, 1, "12345"))["offset"] == 0, "a forgotten reply begins again with all of it"
-    assert json.loads(progress.delta(ID, 1, "x" * 11))["offset"] == 0
+    assert json.loads(progress.delta(sent(OTHER, 1, "12")))["offset"] == 0, "a forgotten reply begins again with all of it"
+    progress.delta(sent("another000", 1, "", "waking"))
+    assert ID not in {json.loads(event)["id"] for event in progress.snapshot()}, "one without text takes room too"
+    assert json.loads(progress.delta(sent(ID, 1, "x" * (2 * ENTRY_CHARS))))["offset"] == 0
     assert len(progress) == 0, "one that is too long by itself is never kept"

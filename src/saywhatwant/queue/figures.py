@@ -1,0 +1,30 @@
+"""The queue's figures, for operators and /metrics."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from saywhatwant.limits import MAX_STATS_ENTITIES
+from saywhatwant.message import Status
+from saywhatwant.queue.config import QueueConfig
+from saywhatwant.queue.index import Index
+from saywhatwant.schemas import Depth, ReportedCircuit, Stats
+
+
+def figures(index: Index, config: QueueConfig, entities: Sequence[str], *, seq: int, circuits: list[ReportedCircuit]) -> Stats:
+    """The figures at commit ``seq``; those of ``entities`` first."""
+    depths = index.depths(MAX_STATS_ENTITIES, entities)
+    return Stats(
+        seq=seq,
+        messages=len(index),
+        backlog=index.backlog,
+        backlog_limit=config.backlog_limit,
+        retention=config.retention,
+        backing_off=index.delayed_count,
+        depth=_depth(index.total),
+        entities={entity: _depth(of_entity) for entity, of_entity in depths.items()},
+        circuits=circuits,
+    )
+
+
+def _depth(counts: Counter[Status]) -> Depth:
+    return Depth(counts["pending"], counts["processing"], counts["complete"], counts["failed"])
