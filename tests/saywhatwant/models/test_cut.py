@@ -18,7 +18,7 @@ BITS = [
     *("<|im_end|>", "<|im", "_end|>", "<|", "</s>", "<", "END", "E", "ND", "Fine.", "a"),
 ]
 texts = st.lists(st.sampled_from(BITS), max_size=14).map("".join)
-stops = st.sampled_from([(), ("END",), ("\nB", "a\n"), ("\n\n",)])
+stops = st.sampled_from([(), ("END",), ("\nB", "a\n"), ("\n\n",), ("a</s>a", "END</s>")])
 
 
 def new_cut(stop: tuple[str, ...] = ()) -> Cut:
@@ -56,6 +56,11 @@ def test_an_answer_ends_before_the_other_side_begins(written: str, answer: str) 
 def test_it_ends_before_a_stop_that_the_server_ignores() -> None:
     assert whole("One.\n\nTwo.", ("\n\n",)) == "One."
     assert whole("One. END Two.", ("END",)) == "One."
+
+
+def test_of_two_marks_in_each_other_the_one_that_begins_first_counts() -> None:
+    cut = new_cut(("One.</s> END",))
+    assert cut.push("One.</s>") + cut.push(" END") + cut.finish() == ""
 
 
 @settings(max_examples=examples(400))

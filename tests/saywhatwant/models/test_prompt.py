@@ -167,11 +167,28 @@ def test_a_fact_survives_170_turns_and_a_window_of_1024_tokens(fact: str, questi
 def test_the_same_question_asked_before_does_not_displace_the_fact() -> None:
     messages = [
         *long_talk("My name is Ada."),
-        *talk(*[("What is my name?", "I do not know, and I am sorry about it. " * 8)] * 9),
+        *talk(*[("Tell me my name.", "I do not know, and I am sorry. " * 4)] * 9),
     ]
     messages += long_talk("Hello.", 20)
-    turns = build(ZEN, said("What is my name?"), Memory(messages), room=740)
+    turns = build(ZEN, said("Tell me my name."), Memory(messages), room=740)
     assert "My name is Ada." in turns[1].content
+
+
+def test_of_the_words_in_a_question_the_rare_ones_decide() -> None:
+    """The others share more words with it, but so do all of them."""
+    fillers = [
+        (f"And what is it that you are and that you say about my {word}s?", "So it is. " * 20) for word in "abcdefgh" * 9
+    ]
+    messages = talk(("The gate has code 4711.", "I will not forget it. " * 20), *fillers)
+    turns = build(ZEN, said("And what is it that you are to say about my code?"), Memory(messages), room=740)
+    assert turns[1].content == "The gate has code 4711."
+
+
+def test_a_fact_counts_more_than_the_questions_about_it() -> None:
+    asked = [(f"What is the code of gate {number}?", "I do not know that, and I am sorry. " * 5) for number in range(20)]
+    messages = talk(("The code is 4711.", "Good."), *asked, *[("Hm.", "Yes, it is so. " * 30)] * 20)
+    turns = build(ZEN, said("What is the code?"), Memory(messages), room=740)
+    assert turns[1].content == "The code is 4711."
 
 
 def test_without_anything_in_common_all_the_room_is_for_the_newest() -> None:
