@@ -90,6 +90,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         float, Meta(ge=0.1, le=600, description="0.1 to 600 seconds that a model may send nothing")
     ] = 20
     model_seconds: Annotated[float, Meta(ge=0.1, le=3_600, description="0.1 to 3600 seconds for one answer of a model")] = 45
+    log_level: Annotated[Literal["debug", "info", "warning"], Meta(description="'debug', 'info' or 'warning'")] = "info"
 
     @property
     def host(self) -> str:

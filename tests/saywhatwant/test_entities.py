@@ -1,13 +1,15 @@
 """The entities file: an error is reported with line and key, and a valid change is loaded."""
 
 import os
+import re
 import shutil
 from importlib import import_module
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
-from saywhatwant.entities import CHATBOTS, Entities, WrongEntities, parse
+from saywhatwant.entities import CHATBOTS, Entities, Entity, WrongEntities, parse
 from saywhatwant.message import DEFAULT_PRIORITY
 
 GOOD = """
@@ -215,3 +217,9 @@ def test_p8_a_wrong_model_for_all_is_a_mistake(model: str, base_url: str | None,
 def test_one_model_can_stand_in_for_all() -> None:
     entities = Entities(model="tiny", base_url="http://127.0.0.1:1/v1")
     assert {(entity.model, entity.base_url) for entity in entities.current.values()} == {("tiny", "http://127.0.0.1:1/v1")}
+
+
+def test_the_file_that_ships_documents_every_key() -> None:
+    text = (files("saywhatwant") / "entities.toml").read_text()
+    documented = {key for keys in re.findall(r"^#   (\w+(?:, \w+)*)  ", text, re.MULTILINE) for key in keys.split(", ")}
+    assert documented == set(Entity.__struct_fields__)

@@ -13,7 +13,7 @@ from saywhatwant.bot import Bot
 from saywhatwant.commands import options
 from saywhatwant.commands.answering import load_entities, model_router, random_worker_id
 from saywhatwant.commands.connect import connect
-from saywhatwant.commands.log import set_up_structlog
+from saywhatwant.commands.log import set_level, set_up_structlog
 from saywhatwant.models import ModelFailed
 from saywhatwant.settings import load
 
@@ -42,6 +42,7 @@ def bot(
     """Answer messages as one or more entities, until stopped."""
     set_up_structlog()
     settings = load(entities=entities)
+    set_level(settings.log_level)
     with ExitStack() as stack:
         known = load_entities(settings, entity, model, stack)
         worker = worker_id or random_worker_id("bot")

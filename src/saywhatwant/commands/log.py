@@ -21,6 +21,11 @@ def set_up_log() -> None:
     logging.getLogger("saywhatwant").setLevel(logging.INFO)
 
 
+def set_level(level: str) -> None:
+    """Log our own lines from this level on."""
+    logging.getLogger("saywhatwant").setLevel(level.upper())
+
+
 def set_up_structlog() -> None:
     """Send events logged with structlog to the same place."""
     import structlog

@@ -13,6 +13,7 @@ import uvloop
 
 from saywhatwant.commands import options
 from saywhatwant.commands.answering import load_entities
+from saywhatwant.commands.log import set_level
 from saywhatwant.commands.serve import print_ready, run_server
 from saywhatwant.entities import Entities
 from saywhatwant.settings import Settings, load
@@ -43,6 +44,7 @@ def up(
         if find_spec(package) is None:
             raise ModuleNotFoundError(name=package)
     settings = load(bind=bind, data=data, runtime=runtime, entities=entities)
+    set_level(settings.log_level)
     with ExitStack() as stack:
         known = load_entities(settings, entity, model, stack)
         uvloop.run(_run(settings, known, entity))

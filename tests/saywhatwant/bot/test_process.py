@@ -1,5 +1,6 @@
 """``sww bot`` as a process: signals, exits and kills (P4)."""
 
+import json
 import re
 import signal
 import subprocess
@@ -125,3 +126,40 @@ def test_p4_a_stopped_bot_gives_back_what_it_holds_and_exits(
         assert started.process.returncode == 0
     given_back = params(server, held)
     assert (given_back["status"], given_back["error"]) == ("pending", "the worker was stopped")
+
+
+def test_a_dry_run_prints_the_request_and_the_answer_and_changes_nothing(
+    server: Server, tmp_path: Path, provider: Provider
+) -> None:
+    (tmp_path / "entities.toml").write_text(entity("dry", "good", provider) + "top_k = 40\n")
+    body = {"text": "My name is Ada.", "username": "Ada", "color": "169080199", "botParams": {"entity": "dry"}}
+    first = server.http.post("/api/comments", json=body).raise_for_status().json()["id"]
+    claim = {"messageId": first, "workerId": "probe-bot"}
+    server.http.post("/api/queue/claim", json=claim).raise_for_status()
+    reply = {"messageId": first, "workerId": "probe-bot", "attempt": 1, "reply": {"text": "Hello.", "username": "Probe"}}
+    server.http.post("/api/queue/complete", json=reply).raise_for_status()
+    second = server.http.post("/api/comments", json=body | {"text": "What is my name?"}).raise_for_status().json()["id"]
+    command = [str(SWW), "bot", "--url", server.url, "--entities", "entities.toml", "--entity", "dry", "--dry-run"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment() | {"OPENAI_API_KEY": KEY}, capture_output=True, text=True, check=True
+    )
+    request, _, answer = done.stdout.rpartition("\n\n")
+    assert answer == f"{TEXT}\n"
+    printed = json.loads(request)
+    assert [turn["content"] for turn in printed["messages"]] == ["My name is Ada.", "Hello.", "What is my name?"]
+    assert (printed["model"], printed["top_k"]) == ("good", 40)
+    assert KEY not in done.stdout + done.stderr
+    assert params(server, second)["status"] == "pending"
+
+
+def test_a_dry_run_whose_model_fails_shows_why(server: Server, tmp_path: Path, provider: Provider) -> None:
+    (tmp_path / "entities.toml").write_text(entity("dry-refused", "refuses", provider))
+    post(server, "dry-refused")
+    command = [str(SWW), "bot", "--url", server.url, "--entities", "entities.toml", "--entity", "dry-refused", "--dry-run"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment() | {"OPENAI_API_KEY": KEY}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "refused with 401" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert KEY not in done.stdout + done.stderr
