@@ -20,8 +20,11 @@ import { batched } from "./frame.js";
 import { Gesture } from "./gesture.js";
 import { Identity } from "./identity.js";
 import { List } from "./list.js";
+import { MessageMenu } from "./message-menu.js";
 import { Outbox } from "./outbox.js";
+import { asPanel } from "./panel.js";
 import { Place } from "./place.js";
+import { Save } from "./save.js";
 import { Share } from "./share.js";
 import { Source } from "./source.js";
 import { Status } from "./status.js";
@@ -49,12 +52,13 @@ const askedLine = new AskedLine(() => {
   forgetAsked();
   composer.focus();
 });
-const list = new List(wall, find("rows", HTMLElement), { open, edit: takeBack, discard }, looked);
+const list = new List(wall, find("rows", HTMLElement), { open, menu, edit: takeBack, discard }, looked);
 const gesture = new Gesture(wall, looked);
 const outbox = new Outbox({ send: post, newestKnown, changed: outboxChanged, acknowledged, refused });
 const identity = new Identity(find("name", HTMLInputElement), find("color", HTMLInputElement));
 const composer = new Composer(find("composer", HTMLFormElement), identity, submitted, addressed);
 const connection = new Connection(feed, feedChanged, connectionChanged);
+const messageMenu = new MessageMenu(source, announcer);
 const embed = new Embed(document.querySelector("meta[name=frame-ancestors]")?.getAttribute("content") ?? "");
 const status = new Status(find("connection", HTMLElement), announcer, () => connection.wake());
 /** Names of parameters in the link that are not understood. @type {string[]} */
@@ -62,6 +66,8 @@ let unknown = [];
 let loaded = false;
 let reachable = false;
 
+new Save(source, entities, announcer);
+asPanel(find("more", HTMLDetailsElement));
 new Share(
   () => place.link,
   (sentence) => announcer.say(sentence),
@@ -137,6 +143,11 @@ function open(key, whose) {
 function talkRead() {
   if (source.talk?.entity) composer.address(source.talk.entity);
   draw();
+}
+
+/** @param {string} key @param {HTMLButtonElement} button */
+function menu(key, button) {
+  messageMenu.open(key, button);
 }
 
 function forgetAsked() {

@@ -34,7 +34,7 @@ export class List {
   /**
    * @param {HTMLElement} wall the element that scrolls
    * @param {HTMLElement} container the element that the rows are in
-   * @param {Pick<Actions, "open" | "edit" | "discard">} actions
+   * @param {Pick<Actions, "open" | "menu" | "edit" | "discard">} actions
    * @param {() => void} moved called when the reader has scrolled, or the rows have changed
    */
   constructor(wall, container, actions, moved) {

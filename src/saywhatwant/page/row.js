@@ -17,11 +17,12 @@ const date = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric
 
 /**
  * The actions of a row, each called with a row's key: scroll to it, mark it while the pointer is on its quote, open the talk
- * of its author or of its addressee, take a refused post back into the form, or discard it.
+ * of its author or of its addressee, open its menu, take a refused post back into the form, or discard it.
  * @typedef {object} Actions
  * @property {(key: string) => void} reveal
  * @property {(key: string, on: boolean) => void} point
  * @property {(key: string, whose: "author" | "addressee") => void} open
+ * @property {(key: string, button: HTMLButtonElement) => void} menu prepares the menu that the button opens
  * @property {(key: string) => void} edit
  * @property {(key: string) => void} discard
  */
@@ -67,6 +68,7 @@ class Parts {
   #addressed = make("span", "to", "to ", this.#to);
   #state = make("span", "state");
   #time = make("time");
+  #menu = button("menu", "⋯");
   #quotedName = make("bdi", "name");
   #quotedText = make("bdi");
   // The quotation marks are outside of the isolated text, which may run from right to left.
@@ -89,7 +91,7 @@ class Parts {
     this.#actions = actions;
     this.#text.dir = "auto";
     this.#name.dir = "auto";
-    const when = make("span", "when", this.#state, this.#time);
+    const when = make("span", "when", this.#state, this.#time, this.#menu);
     row.append(make("header", "", this.#name, this.#addressed, this.#quote, when), this.#text, this.#more, this.#note);
     this.#listen();
   }
@@ -107,6 +109,7 @@ class Parts {
     this.#name.title =
       model.opens === "talk" ? "Show only this talk" : model.opens ? `Show only what ${model.name} writes` : "";
     classList.toggle("opens", Boolean(model.opens));
+    this.#menu.ariaLabel = `Copy what ${model.name} wrote`;
     this.#to.textContent = model.to ?? "";
     this.#addressed.hidden = !model.to;
     this.#state.textContent = model.state ?? "";
@@ -121,7 +124,8 @@ class Parts {
   }
 
   #listen() {
-    const { reveal, point, open } = this.#actions;
+    const { reveal, point, open, menu } = this.#actions;
+    this.#menu.addEventListener("click", () => menu(this.#key, this.#menu));
     this.#name.addEventListener("click", () => open(this.#key, "author"));
     // For the pointer; the keyboard has the name.
     this.#addressed.addEventListener("click", () => open(this.#key, "addressee"));

@@ -17,12 +17,17 @@ const WORD = /[\p{L}\p{N}]/u;
 
 /** The text with its last block closed. @param {string} text */
 export function closed(text) {
-  const start = lastBlock(text);
-  if (start === null) return text.replace(UNFINISHED_FENCE, "");
-  return text.slice(0, start) + closedInline(text.slice(start));
+  const { fence, start } = lastBlock(text);
+  // A block of code ends by itself.
+  return fence ? text.replace(UNFINISHED_FENCE, "") : text.slice(0, start) + closedInline(text.slice(start));
 }
 
-/** Where the last paragraph begins; null inside a fence, which ends by itself. @param {string} text */
+/** The mark that ends the block of code that is open at the end; empty if none is. @param {string} text */
+export function openFence(text) {
+  return lastBlock(text).fence;
+}
+
+/** The fence that is open at the end, and where the last paragraph begins. @param {string} text */
 function lastBlock(text) {
   let fence = "";
   let start = 0;
@@ -37,7 +42,7 @@ function lastBlock(text) {
     else if (!fence && ITEM.test(line)) start = at;
     at = next;
   }
-  return fence ? null : Math.min(start, text.length);
+  return { fence, start: Math.min(start, text.length) };
 }
 
 /** @param {string} block */

@@ -74,7 +74,7 @@ def test_the_tab_key_reaches_every_control(full: Server, visit: Visit) -> None:
     page.evaluate("document.body.tabIndex = -1; document.body.focus()")
     wanted = page.evaluate(
         """() => [...document.querySelectorAll("a[href], button:enabled, summary, input:not([type=radio]), select, textarea")]
-             .filter((element) => element.checkVisibility()).length"""
+             .filter((element) => element.checkVisibility({ visibilityProperty: true })).length"""
     )
 
     reached = set()
