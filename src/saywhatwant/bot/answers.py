@@ -17,7 +17,7 @@ from saywhatwant.limits import MAX_CIRCUIT_ENTITIES, MAX_CIRCUIT_REASON, MAX_PRO
 from saywhatwant.message import Message, without_controls
 from saywhatwant.models import Model, ModelFailed
 from saywhatwant.models.prompt import Memory
-from saywhatwant.schemas import CircuitReport, CompleteRequest, FailRequest, Reply
+from saywhatwant.schemas import CircuitReport, CompleteRequest, FailRequest, ReleaseRequest, Reply
 
 UNEXPECTED = "something went wrong in the bot; its log has the error"
 """The public reason; the error itself may contain anything."""
@@ -75,7 +75,7 @@ class Answers:
             log.warning("dropped: the server is away", error=str(error))
         except asyncio.CancelledError:
             log.info("given back")
-            await self.fail(message, "the worker was stopped")
+            await self.release(message)
             raise
         except Exception:  # after any error, the message must be given back
             log.exception("failed")
@@ -105,6 +105,13 @@ class Answers:
         )
         with suppress(ServerRefused, ServerUnavailable):
             await self._client.fail(request)
+
+    async def release(self, message: Message) -> None:
+        """Give the message back unanswered. Being stopped is not its fault, so the attempt does not count."""
+        attempt = message.bot_params.attempt
+        request = ReleaseRequest(message_id=message.id, worker_id=self._worker_id, attempt=attempt)
+        with suppress(ServerRefused, ServerUnavailable):
+            await self._client.release(request)
 
     async def _work(self, message: Message, entity: Entity, talk: ClaimedTalk | None) -> Work:
         memory = Memory()

@@ -16,7 +16,6 @@ from saywhatwant.limits import MAX_PAGE
 from saywhatwant.message import Message
 from saywhatwant.models import Model
 
-STOPPED = "the worker was stopped"
 MAX_PAUSE_SECONDS = 5.0
 """The longest pause between attempts to reach a server that is unavailable."""
 
@@ -58,7 +57,9 @@ class Bot:
 
     async def release_held(self) -> None:
         """Give back messages that an earlier process held under this worker id. No running process may use the same id."""
-        await self._release("the worker was restarted")
+        for message in await self._client.listing("held", MAX_PAGE):
+            if message.bot_params.claimed_by == self._worker_id and message.id not in self._held:
+                await self._answers.release(message)
 
     async def run(self) -> None:
         """Claim and answer forever, waiting while the server is unavailable. It may be called again after it has ended.
@@ -163,7 +164,7 @@ class Bot:
             task.cancel()
         await asyncio.gather(*self._waking, return_exceptions=True)
         claimed = await self._claims.cancel()
-        returns = {asyncio.create_task(self._answers.fail(message, STOPPED)) for message in claimed}
+        returns = {asyncio.create_task(self._answers.release(message)) for message in claimed}
         returns.add(asyncio.create_task(self._release_unseen()))
         await _within(self._grace_seconds, self._tasks)
         # When cancelled they give back their messages; if the server is unavailable, the leases end instead.
@@ -172,13 +173,7 @@ class Bot:
     async def _release_unseen(self) -> None:
         """Give back messages claimed by a call that was cancelled before its answer arrived."""
         with suppress(ServerRefused, ServerUnavailable):
-            await self._release(STOPPED)
-
-    async def _release(self, reason: str) -> None:
-        """Give back the messages that this worker holds but is not answering."""
-        for message in await self._client.listing("held", MAX_PAGE):
-            if message.bot_params.claimed_by == self._worker_id and message.id not in self._held:
-                await self._answers.fail(message, reason)
+            await self.release_held()
 
 
 async def _within(seconds: float, tasks: set[asyncio.Task[None]]) -> None:

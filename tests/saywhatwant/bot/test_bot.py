@@ -304,7 +304,25 @@ def test_p4_a_stopped_bot_gives_back_what_it_cannot_finish() -> None:
         await model.asked.wait()
         await stop(bot)
         given_back = (await harness.message(held)).bot_params
-        assert (given_back.status, given_back.error) == ("pending", "the worker was stopped")
+        assert (given_back.status, given_back.attempt, given_back.tries) == ("pending", 1, 0)
+
+    run_alone(scenario)
+
+
+def test_p4_a_message_whose_bots_are_stopped_again_and_again_is_still_answered() -> None:
+    """An autoscaler stops bots as it likes; that is not the message's fault."""
+
+    async def scenario(harness: Harness) -> None:
+        held = await harness.post()
+        for _ in range(5):
+            model = SlowModel()
+            bot = asyncio.create_task(harness.new_bot("stopped", model, grace_seconds=0.01).run())
+            await model.asked.wait()
+            await stop(bot)
+        bot = asyncio.create_task(harness.new_bot("another", FakeModel()).run())
+        answered = (await harness.until_complete(held)).bot_params
+        assert (answered.attempt, answered.tries) == (6, 1)
+        await stop(bot)
 
     run_alone(scenario)
 
@@ -326,7 +344,7 @@ def test_p4_a_stopped_bot_gives_back_what_it_was_just_given(monkeypatch: pytest.
         await claimed.wait()
         await stop(bot)
         given_back = (await harness.message(held)).bot_params
-        assert (given_back.status, given_back.error) == ("pending", "the worker was stopped")
+        assert (given_back.status, given_back.attempt, given_back.tries) == ("pending", 1, 0)
 
     run_alone(scenario)
 

@@ -125,7 +125,7 @@ def test_p4_a_stopped_bot_gives_back_what_it_holds_and_exits(
         until(ended, "the end of the bot", every=0.002)
         assert started.process.returncode == 0
     given_back = params(server, held)
-    assert (given_back["status"], given_back["error"]) == ("pending", "the worker was stopped")
+    assert (given_back["status"], given_back["attempt"], given_back["tries"]) == ("pending", 1, 0)
 
 
 def test_a_dry_run_prints_the_request_and_the_answer_and_changes_nothing(
