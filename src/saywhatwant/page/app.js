@@ -65,6 +65,8 @@ const status = new Status(find("connection", HTMLElement), announcer, () => conn
 let unknown = [];
 let loaded = false;
 let reachable = false;
+/** Whether the server was ever reachable. */
+let visited = false;
 
 new Save(source, entities, announcer);
 asPanel(find("more", HTMLDetailsElement));
@@ -194,7 +196,8 @@ function connectionChanged(state) {
   reachable = state.name === "live" || state.name === "polling";
   if (!reachable || wasReachable) return;
   outbox.flush();
-  if (loaded) entities.refresh();
+  if (visited) entities.refresh();
+  visited = true;
 }
 
 function entitiesLoaded() {
