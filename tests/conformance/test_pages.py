@@ -76,6 +76,10 @@ def test_entities_are_listed_with_name_and_colour(server: Server) -> None:
     assert {"name": "zen", "displayName": "Zen", "color": "070140180"} in summary["entities"]
 
 
+def test_the_summary_names_the_version_of_the_page_that_its_assets_are_under(server: Server) -> None:
+    assert f"/page/{said(server.http.get('/api/entities'))['page']}/" in asset(server)
+
+
 def test_p8_pages_and_their_files_are_read_and_nothing_else(server: Server) -> None:
     for path in ("/", asset(server), "/api/docs", "/api/openapi.json"):
         for method in ("POST", "DELETE", "PUT"):

@@ -2,7 +2,7 @@
 
 import gzip
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from hashlib import blake2b
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -13,8 +13,8 @@ from starlette.responses import Response
 
 from saywhatwant.worker.endpoint import Handler
 
-PLAIN = b"/page/"
-"""The path of the assets in ``index.html``; their hash is added behind it."""
+PLAIN = "/page/"
+"""The path of the assets in ``index.html``; their version is added behind it."""
 FOREVER = "public, max-age=31536000, immutable"
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -73,16 +73,27 @@ class Asset:
         return Response(self._plain, headers=self._headers)
 
 
+@cache
+def version() -> str:
+    """The version of the page: a hash of all its files, twelve hex digits."""
+    return blake2b(repr(_contents()).encode(), digest_size=6).hexdigest()
+
+
+@cache
+def _contents() -> tuple[tuple[str, bytes], ...]:
+    page = files("saywhatwant.page")
+    return (*_files(page), *_files(page / "vendor", "vendor/"))
+
+
 def handlers(frame_ancestors: Sequence[str] = ()) -> dict[str, Handler]:
     """The page at ``/`` and, without its masthead, at ``/embed``; its assets.
 
-    They are under one hash of them all, so that modules can use relative names. Pages of the origins ``frame_ancestors``
+    They are under one version of them all, so that modules can use relative names. Pages of the origins ``frame_ancestors``
     may show the page in a frame.
     """
-    contents = dict(_files(files("saywhatwant.page"))) | dict(_files(files("saywhatwant.page") / "vendor", "vendor/"))
-    index = contents.pop("index.html")
-    digest = blake2b(repr(contents).encode(), digest_size=6).hexdigest()
-    page = index.replace(PLAIN, PLAIN + digest.encode() + b"/")
+    contents = dict(_contents())
+    index, folder = contents.pop("index.html"), f"{PLAIN}{version()}/"
+    page = index.replace(PLAIN.encode(), folder.encode())
     page = page.replace(_ANCESTORS, _ANCESTORS + " ".join(frame_ancestors).encode())
     headers = _page_headers(frame_ancestors)
     found = {
@@ -90,7 +101,7 @@ def handlers(frame_ancestors: Sequence[str] = ()) -> dict[str, Handler]:
         "/embed": Asset("index.html", partial(bytes, page.replace(_WHOLE, _EMBEDDED)), headers),
     }
     for name, content in contents.items():
-        found[f"/page/{digest}/{name}"] = Asset(name, partial(bytes, content), {"cache-control": FOREVER})
+        found[folder + name] = Asset(name, partial(bytes, content), {"cache-control": FOREVER})
     return {path: asset.serve for path, asset in found.items()}
 
 

@@ -108,6 +108,8 @@ class WallSummary(Struct, frozen=True, rename="camel"):
 
     entities: list[EntitySummary]
     max_text: int
+    page: str
+    """The version of the page: an open one with another version is outdated."""
 
 
 class Health(Struct, frozen=True):

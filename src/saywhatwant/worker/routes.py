@@ -16,6 +16,7 @@ from saywhatwant.errors import InvalidField, NotReady, UpgradeRequired
 from saywhatwant.message import clean_text, clean_username
 from saywhatwant.queue import MessageQueue
 from saywhatwant.queue.read_cache import page_of
+from saywhatwant.worker import assets
 from saywhatwant.worker.auth import BotAuth
 from saywhatwant.worker.broadcaster import Broadcaster
 from saywhatwant.worker.claim_waiters import ClaimWaiters
@@ -177,7 +178,7 @@ class Api:
         self._rules.entities.refresh()
         known = self._rules.entities.current.items()
         summaries = [EntitySummary(name, entity.display_name, entity.color) for name, entity in known]
-        return JSON(WallSummary(summaries, self._rules.max_text))
+        return JSON(WallSummary(summaries, self._rules.max_text, assets.version()))
 
     async def stats(self, request: Request, _: NoParameters) -> Response:
         """GET /api/stats; circuits name providers' addresses, so they need the bot token."""
