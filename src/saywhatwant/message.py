@@ -1,6 +1,7 @@
 """The message: these structs are wire format, storage format and schema in one."""
 
 import re
+from functools import lru_cache
 from hashlib import blake2b
 from random import Random
 from typing import Annotated, Literal, get_args
@@ -213,6 +214,7 @@ def random_id(random: Random) -> str:
     return drawn[:ID_LENGTH].decode()
 
 
+@lru_cache(maxsize=1_024)
 def conversation_of(
     entity: str, username: str, color: str, color_tail: str | None = None, session_id: str | None = None
 ) -> str:

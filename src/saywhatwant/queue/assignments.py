@@ -6,10 +6,7 @@ steps changes nothing.
 
 from collections.abc import Iterable
 
-from msgspec import UNSET
 from sortedcontainers import SortedList
-
-from saywhatwant.message import Message
 
 Change = tuple[int, int]
 """(seq of a message's last change, its timestamp)."""
@@ -21,23 +18,17 @@ class Assignments:
     def __init__(self) -> None:
         self._changes: dict[str, SortedList[Change]] = {}
 
-    def add(self, message: Message) -> None:
-        """Add a message; one without an assigned entity is ignored."""
-        entity = message.bot_params.assigned_entity
-        if entity is UNSET:
-            return
+    def add(self, entity: str, change: Change) -> None:
+        """A message that the entity was assigned has changed."""
         changes = self._changes.get(entity)
         if changes is None:
             changes = self._changes[entity] = SortedList()
-        changes.add((message.seq, message.timestamp))
+        changes.add(change)
 
-    def remove(self, message: Message) -> None:
-        """Forget a message in this state."""
-        entity = message.bot_params.assigned_entity
-        if entity is UNSET:
-            return
+    def remove(self, entity: str, change: Change) -> None:
+        """Forget a change that was added."""
         changes = self._changes[entity]
-        changes.remove((message.seq, message.timestamp))
+        changes.remove(change)
         if not changes:
             del self._changes[entity]
 

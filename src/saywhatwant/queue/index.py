@@ -29,6 +29,7 @@ Urgency = tuple[int, int]
 MIN_ENCODED_BYTES = 256
 """The fewest bytes of an encoded message."""
 MIN_COMPACTED = 1_000
+_FINISHED = {"complete", "failed"}
 
 
 class Entry(Struct, frozen=True, gc=False):
@@ -102,7 +103,7 @@ class Index:
             self.last_timestamp = max(message.timestamp, self.last_timestamp)
             self._changes.append((message.seq, message.id))
             if message.conversation is not UNSET:
-                self.kept.settle(self.talks.add(message.conversation, message.timestamp))
+                self.talks.add(message.conversation, message.timestamp)
         else:
             self._displace(old.message)
             if old.message.conversation != message.conversation:
@@ -111,6 +112,10 @@ class Index:
                 self._changes.append((message.seq, message.id))
         self._entries[message.id] = Entry(message, encoded)
         self._place(message)
+        if message.conversation is not UNSET:
+            talk = self.talks[message.conversation]
+            if (talk.beyond or talk.quiet or talk.surplus) and (old is None or _is_finished(old.message, message)):
+                self.kept.settle(talk)
         if len(self._changes) > 2 * len(self._entries) + MIN_COMPACTED:
             self._changes = list(self._current(-1))
 
@@ -137,7 +142,8 @@ class Index:
     def _place(self, message: Message) -> None:
         params, timestamp = message.bot_params, message.timestamp
         self._count(params, 1)
-        self.assignments.add(message)
+        if params.assigned_entity is not UNSET:
+            self.assignments.add(params.assigned_entity, (message.seq, timestamp))
         match params.status:
             case "pending" if params.retry_at is not None:
                 self._delayed[timestamp] = params.retry_at
@@ -165,7 +171,8 @@ class Index:
     def _displace(self, message: Message) -> None:
         params, timestamp = message.bot_params, message.timestamp
         self._count(params, -1)
-        self.assignments.remove(message)
+        if params.assigned_entity is not UNSET:
+            self.assignments.remove(params.assigned_entity, (message.seq, timestamp))
         match params.status:
             case "pending" if params.retry_at is not None:
                 del self._delayed[timestamp]
@@ -207,7 +214,7 @@ class Index:
     @property
     def backlog(self) -> int:
         """Messages whose work is not finished."""
-        return len(self._entries) - len(self.kept)
+        return len(self._entries) - self.kept.count
 
     def backlog_of(self, entity: str | None) -> int:
         """Messages to this entity whose work is not finished; with None, messages that name no entity."""
@@ -325,6 +332,11 @@ class Index:
 
     def _first(self, deadlines: dict[int, int], limit: int) -> list[Message]:
         return [self._at(timestamp) for _, timestamp in nsmallest(limit, ((at, stamp) for stamp, at in deadlines.items()))]
+
+
+def _is_finished(old: Message, new: Message) -> bool:
+    """Whether it is or was finished."""
+    return new.bot_params.status in _FINISHED or old.bot_params.status in _FINISHED
 
 
 def _fitting(encoded: list[bytes], max_bytes: int) -> int:

@@ -31,35 +31,35 @@ class Kept:
 
     def __init__(self, config: QueueConfig, talks: Talks, conversation_at: Callable[[int], str | UnsetType]) -> None:
         """``conversation_at`` returns the conversation of the message with a timestamp."""
-        self._wall = min(config.retention, config.max_kept)
         self._config = config
+        self._wall = min(config.retention, config.max_kept)
         self._talks = talks
         self._conversation_at = conversation_at
         self._newest: Finishes = OrderedDict()
+        """The newest of the wall."""
         self._beyond: Finishes = OrderedDict()
-        """All that are not among the newest of the wall."""
+        """All others."""
         self._loose: Finishes = OrderedDict()
         """Those of them that belong to no talk."""
         self._surplus: SortedList[Finish] = SortedList()
         """The first message beyond, of each talk that has more than are kept of one."""
         self._quiet: SortedList[Finish] = SortedList()
         """The last message of each quiet talk."""
-
-    def __len__(self) -> int:
-        return len(self._newest) + len(self._beyond)
+        self.count = 0
+        """How many messages are finished."""
 
     def add(self, message: Message) -> None:
-        """A message is finished."""
-        _append(self._newest, (message.seq, message.timestamp))
+        """A message is finished; ``settle`` its talk then."""
+        self.count += 1
         if message.conversation is not UNSET:
-            talk = self._talks[message.conversation]
-            talk.finished += 1
-            self.settle(talk)
+            self._talks[message.conversation].finished += 1
+        _append(self._newest, (message.seq, message.timestamp))
         if len(self._newest) > self._wall:
             self._leave(self._newest.popitem(last=False)[0])
 
     def remove(self, message: Message) -> None:
-        """A message is removed, or not finished any more."""
+        """A message is removed, or not finished any more; ``settle`` its talk then."""
+        self.count -= 1
         finish = (message.seq, message.timestamp)
         talk = None if message.conversation is UNSET else self._talks[message.conversation]
         if talk is not None:
@@ -68,14 +68,12 @@ class Kept:
             del self._newest[finish]
             if self._beyond:
                 self._come_back(self._beyond.popitem()[0])
+            return
+        del self._beyond[finish]
+        if talk is None:
+            del self._loose[finish]
         else:
-            del self._beyond[finish]
-            if talk is None:
-                del self._loose[finish]
-            else:
-                del talk.beyond[bisect_left(talk.beyond, finish)]
-        if talk is not None:
-            self.settle(talk)
+            del talk.beyond[bisect_left(talk.beyond, finish)]
 
     def settle(self, talk: Talk) -> None:
         """Find the talk's places again, after its messages have changed."""
@@ -92,14 +90,19 @@ class Kept:
 
         That one always stays, because timestamps continue from it.
         """
-        firsts = (_first(self._loose, newest), _first(self._surplus, newest))
-        if unkept := [first for first in firsts if first is not None]:
-            return min(unkept)[1]
-        is_full = len(self) > self._config.max_kept
+        if not self._beyond:
+            return None
+        unkept = _first(self._loose, newest)
+        if self._surplus:
+            surplus = _first(self._surplus, newest)
+            unkept = surplus if unkept is None or (surplus is not None and surplus < unkept) else unkept
+        if unkept is not None:
+            return unkept[1]
+        is_full = self.count > self._config.max_kept
         if self._quiet:
             talk = self._talk_at(self._quiet[0][1])
-            if is_full or (talk is not None and talk.times[-1] + self._config.talk_ms <= newest):
-                first = _first(() if talk is None else talk.beyond, newest)
+            if talk is not None and (is_full or talk.times[-1] + self._config.talk_ms <= newest):
+                first = _first(talk.beyond, newest)
                 return None if first is None else first[1]
         first = _first(self._beyond, newest) if is_full else None
         return None if first is None else first[1]
@@ -149,4 +152,7 @@ def _moved(places: SortedList[Finish], old: Finish | None, new: Finish | None) -
 
 
 def _first(finishes: Iterable[Finish], newest: int) -> Finish | None:
-    return next((finish for finish in finishes if finish[1] != newest), None)
+    for finish in finishes:
+        if finish[1] != newest:
+            return finish
+    return None

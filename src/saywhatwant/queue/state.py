@@ -101,12 +101,12 @@ class QueueState(DurableObject):
                 completed_at=None if is_work else timestamp,
                 expires_at=now + self._config.max_wait_ms if is_work else None,
                 answer=UNSET if new.answer else False,
-                ais=_given(new.ais),
-                session_id=_given(new.session_id),
+                ais=UNSET if new.ais is None else new.ais,
+                session_id=UNSET if new.session_id is None else new.session_id,
                 has_context=UNSET if new.context is None else True,
             ),
             conversation=self._conversation_of(new),
-            color_tail=_given(new.color_tail),
+            color_tail=UNSET if new.color_tail is None else new.color_tail,
             original=UNSET if new.original is None else new.original,
         )
         if new.context is not None:
@@ -161,7 +161,3 @@ class QueueState(DurableObject):
 
     def _encoded(self, messages: list[Message]) -> list[Raw]:
         return [Raw(self._index.encoded(message.id)) for message in messages]
-
-
-def _given(text: str | None) -> str | UnsetType:
-    return UNSET if text is None else text

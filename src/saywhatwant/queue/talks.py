@@ -28,42 +28,33 @@ class Talk:
         """Its place among the talks with more messages than are kept of one."""
 
 
-class Talks:
+class Talks(dict[str, Talk]):
     """All talks, by conversation."""
-
-    def __init__(self) -> None:
-        self._talks: dict[str, Talk] = {}
-
-    def __len__(self) -> int:
-        return len(self._talks)
-
-    def __getitem__(self, conversation: str) -> Talk:
-        return self._talks[conversation]
 
     def add(self, conversation: str, timestamp: int) -> Talk:
         """Add a message, also one that is not the newest: a message to anyone joins its talk when it is claimed."""
-        talk = self._talks.get(conversation)
+        talk = self.get(conversation)
         if talk is None:
-            talk = self._talks[conversation] = Talk()
+            talk = self[conversation] = Talk()
         insort(talk.times, timestamp)
         return talk
 
     def remove(self, conversation: str, timestamp: int) -> Talk:
         """Forget a message of the talk; a talk without messages is forgotten."""
-        talk = self._talks[conversation]
+        talk = self[conversation]
         del talk.times[bisect_left(talk.times, timestamp)]
         if not talk.times:
-            del self._talks[conversation]
+            del self[conversation]
         return talk
 
     def last(self, conversation: str) -> int:
         """The timestamp of the talk's newest message; 0 when there is no such talk."""
-        talk = self._talks.get(conversation)
+        talk = self.get(conversation)
         return talk.times[-1] if talk else 0
 
     def between(self, conversation: str, since: int, before: int | None, *, newest_first: bool) -> Iterator[int]:
         """The timestamps after ``since`` and, if given, before ``before``."""
-        talk = self._talks.get(conversation)
+        talk = self.get(conversation)
         times = talk.times if talk else []
         start = bisect_right(times, since)
         end = len(times) if before is None else bisect_left(times, before)

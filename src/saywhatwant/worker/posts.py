@@ -55,7 +55,8 @@ class Posts:
             self._auth.check(request)
         else:
             self._rate.check(request)
-        _check_fields(body)
+        _check_fence(body)
+        _check_question(body)
         name, priority = body.bot_params.entity, body.bot_params.priority
         entity = self._entity(name)
         if priority is None:
@@ -107,23 +108,30 @@ class Posts:
         return entities.current.get(name)
 
 
-def _check_fields(body: schemas.PostRequest) -> None:
-    """Raise ``InvalidField`` for a field that this kind of message does not take."""
+def _check_fence(body: schemas.PostRequest) -> None:
+    """Raise ``InvalidField`` for a worker or an attempt, unless this is a bot's reply."""
+    if body.message_type == "AI" and body.reply_to is not None:
+        return
+    for field, value in (("workerId", body.worker_id), ("attempt", body.attempt)):
+        if value is not None:
+            raise InvalidField(field, "is allowed only in an AI message with replyTo")
+
+
+def _check_question(body: schemas.PostRequest) -> None:
+    """Raise ``InvalidField`` for what only a question may have, in an AI message or one that wants no answer."""
     params = body.bot_params
-    if body.message_type != "AI" or body.reply_to is None:
-        for field, given in (("workerId", body.worker_id), ("attempt", body.attempt)):
-            if given is not None:
-                raise InvalidField(field, "is allowed only in an AI message with replyTo")
-    asks: dict[str, object] = {"botParams.ais": params.ais, "botParams.sessionId": params.session_id, "context": body.context}
+    if body.message_type == "human" and params.answer:
+        return
+    refused: dict[str, object] = {"botParams.ais": params.ais, "context": body.context}
     if body.message_type == "AI":
-        for field, value in (*asks.items(), ("botParams.answer", None if params.answer else False)):
-            if value is not None:
-                raise InvalidField(field, "is allowed only in a human message")
-    elif not params.answer:
-        del asks["botParams.sessionId"]
-        for field, value in (*asks.items(), ("botParams.entity", params.entity), ("botParams.priority", params.priority)):
-            if value is not None:
-                raise InvalidField(field, "must not be combined with answer: false, which asks for no answer")
+        rule = "is allowed only in a human message"
+        refused |= {"botParams.sessionId": params.session_id, "botParams.answer": None if params.answer else False}
+    else:
+        rule = "must not be combined with answer: false, which asks for no answer"
+        refused |= {"botParams.entity": params.entity, "botParams.priority": params.priority}
+    for field, value in refused.items():
+        if value is not None:
+            raise InvalidField(field, rule)
 
 
 def _idempotency_key(request: Request) -> str | None:

@@ -84,7 +84,7 @@ def check(index: Index, naive: Naive, limit: int, now: int, entities: list[str |
     assert index.backlog == len(naive.all) - len(finished)
     for entity in ENTITIES:
         assert index.backlog_of(entity) == sum(m.bot_params.entity == entity for m in naive.having("pending", "processing"))
-    assert len(index.kept) == len(finished)
+    assert index.kept.count == len(finished)
     later = [
         encode(message) for message in naive.having("pending", "processing", "complete", "failed") if message.timestamp > now
     ]

@@ -3,6 +3,7 @@
 from typing import Any, get_type_hints
 
 import msgspec
+from msgspec.structs import replace
 from queue_wall import Wall
 
 from durable_objects.live import methods_of
@@ -17,11 +18,11 @@ FENCE = {"worker_id": "bot", "attempt": 1}
 CALLS: list[tuple[str, dict[str, Any]]] = [
     ("post", {"new": NEW, "key": "a key"}),
     ("post", {"new": NEW, "key": None}),
-    ("post", {"new": NEW}),
+    ("post", {"new": replace(NEW, context=("Eve: I am Eve.",), ais="MyAI:255069000", session_id="s")}),
     ("post", {"new": NEW}),
     ("report_circuit", {"report": CIRCUIT}),
-    ("claim", {"message_id": "first", "worker_id": "bot"}),
-    ("claim_next", {"worker_id": "bot", "entities": ("zen",), "limit": 2}),
+    ("claim", {"message_id": "first", "worker_id": "bot", "entities": ("zen",), "context": 10, "unfenced": False}),
+    ("claim_next", {"worker_id": "bot", "entities": ("zen",), "limit": 2, "context": 10, "unfenced": True}),
     ("listing", {"state": "held", "limit": 10}),
     ("extend", {"message_id": "first", **FENCE}),
     ("progress", {"message_id": "first", **FENCE, "text": "Because", "state": "writing"}),
@@ -35,6 +36,7 @@ CALLS: list[tuple[str, dict[str, Any]]] = [
     ("release", {"message_id": "fourth", **FENCE}),
     ("pending", {"limit": 10, "entity": None}),
     ("read", {"since": 0, "limit": 2, "newest_first": False, "before": None}),
+    ("read", {"conversation": "0123456789abcdef"}),
     ("changes", {"since": 0, "limit": 1}),
     ("stats", {"entities": ("zen",)}),
     ("alarm", {}),
