@@ -1,7 +1,9 @@
 """Writes an answer: makes the prompt, asks the model, and shows what is certain of its answer."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import NamedTuple, cast
 
 import structlog
@@ -19,6 +21,8 @@ MAX_PROMPTS = 8
 """Prompts, each smaller than the last one, that are tried for one answer."""
 MAX_LOGGED = 4_000
 """Characters of the reasoning that are logged."""
+LONG_TALK = 50_000
+"""Characters of a talk whose prompt is made beside the event loop, which may be the server's too."""
 
 Show = Callable[[str, ProgressState], None]
 """Shows the answer as written so far, and what the model does."""
@@ -73,7 +77,7 @@ class Writer:
         attempt = await self._attempt(work.entity, known)
         prompts = 1
         while True:
-            request = self._request(work, attempt)
+            request = await self._request(work, attempt)
             try:
                 return await self._stream(work, request, known, show)
             except WindowExceeded as refusal:
@@ -86,7 +90,7 @@ class Writer:
 
     async def request(self, work: Work) -> Request:
         """The request that ``write`` begins with."""
-        return self._request(work, await self._attempt(work.entity, self._known_of(work.entity)))
+        return await self._request(work, await self._attempt(work.entity, self._known_of(work.entity)))
 
     def _known_of(self, entity: Entity) -> _Known:
         return self._known.setdefault((entity.model, entity.base_urls), _Known())
@@ -95,8 +99,10 @@ class Writer:
         return known.window.attempt(await self._model.window(entity), entity.max_tokens)
 
     @staticmethod
-    def _request(work: Work, attempt: Attempt) -> Request:
-        turns = build(work.entity, work.message, work.memory, own=(work.username,), room=attempt.room)
+    async def _request(work: Work, attempt: Attempt) -> Request:
+        make = partial(build, work.entity, work.message, work.memory, own=(work.username,), room=attempt.room)
+        is_long = sum(len(message.text) for message in work.memory.messages) > LONG_TALK
+        turns = await asyncio.to_thread(make) if is_long else make()
         is_less = attempt.answer_tokens < work.entity.max_tokens
         return Request(turns, max_tokens=attempt.answer_tokens if is_less else None)
 

@@ -74,26 +74,23 @@ def tokens_of_turns(turns: Sequence[Turn]) -> int:
 
 def fitting(exchanges: Sequence[Exchange], question: str, room: int) -> list[Exchange]:
     """The exchanges that fit ``room`` tokens: the newest, and some older ones that share rare words with ``question``."""
-    costs = [cost_of(exchange) for exchange in exchanges]
-    first = _first_fitting(costs, room)
+    first, _ = _newest_fitting(exchanges, len(exchanges), room)
     if first == 0:
         return list(exchanges)
-    older = _first_fitting(costs, room - room // RECALLED)
-    recalled = recall(exchanges, question, older, room // RECALLED)
-    left = room - sum(map(cost_of, recalled.values())) - sum(costs[older:])
-    while older and older - 1 not in recalled and costs[older - 1] <= left:
-        older -= 1
-        left -= costs[older]
-    return [*(recalled[place] for place in sorted(recalled)), *exchanges[older:]]
+    kept = room // RECALLED
+    older, left = _newest_fitting(exchanges, len(exchanges), room - kept)
+    recalled = recall(exchanges, question, older, kept)
+    left += kept - sum(map(cost_of, recalled.values()))
+    first, _ = _newest_fitting(exchanges, older, left, stop=max(recalled, default=-1))
+    return [*(recalled[place] for place in sorted(recalled)), *exchanges[first:]]
 
 
-def _first_fitting(costs: Sequence[int], room: int) -> int:
-    """The place of the first of the newest exchanges that fit together."""
-    first = len(costs)
-    while first and costs[first - 1] <= room:
-        first -= 1
-        room -= costs[first]
-    return first
+def _newest_fitting(exchanges: Sequence[Exchange], end: int, room: int, stop: int = -1) -> tuple[int, int]:
+    """The place of the first of the newest exchanges before ``end`` and behind ``stop`` that fit, and the room that is left."""
+    while end - 1 > stop and (cost := cost_of(exchanges[end - 1])) <= room:
+        end -= 1
+        room -= cost
+    return end, room
 
 
 def _exchanges(entity: Entity, question: Message, memory: Memory, own: Collection[str]) -> list[Exchange]:

@@ -7,6 +7,7 @@ rarer one decides. It needs no model, no index and no list of words, so it works
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from math import log
 
 from saywhatwant.models.exchanges import Exchange
@@ -24,13 +25,14 @@ _QUESTION = 0.5
 
 def words_of(text: str) -> set[str]:
     """The words of a text in a form in which those that belong together are equal."""
-    found = set()
-    for word in _WORD.findall(text.casefold()):
-        if _UNSPACED.search(word):
-            found |= {word[at : at + 2] for at in range(max(len(word) - 1, 1))}
-        else:
-            found.add((word.removesuffix("s") or word)[:_STEM])
-    return found
+    return {form for word in {*_WORD.findall(text.casefold())} for form in _forms_of(word)}
+
+
+@lru_cache(maxsize=50_000)
+def _forms_of(word: str) -> tuple[str, ...]:
+    if _UNSPACED.search(word):
+        return tuple(word[at : at + 2] for at in range(max(len(word) - 1, 1)))
+    return ((word.removesuffix("s") or word)[:_STEM],)
 
 
 def recall(exchanges: Sequence[Exchange], question: str, older: int, room: int) -> dict[int, Exchange]:
@@ -39,11 +41,11 @@ def recall(exchanges: Sequence[Exchange], question: str, older: int, room: int) 
     Returns them by their place. Of one that is too long, its sentences with those words.
     """
     wanted = words_of(question)
-    found = [wanted & (words_of(said) | words_of(answer)) for said, answer in exchanges]
-    frequency = Counter(word for words in found for word in words)
+    found = [(wanted & words_of(said), wanted & words_of(answer)) for said, answer in exchanges]
+    frequency = Counter(word for said, answer in found for word in said | answer)
     weights = {word: log((len(exchanges) + 1) / count) for word, count in frequency.items()}
     newest = {said: place for place, (said, _) in enumerate(exchanges[:older])}
-    scores = {place: _score(exchanges[place], weights) for place in newest.values() if found[place]}
+    scores = {place: _score(exchanges[place].said, *found[place], weights) for place in newest.values() if any(found[place])}
     recalled: dict[int, Exchange] = {}
     for place in sorted(scores, key=lambda place: (scores[place], place), reverse=True):
         exchange = exchanges[place]
@@ -60,14 +62,13 @@ def cost_of(exchange: Exchange) -> int:
     return sum(tokens_of(text) + PER_TURN for text in exchange if text)
 
 
-def _score(exchange: Exchange, weights: dict[str, float]) -> float:
-    said = _weight(exchange.said, weights)
-    is_question = exchange.said.rstrip().endswith(("?", "？"))  # noqa: RUF001 - the question mark of Chinese and Japanese
-    return max(said * _QUESTION if is_question else said, _weight(exchange.answer, weights) * _QUESTION)
+def _score(said: str, in_said: set[str], in_answer: set[str], weights: dict[str, float]) -> float:
+    is_question = said.rstrip().endswith(("?", "？"))  # noqa: RUF001 - the question mark of Chinese and Japanese
+    return max(_weight(in_said, weights) * (_QUESTION if is_question else 1), _weight(in_answer, weights) * _QUESTION)
 
 
-def _weight(text: str, weights: dict[str, float]) -> float:
-    return sum(weights.get(word, 0) for word in words_of(text))
+def _weight(words: set[str], weights: dict[str, float]) -> float:
+    return sum(weights.get(word, 0) for word in words)
 
 
 def _excerpt(exchange: Exchange, weights: dict[str, float], room: int) -> Exchange:
@@ -75,7 +76,7 @@ def _excerpt(exchange: Exchange, weights: dict[str, float], room: int) -> Exchan
 
     def best(text: str, tokens: int) -> str:
         sentences = _SENTENCE.split(text)
-        return cut_end(max(sentences, key=lambda sentence: _weight(sentence, weights)), tokens)
+        return cut_end(max(sentences, key=lambda sentence: _weight(words_of(sentence), weights)), tokens)
 
     half = room // 2 - PER_TURN
     if half <= PER_TURN:

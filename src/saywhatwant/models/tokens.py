@@ -11,20 +11,20 @@ PER_TURN = 8
 """Tokens that a chat template adds to each turn."""
 
 _PARTS = re.compile(r"[A-Za-z]+|[0-9]|[^\sA-Za-z0-9\u0080-\U0010ffff]|\n")
-_LETTERS = 6
-"""Letters of a word for each token."""
-_LONG_WORD = 24
-"""Letters of what is no word of a language any more, but a key, a path or noise: two letters a token."""
+_LONGER = re.compile(r"[A-Za-z]{6}(?=[A-Za-z])")
+"""Each six letters of a word beyond the first ones are a token more."""
+_NOISE = re.compile(r"[A-Za-z]{24,}")
+"""No word of a language any more, but a key, a path or noise: two letters a token."""
 _EXTRA_BYTES = 0.75
 """Tokens for each byte that UTF-8 needs beyond one per character."""
 
 
 def tokens_of(text: str) -> int:
     """The estimated tokens of ``text``."""
-    parts = _PARTS.findall(text)
-    long = sum((len(part) - 1) // _LETTERS if len(part) < _LONG_WORD else len(part) // 2 for part in parts)
+    parts = len(_PARTS.findall(text)) + len(_LONGER.findall(text))
+    noise = sum(len(part) // 3 for part in _NOISE.findall(text))
     extra = len(text.encode(errors="replace")) - len(text)
-    return len(parts) + long + int(extra * _EXTRA_BYTES)
+    return parts + noise + int(extra * _EXTRA_BYTES)
 
 
 def cut_end(text: str, tokens: int) -> str:
