@@ -4,6 +4,7 @@ Black box over HTTP. ``test_field_failures`` has the table of all failures.
 """
 
 import re
+import signal
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -14,15 +15,16 @@ from threading import Event
 
 import pytest
 from calls import Json, a_post, assert_problem, claim_next, metric, post, queue, read, said
-from field_wall import FieldWall, Visitor, field_wall
+from field_wall import FieldWall, Visitor, entities_toml, field_wall
 from scripted_models import ScriptedModel
+from scripted_server import ScriptedServer
 
 from conftest import StartServer
-from servers import SWW, Server, environment
+from servers import SWW, Server, environment, until
 
 TOKEN = "x" * 32
 NAMES = ("probe", *(f"other-{number}" for number in range(5)))
-GIVEN_BACK = 3
+GIVEN_BACK = 2
 """How many times a scaler stops the bot during one message."""
 
 
@@ -152,3 +154,23 @@ def test_p6_failure_14_the_most_urgent_are_those_with_the_lowest_priority(start_
     listed: list[Json] = said(server.http.get("/api/queue/pending", headers=headers))
     assert [message["text"] for message in listed] == ["priority 0", "priority 5", "priority 99"]
     assert_problem(server.http.post("/api/comments", json=a_post(botParams={"priority": 0})), 422, "priority")
+
+
+def test_p4_failure_16_stops_of_the_bot_cost_a_message_no_attempt(start_server: StartServer, tmp_path: Path) -> None:
+    server = start_server(lease_seconds=600, max_attempts=1, backoff_seconds=0.001)
+    with ScriptedServer() as models:
+        models.gates["probe"] = Event()
+        file = tmp_path / "entities.toml"
+        file.write_text(entities_toml(models.base_url, {"probe": {}}))
+        posted = post(server, entity="probe")["id"]
+        for stop in range(GIVEN_BACK):
+            with bot(server, tmp_path, f"stopped-{stop}", "--entities", str(file)) as process:
+                until(lambda stop=stop: models.requests["probe"] == stop + 1, "the request for an answer")  # type: ignore[misc]
+                process.send_signal(signal.SIGTERM)
+                process.wait()
+            (given_back,) = read(server)
+            assert (given_back["botParams"]["status"], given_back["botParams"]["tries"]) == ("pending", 0)
+        models.gates["probe"].set()
+        with bot(server, tmp_path, "last", "--entities", str(file)):
+            until(lambda: read(server)[0]["replyTo"] == posted, "the answer")
+    assert sum(message["messageType"] == "AI" for message in read(server)) == 1
