@@ -34,6 +34,10 @@ _OF_THE_REQUEST = {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, 
 class Route(Protocol):
     """Where one question may go."""
 
+    @property
+    def attempts(self) -> int:
+        """Attempts for one answer, at all places together."""
+
     def next(self, failed: Collection[Place]) -> Place:
         """The place to ask next; ``failed`` are those that have failed for this question."""
 
@@ -77,8 +81,8 @@ class Call:
 
     async def _begin(self, stack: AsyncExitStack) -> tuple[Place, Piece, AsyncIterator[Piece]]:
         """The place that answers, and its first piece; ``stack`` closes what was opened."""
-        attempts = ATTEMPTS + len(self._entity.base_urls)
-        async for attempt in stamina.retry_context(self._pause, attempts=attempts, timeout=None, wait_initial=0.2):
+        attempts = stamina.retry_context(self._pause, attempts=self._route.attempts, timeout=None, wait_initial=0.2)
+        async for attempt in attempts:
             with attempt:
                 place = self._route.next(self.failed)
                 async with AsyncExitStack() as turn:
@@ -172,5 +176,7 @@ class Call:
         refusal = Refusal.of(error)
         if self._route.has_another(self.failed) and not (refusal and refusal.status in _OF_THE_REQUEST):
             return 0.0
+        if refusal and refusal.is_loading:  # it had all the time that it may have
+            return False
         seconds = pause(error, MAX_RETRY_AFTER_SECONDS)
         return seconds if self._limits.seconds_left > float(seconds) else False

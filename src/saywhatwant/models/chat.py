@@ -7,7 +7,7 @@ from typing import Any
 
 from saywhatwant.entities import Entity
 from saywhatwant.models.api_key import key_of
-from saywhatwant.models.call import Call
+from saywhatwant.models.call import ATTEMPTS, Call
 from saywhatwant.models.model import (
     MAX_WRITTEN,
     Answer,
@@ -174,6 +174,10 @@ class _AnyPlace:
         self._model = model
         self._entity = entity
 
+    @property
+    def attempts(self) -> int:
+        return ATTEMPTS + len(self._entity.base_urls)
+
     def next(self, failed: Collection[Place]) -> Place:
         return self._model.places.next(self._entity, failed)
 
@@ -186,6 +190,10 @@ class _AnyPlace:
 
 class _OnePlace(_AnyPlace):
     """The route of a small request to one place."""
+
+    @property
+    def attempts(self) -> int:
+        return 1
 
     def __init__(self, model: ChatModel, entity: Entity, place: Place) -> None:
         super().__init__(model, entity)
