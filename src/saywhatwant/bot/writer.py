@@ -13,6 +13,7 @@ from saywhatwant.message import Message, drop_controls
 from saywhatwant.models import Answer, Finished, Model, ModelFailed, Piece, Reasoning, Request, Waking, WindowExceeded
 from saywhatwant.models.cut import Cut
 from saywhatwant.models.draft import Draft
+from saywhatwant.models.model import EMPTY, STILL_THINKING
 from saywhatwant.models.prompt import Memory, build, tokens_of_turns
 from saywhatwant.models.window import Attempt, Window
 from saywhatwant.schemas import ProgressState
@@ -21,6 +22,8 @@ MAX_PROMPTS = 8
 """Prompts, each smaller than the last one, that are tried for one answer."""
 MAX_LOGGED = 4_000
 """Characters of the reasoning that are logged."""
+MAX_QUOTED = 200
+"""Characters of what a model wrote instead of an answer, for operators."""
 LONG_TALK = 50_000
 """Characters of a talk whose prompt is made beside the event loop, which may be the server's too."""
 
@@ -135,7 +138,7 @@ class Writer:
             self._log.debug("reasoning", message=work.message.id, text=draft.reasoning[:MAX_LOGGED])
         if not text:
             reason = _why_empty(draft, at_limit=at_limit)
-            raise ModelFailed(reason, f"{work.entity.model}: {reason}")
+            raise ModelFailed(reason, f"{work.entity.model}: {reason}; it wrote {draft.written[:MAX_QUOTED]!r}")
         known.begins_inside = draft.begins_inside
         known.window.worked()
         return Written(text, pieces)
@@ -145,5 +148,5 @@ def _why_empty(draft: Draft, *, at_limit: bool) -> str:
     if draft.is_over:
         return "the model wrote for the other side instead of answering"
     if draft.reasoning and at_limit:
-        return "the model was still thinking when it reached its limit of tokens"
-    return "the model's answer was empty"
+        return STILL_THINKING
+    return EMPTY

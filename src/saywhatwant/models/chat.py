@@ -9,7 +9,9 @@ from saywhatwant.entities import Entity
 from saywhatwant.models.api_key import key_of
 from saywhatwant.models.call import ATTEMPTS, Call
 from saywhatwant.models.model import (
+    EMPTY,
     MAX_WRITTEN,
+    STILL_THINKING,
     Answer,
     Finished,
     ModelFailed,
@@ -116,7 +118,7 @@ class ChatModel:
                         self._worked(call)
                         if not written:
                             raise ModelFailed(
-                                "the model's answer was empty",
+                                STILL_THINKING if thought and piece.reason == "length" else EMPTY,
                                 f"{call.place}: the answer was empty, after {thought} characters of reasoning"
                                 f" (finish reason: {piece.reason})",
                             )

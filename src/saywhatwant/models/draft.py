@@ -26,7 +26,8 @@ class Draft:
         self._cut = new_cut()
         self._begins_inside = begins_inside
         self._tags = ReasoningTags(begins_inside=begins_inside)
-        self._raw = ""
+        self.written = ""
+        """What the answer is made of: all that came and was no reasoning."""
         self.text = ""
         """The answer; only grows, unless a closing tag shows that it was reasoning."""
         self.reasoning = ""
@@ -80,12 +81,12 @@ class Draft:
             elif kind == "reasoning":
                 self.reasoning += text
             else:
-                self.reasoning += self._raw
-                self._raw, self.text, self.is_long = "", "", False
+                self.reasoning += self.written
+                self.written, self.text, self.is_long = "", "", False
                 self._cut = self._new_cut()
 
     def _show(self, text: str) -> None:
-        self._raw += text
+        self.written += text
         self._add(self._cut.push(text))
 
     def _add(self, text: str) -> None:

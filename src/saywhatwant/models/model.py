@@ -65,6 +65,11 @@ class OpenCircuit(NamedTuple):
     reason: str
 
 
+EMPTY = "the model's answer was empty"
+STILL_THINKING = "the model was still thinking when it reached its limit of tokens"
+"""Public reasons."""
+
+
 class ModelFailed(Exception):
     """The model gave no answer.
 

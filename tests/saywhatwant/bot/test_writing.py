@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
-from bot_harness import Harness, run
+from bot_harness import PROGRESS, Harness, run
 from structlog.testing import capture_logs
 from talking import said
 from talking_bot import Recorder, answering, ask, entities, say
@@ -67,7 +68,9 @@ def test_p4_what_leaves_no_answer_fails_with_the_reason(
         assert await harness.until_failed(posted) == reason
         assert await harness.replies(posted) == []
 
-    run(scenario, entities(tmp_path), answering(*pieces, at_limit=at_limit), max_attempts=1)
+    log = run(scenario, entities(tmp_path), answering(*pieces, at_limit=at_limit), max_attempts=1)
+    (line,) = [line for line in log if "'event': 'failed'" in line]
+    assert f"fake: {reason}; it wrote " in line
 
 
 def written_with(model: Recorder, directory: Path, *more: str) -> tuple[list[tuple[str, str]], list[str]]:
@@ -137,6 +140,29 @@ def test_the_progress_of_a_reply_names_what_its_model_does(tmp_path: Path, monke
 
     run(scenario, entities(tmp_path), model)
     assert sent == [("", "waking"), ("", "thinking"), ("Fi", "writing"), ("Fine.", "writing")]
+
+
+@pytest.mark.parametrize("piece", [Waking(), Reasoning("Hm")], ids=["waking", "thinking"])
+def test_the_wall_takes_what_a_model_does_before_it_writes(tmp_path: Path, piece: Piece) -> None:
+    taken = asyncio.Event()
+
+    class Waits(Recorder):
+        async def stream(self, entity: Entity, request: Request) -> AsyncIterator[Piece]:
+            yield piece
+            await taken.wait()
+            async for other in super().stream(entity, request):
+                yield other
+
+    async def scenario(harness: Harness) -> None:
+        posted = await say(harness, "Why?")
+        await harness.until_called(PROGRESS)
+        while PROGRESS not in dict(harness.proxy.statuses):  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.001)
+        taken.set()
+        await harness.until_complete(posted)
+        assert dict(harness.proxy.statuses)[PROGRESS] == HTTPStatus.OK
+
+    run(scenario, entities(tmp_path), Waits())
 
 
 def test_an_answer_appears_under_the_alias_that_the_post_asks_for(tmp_path: Path) -> None:

@@ -200,7 +200,7 @@ def test_an_answer_of_nothing_but_reasoning_fails_and_operators_see_why(server: 
     async def scenario(model: ChatModel) -> None:
         with pytest.raises(ModelFailed) as failed:
             await pieces_of(model, probe(server.base_url))
-        assert str(failed.value) == "the model's answer was empty"
+        assert str(failed.value) == "the model was still thinking when it reached its limit of tokens"
         assert "after 4 characters of reasoning (finish reason: length)" in failed.value.detail
 
     run(scenario)
