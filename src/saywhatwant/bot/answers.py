@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 import structlog
+from msgspec import UNSET
 
 from saywhatwant.bot.claims import Claimed
 from saywhatwant.bot.identity import identity_of, talk_of
@@ -82,9 +83,15 @@ class Answers:
             await self.fail(message, UNEXPECTED)
 
     async def preview(self, message: Message, name: str, entity: Entity, on_request: Callable[[dict[str, Any]], None]) -> str:
-        """The answer that this entity would give; ``on_request`` gets the body of its request. Raises ``ModelFailed``."""
+        """The answer that this entity would give; ``on_request`` gets the body of its request. Raises ``ModelFailed``.
+
+        A ``context`` that the client sent is given to the bot that claims the message, and to nobody else.
+        """
         talk = None
-        if entity.context and entity.reads == "talk":
+        if message.bot_params.has_context is not UNSET:
+            self._log.warning("without the context that its client sent, which only a claim brings", message=message.id)
+            talk = ClaimedTalk([], [])
+        elif entity.context and entity.reads == "talk":
             conversation = talk_of(message, name)
             newest = await self._client.read(
                 limit=entity.context, order="desc", before=message.timestamp, conversation=conversation

@@ -72,6 +72,8 @@ class Writer:
     def __init__(self, model: Model) -> None:
         self._model = model
         self._known: dict[tuple[str, tuple[str, ...]], _Known] = {}
+        self._shortened: set[str] = set()
+        """The system prompts that are known to be too long."""
         self._log = structlog.get_logger()
 
     async def write(self, work: Work, show: Show) -> Written:
@@ -101,11 +103,14 @@ class Writer:
     async def _attempt(self, entity: Entity, known: _Known) -> Attempt:
         return known.window.attempt(await self._model.window(entity), entity.max_tokens)
 
-    @staticmethod
-    async def _request(work: Work, attempt: Attempt) -> Request:
+    async def _request(self, work: Work, attempt: Attempt) -> Request:
         make = partial(build, work.entity, work.message, work.memory, own=(work.username,), room=attempt.room)
         is_long = sum(len(message.text) for message in work.memory.messages) > LONG_TALK
         turns = await asyncio.to_thread(make) if is_long else make()
+        system = work.entity.system_prompt
+        if system and turns[0].content != system and system not in self._shortened:
+            self._shortened.add(system)
+            self._log.warning("the system prompt does not fit the model's window and is cut", entity=work.entity.display_name)
         is_less = attempt.answer_tokens < work.entity.max_tokens
         return Request(turns, max_tokens=attempt.answer_tokens if is_less else None)
 

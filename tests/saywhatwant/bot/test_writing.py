@@ -107,6 +107,54 @@ def test_what_a_model_does_is_shown_while_it_does_it(tmp_path: Path) -> None:
     ]
 
 
+def test_a_model_that_goes_on_for_the_other_side_is_stopped_once_it_is_known(tmp_path: Path) -> None:
+    """After its first answer, which is read to the end: a closing tag may come, and all before it was reasoning."""
+    read: list[int] = []
+
+    class Endless(Recorder):
+        async def stream(self, entity: Entity, request: Request) -> AsyncIterator[Piece]:
+            read.append(0)
+            async for piece in super().stream(entity, request):
+                yield piece
+            for _ in range(100):
+                read[-1] += 1
+                yield Answer("Human: And you?\n")
+            yield Finished("length")
+
+    async def scenario(harness: Harness) -> None:
+        for _ in range(2):
+            assert (await ask(harness, "Why?")).text == "Fine."
+
+    run(scenario, entities(tmp_path), Endless(lambda _: [Answer("Fine.\n")]))
+    assert read == [100, 1]
+
+
+def test_a_model_that_begins_inside_its_reasoning_is_known_after_one_answer(tmp_path: Path) -> None:
+    shown: list[str] = []
+    entity = entities(tmp_path).current["zen"]
+    work = Work(entity, said("Why?"), entity.display_name, Memory())
+
+    async def scenario() -> None:
+        writer = Writer(answering("Okay,", " so.</think>Fi", "ne."))
+        await writer.write(work, lambda text, _: shown.append(text))
+        assert "Okay," in shown
+        shown.clear()
+        await writer.write(work, lambda text, _: shown.append(text))
+
+    asyncio.run(scenario())
+    assert shown == ["", "Fi", "Fine."]
+
+
+def test_operators_are_warned_once_of_a_system_prompt_that_does_not_fit(tmp_path: Path) -> None:
+    async def scenario(harness: Harness) -> None:
+        for _ in range(2):
+            await ask(harness, "Why?")
+
+    file = entities(tmp_path, f'system_prompt = "{"You are Zen. " * 200}"', "context_tokens = 300")
+    log = run(scenario, file, answering("Fine."))
+    assert sum("the system prompt does not fit" in line for line in log) == 1
+
+
 def test_operators_may_read_what_a_model_thought(tmp_path: Path) -> None:
     model = Recorder(lambda _: [Reasoning("They want to know. "), Answer("<think>Hm.</think>Fine."), Finished("stop")])
     _, log = written_with(model, tmp_path)
