@@ -24,6 +24,8 @@ TURNS, OTHER_TALKS, OTHERS, BURST = 170, 1_800, 8, 30
 PAUSE = 10
 """Turns between two looks at the others."""
 WINDOW = 1_024
+RETENTION = 200
+"""The default: finished messages that are kept of the whole wall."""
 TOPICS = ("the sea", "rain on a roof", "why people sing", "old trains", "bread", "the colour of snow", "bees", "sleep")
 
 pytestmark = pytest.mark.usefixtures("no_settings")
@@ -120,7 +122,8 @@ def test_a_fact_outlives_170_turns_and_1800_other_talks_in_a_window_of_1024_toke
         check_the_calls(harness)
         await check_the_rows(harness)
 
-    run(scenario, entities_file(tmp_path / "entities.toml", "probe", "zen"), model, names=("probe",))
+    file = entities_file(tmp_path / "entities.toml", "probe", "zen")
+    run(scenario, file, model, names=("probe",), retention=RETENTION)
     last = next(asked for asked in reversed(model.asked) if "My name is Ada." in asked.said)
     assert last.tokens <= WINDOW
     assert not any("Stranger" in turn or "Other" in turn for turn in last.said)
