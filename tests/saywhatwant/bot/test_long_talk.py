@@ -63,22 +63,22 @@ class Visitor:
         self._entity = entity
         self._color = f"{number // 200 % 200:03d}{number % 200:03d}100"
 
-    async def post(self, text: str) -> Message:
+    async def post(self, text: str) -> int:
+        """Post; returns the message's timestamp."""
         params = PostParams(entity=self._entity)
         post = PostRequest(text=text, username="Human", color=self._color, bot_params=params)
-        posted = await self._harness.direct.post(post, uuid4().hex)
-        return await self._now(posted.timestamp)
+        return (await self._harness.direct.post(post, uuid4().hex)).timestamp
 
     async def ask(self, text: str) -> str:
         """Post, and wait for the text of the answer."""
         return await self.answer_to(await self.post(text))
 
-    async def answer_to(self, message: Message) -> str:
-        while message.bot_params.answered_at is None:
-            assert message.bot_params.status != "failed", message.bot_params.error
+    async def answer_to(self, timestamp: int) -> str:
+        """Wait for the text of the answer to the message of this timestamp."""
+        while (params := (await self._now(timestamp)).bot_params).answered_at is None:
+            assert params.status != "failed", params.error
             await asyncio.sleep(0)
-            message = await self._now(message.timestamp)
-        return (await self._now(message.bot_params.answered_at)).text
+        return (await self._now(params.answered_at)).text
 
     async def _now(self, timestamp: int) -> Message:
         (message,) = await self._harness.direct.read(timestamp - 1, 1)
@@ -112,8 +112,8 @@ def test_a_fact_outlives_170_turns_and_1800_other_talks_in_a_window_of_1024_toke
             await ada.ask(f"{turn}. Tell me something about {TOPICS[turn % len(TOPICS)]}, please, it is a long evening here.")
             if turn % PAUSE == 0:
                 asked = [await other.post(f"My name is Other{number}.") for number, other in enumerate(others)]
-                for other, message in zip(others, asked, strict=True):
-                    await other.answer_to(message)
+                for other, posted in zip(others, asked, strict=True):
+                    await other.answer_to(posted)
                 await talk_elsewhere(harness, 100 + OTHER_TALKS * (turn - PAUSE) // TURNS, 100 + OTHER_TALKS * turn // TURNS)
         writes = harness.runtime.meter.writes
         assert await ada.ask("What is my name?") == "Your name is Ada."
@@ -152,10 +152,10 @@ def test_a_burst_of_thirty_visitors_is_remembered_each_with_its_own_fact(tmp_pat
     async def scenario(harness: Harness) -> None:
         visitors = [Visitor(harness, number) for number in range(BURST)]
         told = [await visitor.post(f"My town is T{number}.") for number, visitor in enumerate(visitors)]
-        for visitor, message in zip(visitors, told, strict=True):
-            assert await visitor.answer_to(message) == "I see."
+        for visitor, posted in zip(visitors, told, strict=True):
+            assert await visitor.answer_to(posted) == "I see."
         asked = [await visitor.post("What is my town?") for visitor in visitors]
-        answers = [await visitor.answer_to(message) for visitor, message in zip(visitors, asked, strict=True)]
+        answers = [await visitor.answer_to(posted) for visitor, posted in zip(visitors, asked, strict=True)]
         assert answers == [f"Your town is T{number}." for number in range(BURST)]
 
     run(scenario, entities_file(tmp_path / "entities.toml", "probe"), model, names=("probe",))
