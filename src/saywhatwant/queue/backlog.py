@@ -19,18 +19,18 @@ def check_room(index: Index, config: QueueConfig, new: NewMessage) -> None:
     group alone can take half of the limit, and a group with nothing waiting gets in while there is any room. A context counts
     as the longest one that the setting allows.
     """
-    _check_share("messages", index.backlog, config.backlog_limit, index.backlog_of, new.entity, config)
+    if index.backlog >= config.backlog_limit - index.backlog:
+        _check_share("messages", index.backlog, config.backlog_limit, index.backlog_of, new.entity, config)
     if new.context is not None:
         limit = MAX_CONTEXTS_BYTES // max(config.max_context_bytes, 1)
-        _check_share("messages with a context", index.contexts, limit, index.contexts_of, new.entity, config)
+        if index.contexts >= limit - index.contexts:
+            _check_share("messages with a context", index.contexts, limit, index.contexts_of, new.entity, config)
 
 
 def _check_share(
     what: str, used: int, limit: int, used_by: Callable[[str | None], int], entity: str | None, config: QueueConfig
 ) -> None:
     room = limit - used
-    if used < room:
-        return
     if room <= 0:
         raise BacklogFull(f"{used} {what} wait for an answer; no more are accepted at the moment")
     if entity is None or entity in config.entities:

@@ -98,6 +98,7 @@ class Index:
     def put(self, message: Message, encoded: bytes) -> None:
         """Add a message, or replace it by its new state. ``seq`` must not be lower than that of any earlier change."""
         old = self._entries.get(message.id)
+        finishes = message.bot_params.status in _FINISHED
         if old is None:
             self._timeline[message.timestamp] = message.id
             self.last_timestamp = max(message.timestamp, self.last_timestamp)
@@ -106,6 +107,7 @@ class Index:
                 self.talks.add(message.conversation, message.timestamp)
         else:
             self._displace(old.message)
+            finishes = finishes or old.message.bot_params.status in _FINISHED
             if old.message.conversation != message.conversation:
                 self._move(old.message, message)
             if old.message.seq != message.seq:
@@ -114,7 +116,7 @@ class Index:
         self._place(message)
         if message.conversation is not UNSET:
             talk = self.talks[message.conversation]
-            if (talk.beyond or talk.quiet or talk.surplus) and (old is None or _is_finished(old.message, message)):
+            if talk.quiet or (talk.beyond and finishes) or talk.surplus:
                 self.kept.settle(talk)
         if len(self._changes) > 2 * len(self._entries) + MIN_COMPACTED:
             self._changes = list(self._current(-1))
@@ -332,11 +334,6 @@ class Index:
 
     def _first(self, deadlines: dict[int, int], limit: int) -> list[Message]:
         return [self._at(timestamp) for _, timestamp in nsmallest(limit, ((at, stamp) for stamp, at in deadlines.items()))]
-
-
-def _is_finished(old: Message, new: Message) -> bool:
-    """Whether it is or was finished."""
-    return new.bot_params.status in _FINISHED or old.bot_params.status in _FINISHED
 
 
 def _fitting(encoded: list[bytes], max_bytes: int) -> int:

@@ -41,8 +41,8 @@ class Kept:
         """All others."""
         self._loose: Finishes = OrderedDict()
         """Those of them that belong to no talk."""
-        self._surplus: SortedList[Finish] = SortedList()
-        """The first message beyond, of each talk that has more than are kept of one."""
+        self._surplus: list[Finish] = []
+        """The first message beyond, of each talk that has more than are kept of one; sorted, and mostly one at a time."""
         self._quiet: SortedList[Finish] = SortedList()
         """The last message of each quiet talk."""
         self.count = 0
@@ -80,10 +80,18 @@ class Kept:
         beyond = talk.beyond
         quiet = beyond[-1] if beyond and len(beyond) == len(talk.times) else None
         if quiet != talk.quiet:
-            talk.quiet = _moved(self._quiet, talk.quiet, quiet)
+            if talk.quiet is not None:
+                self._quiet.remove(talk.quiet)
+            if quiet is not None:
+                self._quiet.add(quiet)
+            talk.quiet = quiet
         surplus = beyond[0] if beyond and talk.finished > self._config.talk_retention else None
         if surplus != talk.surplus:
-            talk.surplus = _moved(self._surplus, talk.surplus, surplus)
+            if talk.surplus is not None:
+                del self._surplus[bisect_left(self._surplus, talk.surplus)]
+            if surplus is not None:
+                insort(self._surplus, surplus)
+            talk.surplus = surplus
 
     def next_to_remove(self, newest: int) -> int | None:
         """The timestamp of the message to remove next, if any; ``newest`` is that of the newest message of all.
@@ -141,14 +149,6 @@ def _append(finishes: Finishes, finish: Finish) -> None:
     finishes[finish] = None
     for last in reversed(later):
         finishes[last] = None
-
-
-def _moved(places: SortedList[Finish], old: Finish | None, new: Finish | None) -> Finish | None:
-    if old is not None:
-        places.remove(old)
-    if new is not None:
-        places.add(new)
-    return new
 
 
 def _first(finishes: Iterable[Finish], newest: int) -> Finish | None:

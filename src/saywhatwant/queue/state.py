@@ -134,7 +134,8 @@ class QueueState(DurableObject):
             self.ctx.storage.delete(context_key(message))
             message = replace(message, bot_params=replace(message.bot_params, has_context=UNSET))
         message = replace(message, seq=self.ctx.seq + 1)
-        if old := self._index.get(message.id):
+        old = self._index.get(message.id)
+        if old is not None and old.bot_params.error is not None:
             self._details.on_change(old, message)
         encoded = encode(message)
         self.ctx.storage.put(key_of(message), encoded)

@@ -1,6 +1,8 @@
 """A post from its decoded body to the queue: who may post it, and the rules that its types cannot express."""
 
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.requests import Request
 
@@ -55,16 +57,17 @@ class Posts:
             self._auth.check(request)
         else:
             self._rate.check(request)
-        _check_fence(body)
-        _check_question(body)
-        name, priority = body.bot_params.entity, body.bot_params.priority
+        params = body.bot_params
+        if body.message_type == "AI" or not params.answer or body.worker_id is not None or body.attempt is not None:
+            _check_fields(body)
+        name, priority = params.entity, params.priority
         entity = self._entity(name)
         if priority is None:
             priority = entity.priority if entity else DEFAULT_PRIORITY
         elif priority < self._rules.most_urgent_priority and not self._auth.allows(request):
             least = self._rules.most_urgent_priority
             raise InvalidField("botParams.priority", f"must be a whole number of at least {least} without the bot token")
-        if body.bot_params.ais is not None and name is not None and not self._has_alias(name):
+        if params.ais is not None and name is not None and not self._has_alias(name):
             raise InvalidField("botParams.ais", f"is not allowed by the entity {name!r}: its file does not have alias = true")
         return NewMessage(
             text=clean_text(body.text, self._rules.max_text),
@@ -77,18 +80,18 @@ class Posts:
             worker_id=body.worker_id,
             attempt=body.attempt,
             id=body.id,
-            answer=body.bot_params.answer,
-            ais=body.bot_params.ais,
-            session_id=body.bot_params.session_id,
+            answer=params.answer,
+            ais=params.ais,
+            session_id=params.session_id,
             context=None if body.context is None else clean_context(body.context, self._rules.max_context_bytes),
         )
 
-    async def add(self, request: Request, new: NewMessage) -> Posted:
+    def add(self, request: Request, new: NewMessage) -> Coroutine[Any, Any, Posted]:
         """Post the message, with the request's Idempotency-Key if it has one; raises ``InvalidField`` if it has an id too."""
         key = _idempotency_key(request)
         if key is not None and new.id is not None:
             raise InvalidField("id", "must not be combined with the header Idempotency-Key: it is the message's key itself")
-        return await self._queue.call(MessageQueue.post, new, key)
+        return self._queue.call(MessageQueue.post, new, key)
 
     def _has_alias(self, name: str) -> bool:
         """Whether the entity's answers may appear under a name that the post chooses."""
@@ -108,24 +111,19 @@ class Posts:
         return entities.current.get(name)
 
 
-def _check_fence(body: schemas.PostRequest) -> None:
-    """Raise ``InvalidField`` for a worker or an attempt, unless this is a bot's reply."""
-    if body.message_type == "AI" and body.reply_to is not None:
-        return
-    for field, value in (("workerId", body.worker_id), ("attempt", body.attempt)):
-        if value is not None:
-            raise InvalidField(field, "is allowed only in an AI message with replyTo")
-
-
-def _check_question(body: schemas.PostRequest) -> None:
-    """Raise ``InvalidField`` for what only a question may have, in an AI message or one that wants no answer."""
+def _check_fields(body: schemas.PostRequest) -> None:
+    """Raise ``InvalidField`` for a field that this kind of message does not take."""
     params = body.bot_params
-    if body.message_type == "human" and params.answer:
-        return
+    if body.message_type != "AI" or body.reply_to is None:
+        for field, given in (("workerId", body.worker_id), ("attempt", body.attempt)):
+            if given is not None:
+                raise InvalidField(field, "is allowed only in an AI message with replyTo")
     refused: dict[str, object] = {"botParams.ais": params.ais, "context": body.context}
     if body.message_type == "AI":
         rule = "is allowed only in a human message"
         refused |= {"botParams.sessionId": params.session_id, "botParams.answer": None if params.answer else False}
+    elif params.answer:
+        return
     else:
         rule = "must not be combined with answer: false, which asks for no answer"
         refused |= {"botParams.entity": params.entity, "botParams.priority": params.priority}
