@@ -92,6 +92,7 @@ _CONTROL_OR_BREAK = re.compile(f"[{_CONTROLS_AND_BREAKS}{_HALF_CHARACTERS}]")
 
 _PATTERNED = (Id, Color, TailedColor, Alias, SessionId, Conversation, Entity)
 PATTERNS = {meta.pattern: meta.description for meta in (get_args(kind)[1] for kind in _PATTERNED)}
+PATTERNS[CONTEXT_PATTERN] = "without NUL or other control characters (tab and line breaks are fine)"
 """Each pattern in words, for refusals."""
 
 

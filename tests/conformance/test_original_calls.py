@@ -57,9 +57,10 @@ def test_a_limit_brings_the_newest(wall: Server) -> None:
 @pytest.mark.parametrize("kind", ["human", "AI"])
 def test_a_channel_brings_the_messages_of_its_type(wall: Server, kind: str) -> None:
     since = posted(wall)["timestamp"]
-    sent = [said(send(wall, page_post(**{"message-type": kind})))["id"] for kind in ("human", "AI", "human", "AI")]
-    found = read_original(wall, after=since, type=kind, limit=1)
-    assert ids(found) == [sent[2 if kind == "human" else 3]]
+    order = ("human", "AI", "human", *["AI" if kind == "human" else "human"] * 3)
+    sent = [said(send(wall, page_post(**{"message-type": kind})))["id"] for kind in order]
+    newest = max(number for number, sent_kind in enumerate(order) if sent_kind == kind)
+    assert ids(read_original(wall, after=since, type=kind, limit=1)) == [sent[newest]]
     assert {message["message-type"] for message in read_original(wall, after=since, type=kind)} == {kind}
 
 
@@ -179,6 +180,18 @@ def test_p4_a_second_reply_gets_the_first_one(wall: Server) -> None:
     assert said(send(wall, bot_post(taken["id"], "Something late.")))["id"] == first["id"]
 
 
+def test_p3_a_bot_may_name_its_worker_and_attempt(wall: Server) -> None:
+    taken = posted(wall)
+    claimed(wall, taken["id"], "bot-1")
+    others: list[Json] = [{"workerId": "bot-2"}, {"attempt": 2}]
+    for fence in others:
+        assert_refused(send(wall, bot_post(taken["id"], **fence)), 409)
+        assert_refused(call(wall, "complete", messageId=taken["id"], **fence), 409)
+    fence = {"workerId": "bot-1", "attempt": 1}
+    said(send(wall, bot_post(taken["id"], **fence)))
+    said(call(wall, "complete", messageId=taken["id"], **fence))
+
+
 def test_p8_complete_is_refused_where_there_is_nothing_to_complete(wall: Server) -> None:
     taken = posted(wall)
     assert_refused(call(wall, "complete", messageId=taken["id"]), 409, "not processing")
@@ -189,8 +202,8 @@ def test_p8_complete_is_refused_where_there_is_nothing_to_complete(wall: Server)
 
 
 def test_an_ai_post_is_never_work(wall: Server) -> None:
-    body = page_post("I am the answer", **{"message-type": "AI"})
-    said(send(wall, body))
+    body = page_post("I am the answer", domain="zen.example.org", **{"message-type": "AI"})
+    assert original(wall, said(send(wall, body))["id"])["botParams"]["entity"] is None
     listed = said(wall.http.get("/original/api/queue/pending?limit=999999"))["pending"]
     assert "I am the answer" not in {message["text"] for message in listed}
 
@@ -298,6 +311,7 @@ def test_p8_a_path_that_is_not_served_is_a_problem_with_an_error(wall: Server, m
 def test_p8_a_method_that_is_not_served_is_a_problem_with_an_error(wall: Server) -> None:
     assert_refused(wall.http.delete(WALL), 405, "method")
     assert_refused(wall.http.put(f"{WALL}/abcdefghij"), 404, "nothing is served")
+    assert_refused(wall.http.patch(f"{WALL}/health"), 405, "method")
 
 
 def test_p8_a_body_that_is_no_json_is_a_problem_with_an_error(wall: Server) -> None:
@@ -318,12 +332,12 @@ def test_pages_of_every_origin_read_and_post(wall: Server, origin: str) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH"])
 def test_a_browser_may_ask_for_every_method_and_header(wall: Server, method: str) -> None:
-    asked = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": "content-type, authorization"}
+    asked = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": "content-type, x-requested-with"}
     preflight = wall.http.options(f"{WALL}/abcdefghij", headers=FROM_PAGE | asked)
     assert preflight.status_code == 200
     assert preflight.headers["access-control-allow-origin"] == "*"
     assert method in preflight.headers["access-control-allow-methods"]
-    assert "content-type" in preflight.headers["access-control-allow-headers"].lower()
+    assert "x-requested-with" in preflight.headers["access-control-allow-headers"].lower()
 
 
 def test_p8_without_a_token_pages_of_other_sites_call_no_queue_and_post_no_ai_message(wall: Server) -> None:

@@ -2,6 +2,8 @@
 
 import pytest
 from calls import Json, message, said
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from original_wall import (
     BEARER,
     TAILED,
@@ -199,3 +201,63 @@ def test_the_answer_to_a_post_is_that_of_the_original(wall: Server) -> None:
 def test_p8_a_field_that_no_client_of_the_original_sends_is_refused_by_name(wall: Server, unknown: Json) -> None:
     name = "score" if "score" in unknown else "botParams.status"
     assert_refused(send(wall, page_post(**unknown)), 422, name, "not a known field")
+
+
+def some(*values: object) -> st.SearchStrategy[object]:
+    return st.sampled_from(values)
+
+
+KEPT = st.text(max_size=10) | some("x" * 201, 5, None)
+FIELDS = {
+    "id": st.from_regex("[a-z0-9]{10,11}", fullmatch=True) | some("abc", "UPPER", 5),
+    "timestamp": some(0, 1762025642726, "now", -1, 1.5),
+    "color": some("169080199", TAILED, "999888777", "169080199-x"),
+    "message-type": some("human", "AI", "alien"),
+    "messageType": some("human", "AI", None),
+    "domain": KEPT,
+    "language": KEPT,
+    "misc": KEPT,
+    "context": st.lists(st.text(max_size=10), max_size=3) | some("Ada: Hello."),
+    "eqScore": some(80),
+    "score": some(80),
+    "botParams": st.fixed_dictionaries(
+        {},
+        optional={
+            "entity": some("zen", "eliza", "nobody-yet", "Zen", 5),
+            "priority": some(0, 5, 99, 100, "5"),
+            "ais": some("MyAI:255069000", "MyAI:random", "MyAI"),
+            "model": KEPT,
+            "nom": KEPT,
+            "sessionId": some("session-1", "", 5),
+            "humanUsername": KEPT,
+            "humanColor": KEPT,
+            "status": some("pending"),
+        },
+    ),
+}
+
+
+@given(sent=st.fixed_dictionaries({}, optional=FIELDS))
+@settings(deadline=None, max_examples=150)
+def test_p8_every_field_is_kept_or_refused_by_name(wall: Server, sent: Json) -> None:
+    """The clock of a page is not kept, and a context no longer than the work."""
+    body = {"text": "Why?", "username": "Human", "color": "169080199"} | sent
+    response = send(wall, body)
+    if response.status_code != 200:
+        names = {*sent, *(f"botParams.{name}" for name in sent.get("botParams", {}))}
+        assert_refused(response, 422)
+        assert response.json()["field"].partition("[")[0] in names
+        return
+    found = original(wall, response.json()["id"])
+    params = {name: value for name, value in sent.get("botParams", {}).items() if value is not None}
+    if "priority" in params:
+        params["priority"] = params["priority"] or 5
+    if "nom" in params:
+        params["nom"] = str(params["nom"])
+    assert params.items() <= found["botParams"].items()
+    kept = {
+        name: value for name, value in sent.items() if name not in {"timestamp", "context", "botParams"} and value is not None
+    }
+    assert kept.items() <= found.items()
+    wants_no_answer = found["botParams"].get("answer") is False
+    assert ("context" in sent) == (found["botParams"].get("hasContext", False) or wants_no_answer)

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from saywhatwant.errors import InvalidField
 from saywhatwant.limits import MAX_ORIGINAL_FIELD
 from saywhatwant.message import (
+    CONTEXT_PATTERN,
     Alias,
     Attempt,
     BotParams,
@@ -36,7 +37,12 @@ REFUSED = {
 """The fields and parameters of the original that are refused, and why: to be called unknown would help nobody."""
 
 Kept = Annotated[
-    str, Meta(max_length=MAX_ORIGINAL_FIELD, description=f"kept and given back; up to {MAX_ORIGINAL_FIELD} characters")
+    str,
+    Meta(
+        max_length=MAX_ORIGINAL_FIELD,
+        pattern=CONTEXT_PATTERN,
+        description=f"kept and given back; up to {MAX_ORIGINAL_FIELD} characters",
+    ),
 ]
 Unused = Annotated[str, Meta(max_length=MAX_ORIGINAL_FIELD, description="understood, and without effect")]
 Limit = Annotated[int, Meta(ge=0, le=MAX_LIMIT, description=f"0 to {MAX_LIMIT}; an answer has at most 1,000 messages")]

@@ -39,13 +39,12 @@ def to_request(sent: SentPost, entities: Container[str]) -> PostRequest:
         id=sent.id,
     )
     if no_answer:
-        return replace(post, bot_params=PostParams(answer=False, session_id=params.session_id))
+        return replace(post, bot_params=PostParams(answer=False))
     entity = params.entity if named or kind == "AI" else _entity_of(sent.domain, entities)
     wanted = PostParams(
         entity=entity,
         priority=_priority(params),
         ais=params.ais if kind == "human" else None,
-        session_id=params.session_id if kind == "human" else None,
     )
     return replace(post, bot_params=wanted, context=sent.context)
 
