@@ -153,6 +153,10 @@ class WallClient:
         """Give a message back unanswered: pending at once, and the attempt does not count."""
         return await self._call("POST", "/api/queue/release", schemas.FailResponse, body=release)
 
+    async def batch(self, batch: schemas.BatchRequest) -> schemas.BatchResponse:
+        """Retry, fail or discard messages. Not retried: the lost answer may have had the ids of what changed."""
+        return await self._once("POST", "/api/queue/batch", schemas.BatchResponse, body=batch)
+
     async def report_circuit(self, report: schemas.CircuitReport) -> schemas.Ok:
         """Report that the circuit of a provider is open, or closed again (0 seconds)."""
         return await self._call("POST", "/api/queue/circuit", schemas.Ok, body=report)

@@ -31,6 +31,10 @@ class UnknownMessage(Refusal):
 class WrongState(Refusal):
     """The message is not in the state that the call needs."""
 
+    def __init__(self, what: str, field: str | None = None) -> None:
+        super().__init__(what)
+        self.field = field
+
 
 class NotTheHolder(Refusal):
     """The caller's attempt no longer holds the message: its lease has ended (P3)."""

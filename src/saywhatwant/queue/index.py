@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from heapq import merge, nsmallest
-from itertools import accumulate, groupby, islice, takewhile
+from itertools import accumulate, chain, groupby, islice, takewhile
 from operator import itemgetter
 
 from msgspec import UNSET, Struct, UnsetType
@@ -272,6 +272,20 @@ class Index:
     def failed(self, limit: int) -> list[Message]:
         """Up to ``limit`` failed messages, the newest first."""
         return [self._at(timestamp) for timestamp in islice(reversed(self._failed), limit)]
+
+    def unfinished(self, entity: str | None = None) -> Iterator[Message]:
+        """The unfinished messages, all or those to ``entity``: first the claimable ones by urgency, then the others."""
+        ready = self._ready if entity is None else self._ready_by_entity.get(entity, ())
+        times = chain((timestamp for _, timestamp in ready), self._delayed, self._in_flight)
+        return self._to(entity, times)
+
+    def all_failed(self, entity: str | None = None) -> Iterator[Message]:
+        """The failed messages, all or those to ``entity``, oldest first."""
+        return self._to(entity, self._failed)
+
+    def _to(self, entity: str | None, times: Iterable[int]) -> Iterator[Message]:
+        messages = map(self._at, times)
+        return messages if entity is None else (message for message in messages if message.bot_params.entity == entity)
 
     # -- Reads
 

@@ -27,7 +27,7 @@ from saywhatwant.limits import (
     MAX_USERNAME,
 )
 from saywhatwant.message import Message, NewMessage, Posted, conversation_of, split_color
-from saywhatwant.queue import backlog, events, lease
+from saywhatwant.queue import backlog, batch, events, lease
 from saywhatwant.queue.figures import figures
 from saywhatwant.queue.index import Index
 from saywhatwant.queue.keys import key_of_id
@@ -35,6 +35,8 @@ from saywhatwant.queue.memory import talk_of
 from saywhatwant.queue.read_cache import Changes, Page, page_of
 from saywhatwant.queue.state import QueueState
 from saywhatwant.schemas import (
+    BatchRequest,
+    BatchResponse,
     CircuitReport,
     ClaimNextResponse,
     ClaimResponse,
@@ -265,6 +267,24 @@ class MessageQueue(QueueState):
         if message.bot_params.status != "failed":
             raise WrongState(f"the message is {message.bot_params.status}, not failed")
         self._save(lease.retry(message, now, self._config))
+
+    def batch(self, request: BatchRequest) -> BatchResponse:
+        """An operator retries, fails or discards some messages at once; see ``batch.choose`` for which, and what it raises.
+
+        One that a bot holds fails too, and that attempt is over. A discarded message is removed, as retention would do later.
+        """
+        now = self._now()
+        chosen, more = batch.choose(self._index, request)
+        for message in chosen:
+            match request.action:
+                case "retry":
+                    self._save(lease.retry(message, now, self._config))
+                case "fail":
+                    reason = (request.reason or "").strip() or "ended by an operator"
+                    self._save(lease.fail(message, reason, now, self._config, retry=False))
+                case "discard":
+                    self._remove(message)
+        return BatchResponse([message.id for message in chosen], more)
 
     # -- Figures
 

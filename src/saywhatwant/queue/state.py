@@ -17,6 +17,9 @@ from saywhatwant.queue.memory import context_key, store_context
 from saywhatwant.queue.read_cache import ReadCache
 from saywhatwant.queue.stored import key_of, messages_in
 
+NEWEST_KEY = "newest"
+"""The key of the timestamp of a message that was discarded while it was the newest."""
+
 
 class QueueState(DurableObject):
     """Messages with their deadlines. Every change goes through ``_save``; everything in memory can be read from storage."""
@@ -36,6 +39,8 @@ class QueueState(DurableObject):
             self._index.put(message, encoded)
             if lease.clamped(message, self._clock, config) is not message:
                 self._deadlines_too_late = True
+        removed = ctx.storage.get(NEWEST_KEY)
+        self._index.last_timestamp = max(self._index.last_timestamp, int(removed or 0))
         self._set_alarm()
 
     # -- Deadlines
@@ -156,9 +161,14 @@ class QueueState(DurableObject):
             self._remove(message)
 
     def _remove(self, message: Message) -> None:
+        newest = self._index.last_timestamp
+        if message.timestamp == newest:
+            # Timestamps must continue from it, also after a restart (P5).
+            self.ctx.storage.put(NEWEST_KEY, b"%d" % newest)
         self.ctx.storage.delete(key_of(message))
         self._details.drop(message)
         self._index.remove(message)
+        self._index.last_timestamp = newest
 
     def _encoded(self, messages: list[Message]) -> list[Raw]:
         return [Raw(self._index.encoded(message.id)) for message in messages]

@@ -174,6 +174,16 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         method="POST",
+        path="/api/queue/batch",
+        handler="batch",
+        summary="Retry, fail or discard messages: by id, by entity, or all",
+        body=Body(schemas.BatchRequest),
+        answers=(schemas.BatchResponse,),
+        access="bots",
+        refusals=WORK,
+    ),
+    Operation(
+        method="POST",
         path="/api/queue/circuit",
         handler="circuit",
         summary="Report that a provider failed repeatedly and is not called for a while",

@@ -166,6 +166,16 @@ class Api:
         await self._queue.call(MessageQueue.retry, body.message_id)
         return JSON(schemas.Ok())
 
+    async def batch(self, _: Request, body: schemas.BatchRequest) -> Response:
+        """POST /api/queue/batch."""
+        choices = {"messageIds": body.message_ids, "entity": body.entity, "all": body.all}
+        given = [name for name, value in choices.items() if value is not None]
+        if len(given) != 1:
+            raise InvalidField(given[1] if given else "messageIds", "exactly one of messageIds, entity and all must be given")
+        if body.reason is not None and body.action != "fail":
+            raise InvalidField("reason", "is allowed only with the action fail")
+        return JSON(await self._queue.call(MessageQueue.batch, body))
+
     async def circuit(self, _: Request, body: schemas.CircuitReport) -> Response:
         """POST /api/queue/circuit."""
         await self._queue.call(MessageQueue.report_circuit, body)
