@@ -128,6 +128,10 @@ class WallClient:
         query = {"state": state, "limit": limit}
         return await self._call("GET", "/api/queue/messages", list[schemas.ListedMessage], query=query)
 
+    async def bots(self) -> list[schemas.BotSummary]:
+        """The bots that the server has seen within the last hour."""
+        return await self._call("GET", "/api/queue/bots", list[schemas.BotSummary])
+
     async def claim_next(self, claim: schemas.ClaimRequest) -> ClaimedNext:
         """Claim, waiting up to ``claim.wait`` seconds. Not retried: a lost answer may have claimed something."""
         limit = httpx.Timeout(claim.wait + 10, connect=5)

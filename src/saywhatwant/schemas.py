@@ -287,13 +287,19 @@ class BatchResponse(Struct, frozen=True):
 
 
 class BotSummary(Struct, frozen=True, rename="camel"):
-    """A bot as this server has seen it. Times are milliseconds since 1970."""
+    """A bot that this server has seen within the last hour. Times are milliseconds since 1970."""
 
     worker_id: str
     version: str | None
     entities: list[str] | None
+    """The entities that it claims for; None claims for any."""
     personas: dict[str, str]
+    """The digest of its persona for each of them, if it sends them."""
     last_seen: int
+    here: bool
+    """Whether it was seen lately and has not closed its connection."""
+    conflicts: list[Conflict]
+    """The bots that serve the same entities with other personas."""
 
 
 class RetryRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):

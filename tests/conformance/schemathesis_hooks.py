@@ -36,6 +36,10 @@ def filter_case(_: schemathesis.HookContext, case: schemathesis.Case[Any]) -> bo
         case "POST /api/queue/progress":
             # A reply that is being written has a text.
             fits = body.get("state", "writing") != "writing" or bool(str(body.get("text", "")).strip())
+        case "POST /api/queue/batch":
+            # Exactly one field names the messages, and only a failure has a reason.
+            given = sum(body.get(name) is not None for name in ("messageIds", "entity", "all"))
+            fits = given == 1 and (body.get("reason") is None or body.get("action") == "fail")
         case _:
             fits = True
     return fits

@@ -154,7 +154,9 @@ BODIES: dict[str, Json] = {
     "/api/queue/extend": {"messageId": "nosuchid00", "workerId": "worker-1", "attempt": 1},
     "/api/queue/fail": {"messageId": "nosuchid00", "workerId": "worker-1", "attempt": 1, "error": "no"},
     "/api/queue/progress": {"messageId": "nosuchid00", "workerId": "worker-1", "attempt": 1, "text": "Yes"},
+    "/api/queue/release": {"messageId": "nosuchid00", "workerId": "worker-1", "attempt": 1},
     "/api/queue/retry": {"messageId": "nosuchid00"},
+    "/api/queue/batch": {"action": "retry", "messageIds": ["nosuchid00"]},
     "/api/queue/circuit": {"workerId": "w", "provider": "p", "entities": [], "seconds": 0, "reason": ""},
     "/original/api/comments": a_post(),
     "/original/api/queue/claim": {"workerId": "worker-1", "messageId": "nosuchid00"},
@@ -162,7 +164,7 @@ BODIES: dict[str, Json] = {
     "/original/api/queue/complete": {"messageId": "nosuchid00"},
 }
 READS = (
-    *("/api/comments", "/api/queue/pending", "/api/queue/messages", "/api/entities", "/api/stats"),
+    *("/api/comments", "/api/queue/pending", "/api/queue/messages", "/api/queue/bots", "/api/entities", "/api/stats"),
     *("/original/api/comments", "/original/api/queue/pending", "/original/api/stats"),
 )
 PROBES = ("/metrics", "/healthz", "/readyz", "/api/ws", "/original/api/comments/health")

@@ -26,6 +26,8 @@ PROMISED = [
     ("post", "/api/queue/release"),
     ("post", "/api/queue/progress"),
     ("get", "/api/queue/messages"),
+    ("get", "/api/queue/bots"),
+    ("post", "/api/queue/batch"),
     ("get", "/api/entities"),
     ("get", "/api/stats"),
     ("get", "/metrics"),
@@ -136,8 +138,11 @@ def test_p8_bodies_and_answers_of_a_real_run_are_as_described(server: Server, do
     again["attempt"] = 3
     check("post", "/api/queue/fail", again | {"error": "no words", "retry": False, "detail": "out of memory"})
     check("get", "/api/queue/messages?state=failed")
-    check("post", "/api/queue/retry", {"messageId": second})
-    for path in ("/api/comments", "/api/queue/pending", "/api/queue/messages", "/api/stats", "/healthz", "/readyz"):
+    check("post", "/api/queue/batch", {"action": "retry", "messageIds": [second]})
+    check("post", "/api/queue/claim", {"workerId": "worker-2", "entities": ["none"], "personas": {"none": "0" * 16}})
+    check("post", "/api/queue/claim", {"workerId": "worker-3", "entities": ["none"], "personas": {"none": "1" * 16}})
+    lists = ("/api/comments", "/api/queue/pending", "/api/queue/messages", "/api/queue/bots", "/api/entities", "/api/stats")
+    for path in (*lists, "/healthz", "/readyz"):
         check("get", path)
     check("post", "/api/comments", a_post(""), 422)
     check("post", "/api/queue/retry", {"messageId": second}, 409)

@@ -12,8 +12,8 @@ from conftest import StartServer
 from servers import SWW, Server, environment
 
 TOKEN = "a-token-that-nobody-guesses"  # noqa: S105 - the test's own
-CALLS = ("claim", "complete", "extend", "fail", "release", "progress", "retry", "circuit")
-LISTS = ("/api/queue/pending", "/api/queue/messages")
+CALLS = ("claim", "complete", "extend", "fail", "release", "progress", "retry", "batch", "circuit")
+LISTS = ("/api/queue/pending", "/api/queue/messages", "/api/queue/bots")
 FOREIGN = {"Origin": "https://elsewhere.example"}
 
 

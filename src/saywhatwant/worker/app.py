@@ -99,7 +99,7 @@ def create_worker(
     def original() -> ASGIApp:
         from saywhatwant.worker.original import original_app  # noqa: PLC0415 - most servers have no such clients
 
-        return original_app(queue, posts=posts, rules=rules, auth=auth, metrics=metrics, meter=meter)
+        return original_app(queue, posts=posts, rules=rules, auth=auth, metrics=metrics, meter=meter, bots=waiters.bots)
 
     return Worker(_by_prefix(ORIGINAL, original, app), waiters, metrics.count_refused)
 

@@ -14,6 +14,7 @@ from durable_objects import Stub
 from saywhatwant.errors import TooManyWaiting
 from saywhatwant.queue import MessageQueue
 from saywhatwant.schemas import ClaimNextResponse
+from saywhatwant.worker.bots import Bots
 from saywhatwant.worker.limits import MAX_WAITING_CLAIMS
 from saywhatwant.worker.queue_events import QueueEvent, QueueEvents
 
@@ -86,6 +87,8 @@ class ClaimWaiters:
         self._numbers = count()
         self._unsubscribe: Callable[[], None] | None = None
         self._closed = False
+        self.bots = Bots()
+        """The bots that claim here."""
 
     def __len__(self) -> int:
         return len(self._waiters)
@@ -118,6 +121,8 @@ class ClaimWaiters:
                         return found
                 return ClaimNextResponse([])
         finally:
+            if gone.done():
+                self.bots.leaves(worker_id)
             gone.cancel()
 
     def close(self) -> None:

@@ -15,6 +15,12 @@ MAX_RATE_ADDRESSES = 65_536
 MAX_WAITING_CLAIMS = 1_000
 """Claims that wait for work at one time."""
 
+MAX_BOTS = 256
+"""Bots that the server remembers; beyond it the ones unseen for longest are forgotten."""
+
+MAX_BOT_ENTITIES = 256
+"""Entities remembered for each of them."""
+
 MAX_MISSED = 100
 """Missed messages in one frame of a WebSocket, unless one commit changed more."""
 

@@ -202,7 +202,21 @@ OPERATIONS: tuple[Operation, ...] = (
         access="bots",
         refusals=(503,),
     ),
-    Operation(method="GET", path="/api/entities", handler="entities", summary="List the entities", answers=(WallSummary,)),
+    Operation(
+        method="GET",
+        path="/api/queue/bots",
+        handler="bots",
+        summary="List the bots that were seen within the last hour, with their entities, personas and conflicts",
+        answers=(list[schemas.BotSummary],),
+        access="bots",
+    ),
+    Operation(
+        method="GET",
+        path="/api/entities",
+        handler="entities",
+        summary="List the entities, and whether anybody answers for them at the moment",
+        answers=(WallSummary,),
+    ),
     Operation(
         method="GET",
         path="/api/stats",

@@ -101,6 +101,16 @@ class EntitySummary(Struct, frozen=True, rename="camel"):
     name: str
     display_name: str
     color: str
+    about: str
+    """What it is, in a line; may be empty."""
+    openers: list[str]
+    """First questions."""
+    alias: bool
+    """Whether a post may choose the name and color that it answers under."""
+    served: bool
+    """Whether a bot answers for it at the moment."""
+    reason: str | None = None
+    """Why there may be no answer at the moment."""
 
 
 class WallSummary(Struct, frozen=True, rename="camel"):

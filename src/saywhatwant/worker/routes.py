@@ -1,6 +1,7 @@
 """The handlers of the HTTP interface: each makes the checks that decoding cannot, calls the object, and answers."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 from urllib.parse import urlencode
 
@@ -10,8 +11,9 @@ from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
-from durable_objects import Meter, Stub
+from durable_objects import DurableObjectError, Meter, Stub
 from saywhatwant import schemas
+from saywhatwant.entities import Entity
 from saywhatwant.errors import InvalidField, NotReady, UpgradeRequired
 from saywhatwant.message import clean_text, clean_username
 from saywhatwant.queue import MessageQueue
@@ -51,6 +53,7 @@ class Api:
         self._posts = posts
         self._waiters = waiters
         self._broadcaster = broadcaster
+        self._bots = waiters.bots
         self._metrics = metrics
         self._meter = meter
         self._trouble = trouble
@@ -106,22 +109,21 @@ class Api:
     async def claim(self, request: Request, body: schemas.ClaimRequest) -> Response:
         """POST /api/queue/claim."""
         entities = None if body.entities is None else tuple(body.entities)
+        worker = body.worker_id
+        if body.message_id is not None and (body.limit != 1 or body.wait):
+            raise InvalidField("messageId", "must not be combined with limit or wait: it names the one message to claim")
+        conflicts = self._bots.claims(worker, entities, body.personas, body.version)
         if body.message_id is not None:
-            if body.limit != 1 or body.wait:
-                raise InvalidField("messageId", "must not be combined with limit or wait: it names the one message to claim")
-            return JSON(
-                await self._queue.call(
-                    MessageQueue.claim, body.message_id, body.worker_id, entities=entities, context=body.context
-                )
-            )
-        return JSON(
-            await self._waiters.claim(
-                body.worker_id, entities, body.limit, body.wait, lambda: _disconnected(request), context=body.context
-            )
+            claim = self._queue.call(MessageQueue.claim, body.message_id, worker, entities=entities, context=body.context)
+            return JSON(await claim)
+        found = await self._waiters.claim(
+            worker, entities, body.limit, body.wait, lambda: _disconnected(request), context=body.context
         )
+        return JSON(replace(found, conflicts=conflicts) if conflicts else found)
 
     async def complete(self, _: Request, body: schemas.CompleteRequest) -> Response:
         """POST /api/queue/complete."""
+        self._bots.calls(body.worker_id)
         reply = body.reply
         if reply is not None:
             reply = schemas.Reply(
@@ -134,10 +136,12 @@ class Api:
 
     async def extend(self, _: Request, body: schemas.ExtendRequest) -> Response:
         """POST /api/queue/extend."""
+        self._bots.calls(body.worker_id)
         return JSON(await self._queue.call(MessageQueue.extend, body.message_id, body.worker_id, body.attempt))
 
     async def fail(self, _: Request, body: schemas.FailRequest) -> Response:
         """POST /api/queue/fail."""
+        self._bots.calls(body.worker_id)
         failed = await self._queue.call(
             MessageQueue.fail,
             body.message_id,
@@ -151,10 +155,12 @@ class Api:
 
     async def release(self, _: Request, body: schemas.ReleaseRequest) -> Response:
         """POST /api/queue/release."""
+        self._bots.calls(body.worker_id)
         return JSON(await self._queue.call(MessageQueue.release, body.message_id, body.worker_id, body.attempt))
 
     async def progress(self, _: Request, body: schemas.ProgressRequest) -> Response:
         """POST /api/queue/progress."""
+        self._bots.calls(body.worker_id)
         text = ""
         if body.state == "writing" or body.text.strip():
             text = clean_text(body.text, self._rules.max_text)
@@ -176,6 +182,10 @@ class Api:
             raise InvalidField("reason", "is allowed only with the action fail")
         return JSON(await self._queue.call(MessageQueue.batch, body))
 
+    async def bots(self, _: Request, __: NoParameters) -> Response:
+        """GET /api/queue/bots."""
+        return JSON(self._bots.listing())
+
     async def circuit(self, _: Request, body: schemas.CircuitReport) -> Response:
         """POST /api/queue/circuit."""
         await self._queue.call(MessageQueue.report_circuit, body)
@@ -186,9 +196,29 @@ class Api:
     async def entities(self, _: Request, __: NoParameters) -> Response:
         """GET /api/entities."""
         self._rules.entities.refresh()
-        known = self._rules.entities.current.items()
-        summaries = [EntitySummary(name, entity.display_name, entity.color) for name, entity in known]
+        circuits: list[schemas.ReportedCircuit] = []
+        with suppress(DurableObjectError):  # without the queue's circuits the rest is still true
+            circuits = (await self._stats()).circuits or []
+        summaries = [self._summary(name, entity, circuits) for name, entity in self._rules.entities.current.items()]
         return JSON(WallSummary(summaries, self._rules.max_text, assets.version()))
+
+    def _summary(self, name: str, entity: Entity, circuits: list[schemas.ReportedCircuit]) -> EntitySummary:
+        bots = self._bots.serving(name)
+        reason = None
+        if not bots:
+            reason = "no bot answers for it at the moment"
+        elif bots <= {circuit.worker_id for circuit in circuits if name in circuit.entities}:
+            reason = "its model does not answer at the moment"
+        return EntitySummary(
+            name=name,
+            display_name=entity.display_name,
+            color=entity.color,
+            about=entity.about,
+            openers=entity.openers,
+            alias=entity.alias,
+            served=bool(bots),
+            reason=reason,
+        )
 
     async def stats(self, request: Request, _: NoParameters) -> Response:
         """GET /api/stats; circuits name providers' addresses, so they need the bot token."""

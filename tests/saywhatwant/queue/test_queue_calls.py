@@ -9,7 +9,7 @@ from queue_wall import Wall
 from durable_objects.live import methods_of
 from saywhatwant.message import NewMessage
 from saywhatwant.queue import MessageQueue
-from saywhatwant.schemas import CircuitReport, Reply
+from saywhatwant.schemas import BatchRequest, CircuitReport, Reply
 
 NEW = NewMessage(text="Why is space black?", username="Human", color="169080199", entity="zen")
 CIRCUIT = CircuitReport(worker_id="bot", provider="a provider", entities=["zen"], seconds=60, reason="no answer")
@@ -30,6 +30,7 @@ CALLS: list[tuple[str, dict[str, Any]]] = [
     ("fail", {"message_id": "second", **FENCE, "error": "no words", "retry": False, "detail": "out of memory"}),
     ("listing", {"state": "failed", "limit": 10}),
     ("retry", {"message_id": "second"}),
+    ("batch", {"request": BatchRequest(action="fail", entity="nobody", reason="no bot")}),
     ("fail", {"message_id": "third", **FENCE, "error": "no words"}),
     ("listing", {"state": "waiting", "limit": 10}),
     ("claim", {"message_id": "fourth", "worker_id": "bot"}),

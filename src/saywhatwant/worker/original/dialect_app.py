@@ -13,6 +13,7 @@ from saywhatwant.errors import InvalidField
 from saywhatwant.queue import MessageQueue
 from saywhatwant.schemas import CompleteResponse
 from saywhatwant.worker.auth import BotAuth
+from saywhatwant.worker.bots import Bots
 from saywhatwant.worker.cors import cross_origin
 from saywhatwant.worker.decoders import Body, Query
 from saywhatwant.worker.endpoint import Action, Endpoint
@@ -112,10 +113,17 @@ ORIGINAL_OPERATIONS: tuple[Operation, ...] = (
 
 
 def original_app(
-    queue: Stub[MessageQueue], *, posts: Posts, rules: MessageRules, auth: BotAuth, metrics: Metrics, meter: Meter
+    queue: Stub[MessageQueue],
+    *,
+    posts: Posts,
+    rules: MessageRules,
+    auth: BotAuth,
+    metrics: Metrics,
+    meter: Meter,
+    bots: Bots,
 ) -> ASGIApp:
     """The app for the paths below ``/original``; pages of every site may call it."""
-    api = OriginalApi(queue, posts, rules, meter)
+    api = OriginalApi(queue, posts, rules, meter, bots)
     apps = dict(endpoints(api, ORIGINAL_OPERATIONS, rules=rules, auth=auth, metrics=metrics, refuse=refusal))
     router = Router(apps, {}, metrics.route(OTHER), refuse=refusal)
     one = f"{WALL}/ID"

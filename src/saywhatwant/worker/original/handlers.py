@@ -13,6 +13,7 @@ from saywhatwant.limits import MAX_PAGE
 from saywhatwant.message import MessageType
 from saywhatwant.queue import MessageQueue
 from saywhatwant.schemas import CompleteResponse
+from saywhatwant.worker.bots import Bots
 from saywhatwant.worker.decoders import NoParameters
 from saywhatwant.worker.endpoint import JSON
 from saywhatwant.worker.original import dialect
@@ -21,6 +22,9 @@ from saywhatwant.worker.posts import MessageRules, Posts
 
 MEMORY_TURNS = 200
 """Earlier messages of the talk that a claim brings, as many as the later page would have sent."""
+
+POLLER = "a bot of the original"
+"""The worker that lists pending messages; it names itself only when it claims one."""
 
 
 class _Typed(Struct, frozen=True, rename="camel"):
@@ -34,11 +38,12 @@ _typed = msgspec.json.Decoder(_Typed).decode
 class OriginalApi:
     """The handlers of the dialect. Each takes the request and its decoded body or query."""
 
-    def __init__(self, queue: Stub[MessageQueue], posts: Posts, rules: MessageRules, meter: Meter) -> None:
+    def __init__(self, queue: Stub[MessageQueue], posts: Posts, rules: MessageRules, meter: Meter, bots: Bots) -> None:
         self._queue = queue
         self._posts = posts
         self._rules = rules
         self._meter = meter
+        self._bots = bots
 
     # -- The wall
 
@@ -81,12 +86,14 @@ class OriginalApi:
     async def pending(self, _: Request, query: dialect.WorkQuery) -> Response:
         """GET /original/api/queue/pending."""
         entity = None if query.entity is UNSET else query.entity
+        self._bots.claims(POLLER, None if entity is None else [entity])
         found = await self._queue.call(MessageQueue.pending, min(query.limit, MAX_PAGE), entity)
         figures = dialect.StorageFigures(self._meter.reads, self._meter.writes)
         return JSON(dialect.PendingAnswer([to_original(raw) for raw in found], figures))
 
     async def claim(self, _: Request, body: dialect.ClaimOne) -> Response:
         """POST /original/api/queue/claim."""
+        self._bots.claims(body.worker_id)
         claimed = await self._queue.call(
             MessageQueue.claim, body.message_id, body.worker_id, context=MEMORY_TURNS, unfenced=True
         )
@@ -94,6 +101,7 @@ class OriginalApi:
 
     async def claim_next(self, _: Request, body: dialect.ClaimNext) -> Response:
         """POST /original/api/queue/claim-next."""
+        self._bots.claims(body.worker_id)
         claimed = await self._queue.call(MessageQueue.claim_next, body.worker_id, context=MEMORY_TURNS, unfenced=True)
         if not claimed.messages:
             return JSON(dialect.NothingPending())

@@ -1,0 +1,143 @@
+"""The bots that this server has seen: the entities they serve, with which personas, and when they were seen last.
+
+Nothing is stored: after a restart a bot is known again with its next claim, which comes within a minute.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from saywhatwant.limits import MAX_WAIT_SECONDS
+from saywhatwant.schemas import BotSummary, Conflict
+from saywhatwant.worker.limits import MAX_BOT_ENTITIES, MAX_BOTS
+
+LATELY_SECONDS = MAX_WAIT_SECONDS + 30.0
+"""A bot that was seen within this time is here: one that has nothing to do claims once a minute."""
+CLAIMED_SECONDS = 3_600.0
+"""An entity that its bot has not claimed for within this time is no longer served: no message keeps a bot that long."""
+
+
+@dataclass(slots=True)
+class _Served:
+    persona: str | None
+    claimed: float
+
+
+@dataclass(slots=True)
+class _Bot:
+    version: str | None = None
+    seen: float = 0.0
+    seen_ms: int = 0
+    is_gone: bool = False
+    """Whether it has closed the connection of a claim that waited, and has not claimed since."""
+    any_claimed: float | None = None
+    """When it claimed without naming entities."""
+    entities: OrderedDict[str, _Served] = field(default_factory=OrderedDict)
+
+
+class Bots:
+    """Up to ``MAX_BOTS`` bots by their worker ids, of the last hour; beyond it the ones unseen for longest are forgotten.
+
+    Args:
+        clock: seconds that never step back.
+        now_ms: milliseconds since 1970, for people.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._clock = clock
+        self._now_ms = now_ms
+        self._bots: OrderedDict[str, _Bot] = OrderedDict()
+
+    def claims(
+        self,
+        worker_id: str,
+        entities: Iterable[str] | None = None,
+        personas: Mapping[str, str] | None = None,
+        version: str | None = None,
+    ) -> list[Conflict]:
+        """A bot claims for these entities, or for any (None).
+
+        Returns the other bots that were seen lately and serve one of them with another persona: one for each entity.
+        """
+        bot = self._see(self._bots.setdefault(worker_id, _Bot()), worker_id)
+        bot.is_gone, bot.version = False, version
+        if entities is None:
+            bot.any_claimed = bot.seen
+        personas = personas or {}
+        for entity in {*(entities or ()), *personas}:
+            bot.entities[entity] = _Served(personas.get(entity), bot.seen)
+            bot.entities.move_to_end(entity)
+        while len(bot.entities) > MAX_BOT_ENTITIES:
+            bot.entities.popitem(last=False)
+        while len(self._bots) > MAX_BOTS or not self._is_recent(next(iter(self._bots.values())).seen):
+            self._bots.popitem(last=False)
+        return self._conflicts(worker_id, personas)
+
+    def calls(self, worker_id: str | None) -> None:
+        """A bot works on a message. While it does, it may claim nothing else."""
+        bot = None if worker_id is None else self._bots.get(worker_id)
+        if worker_id is not None and bot is not None:
+            self._see(bot, worker_id)
+
+    def leaves(self, worker_id: str) -> None:
+        """A bot has closed the connection of a claim that waited: it is gone, until it claims again."""
+        bot = self._bots.get(worker_id)
+        if bot is not None:
+            bot.is_gone = True
+
+    def serving(self, entity: str) -> set[str]:
+        """The worker ids of the bots that serve this entity at the moment."""
+        return {worker_id for worker_id, bot in self._bots.items() if self._is_here(bot) and self._serves(bot, entity)}
+
+    def listing(self) -> list[BotSummary]:
+        """The bots, the one seen last first; ``entities`` is None for one that claims for any."""
+        return [
+            BotSummary(
+                worker_id=worker_id,
+                version=bot.version,
+                entities=None if self._is_recent(bot.any_claimed) else sorted(self._entities_of(bot)),
+                personas={name: served.persona for name, served in sorted(self._entities_of(bot).items()) if served.persona},
+                last_seen=bot.seen_ms,
+                here=self._is_here(bot),
+                conflicts=self._conflicts(worker_id, _personas_of(bot)) if self._is_here(bot) else [],
+            )
+            for worker_id, bot in reversed(self._bots.items())
+        ]
+
+    def _see(self, bot: _Bot, worker_id: str) -> _Bot:
+        bot.seen, bot.seen_ms = self._clock(), self._now_ms()
+        self._bots.move_to_end(worker_id)
+        return bot
+
+    def _is_here(self, bot: _Bot) -> bool:
+        return not bot.is_gone and self._clock() - bot.seen <= LATELY_SECONDS
+
+    def _is_recent(self, claimed: float | None) -> bool:
+        return claimed is not None and self._clock() - claimed <= CLAIMED_SECONDS
+
+    def _serves(self, bot: _Bot, entity: str) -> bool:
+        served = bot.entities.get(entity)
+        return self._is_recent(bot.any_claimed) or (served is not None and self._is_recent(served.claimed))
+
+    def _entities_of(self, bot: _Bot) -> dict[str, _Served]:
+        return {name: served for name, served in bot.entities.items() if self._is_recent(served.claimed)}
+
+    def _conflicts(self, worker_id: str, personas: Mapping[str, str]) -> list[Conflict]:
+        others = [(other, bot) for other, bot in self._bots.items() if other != worker_id and self._is_here(bot)]
+        found: dict[str, Conflict] = {}
+        for other, bot in others:
+            for entity, persona in personas.items():
+                served = bot.entities.get(entity)
+                if served and self._is_recent(served.claimed) and served.persona not in {None, persona}:
+                    found[entity] = Conflict(entity, other)
+        return list(found.values())
+
+
+def _personas_of(bot: _Bot) -> dict[str, str]:
+    return {name: served.persona for name, served in bot.entities.items() if served.persona is not None}
