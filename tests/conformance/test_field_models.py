@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 from field_wall import FieldWall, field_wall
+from readers import Feed
 from scripted_models import Loading, ScriptedModel
-from scripted_server import Exchange
+from scripted_server import Exchange, Refusal
 from server_streams import STREAMS
 from server_words import BROKEN, OLLAMA, OPENAI, TOO_MANY
 
@@ -46,10 +47,13 @@ def test_p4_failure_11_a_model_that_answers_nothing_fails_with_a_reason(wall: Fi
 
 
 def test_p4_failure_29_a_cold_model_is_waited_for_and_loads_once(impatient: FieldWall) -> None:
-    """A model that answered lately, and then says nothing, has failed meanwhile."""
+    """The wall shows that it wakes up; a model that answered lately, and then says nothing, has failed meanwhile."""
     loading = Loading()
-    waits = impatient.visitor(ScriptedModel(words=OLLAMA, loading=loading), "cold").post("What is my name?")
-    until(loading.waiting.is_set, "the request that loads the model")
+    cold = impatient.visitor(ScriptedModel(words=OLLAMA, loading=loading), "cold")
+    with Feed(impatient.server) as feed:
+        waits = cold.post("What is my name?")
+        until(loading.waiting.is_set, "the request that loads the model")
+        feed.until(lambda event: (event["type"], event.get("id"), event.get("state")) == ("progress", waits, "waking"))
     visitor = impatient.visitor(ScriptedModel("Yes."), "hanging")
     assert visitor.ask("Are you there?") == "Yes."
     impatient.models.scripts["hanging"] = hang
@@ -104,3 +108,20 @@ def test_p4_a_model_that_is_busy_is_asked_again_in_the_same_attempt(wall: FieldW
     posted = wall.visitor(ScriptedModel("Yes.", before=[soon, soon]), "busy").post("Are you there?")
     assert wall.answer_to(posted) == "Yes."
     assert wall.message(posted)["botParams"]["attempt"] == 1
+
+
+def test_p8_the_words_of_a_provider_reach_the_operator_and_no_visitor(wall: FieldWall) -> None:
+    """The public reason has neither them nor the model's address."""
+    refusal = Refusal(401, {"error": {"message": "Your quota of 17 tokens is used up", "code": "quota"}})
+    failed = wall.visitor(ScriptedModel(before=[refusal] * 2), "silent").post("Are you there?")
+    wall.until_ended(failed)
+    (listed,) = [
+        message
+        for message in wall.server.http.get("/api/queue/messages", params={"state": "failed"}).json()
+        if message["id"] == failed
+    ]
+    assert "Your quota of 17 tokens is used up" in listed["detail"]
+    assert wall.models.base_url in listed["detail"]
+    feed = wall.server.http.get("/api/comments").text
+    assert "quota" not in feed
+    assert wall.models.base_url not in feed
