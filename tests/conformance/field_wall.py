@@ -70,10 +70,13 @@ class Visitor:
         self.username = username
         self.color = next(_colors)
 
+    def body(self, text: str, **params: object) -> Json:
+        """The JSON body of a post to the entity."""
+        return {"text": text, "username": self.username, "color": self.color, "botParams": {"entity": self.entity} | params}
+
     def post(self, text: str, **params: object) -> str:
         """Post to the entity; returns the message's id."""
-        body = {"text": text, "username": self.username, "color": self.color, "botParams": {"entity": self.entity} | params}
-        return str(said(self.wall.server.http.post("/api/comments", json=body))["id"])
+        return str(said(self.wall.server.http.post("/api/comments", json=self.body(text, **params)))["id"])
 
     def ask(self, text: str, **params: object) -> str:
         """Post, and wait for the text of the answer."""

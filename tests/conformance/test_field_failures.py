@@ -84,6 +84,8 @@
       test_failure_34_a_fact_is_remembered_whatever_others_say_in_between
       test_failure_34_so_it_is_in_a_burst_of_thirty
       test_failure_34_a_fact_of_the_first_of_170_turns_is_known_in_the_last
+      test_failure_34_a_message_to_anyone_joins_the_talk_that_its_author_had_last
+      test_failure_34_what_a_client_sends_as_context_is_remembered_for_that_answer_alone
       test_a_fact_outlives_170_turns_and_1800_other_talks_in_a_window_of_1024_tokens
 35  strangers' words in a talk
       test_failure_35_nobody_reads_a_strangers_words_in_a_talk

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 import pytest
+from calls import said
 from field_wall import FieldWall, Visitor, field_wall
 from scripted_models import ScriptedModel, recalls
 from scripted_server import ScriptedServer
@@ -138,6 +139,27 @@ def test_failure_35_a_session_is_a_talk_of_its_own(wall: FieldWall) -> None:
     visitor.ask("My name is Ann.", sessionId="one")
     assert visitor.ask("What is my name?", sessionId="two") == "I do not know your name."
     assert visitor.ask("What is my name?", sessionId="one") == "Your name is Ann."
+
+
+def test_failure_34_a_message_to_anyone_joins_the_talk_that_its_author_had_last(wall: FieldWall) -> None:
+    visitor = wall.visitor(ScriptedModel(recalls), "strict")
+    visitor.ask("My name is Ada.")
+    asked = visitor.post("What is my name?", entity=None)
+    assert wall.answer_to(asked) == "Your name is Ada."
+    assert [answer["username"] for answer in wall.answers_to(asked)] == ["Strict"]
+    assert visitor.ask("What is my name?") == "Your name is Ada."
+    assert "What is my name?" in wall.asked("strict").said[1], "what was said to anyone is part of the talk"
+
+
+def test_failure_34_what_a_client_sends_as_context_is_remembered_for_that_answer_alone(wall: FieldWall) -> None:
+    visitor = wall.visitor(ScriptedModel(recalls))
+    visitor.ask("My name is Ada.")
+    body = visitor.body("What is my name?") | {"context": ["Human: My name is Bob.", "Probe: I see."]}
+    posted = said(wall.server.http.post("/api/comments", json=body))["id"]
+    assert wall.answer_to(posted) == "Your name is Bob."
+    assert wall.asked("probe").said == ["My name is Bob.", "What is my name?"]
+    assert "Bob" not in str(wall.message(posted)), "it is in no feed"
+    assert visitor.ask("Then what is my name?") == "Your name is Ada."
 
 
 def test_failure_38_an_answer_appears_under_the_name_that_the_post_asks_for(wall: FieldWall) -> None:
