@@ -6,6 +6,7 @@
 
 import { colorWord, readable } from "./color.js";
 import { find } from "./dom.js";
+import { asPanel } from "./panel.js";
 import { asText, parsed } from "./search.js";
 import { isSame } from "./view.js";
 
@@ -14,7 +15,6 @@ const PAUSE_MS = 250;
 
 export class Filters {
   #panel = find("filters", HTMLDetailsElement);
-  #summary;
   #words = find("words", HTMLInputElement);
   #person = find("person", HTMLSelectElement);
   #known;
@@ -34,7 +34,6 @@ export class Filters {
     this.#view = view;
     this.#known = known;
     this.#changed = changed;
-    this.#summary = /** @type {HTMLElement} */ (this.#panel.querySelector("summary"));
     find("kinds", HTMLElement).addEventListener("change", ({ target }) => {
       if (target instanceof HTMLInputElement) this.#change({ kind: /** @type {View["kind"]} */ (target.value) });
     });
@@ -44,10 +43,7 @@ export class Filters {
     });
     this.#words.addEventListener("change", () => this.#typed());
     this.#person.addEventListener("change", () => this.#choosePerson());
-    this.#panel.addEventListener("toggle", () => this.#offer());
-    this.#panel.addEventListener("keydown", ({ key }) => {
-      if (key === "Escape") this.close();
-    });
+    asPanel(this.#panel, () => this.#offer());
   }
 
   /** @param {View} view */
@@ -61,9 +57,7 @@ export class Filters {
   }
 
   close() {
-    if (!this.#panel.open) return;
     this.#panel.open = false;
-    this.#summary.focus();
   }
 
   /** @param {Partial<View>} condition @param {boolean} typed */

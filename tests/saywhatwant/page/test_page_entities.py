@@ -226,17 +226,15 @@ def test_a_message_that_is_being_answered_shows_what_its_model_does(
     state: str, words: str, start_server: StartServer, visit: Visit
 ) -> None:
     server = start_server()
-    page = visit(server).tab()
-    sockets = SocketProxy(page)
-    page.goto("/")
-    expect_state(page, "live")
     asked = post_to(server, "zen")
     attempt = claim(server, asked)
+    page = visit(server).open()
     expect(page.locator(PROVISIONAL)).to_contain_text("is thinking")
-    seq = server.http.get("/api/comments").json()[0]["seq"]
 
-    sockets.send({"seq": seq, "events": [{"type": "progress", "id": asked, "attempt": attempt, "text": "", "state": state}]})
+    queue(server, "progress", asked, attempt=attempt, state=state)
 
+    latecomer = visit(server).open()
+    expect(latecomer.locator(PROVISIONAL).locator(".text")).to_have_text(words)
     expect(page.locator(PROVISIONAL).locator(".text")).to_have_text(words)
     queue(server, "progress", asked, attempt=attempt, text="Now")
     expect(page.locator(PROVISIONAL).locator(".text")).to_have_text("Now")

@@ -292,9 +292,9 @@ def test_many_conditions_fit_on_a_small_phone(server: Server, visit: Visit) -> N
 
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     assert page.evaluate("document.querySelector('#view').scrollWidth - innerWidth") <= 0
-    expect(page.locator(".panel")).to_be_in_viewport(ratio=0.99)
+    expect(page.locator("#filters .panel")).to_be_in_viewport(ratio=0.99)
     page.keyboard.press("Escape")
-    expect(page.locator(".panel")).to_be_hidden()
+    expect(page.locator("#filters .panel")).to_be_hidden()
     expect(page.locator("#filters summary")).to_be_focused()
     expect(page.locator("#text")).to_be_in_viewport(ratio=0.99)
     expect(page.locator("#post")).to_be_in_viewport(ratio=0.99)
@@ -304,7 +304,7 @@ def test_many_conditions_fit_on_a_small_phone(server: Server, visit: Visit) -> N
 def open_panel(page: Page) -> None:
     """Open the filters."""
     page.locator("#filters summary").click()
-    expect(page.locator(".panel")).to_be_visible()
+    expect(page.locator("#filters .panel")).to_be_visible()
 
 
 def answer_as_zen(server: Server, message_id: str) -> str:

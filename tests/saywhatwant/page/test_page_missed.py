@@ -19,7 +19,7 @@ def test_a_message_that_finished_and_was_removed_meanwhile_is_not_being_answered
     start_server: StartServer,
     visit: Visit,
 ) -> None:
-    server = start_server(retention=2)
+    server = start_server(retention=2, talk_retention=0)
     poller = Poller(visit(server))
     page = poller.page
     if is_live:
@@ -49,7 +49,7 @@ def test_a_message_that_finished_and_was_removed_meanwhile_is_not_being_answered
 
 
 def test_a_live_page_looks_again_for_what_it_missed_after_a_failure(start_server: StartServer, visit: Visit) -> None:
-    server = start_server(retention=2)
+    server = start_server(retention=2, talk_retention=0)
     visitor = visit(server)
     poller = Poller(visitor)
     page = poller.page

@@ -158,7 +158,7 @@ def test_a_visitor_who_comes_while_a_reply_is_written_sees_it_grow(server: Serve
     attempt = claim(server, asked)
     queue(server, "progress", asked, attempt=attempt, text="One")
     page = visit(server).open()
-    expect(page.locator(PROVISIONAL)).to_contain_text("is thinking")
+    expect(page.locator(PROVISIONAL).locator(".text")).to_have_text("One")
 
     queue(server, "progress", asked, attempt=attempt, text="One, two")
 
