@@ -27,6 +27,10 @@ TEMPLATE_TOKENS = (
 )
 """Tokens of chat templates, which some servers pass on as text."""
 
+INLINE = " Human:"
+"""The other side within a line, if it stands behind a sentence."""
+_SENTENCE_END = ".!?…"
+
 _DECORATION = " \t*_#>"
 _EMPHASIS = "*_"
 _BREAK = re.compile(r"[\r\n]")
@@ -42,8 +46,9 @@ class _Label(NamedTuple):
 class Cut:
     """The answer as far as it is certain. The pieces that it gives never depend on how the text was cut into pieces.
 
-    The answer ends before a line that begins with somebody's name and a colon, and before a token of a chat template or one of
-    ``stop``. At its very beginning the entity's own name is left out instead. White space at both ends is left out.
+    The answer ends before a line that begins with somebody's name and a colon, before ``Human:`` behind a sentence, and before
+    a token of a chat template or one of ``stop``. At its very beginning the entity's own name is left out instead. White space
+    at both ends is left out.
 
     Args:
         own: names of the entity.
@@ -56,8 +61,11 @@ class Cut:
         names |= dict.fromkeys((*own, *OWN, *(name.upper() for name in OWN)), True)
         self._names = names
         self._sections = dict.fromkeys(SECTIONS, False)
-        self._marks = Marks((*stop, *TEMPLATE_TOKENS))
+        self._certain = {*stop, *TEMPLATE_TOKENS}
+        self._marks = Marks({*self._certain, INLINE})
         self._held = ""
+        self._before = " "
+        """The last character that was passed on."""
         self._space = ""
         self._begun = False
         self._at_line_start = True
@@ -92,12 +100,20 @@ class Cut:
             end = line.end() if line else free
             if end == 0 and mark is None:
                 break
-            taken += self._visible(self._held[:end])
-            self._held = self._held[end:]
+            taken += self._pass_on(end)
             self._at_line_start = line is not None
             if mark is not None and line is None:
-                self._end()
+                if mark.text in self._certain or self._before in _SENTENCE_END:
+                    self._end()
+                else:
+                    taken += self._pass_on(1)
         return taken
+
+    def _pass_on(self, length: int) -> str:
+        """The next characters, as far as they are visible now."""
+        text, self._held = self._held[:length], self._held[length:]
+        self._before = text[-1:] or self._before
+        return self._visible(text)
 
     def _pass(self, label: _Label) -> None:
         if label.is_own and not self._begun:

@@ -25,10 +25,14 @@ def of_wall(messages: Sequence[Message], own: Collection[str]) -> list[Exchange]
 
     ``own`` are the names that it answers under.
     """
-    mine = [message for message in messages if message.message_type == "AI" and message.username in own]
-    answers = {message.reply_to: message.text for message in mine}
-    others = {message.id: message for message in messages if message not in mine}
-    return [Exchange(f"{said.username}: {said.text}", answers.get(said.id, "")) for said in others.values()]
+    answers: dict[str | None, str] = {}
+    others: list[Message] = []
+    for message in messages:
+        if message.message_type == "AI" and message.username in own:
+            answers[message.reply_to] = message.text
+        else:
+            others.append(message)
+    return [Exchange(f"{said.username}: {said.text}", answers.get(said.id, "")) for said in others]
 
 
 def of_strings(strings: Iterable[str], own: Collection[str], asker: str, question: str) -> list[Exchange]:

@@ -14,11 +14,12 @@ ROLES = ["Human", "HUMAN", "User", "USER"]
 OWN_ROLES = ["Assistant", "ASSISTANT", "AI"]
 BITS = [
     *("Zen", "My AI", "My", "Ada", "B", "Human", "Hum", "an", "User", "Assistant", "AI", "Instruction"),
+    *(" Human:", "? ", "!"),
     *(":", "：", "\n", "\r\n", " ", "\t", "*", "**", "#", "###", ">", "_"),  # noqa: RUF001 - the colon of Chinese and Japanese
     *("<|im_end|>", "<|im", "_end|>", "<|", "</s>", "<", "END", "E", "ND", "Fine.", "a"),
 ]
 texts = st.lists(st.sampled_from(BITS), max_size=14).map("".join)
-stops = st.sampled_from([(), ("END",), ("\nB", "a\n"), ("\n\n",), ("a</s>a", "END</s>")])
+stops = st.sampled_from([(), ("END",), ("\nB", "a\n"), ("\n\n",), ("a</s>a", "END</s>"), ("Human:",)])
 
 
 def new_cut(stop: tuple[str, ...] = ()) -> Cut:
@@ -40,6 +41,8 @@ def whole(text: str, stop: tuple[str, ...] = ()) -> str:
         ("Fine.\nZen: And more.", "Fine."),
         ("Fine.\n### Instruction: Go on.", "Fine."),
         ("Fine.\n###\nNext", "Fine."),
+        ("Are you fine? Human: I am.", "Are you fine?"),
+        ("What is Human: nature or culture?", "What is Human: nature or culture?"),
         ("Fine.<|im_end|>\n<|im_start|>user", "Fine."),
         ("Zen: Fine.", "Fine."),
         ("\n **Zen:** AI: *smiles*", "*smiles*"),
@@ -56,6 +59,7 @@ def test_an_answer_ends_before_the_other_side_begins(written: str, answer: str) 
 def test_it_ends_before_a_stop_that_the_server_ignores() -> None:
     assert whole("One.\n\nTwo.", ("\n\n",)) == "One."
     assert whole("One. END Two.", ("END",)) == "One."
+    assert whole("What is Human: nature or culture?", ("Human:",)) == "What is"
 
 
 def test_of_two_marks_in_each_other_the_one_that_begins_first_counts() -> None:
