@@ -78,6 +78,7 @@
       test_p4_failure_32_a_talk_that_outgrows_the_window_goes_on
       test_p4_failure_32_a_question_that_exceeds_the_window_alone_is_answered
       test_failure_32_a_window_that_the_server_tells_is_never_exceeded
+      test_p4_failure_32_a_server_that_counts_many_more_tokens_is_believed
 33  templates that want alternating roles
       test_p4_failure_33_roles_alternate_whatever_the_talk_has
 34  a fact that was forgotten
@@ -104,7 +105,9 @@
 
 Numbers that are left out are not failures of a server, a bot or a page. The notes have more without a number: apologies for
 errors that were posted as answers (test_p4_no_apology_for_an_error_is_posted_as_an_answer), a store in memory that was lost
-(test_p1_every_acknowledged_post_survives), and answers without an end (test_p4_an_endless_answer_is_cut).
+(test_p1_every_acknowledged_post_survives), several answers to one question (test_p4_a_second_reply_gets_the_first_one), one
+long answer that kept all others waiting (test_p4_a_provider_that_hangs_does_not_keep_others_from_answering), and answers
+without an end (test_p4_an_endless_answer_is_cut).
 """
 
 import re

@@ -72,6 +72,19 @@ def test_failure_32_a_window_that_the_server_tells_is_never_exceeded(
         assert max(asked.tokens for asked in server.asked) <= WINDOW, "none was refused"
 
 
+@pytest.mark.parametrize("words", [words for words in SERVERS if words.too_long], ids=lambda words: words.name)
+def test_p4_failure_32_a_server_that_counts_many_more_tokens_is_believed(wall: FieldWall, words: Words) -> None:
+    """Three times as many as usual, as with a language that its tokenizer was not made for."""
+    entity = WINDOWED[words.name]
+    visitor = wall.visitor(ScriptedModel(words=words, window=WINDOW, cost=3), entity)
+    visitor.ask("My name is Ada.")
+    for number in range(8):
+        visitor.ask(f"{number}. {LONG[:300]}")
+    last = visitor.post("What is my name?")
+    assert wall.answer_to(last) == "Your name is Ada."
+    assert wall.message(last)["botParams"]["attempt"] == 1
+
+
 def test_p4_failure_32_a_question_that_exceeds_the_window_alone_is_answered(wall: FieldWall) -> None:
     visitor = wall.visitor(ScriptedModel(window=WINDOW), WINDOWED["llama.cpp"])
     assert visitor.ask(f"My name is Bob. {'long ' * 970} What is my name?") == "Your name is Bob."

@@ -79,6 +79,8 @@ class ScriptedModel:
     stream: Streaming = openai
     window: int | None = None
     """Tokens; a longer prompt is refused, or loses its oldest turns where the server does that."""
+    cost: int = 1
+    """What its tokens are short of: a text has this many times as many as ``tokens_in`` counts."""
     alternates: bool = False
     """Whether its template wants user and assistant to alternate, as those of Mistral and Gemma do."""
     refused: Collection[str] = ()
@@ -116,8 +118,9 @@ class ScriptedModel:
             if parameter in asked.parameters:
                 return self.words.unknown(parameter)
         answer = (asked.max_tokens or 0) if self.words.counts_answer else 0
-        if self.window is not None and self.words.too_long is not None and asked.tokens + answer > self.window:
-            return self.words.too_long(asked.tokens, answer, self.window)
+        tokens = asked.tokens * self.cost
+        if self.window is not None and self.words.too_long is not None and tokens + answer > self.window:
+            return self.words.too_long(tokens, answer, self.window)
         if self.alternates and not _alternate(asked.roles):
             return self.words.roles
         return None
@@ -128,7 +131,7 @@ class ScriptedModel:
             return asked
         system, turns = [turn for turn in asked.turns if turn[0] == "system"], asked.turns
         turns = turns[len(system) :]
-        while len(turns) > 1 and asked._replace(turns=[*system, *turns]).tokens > self.window:
+        while len(turns) > 1 and asked._replace(turns=[*system, *turns]).tokens * self.cost > self.window:
             turns = turns[1:]
         return asked._replace(turns=[*system, *turns])
 
