@@ -1,93 +1,124 @@
-"""``sww queue``: what is pending, held and failed."""
+"""``sww queue``: the work and the bots; retries, fails and discards messages."""
 
 import asyncio
-from datetime import UTC, datetime
-from typing import get_args
+from typing import Literal, get_args
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from saywhatwant.client import WallClient
 from saywhatwant.commands import options
 from saywhatwant.commands.connect import connect
-from saywhatwant.commands.tail import printable
-from saywhatwant.limits import MAX_PAGE
-from saywhatwant.message import Message
-from saywhatwant.schemas import ListedMessage, ListState, Stats
+from saywhatwant.commands.queue_view import QueueView, print_json, print_view
+from saywhatwant.limits import MAX_BATCH, MAX_PAGE
+from saywhatwant.schemas import BatchRequest, ListState
 from saywhatwant.settings import load
 
-MAX_SHOWN = 60
-"""Characters shown of a message's text."""
-UNWRAPPED = 100_000
-"""Width of the output, in characters, when a program reads it."""
-STATES = get_args(ListState)
+Action = Literal["retry", "fail", "discard"]
+DONE: dict[Action, str] = {"retry": "retried", "fail": "failed", "discard": "discarded"}
+
+ids = click.argument("message_ids", nargs=-1, type=options.UTF8, metavar="[ID]...")
+entity = click.option("--entity", type=options.UTF8, metavar="NAME", help="All messages to this entity.")
+all_failed = click.option("--failed", "--all", "everything", is_flag=True, help="All failed messages.")
+all_unfinished = click.option("--all", "everything", is_flag=True, help="All unfinished messages.")
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @options.url
 @click.option(
     "--limit", type=click.IntRange(1, MAX_PAGE), default=10, show_default=True, help="How many messages of each state to show."
 )
-def queue(*, url: str | None, limit: int) -> None:
-    """Show what is pending, what waits for a retry, what bots are working on, and what failed and why."""
-    stats, listings = asyncio.run(_fetch(connect(url, load()), limit))
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = UNWRAPPED
-    depth = stats.depth
-    console.print(
-        f"{depth.pending} pending ({stats.backing_off} of them wait for a retry), {depth.processing} held, "
-        f"{depth.failed} failed, {depth.complete} complete; backlog {stats.backlog} of {stats.backlog_limit}"
+@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
+@click.pass_context
+def queue(context: click.Context, *, url: str | None, limit: int, as_json: bool) -> None:
+    """Show what is pending, what waits for a retry, what bots are working on, what failed and why, and which bots are there."""
+    context.obj = url
+    if context.invoked_subcommand is None:
+        view = asyncio.run(_fetch(connect(url, load()), limit))
+        (print_json if as_json else print_view)(view)
+
+
+@queue.command()
+@ids
+@entity
+@all_failed
+@options.url
+@click.pass_obj
+def retry(
+    queue_url: str | None, *, message_ids: tuple[str, ...], entity: str | None, everything: bool, url: str | None
+) -> None:
+    """Make failed messages pending again, with all their attempts."""
+    _change(url or queue_url, _request("retry", message_ids, entity, everything=everything))
+
+
+@queue.command()
+@ids
+@entity
+@all_unfinished
+@click.option("--reason", type=options.UTF8, show_default="ended by an operator", help="The reason, shown on the wall.")
+@options.url
+@click.pass_obj
+def fail(
+    queue_url: str | None,
+    *,
+    message_ids: tuple[str, ...],
+    entity: str | None,
+    everything: bool,
+    reason: str | None,
+    url: str | None,
+) -> None:
+    """End messages as failed that are pending or held by a bot."""
+    _change(url or queue_url, _request("fail", message_ids, entity, everything=everything, reason=reason))
+
+
+@queue.command()
+@ids
+@entity
+@all_failed
+@options.url
+@click.pass_obj
+def discard(
+    queue_url: str | None, *, message_ids: tuple[str, ...], entity: str | None, everything: bool, url: str | None
+) -> None:
+    """Remove failed messages from the data now."""
+    _change(url or queue_url, _request("discard", message_ids, entity, everything=everything))
+
+
+def _request(
+    action: Action, message_ids: tuple[str, ...], entity: str | None, *, everything: bool, reason: str | None = None
+) -> BatchRequest:
+    if sum(map(bool, (message_ids, entity is not None, everything))) != 1:
+        which = "--all" if action == "fail" else "--failed"
+        raise click.UsageError(f"give the ids of messages, or --entity NAME, or {which}")
+    if len(message_ids) > MAX_BATCH:
+        raise click.UsageError(f"at most {MAX_BATCH} ids at once")
+    return BatchRequest(
+        action=action, message_ids=list(message_ids) or None, entity=entity, all=True if everything else None, reason=reason
     )
-    for circuit in stats.circuits or ():
-        names = ", ".join(circuit.entities)
-        left = _span(circuit.open_until)
-        line = f"circuit open: {circuit.worker_id} does not call {circuit.provider} ({names}) for {left}: {circuit.reason}"
-        console.print(Text(printable(line), style="red"))
-    if any(listings.values()):
-        console.print(_table(listings))
 
 
-async def _fetch(connection: WallClient, limit: int) -> tuple[Stats, dict[ListState, list[ListedMessage]]]:
+def _change(url: str | None, request: BatchRequest) -> None:
+    count = asyncio.run(_batches(connect(url, load()), request))
+    done = DONE[request.action]
+    click.echo(f"1 message {done}" if count == 1 else f"{count} messages {done}")
+
+
+async def _batches(connection: WallClient, request: BatchRequest) -> int:
+    """Change all the messages that ``request`` names, a bounded number with each call; returns how many."""
+    count, more = 0, True
     async with connection as client:
-        return await client.stats(), {state: await client.listing(state, limit) for state in STATES}
+        while more:
+            done = await client.batch(request)
+            for message_id in done.changed:
+                click.echo(f"{DONE[request.action]} {message_id}")
+            count += len(done.changed)
+            more = done.more
+    return count
 
 
-def _table(listings: dict[ListState, list[ListedMessage]]) -> Table:
-    table = Table("state", "id", "age", "entity", "prio", "attempt", "by", "note", "text", box=None, pad_edge=False)
-    for state, messages in listings.items():
-        for message in messages:
-            params = message.bot_params
-            cells = (
-                state,
-                message.id,
-                _span(message.timestamp),
-                params.entity or "(any)",
-                str(params.priority),
-                str(params.attempt),
-                params.claimed_by or "",
-                _note(state, message),
-                message.text[:MAX_SHOWN],
-            )
-            table.add_row(*(Text(printable(cell)) for cell in cells))
-    return table
-
-
-def _note(state: str, message: Message) -> str:
-    params = message.bot_params
-    if state == "held":
-        return f"lease ends in {_span(params.lease_expires_at)}"
-    if state == "waiting":
-        return f"retry in {_span(params.retry_at)}: {params.error}"
-    return params.error or ""
-
-
-def _span(at_ms: int | None) -> str:
-    """The time between now and ``at_ms``, in one unit."""
-    seconds = abs(datetime.now(UTC).timestamp() - (at_ms or 0) / 1_000)
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
+async def _fetch(connection: WallClient, limit: int) -> QueueView:
+    async with connection as client:
+        return QueueView(
+            stats=await client.stats(),
+            bots=await client.bots(),
+            messages={state: await client.listing(state, limit) for state in get_args(ListState)},
+        )

@@ -19,7 +19,7 @@ COMMANDS = {
     "bot": ["--url", "--entity", "--worker-id"],
     "post": ["--url", "--entity"],
     "tail": ["--url"],
-    "queue": ["--url"],
+    "queue": ["--url", "--limit", "--json", "retry", "fail", "discard"],
     "stress": ["--url", "--tabs", "--messages", "--entity", "--timeout", "--chaos"],
 }
 
