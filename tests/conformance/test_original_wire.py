@@ -207,49 +207,74 @@ def some(*values: object) -> st.SearchStrategy[object]:
     return st.sampled_from(values)
 
 
-KEPT = st.text(max_size=10) | some("x" * 201, 5, None)
-FIELDS = {
-    "id": st.from_regex("[a-z0-9]{10,11}", fullmatch=True) | some("abc", "UPPER", 5),
-    "timestamp": some(0, 1762025642726, "now", -1, 1.5),
-    "color": some("169080199", TAILED, "999888777", "169080199-x"),
-    "message-type": some("human", "AI", "alien"),
-    "messageType": some("human", "AI", None),
+KEPT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=10) | st.none()
+GOOD = {
+    "timestamp": some(0, 1762025642726),
+    "color": some("169080199", TAILED),
+    "message-type": some("human", "AI"),
     "domain": KEPT,
     "language": KEPT,
     "misc": KEPT,
-    "context": st.lists(st.text(max_size=10), max_size=3) | some("Ada: Hello."),
+    "context": st.lists(KEPT.filter(bool), max_size=3),
+}
+GOOD_PARAMS = {
+    "entity": some("zen", "nobody-yet"),
+    "priority": some(0, 5, 99, None),
+    "model": KEPT,
+    "nom": KEPT | some(20),
+    "sessionId": some("session-1", None),
+    "humanUsername": KEPT,
+    "humanColor": KEPT,
+}
+BAD = {
+    "id": some("abc", "UPPER", 5),
+    "timestamp": some("now", -1, 1.5),
+    "color": some("999888777", "169080199-x"),
+    "message-type": some("alien", 5),
+    "domain": some("x" * 201, 5, "a\0b"),
+    "context": some("Ada: Hello.", ["x"] * 201, [5]),
     "eqScore": some(80),
     "score": some(80),
-    "botParams": st.fixed_dictionaries(
-        {},
-        optional={
-            "entity": some("zen", "eliza", "nobody-yet", "Zen", 5),
-            "priority": some(0, 5, 99, 100, "5"),
-            "ais": some("MyAI:255069000", "MyAI:random", "MyAI"),
-            "model": KEPT,
-            "nom": KEPT,
-            "sessionId": some("session-1", "", 5),
-            "humanUsername": KEPT,
-            "humanColor": KEPT,
-            "status": some("pending"),
-        },
-    ),
+}
+BAD_PARAMS = {
+    "entity": some("Zen", 5, ""),
+    "priority": some(100, "5", -1),
+    "ais": some("MyAI", 5, "MyAI:red"),
+    "model": some("x" * 201, 5),
+    "sessionId": some("", 5, "x" * 65),
+    "status": some("pending"),
 }
 
 
-@given(sent=st.fixed_dictionaries({}, optional=FIELDS))
-@settings(deadline=None, max_examples=150)
-def test_p8_every_field_is_kept_or_refused_by_name(wall: Server, sent: Json) -> None:
+def one_of(fields: dict[str, st.SearchStrategy[object]]) -> st.SearchStrategy[Json]:
+    """One of these fields, or none."""
+    return some(*fields).flatmap(lambda name: st.fixed_dictionaries({}, optional={str(name): fields[str(name)]}))
+
+
+@given(
+    good=st.fixed_dictionaries({}, optional=GOOD),
+    good_params=st.fixed_dictionaries({}, optional=GOOD_PARAMS),
+    bad=one_of(BAD),
+    bad_params=one_of(BAD_PARAMS),
+)
+@settings(deadline=None, max_examples=200)
+def test_p8_every_field_is_kept_or_refused_by_name(
+    wall: Server, good: Json, good_params: Json, bad: Json, bad_params: Json
+) -> None:
     """The clock of a page is not kept, and a context no longer than the work."""
+    sent = good | bad | {"botParams": good_params | bad_params}
     body = {"text": "Why?", "username": "Human", "color": "169080199"} | sent
     response = send(wall, body)
     if response.status_code != 200:
-        names = {*sent, *(f"botParams.{name}" for name in sent.get("botParams", {}))}
         assert_refused(response, 422)
-        assert response.json()["field"].partition("[")[0] in names
+        names = {*bad, *(f"botParams.{name}" for name in bad_params)}
+        ruled_out = {"context"} if sent.get("message-type") == "AI" else set()
+        assert response.json()["field"].partition("[")[0] in names | ruled_out
         return
+    assert not bad
+    assert not bad_params
     found = original(wall, response.json()["id"])
-    params = {name: value for name, value in sent.get("botParams", {}).items() if value is not None}
+    params = {name: value for name, value in sent["botParams"].items() if value is not None}
     if "priority" in params:
         params["priority"] = params["priority"] or 5
     if "nom" in params:
