@@ -184,6 +184,16 @@ def test_p6_a_message_answered_by_a_bot_of_this_product_reaches_a_page_of_the_or
     assert texts(page.view()) == ["Why?", "Because."]
 
 
+@pytest.mark.parametrize("kind", [Bot, LaterBot])
+def test_an_entity_is_served_while_a_bot_of_the_original_looks_for_work(wall: Server, kind: type[Bot]) -> None:
+    def served() -> set[bool]:
+        return {entity["served"] for entity in said(wall.http.get("/api/entities"))["entities"]}
+
+    assert served() == {False}
+    assert kind(wall.http, "bot-1", answer).round() == 0
+    assert served() == {True}
+
+
 # -- P3 for bots that name no attempt
 
 
