@@ -11,7 +11,7 @@ from heapq import merge, nsmallest
 from itertools import accumulate, chain, groupby, islice, takewhile
 from operator import itemgetter
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct
 from sortedcontainers import SortedDict, SortedList
 
 from durable_objects.limits import MAX_VALUE_BYTES
@@ -55,7 +55,7 @@ class Index:
         """When the leases, backoffs and waits end."""
         self.talks = Talks()
         """The messages of each conversation."""
-        self.kept = Kept(config, self.talks, self._conversation_at)
+        self.kept = Kept(config, self.talks)
         """The finished messages."""
         self.assignments = Assignments()
         """The messages to anyone, by the entity that was assigned."""
@@ -98,7 +98,6 @@ class Index:
     def put(self, message: Message, encoded: bytes) -> None:
         """Add a message, or replace it by its new state. ``seq`` must not be lower than that of any earlier change."""
         old = self._entries.get(message.id)
-        finishes = message.bot_params.status in _FINISHED
         if old is None:
             self._timeline[message.timestamp] = message.id
             self.last_timestamp = max(message.timestamp, self.last_timestamp)
@@ -107,16 +106,15 @@ class Index:
                 self.talks.add(message.conversation, message.timestamp)
         else:
             self._displace(old.message)
-            finishes = finishes or old.message.bot_params.status in _FINISHED
             if old.message.conversation != message.conversation:
                 self._move(old.message, message)
             if old.message.seq != message.seq:
                 self._changes.append((message.seq, message.id))
         self._entries[message.id] = Entry(message, encoded)
         self._place(message)
-        if message.conversation is not UNSET:
+        if message.conversation is not UNSET and message.bot_params.status not in _FINISHED:
             talk = self.talks[message.conversation]
-            if talk.quiet or (talk.beyond and finishes) or talk.surplus:
+            if talk.quiet or talk.surplus:
                 self.kept.settle(talk)
         if len(self._changes) > 2 * len(self._entries) + MIN_COMPACTED:
             self._changes = list(self._current(-1))
@@ -137,9 +135,6 @@ class Index:
             self.kept.settle(self.talks.remove(old.conversation, old.timestamp))
         if new.conversation is not UNSET:
             self.kept.settle(self.talks.add(new.conversation, new.timestamp))
-
-    def _conversation_at(self, timestamp: int) -> str | UnsetType:
-        return self._entries[self._timeline[timestamp]].message.conversation
 
     def _place(self, message: Message) -> None:
         params, timestamp = message.bot_params, message.timestamp

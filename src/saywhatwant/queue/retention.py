@@ -13,28 +13,26 @@ A talk is quiet when it has nothing unfinished and nothing among the wall's newe
 
 from bisect import bisect_left, insort
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 from sortedcontainers import SortedList
 
 from saywhatwant.message import Message
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.talks import Finish, Talk, Talks
 
-Finishes = OrderedDict[Finish, None]
-"""In order, with fast changes at both ends."""
+Finishes = OrderedDict[Finish, Talk | None]
+"""Messages in the order in which they finished, with their talks. Fast at both ends."""
 
 
 class Kept:
     """All finished messages, in the order in which they finished."""
 
-    def __init__(self, config: QueueConfig, talks: Talks, conversation_at: Callable[[int], str | UnsetType]) -> None:
-        """``conversation_at`` returns the conversation of the message with a timestamp."""
+    def __init__(self, config: QueueConfig, talks: Talks) -> None:
         self._config = config
         self._wall = min(config.retention, config.max_kept)
         self._talks = talks
-        self._conversation_at = conversation_at
         self._newest: Finishes = OrderedDict()
         """The newest of the wall."""
         self._beyond: Finishes = OrderedDict()
@@ -49,31 +47,32 @@ class Kept:
         """How many messages are finished."""
 
     def add(self, message: Message) -> None:
-        """A message is finished; ``settle`` its talk then."""
+        """A message is finished; its talk knows it already."""
         self.count += 1
-        if message.conversation is not UNSET:
-            self._talks[message.conversation].finished += 1
-        _append(self._newest, (message.seq, message.timestamp))
-        if len(self._newest) > self._wall:
-            self._leave(self._newest.popitem(last=False)[0])
+        talk = None if message.conversation is UNSET else self._talks[message.conversation]
+        if talk is not None:
+            talk.finished += 1
+        _append(self._newest, (message.seq, message.timestamp), talk)
+        left = self._leave() if len(self._newest) > self._wall else None
+        if talk is not None and talk is not left and (talk.beyond or talk.quiet or talk.surplus):
+            self.settle(talk)
 
     def remove(self, message: Message) -> None:
         """A message is removed, or not finished any more; ``settle`` its talk then."""
         self.count -= 1
         finish = (message.seq, message.timestamp)
-        talk = None if message.conversation is UNSET else self._talks[message.conversation]
+        if finish in self._newest:
+            talk = self._newest.pop(finish)
+            if self._beyond:
+                self._come_back()
+        else:
+            talk = self._beyond.pop(finish)
+            if talk is None:
+                del self._loose[finish]
+            else:
+                del talk.beyond[bisect_left(talk.beyond, finish)]
         if talk is not None:
             talk.finished -= 1
-        if finish in self._newest:
-            del self._newest[finish]
-            if self._beyond:
-                self._come_back(self._beyond.popitem()[0])
-            return
-        del self._beyond[finish]
-        if talk is None:
-            del self._loose[finish]
-        else:
-            del talk.beyond[bisect_left(talk.beyond, finish)]
 
     def settle(self, talk: Talk) -> None:
         """Find the talk's places again, after its messages have changed."""
@@ -100,55 +99,50 @@ class Kept:
         """
         if not self._beyond:
             return None
-        unkept = _first(self._loose, newest)
-        if self._surplus:
-            surplus = _first(self._surplus, newest)
-            unkept = surplus if unkept is None or (surplus is not None and surplus < unkept) else unkept
-        if unkept is not None:
-            return unkept[1]
+        if self._loose or self._surplus:
+            firsts = (_first(self._loose, newest), _first(self._surplus, newest))
+            if unkept := [first for first in firsts if first is not None]:
+                return min(unkept)[1]
         is_full = self.count > self._config.max_kept
         if self._quiet:
-            talk = self._talk_at(self._quiet[0][1])
+            talk = self._beyond[self._quiet[0]]
             if talk is not None and (is_full or talk.times[-1] + self._config.talk_ms <= newest):
                 first = _first(talk.beyond, newest)
                 return None if first is None else first[1]
         first = _first(self._beyond, newest) if is_full else None
         return None if first is None else first[1]
 
-    def _leave(self, finish: Finish) -> None:
-        """A message is not among the newest of the wall any more."""
-        _append(self._beyond, finish)
-        talk = self._talk_at(finish[1])
+    def _leave(self) -> Talk | None:
+        """The first of the newest of the wall is not among them any more; returns its talk."""
+        finish, talk = self._newest.popitem(last=False)
+        _append(self._beyond, finish, talk)
         if talk is None:
-            _append(self._loose, finish)
+            _append(self._loose, finish, None)
         else:
             insort(talk.beyond, finish)
             self.settle(talk)
+        return talk
 
-    def _come_back(self, finish: Finish) -> None:
+    def _come_back(self) -> None:
         """One of the newest has gone, so another one belongs to them."""
-        self._newest[finish] = None
+        finish, talk = self._beyond.popitem()
+        self._newest[finish] = talk
         self._newest.move_to_end(finish, last=False)
-        talk = self._talk_at(finish[1])
         if talk is None:
             del self._loose[finish]
         else:
             talk.beyond.pop()
             self.settle(talk)
 
-    def _talk_at(self, timestamp: int) -> Talk | None:
-        conversation = self._conversation_at(timestamp)
-        return None if conversation is UNSET else self._talks[conversation]
 
-
-def _append(finishes: Finishes, finish: Finish) -> None:
+def _append(finishes: Finishes, finish: Finish, talk: Talk | None) -> None:
     """Add at the end, or before those of the same commit that are greater."""
     later = []
-    while finishes and (last := next(reversed(finishes))) > finish:
-        later.append(finishes.popitem()[0])
-    finishes[finish] = None
-    for last in reversed(later):
-        finishes[last] = None
+    while finishes and next(reversed(finishes)) > finish:
+        later.append(finishes.popitem())
+    finishes[finish] = talk
+    for other, its_talk in reversed(later):
+        finishes[other] = its_talk
 
 
 def _first(finishes: Iterable[Finish], newest: int) -> Finish | None:
