@@ -10,7 +10,7 @@ MUCH_SMALLER = 0.5
 """The same after a refusal that does not name the window."""
 MAX_SCALE = 2.0
 """The most that one refusal teaches about the next prompts: an odd text is not what others are like."""
-FORGETTING = 0.99
+FORGETTING = 0.95
 """What is left after an answer of what refusals have taught."""
 
 
