@@ -10,7 +10,7 @@ import httpx2
 import stamina
 
 from saywhatwant.entities import Entity
-from saywhatwant.models.chunks import pieces, whole
+from saywhatwant.models.chunks import Reading, pieces, whole
 from saywhatwant.models.events import events
 from saywhatwant.models.model import Piece, Request, WindowExceeded
 from saywhatwant.models.patience import Patience, Silence
@@ -89,6 +89,8 @@ class Call:
                     await turn.enter_async_context(place.circuit.turn())
                     if place is not self.place:
                         self.place, self._patience = place, self._route.patience(place)
+                    place.calls += 1
+                    turn.callback(_ends, place)
                     try:
                         first, rest = await self._ask(place, turn)
                     except FAILURES as error:
@@ -104,7 +106,7 @@ class Call:
         learnt = place.learnt
         tokens, is_shorter = self._request.max_tokens or self._entity.max_tokens, False
         while True:
-            body = learnt.body(self._entity, self._request, tokens)
+            body = learnt.body(self._entity, self._request, tokens, progress=place.reports_progress)
             try:
                 answer = await self._post(place, body, turn)
             except FAILURES as error:
@@ -147,11 +149,15 @@ class Call:
                 if len(body) > MAX_BODY_BYTES:
                     raise NotAnAnswer("answered with something that cannot be read")
             for piece in whole(body.decode(errors="replace")):
-                yield piece
+                if not isinstance(piece, Reading):
+                    yield piece
             return
         async with aclosing(pieces(events(self._chunks(response), response.request))) as answer:
             async for piece in answer:
-                yield piece
+                if isinstance(piece, Reading):
+                    self._limits.reads()
+                else:
+                    yield piece
 
     async def _chunks(self, response: httpx2.Response) -> AsyncIterator[bytes]:
         """The bytes of the answer, each waited for as long as the limits allow; a keep-alive is a sign of life."""
@@ -180,3 +186,7 @@ class Call:
             return False
         seconds = pause(error, MAX_RETRY_AFTER_SECONDS)
         return seconds if self._limits.seconds_left > float(seconds) else False
+
+
+def _ends(place: Place) -> None:
+    place.calls -= 1

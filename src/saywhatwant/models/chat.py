@@ -66,8 +66,7 @@ class ChatModel:
     async def window(self, entity: Entity) -> int | None:
         """See ``Model``; of several addresses, the smallest window counts."""
         places = self.places.of(entity)
-        if entity.context_tokens is None:
-            await asyncio.gather(*(self._windows.learn(entity, place) for place in places))
+        await asyncio.gather(*(self._windows.learn(entity, place) for place in places))
         known = [place.window for place in places if place.window]
         return min([*known, entity.context_tokens] if entity.context_tokens else known, default=None)
 
@@ -78,8 +77,9 @@ class ChatModel:
 
     def preview(self, entity: Entity, request: Request) -> dict[str, Any]:
         """See ``Model``."""
-        learnt = self.places.next(entity).learnt
-        return learnt.body(entity, request, request.max_tokens or entity.max_tokens)
+        place = self.places.next(entity)
+        tokens = request.max_tokens or entity.max_tokens
+        return place.learnt.body(entity, request, tokens, progress=place.reports_progress)
 
     async def stream(self, entity: Entity, request: Request) -> AsyncIterator[Piece]:
         """See ``Model``."""
@@ -103,6 +103,7 @@ class ChatModel:
             total_seconds=self._total_seconds,
             loading_seconds=entity.loading_seconds,
             is_cold=place.is_cold,
+            is_busy=place.calls > 0,
         )
 
     async def _answer(self, entity: Entity, call: Call) -> AsyncGenerator[Piece]:

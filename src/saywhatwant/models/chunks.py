@@ -48,9 +48,14 @@ class _Chunk(Struct):
     """The parts of a chunk that are used. Usage chunks have an empty list of choices, keep-alives may have none."""
 
     choices: list[_Choice] | None = None
+    prompt_progress: object = None
 
 
-async def pieces(events: AsyncIterator[httpx2.ServerSentEvent]) -> AsyncGenerator[Piece]:
+class Reading(Struct, frozen=True):
+    """The model reads the prompt; llama.cpp reports it, since on a processor that may take a minute."""
+
+
+async def pieces(events: AsyncIterator[httpx2.ServerSentEvent]) -> AsyncGenerator[Piece | Reading]:
     """The pieces of a streamed answer; the last one is ``Finished``.
 
     Raises ``RefusedMidway`` for an error inside the stream, and ``NotAnAnswer`` for anything else, or when the end is missing.
@@ -66,7 +71,7 @@ async def pieces(events: AsyncIterator[httpx2.ServerSentEvent]) -> AsyncGenerato
     yield reader.finished()
 
 
-def whole(body: str) -> Iterator[Piece]:
+def whole(body: str) -> Iterator[Piece | Reading]:
     """The pieces of an answer that came as one JSON document, from a server that does not stream."""
     reader = _Reader()
     yield from reader.read(body, is_error=False)
@@ -84,11 +89,14 @@ class _Reader:
         self._answer = getincrementaldecoder("utf-16-le")("ignore")
         self._reasoning = getincrementaldecoder("utf-16-le")("ignore")
 
-    def read(self, data: str, *, is_error: bool) -> Iterator[Piece]:
+    def read(self, data: str, *, is_error: bool) -> Iterator[Piece | Reading]:
         document = json.loads(data)
         if refusal := Refusal.in_stream(document, is_error=is_error):
             raise RefusedMidway(refusal)
-        for choice in _choices(document):
+        chunk = _chunk(document)
+        if chunk.prompt_progress is not None:
+            yield Reading()
+        for choice in chunk.choices or []:
             if choice.index:  # only one answer was asked for
                 continue
             # The first reason counts: a gateway may add its own "stop" behind the server's "length".
@@ -113,9 +121,9 @@ async def _drain(events: AsyncIterator[httpx2.ServerSentEvent]) -> None:
                 pass
 
 
-def _choices(document: object) -> list[_Choice]:
+def _chunk(document: object) -> _Chunk:
     try:
-        return msgspec.convert(document, _Chunk).choices or []
+        return msgspec.convert(document, _Chunk)
     except ValueError:  # usually ValidationError; a misplaced half of an emoji raises UnicodeEncodeError
         raise NotAnAnswer("answered with something that is not part of a chat completion") from None
 

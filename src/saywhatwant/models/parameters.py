@@ -34,8 +34,8 @@ class Learnt(Struct, frozen=True):
             return replace(self, most_tokens=most)
         return replace(self, left_out=self.left_out | {refused})
 
-    def body(self, entity: Entity, request: Request, max_tokens: int) -> dict[str, Any]:
-        """The body of the request, without what was refused."""
+    def body(self, entity: Entity, request: Request, max_tokens: int, *, progress: bool = False) -> dict[str, Any]:
+        """The body of the request, without what was refused. ``progress`` asks llama.cpp to report how it reads the prompt."""
         turns = _without_system(request.turns) if self.has_no_system else request.turns
         if self.most_tokens:
             max_tokens = min(max_tokens, self.most_tokens)
@@ -50,6 +50,7 @@ class Learnt(Struct, frozen=True):
             "repeat_penalty": entity.repeat_penalty,  # llama.cpp, LM Studio
             "repetition_penalty": entity.repeat_penalty,  # vLLM, SGLang, TGI, OpenRouter
             self._tokens: max_tokens,
+            "return_progress": progress or None,
             **entity.extra_body,
         }
         if NEW_TOKENS in entity.extra_body:

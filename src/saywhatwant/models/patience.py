@@ -23,15 +23,20 @@ class TooLong(Silence):
 class Patience:
     """The time limits of one answer.
 
-    Until the first piece, the silence may last ``idle_seconds``, or ``loading_seconds`` for a model that is ``cold`` or reports
-    that it is being loaded. After it, each silence may last ``idle_seconds``, and the rest of the answer ``total_seconds``.
+    Until the first piece, the silence may last ``idle_seconds``, or ``loading_seconds`` for a model that is cold, is being
+    loaded, reads a long prompt, or may still be answering others (LM Studio answers one question at a time). After it, each
+    silence may last ``idle_seconds``, and the rest of the answer ``total_seconds``.
     """
 
-    def __init__(self, *, idle_seconds: float, total_seconds: float, loading_seconds: float, is_cold: bool) -> None:
+    def __init__(
+        self, *, idle_seconds: float, total_seconds: float, loading_seconds: float, is_cold: bool, is_busy: bool = False
+    ) -> None:
         self._idle_seconds = idle_seconds
         self._total_seconds = total_seconds
         self._loading_seconds = loading_seconds
         self._is_loading = is_cold
+        self._is_late = is_cold or is_busy
+        """Whether the first piece may take longer."""
         self._has_begun = False
         self._start = time.monotonic()
 
@@ -47,8 +52,12 @@ class Patience:
 
     def loads(self) -> bool:
         """The model reports that it is being loaded; returns whether there is time to wait for it."""
-        self._is_loading = True
+        self._is_loading = self._is_late = True
         return time.monotonic() < self._start + self._loading_seconds
+
+    def reads(self) -> None:
+        """The model reports that it reads the prompt, so it is loaded."""
+        self._is_loading, self._is_late = False, True
 
     def begins(self) -> None:
         """The first piece is here."""
@@ -58,7 +67,7 @@ class Patience:
 
     async def wait(self, awaitable: Awaitable[T]) -> T:
         """The result, if it comes in time; raises ``Silence`` or ``TooLong``."""
-        silence = max(self._loading_seconds, self._idle_seconds) if self.is_waking else self._idle_seconds
+        silence = max(self._loading_seconds, self._idle_seconds) if self._is_patient else self._idle_seconds
         left = self.seconds_left
         try:
             async with asyncio.timeout(min(silence, left)):
@@ -68,4 +77,8 @@ class Patience:
 
     @property
     def _bound(self) -> float:
-        return self._total_seconds + (self._loading_seconds if self.is_waking else 0)
+        return self._total_seconds + (self._loading_seconds if self._is_patient else 0)
+
+    @property
+    def _is_patient(self) -> bool:
+        return self._is_late and not self._has_begun

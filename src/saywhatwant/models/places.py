@@ -24,6 +24,10 @@ class Place:
         self.learnt = Learnt()
         self.window: int | None = None
         """Tokens that prompt and answer may have, by a refusal or the server's own word."""
+        self.reports_progress = False
+        """Whether its server is llama.cpp, which reports how it reads a prompt."""
+        self.calls = 0
+        """Requests that are under way."""
         self.turn = 0
         """When it was last called, as a number that rises with each call to any place."""
         self.is_probed = False

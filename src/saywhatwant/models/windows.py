@@ -56,7 +56,9 @@ class Windows:
                 # A public provider has only the first of them.
                 for path in PATHS if place.base_url else PATHS[:1]:
                     try:
-                        found = window_in(await self._transport.get(entity, place, path), place.model)
+                        document = await self._transport.get(entity, place, path)
+                        place.reports_progress |= is_llama_cpp(document)
+                        found = window_in(document, place.model)
                     except (openai.APIStatusError, ValueError, RecursionError):
                         continue
                     if found:
@@ -83,6 +85,11 @@ def window_in(document: object, model: str) -> int | None:
             return _number(entry)
     # A server with one model answers with it whatever name it is called by.
     return _number(entries[0]) if len(entries) == 1 else None
+
+
+def is_llama_cpp(document: object) -> bool:
+    """Whether a list of models is llama.cpp's."""
+    return isinstance(document, dict) and any(entry.get("owned_by") == "llamacpp" for entry in _entries(document, "data"))
 
 
 def _entries(document: Mapping[str, Any], key: str) -> Iterator[Mapping[str, Any]]:

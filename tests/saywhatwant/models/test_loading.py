@@ -1,13 +1,14 @@
 """A cold model: it is waited for in one request, it is shown as waking up, and it does not silence its neighbours."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 from asking import LONG, answer_of, pieces_of, probe, run, text_of
 from scripted_models import Loading, ScriptedModel
-from scripted_server import Exchange, ScriptedServer, event
+from scripted_server import Exchange, ScriptedServer, chunk, event
 from server_words import BROKEN, LLAMA_CPP, OLLAMA
 
 from saywhatwant.models import Answer, Finished, ModelFailed, Request, Turn, Waking, call, chat, patience, places
@@ -241,6 +242,80 @@ def test_a_model_that_reports_loading_gets_the_time_for_it_but_no_more(monkeypat
     assert warm.is_waking
     clock.ahead = 181
     assert not warm.loads()
+
+
+def test_a_model_that_reads_a_long_prompt_gets_the_time_for_it_and_is_not_shown_as_waking_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(patience, "time", clock)
+    warm = limits(is_cold=False)
+    warm.reads()
+    assert warm.seconds_left == pytest.approx(180 + 45, abs=1)
+    assert not warm.is_waking
+
+
+def test_p4_a_prompt_that_llama_cpp_reads_for_long_is_waited_for(server: ScriptedServer) -> None:
+    """On a processor, a talk that fills the window takes longer to read than a silence may last."""
+    read = threading.Event()
+    server.documents["/v1/models"] = {"data": [{"id": "test", "owned_by": "llamacpp", "meta": {"n_ctx": 2_048}}]}
+
+    def script(exchange: Exchange) -> None:
+        exchange.begin()
+        if exchange.asked.times > 1:
+            exchange.send_json({**chunk({"content": None}), "prompt_progress": {"total": 1_791, "processed": 0}})
+            read.wait()
+        exchange.stream("Yes.", finish="stop")
+        exchange.end()
+
+    server.scripts["test"] = script
+
+    async def scenario(model: ChatModel) -> None:
+        entity = probe(server.base_url)
+        await model.window(entity)
+        await answer_of(model, entity)
+        assert server.asked[-1].parameters["return_progress"] is True
+        asking = asyncio.create_task(pieces_of(model, entity))
+        done, _ = await asyncio.wait({asking}, timeout=3 * SHORT)
+        assert not done
+        read.set()
+        assert text_of(await asking) == "Yes."
+
+    run(scenario, idle_seconds=SHORT)
+
+
+def test_p4_a_question_that_may_wait_behind_another_is_given_the_time(server: ScriptedServer) -> None:
+    """LM Studio answers one question at a time; the third of three waits for two answers."""
+    first, second = threading.Event(), threading.Event()
+    gates = [first, second]
+
+    def script(exchange: Exchange) -> None:
+        exchange.begin()
+        if exchange.asked.times == 2:
+            exchange.send(event({"content": "One"}))
+            while not first.wait(SHORT / 5):
+                exchange.send(": ping\n\n")
+        elif exchange.asked.times == 3:
+            second.wait()
+        exchange.stream(".", finish="stop")
+        exchange.end()
+
+    server.scripts["test"] = script
+
+    async def scenario(model: ChatModel) -> None:
+        entity = probe(server.base_url)
+        await answer_of(model, entity)
+        stream = model.stream(entity, Request([Turn("user", "Why?")]))
+        assert await anext(stream) == Answer("One")
+        behind = asyncio.create_task(answer_of(model, entity))
+        done, _ = await asyncio.wait({behind}, timeout=3 * SHORT)
+        assert not done
+        for gate in gates:
+            gate.set()
+        assert text_of([piece async for piece in stream]) == "."
+        assert await behind == "."
+
+    run(scenario, idle_seconds=SHORT)
 
 
 def test_a_silence_and_a_long_answer_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:

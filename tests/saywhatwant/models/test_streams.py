@@ -16,7 +16,7 @@ from server_streams import DONE, STREAMS, gateway
 
 from saywhatwant.models import Answer, Finished, ModelFailed, Piece, Reasoning
 from saywhatwant.models.chat import ChatModel
-from saywhatwant.models.chunks import pieces
+from saywhatwant.models.chunks import Reading, pieces
 from saywhatwant.models.events import MAX_LINE_BYTES, events
 from saywhatwant.models.reasons import NotAnAnswer
 from saywhatwant.models.refusals import RefusedMidway
@@ -31,21 +31,21 @@ def server() -> Iterator[ScriptedServer]:
         yield started
 
 
-def read(*parts: bytes) -> list[Piece]:
+def read(*parts: bytes) -> list[Piece | Reading]:
     """The pieces of a stream that arrives in these parts."""
 
     async def arrive() -> AsyncIterator[bytes]:
         for part in parts:
             yield part
 
-    async def collect() -> list[Piece]:
+    async def collect() -> list[Piece | Reading]:
         request = httpx2.Request("POST", "http://127.0.0.1/v1/chat/completions")
         return [piece async for piece in pieces(events(arrive(), request))]
 
     return asyncio.run(collect())
 
 
-def read_text(text: str) -> list[Piece]:
+def read_text(text: str) -> list[Piece | Reading]:
     return read(text.encode())
 
 

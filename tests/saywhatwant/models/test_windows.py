@@ -113,7 +113,7 @@ def test_a_window_that_the_server_does_not_tell_is_unknown(document: object) -> 
     assert window_in(document, "test") is None
 
 
-def test_the_file_has_the_last_word_unless_the_server_refuses_it(server: ScriptedServer) -> None:
+def test_the_file_may_name_less_than_the_server_has_and_a_refusal_less_than_both(server: ScriptedServer) -> None:
     server.documents["/props"] = props(8_192)
     entity = probe(server.base_url, context_tokens=4_096)
 
