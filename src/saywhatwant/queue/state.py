@@ -99,6 +99,7 @@ class QueueState(DurableObject):
             color=new.color,
             message_type=new.message_type,
             reply_to=new.reply_to,
+            seq=self.ctx.seq + 1,
             bot_params=BotParams(
                 status="pending" if is_work else "complete",
                 priority=new.priority,
@@ -138,7 +139,9 @@ class QueueState(DurableObject):
         if is_finished and message.bot_params.has_context is not UNSET:
             self.ctx.storage.delete(context_key(message))
             message = replace(message, bot_params=replace(message.bot_params, has_context=UNSET))
-        message = replace(message, seq=self.ctx.seq + 1)
+        seq = self.ctx.seq + 1
+        if message.seq != seq:
+            message = replace(message, seq=seq)
         old = self._index.get(message.id)
         if old is not None and old.bot_params.error is not None:
             self._details.on_change(old, message)
