@@ -111,6 +111,10 @@ class BodyTooLarge(RequestRefused):
     """The request body is over the limit."""
 
 
+class TooManyLargeBodies(RequestRefused):
+    """The limit of large bodies on their way is reached."""
+
+
 class MalformedBody(RequestRefused):
     """The request body is not valid JSON of the expected form."""
 

@@ -8,13 +8,15 @@ from urllib.parse import parse_qsl
 import msgspec
 from msgspec import Struct
 from starlette.requests import HTTPConnection, Request
+from starlette.types import Receive
 
-from saywhatwant.errors import BodyTooLarge, InvalidField, MalformedBody
-from saywhatwant.worker.limits import MAX_CACHED_QUERY_BYTES
+from saywhatwant.errors import BodyTooLarge, InvalidField, MalformedBody, TooManyLargeBodies
+from saywhatwant.worker.limits import LARGE_BODY_BYTES, MAX_CACHED_QUERY_BYTES, MAX_LARGE_BODIES
 from saywhatwant.worker.problems import invalid
 
 T = TypeVar("T")
 
+_DISCONNECTED = "the client disconnected before its body was complete"
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
@@ -33,19 +35,20 @@ class Body(Generic[T]):
     def __init__(self, kind: type[T]) -> None:
         self.kind = kind
         self._decode = msgspec.json.Decoder(kind).decode
+        self._large = 0
+        """How many bodies on their way are large."""
 
     async def read(self, request: Request, max_bytes: int) -> T:
-        """The decoded body, of up to ``max_bytes``; raises ``BodyTooLarge``, ``MalformedBody`` or ``InvalidField``."""
-        receive = request.receive
-        message = await receive()
+        """The decoded body, of up to ``max_bytes``.
+
+        Raises ``BodyTooLarge``, ``TooManyLargeBodies``, ``MalformedBody`` or ``InvalidField``.
+        """
+        message = await request.receive()
         body = message.get("body", b"")
-        while message.get("more_body"):
-            if len(body) > max_bytes:
-                break
-            message = await receive()
-            body += message.get("body", b"")
-        if message["type"] == "http.disconnect":
-            raise MalformedBody("the client disconnected before its body was complete")
+        if message.get("more_body"):
+            body = await self._rest(request.receive, body, max_bytes)
+        elif message["type"] == "http.disconnect":
+            raise MalformedBody(_DISCONNECTED)
         if len(body) > max_bytes:
             raise BodyTooLarge(f"the body has more than {max_bytes} bytes")
         if not body:
@@ -60,6 +63,26 @@ class Body(Generic[T]):
             raise MalformedBody(f"the body is not JSON in UTF-8: {error}") from None
         except RecursionError:
             raise MalformedBody("the body is JSON nested too deep") from None
+
+    async def _rest(self, receive: Receive, body: bytes, max_bytes: int) -> bytes:
+        """``body`` and what comes after it, until it is complete or over ``max_bytes``."""
+        is_large = False
+        try:
+            while len(body) <= max_bytes:
+                if not is_large and len(body) > LARGE_BODY_BYTES:
+                    if self._large >= MAX_LARGE_BODIES:
+                        raise TooManyLargeBodies(f"{MAX_LARGE_BODIES} bodies over {LARGE_BODY_BYTES} bytes are on their way")
+                    is_large = True
+                    self._large += 1
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise MalformedBody(_DISCONNECTED)
+                body += message.get("body", b"")
+                if not message.get("more_body"):
+                    break
+            return body
+        finally:
+            self._large -= is_large
 
     def _decode_json(self, body: bytes) -> T:
         try:

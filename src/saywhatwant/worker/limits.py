@@ -6,6 +6,12 @@ MAX_KEY_CHARS = 255
 MAX_CACHED_QUERY_BYTES = 256
 """Bytes of a query string whose parsed form is cached; 1,024 are cached for each operation."""
 
+LARGE_BODY_BYTES = 64 * 1024
+"""Bytes above which a body is large: a post with a long context."""
+
+MAX_LARGE_BODIES = 128
+"""Large bodies of one call that may be on their way at one time; further ones get 503."""
+
 MAX_SINCE = 2**53 - 1
 """Largest time or token in a query: the largest integer that every JSON reader accepts."""
 

@@ -59,6 +59,7 @@ _KINDS: dict[type[BaseException], Kind] = {
     errors.KeysFull: Kind(503, "keys-full", "Too many keys are remembered"),
     errors.BacklogFull: Kind(503, "backlog-full", "Too much work is waiting"),
     errors.TooManyWaiting: Kind(503, "too-many-waiting", "Too many claims are waiting"),
+    errors.TooManyLargeBodies: Kind(503, "too-many-large-bodies", "Too many large bodies at once"),
     errors.NotReady: Kind(503, "not-ready", "The server is not ready"),
     CommitFailed: _NOT_WRITTEN,
     OutcomeUnknown: _NOT_WRITTEN,
