@@ -21,6 +21,7 @@ import { Gesture } from "./gesture.js";
 import { Identity } from "./identity.js";
 import { List } from "./list.js";
 import { MessageMenu } from "./message-menu.js";
+import { Notices } from "./notices.js";
 import { Outbox } from "./outbox.js";
 import { asPanel } from "./panel.js";
 import { Place } from "./place.js";
@@ -30,6 +31,7 @@ import { Source } from "./source.js";
 import { Status } from "./status.js";
 import { noAnswer, timeline } from "./timeline.js";
 import { Unread } from "./unread.js";
+import { Version } from "./version.js";
 import { isFiltered, isWhole, personOf, WHOLE } from "./view.js";
 import { emptiness, Welcome } from "./welcome.js";
 
@@ -59,6 +61,8 @@ const identity = new Identity(find("name", HTMLInputElement), find("color", HTML
 const composer = new Composer(find("composer", HTMLFormElement), identity, submitted, addressed);
 const connection = new Connection(feed, feedChanged, connectionChanged);
 const messageMenu = new MessageMenu(source, announcer);
+const notices = new Notices(feed, identity, (key) => list.reveal(key));
+const version = new Version(isWriting, (sentence) => announcer.say(sentence));
 const embed = new Embed(document.querySelector("meta[name=frame-ancestors]")?.getAttribute("content") ?? "");
 const status = new Status(find("connection", HTMLElement), announcer, () => connection.wake());
 /** Names of parameters in the link that are not understood. @type {string[]} */
@@ -176,6 +180,7 @@ function feedChanged({ fresh, failed }) {
   const concerning = fresh.filter((message) => source.shows(message));
   if (!isSeen()) unread.add(concerning.map((message) => feed.keyOf(message)));
   announcer.messages(concerning, ({ replyTo }) => feed.get(replyTo)?.username);
+  notices.tell(fresh, failed);
   for (const { botParams } of failed) announcer.say(`Your message got ${noAnswer(botParams, entities)}`);
   feed.trim(isSeen() && isWhole(source.view) ? KEPT : MOST);
   // A hidden tab draws nothing, but shows the count in its title.
@@ -200,7 +205,13 @@ function connectionChanged(state) {
   visited = true;
 }
 
+/** Whether a reload could lose something. */
+function isWriting() {
+  return !composer.isEmpty || !outbox.isKept;
+}
+
 function entitiesLoaded() {
+  version.see(entities.page);
   chips.offer(entities);
   composer.offer(entities);
   if (place.asked.entity) composer.address(place.asked.entity);

@@ -58,6 +58,10 @@ export class Composer {
     this.#write([this.#text.value.trimEnd(), text]);
   }
 
+  get isEmpty() {
+    return this.#text.value.trim() === "";
+  }
+
   focus() {
     this.#text.focus();
   }

@@ -15,6 +15,8 @@ const LEAST_MS = 10_000;
 export class Entities {
   /** The longest text that the server accepts, in code points. */
   maxText = 5_000;
+  /** The version of the page that the server has. @type {string | undefined} */
+  page;
   /** @type {Entity[]} */
   #list = [];
   /** @type {Map<string, Entity>} */
@@ -83,6 +85,7 @@ export class Entities {
     this.#latest = text;
     this.#list = summary.entities;
     this.#byName = new Map(this.#list.map((entity) => [entity.name, entity]));
+    this.page = summary.page;
     this.maxText = summary.maxText ?? this.maxText;
     this.#changed();
   }

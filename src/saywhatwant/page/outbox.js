@@ -49,6 +49,11 @@ export class Outbox {
     this.#refused = refused;
   }
 
+  /** Whether a reload would lose none of them: all are stored, and none is being sent. */
+  get isKept() {
+    return this.entries.every(({ key, state }) => this.#stored.has(key) && state !== "sending");
+  }
+
   /** Loads the entries that an earlier visit left. */
   start() {
     onForgotten((name) => {

@@ -120,6 +120,8 @@ export interface Bookmark {
 export interface WallSummary {
   entities: Entity[];
   maxText?: number;
+  /** The version of the page that the server has. */
+  page?: string;
 }
 
 /** A message before it is posted; `entity` is empty if it names none. */
