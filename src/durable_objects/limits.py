@@ -35,6 +35,9 @@ MAX_LIVE_OBJECTS = 10_000
 IDLE_SECONDS = 10.0
 """Seconds without a call after which an object is dropped from memory; it stays at most twice as long."""
 
+READS_PER_TURN = 1_000
+"""Entries read at a wake for which an object stays ``IDLE_SECONDS`` longer, because another wake would hold up all calls."""
+
 MAX_ALARMS_PER_TURN = 10
 """Alarms that run before other calls may run."""
 

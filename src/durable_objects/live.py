@@ -122,7 +122,7 @@ class LiveObject(Generic[ObjectT]):
 
     __slots__ = (
         "_clock", "_create", "_meter", "_now", "alarm_at", "batch", "events", "instance", "methods", "name", "object_id",
-        "on_disk", "random", "seq", "staged_head", "storage", "touched",
+        "on_disk", "random", "seq", "staged_head", "stays", "storage", "touched", "wake_reads",
     )  # fmt: skip
 
     def __init__(
@@ -145,6 +145,10 @@ class LiveObject(Generic[ObjectT]):
         self.events: list[bytes] = []
         self.batch: Any = None
         self.touched = True
+        self.wake_reads = 0
+        """How many entries it read to be made."""
+        self.stays = 0
+        """For how many more turns of ``evict_idle`` it stays in memory without a call."""
         self._meter = meter
         self._clock = clock
         self._create = create
@@ -174,6 +178,7 @@ class LiveObject(Generic[ObjectT]):
     def load(self) -> None:
         """Make the object from storage; its constructor's writes are committed like a call's."""
         self._now = self._clock()
+        reads = self._meter.reads
         try:
             self.instance = self._create(self)
         except DataBusy:
@@ -185,6 +190,7 @@ class LiveObject(Generic[ObjectT]):
         except BaseException:
             self.rebuild()
             raise
+        self.wake_reads = self._meter.reads - reads
         self.methods = methods_of(type(self.instance))  # type: ignore[arg-type] # classes are hashable
 
     def name_of(self, method: Callable[..., object]) -> str:

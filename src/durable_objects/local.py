@@ -11,7 +11,7 @@ from durable_objects.alarms import Alarms
 from durable_objects.commits import CommitLoop, Disk, Loop
 from durable_objects.contract import Context, Listener, Namespace, ObjectT, P, R
 from durable_objects.errors import DataBusy, LimitExceeded, ObjectFailed, Overloaded, RuntimeClosed
-from durable_objects.limits import MAX_ALARMS_PER_TURN, MAX_LIVE_OBJECTS, MAX_NAME_CHARS, MAX_WAITING_CALLS
+from durable_objects.limits import MAX_ALARMS_PER_TURN, MAX_LIVE_OBJECTS, MAX_NAME_CHARS, MAX_WAITING_CALLS, READS_PER_TURN
 from durable_objects.live import LiveObject, utf8_length
 from durable_objects.meter import Meter
 
@@ -169,11 +169,15 @@ class LocalRuntime:
         raise Overloaded(f"{MAX_LIVE_OBJECTS} objects in memory wait for the disk")
 
     def evict_idle(self) -> int:
-        """Drop the objects that had no call since the last ``evict_idle``; returns how many."""
-        idle = [live for live in self._live.values() if not live.touched and live.batch is None]
+        """Drop the objects that had no call since the last ``evict_idle``; returns how many.
+
+        One that read many entries when it woke stays for further turns, as the next wake would hold up all calls.
+        """
+        idle = [live for live in self._live.values() if not live.touched and live.batch is None and not live.stays]
         for live in idle:
             del self._live[live.object_id]
         for live in self._live.values():
+            live.stays = live.wake_reads // READS_PER_TURN if live.touched else max(live.stays - 1, 0)
             live.touched = False
         self.meter.evictions += len(idle)
         return len(idle)

@@ -57,6 +57,19 @@ def test_an_object_that_was_just_rebuilt_counts_as_called() -> None:
     assert which(runtime, "a") == rebuilt
 
 
+def test_an_object_that_reads_much_to_wake_stays_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("durable_objects.local.READS_PER_TURN", 2)
+    runtime = SimulatedRuntime()
+    ledger = runtime.namespace("Ledger", Ledger).get("a")
+    for n in range(5):
+        runtime.run(ledger.call(Ledger.append, f"{n}"))
+    assert [runtime.evict_idle() for _ in range(2)] == [0, 1], "it has read nothing yet"
+    for _ in range(2):
+        which(runtime, "a")
+        assert [runtime.evict_idle() for _ in range(3)] == [0, 0, 0]
+    assert [runtime.evict_idle() for _ in range(2)] == [1, 0]
+
+
 def test_the_meter_counts_what_clouds_bill() -> None:
     runtime = SimulatedRuntime()
     ledger = runtime.namespace("Ledger", Ledger).get("a")
