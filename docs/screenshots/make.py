@@ -1,4 +1,4 @@
-"""``make screenshots``: the page as it is now, light and dark, desktop and phone, while a reply is written."""
+"""``make screenshots``: the page as it is now, light and dark, desktop and phone, while a reply is written; and one talk."""
 
 import shutil
 import subprocess
@@ -15,6 +15,7 @@ SWITCHES = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-backgr
 
 TALK = [
     ("Ada", "210120040", "zen", "Why is space black?", "Close your eyes. Now tell me which star went missing."),
+    ("Ada", "210120040", "zen", "And who took it?", "The one who was counting."),
     ("Tom", "040120210", "eliza", "I moved here for work and know nobody.", "What would knowing somebody change first?"),
     ("Mei", "090160060", "suntsu", "How do I win an argument with my sister?", "Choose a battlefield she has already left."),
     ("Zoë", "160060160", "iesha", "Best anime to start with?", "omg start with the one about the delivery witch!! so cozy"),
@@ -44,8 +45,14 @@ def ask(http: httpx.Client, name: str, color: str, entity: str, text: str) -> di
     return {"messageId": message_id, "workerId": "worker-1", "attempt": 1}
 
 
+def be_there(http: httpx.Client) -> None:
+    """Look for work, of which there is none, as a bot does that answers for all entities."""
+    http.post("/api/queue/claim", json={"workerId": "worker-1", "entities": list(NAMES)}).raise_for_status()
+
+
 def shoot(browser: Browser, http: httpx.Client, scheme: str, size: str) -> None:
     """Take one picture."""
+    be_there(http)
     context = browser.new_context(
         viewport=SIZES[size], device_scale_factor=1.5, color_scheme="dark" if scheme == "dark" else "light", locale="en-GB"
     )
@@ -58,6 +65,19 @@ def shoot(browser: Browser, http: httpx.Client, scheme: str, size: str) -> None:
     page.locator("[data-kind=provisional]").get_by_text(HALF).wait_for()
     page.wait_for_timeout(500)  # the last row has moved into its place
     page.screenshot(path=HERE / f"{scheme}-{size}.png")
+    context.close()
+
+
+def shoot_talk(browser: Browser, http: httpx.Client, size: str) -> None:
+    """Take the picture of one talk, as a click on a name opens it."""
+    be_there(http)
+    context = browser.new_context(viewport=SIZES[size], device_scale_factor=1.5, color_scheme="light", locale="en-GB")
+    page = context.new_page()
+    page.goto(str(http.base_url))
+    page.locator("article", has_text=TALK[0][3]).locator("header > .name").first.click()
+    page.get_by_role("heading", name="Ada with Zen").wait_for()
+    page.wait_for_timeout(500)
+    page.screenshot(path=HERE / f"talk-{size}.png")
     context.close()
 
 
@@ -76,6 +96,8 @@ def main() -> None:
                 for scheme in ("light", "dark"):
                     for size in SIZES:
                         shoot(browser, http, scheme, size)
+                for size in SIZES:
+                    shoot_talk(browser, http, size)
                 browser.close()
         finally:
             server.terminate()

@@ -5,6 +5,7 @@
  */
 
 import { find } from "./dom.js";
+import { awayReason } from "./entities.js";
 import { recall, remember } from "./storage.js";
 
 /** The value of "everyone, no answer"; no entity's name has a star. */
@@ -38,9 +39,10 @@ export class Addressee {
   offer(entities) {
     const isFirst = this.#entities === null;
     this.#entities = entities;
-    for (const { name, displayName, served } of entities) {
+    for (const entity of entities) {
+      const { name, displayName } = entity;
       const option = this.#option(name) ?? this.#add(name);
-      const isAway = served === false;
+      const isAway = awayReason(entity) !== "";
       option.text = isAway ? `${displayName} (away)` : displayName;
       option.classList.toggle("away", isAway);
     }
@@ -74,10 +76,8 @@ export class Addressee {
   /** What the chosen entity is, and why it does not answer now. */
   #describe() {
     const entity = this.#entities?.get(this.entity);
-    const isAway = entity?.served === false;
-    const away = isAway ? `${entity?.reason || "nobody answers for it now"}; your message will wait` : "";
-    this.#about.textContent = [entity?.about, away].filter(Boolean).join(" · ");
+    const reason = awayReason(entity);
+    this.#about.textContent = [entity?.about, reason && `${reason}; your message will wait`].filter(Boolean).join(" · ");
     this.#about.hidden = !this.#about.textContent;
-    this.#about.classList.toggle("away", isAway);
   }
 }

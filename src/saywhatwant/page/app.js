@@ -48,7 +48,7 @@ const source = new Source(feed, entities, find("older", HTMLElement), olderLoade
 const place = new Place(arrived);
 const chips = new Chips(find("filter", HTMLElement), (entity) => go({ ...WHOLE, entity }));
 const filters = new Filters(WHOLE, () => source.persons(), filtersChanged);
-const conditions = new Conditions(go);
+const conditions = new Conditions(go, (sentence) => announcer.say(sentence));
 const welcome = new Welcome(find("empty", HTMLElement), asked, () => source.history.more(MOST));
 const askedLine = new AskedLine(() => {
   forgetAsked();
@@ -69,6 +69,8 @@ const status = new Status(find("connection", HTMLElement), announcer, () => conn
 let unknown = [];
 let loaded = false;
 let reachable = false;
+/** Whether the entities are known. */
+let introduced = false;
 /** Whether the server was ever reachable. */
 let visited = false;
 
@@ -124,14 +126,18 @@ function filtersChanged(view, typed) {
 }
 
 function viewChanged() {
+  showView();
+  if (source.view.entity) composer.address(source.view.entity);
+  gesture.begin();
+  list.toNewest();
+}
+
+function showView() {
   const view = withOwnName(place.view, place.asked, entities);
   source.look(view);
   chips.show(view);
   filters.show(view);
   askedLine.show(place.asked, entities, unknown);
-  if (view.entity) composer.address(view.entity);
-  gesture.begin();
-  list.toNewest();
   draw();
 }
 
@@ -214,8 +220,10 @@ function entitiesLoaded() {
   version.see(entities.page);
   chips.offer(entities);
   composer.offer(entities);
-  if (place.asked.entity) composer.address(place.asked.entity);
-  viewChanged();
+  const addressee = place.asked.entity || source.view.entity;
+  if (addressee && !introduced) composer.address(addressee);
+  introduced = true;
+  showView();
 }
 
 function newestKnown() {
@@ -276,7 +284,7 @@ function jump() {
 function looked() {
   if (loaded && isSeen()) unread.look(feed.newest());
   if (loaded && list.isNearTop) lookBack();
-  conditions.show(source.view, source.talk?.title(entities) ?? "");
+  conditions.show(source.view, source.title());
   source.history.show();
   showEmpty();
   showUnread();

@@ -5,6 +5,8 @@
  * @import { View } from "./types"
  */
 
+import { awayReason } from "./entities.js";
+
 export class Chips {
   #element;
   /** @type {Map<string, { radio: HTMLInputElement, caption: HTMLElement }>} */
@@ -21,18 +23,22 @@ export class Chips {
 
   /** @param {Entities} entities */
   offer(entities) {
-    for (const { name, displayName, served, reason } of entities) {
+    for (const entity of entities) {
+      const { name, displayName } = entity;
       const { caption } = this.#chips.get(name) ?? this.#add(name);
-      const isAway = served === false;
-      caption.textContent = isAway ? `${displayName} (away)` : displayName;
-      caption.title = (isAway && reason) || "";
-      caption.classList.toggle("away", isAway);
+      const reason = awayReason(entity);
+      caption.textContent = reason ? `${displayName} (away)` : displayName;
+      caption.title = reason;
+      caption.classList.toggle("away", reason !== "");
     }
   }
 
   /** Checks the chip of the view; none in a talk. @param {View} view */
   show({ talk, entity }) {
-    for (const [name, { radio }] of this.#chips) radio.checked = !talk && name === entity;
+    for (const [name, { radio, caption }] of this.#chips) {
+      radio.checked = !talk && name === entity;
+      if (radio.checked) caption.scrollIntoView({ block: "nearest", inline: "nearest" });
+    }
   }
 
   /** @param {string} value */

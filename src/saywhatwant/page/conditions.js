@@ -13,14 +13,20 @@ export class Conditions {
   #list = find("conditions", HTMLElement);
   #pause = find("pause", HTMLButtonElement);
   #changed;
-  #shown = "";
+  #say;
+  #shown = JSON.stringify([WHOLE, ""]);
   /** @type {View} */
   #view = WHOLE;
 
-  /** @param {(view: View) => void} changed */
-  constructor(changed) {
+  /** @param {(view: View) => void} changed @param {(sentence: string) => void} say announces to screen readers */
+  constructor(changed, say) {
     this.#changed = changed;
-    find("whole", HTMLButtonElement).addEventListener("click", () => changed(WHOLE));
+    this.#say = say;
+    find("whole", HTMLButtonElement).addEventListener("click", () => {
+      changed(WHOLE);
+      // The button is gone.
+      find("wall", HTMLElement).focus({ preventScroll: true });
+    });
     this.#pause.addEventListener("click", () => changed({ ...this.#view, paused: !this.#view.paused }));
   }
 
@@ -39,6 +45,8 @@ export class Conditions {
     this.#list.replaceChildren(...conditions.map(({ words, condition }) => this.#item(words, condition)));
     this.#pause.hidden = !conditions.some(({ mayPause }) => mayPause);
     this.#pause.textContent = view.paused ? "Apply again" : "Pause";
+    const words = [title, ...(view.paused ? [] : conditions.map((condition) => condition.words))].filter(Boolean);
+    this.#say(words.length ? `Shown: ${words.join(", ")}` : "Everything is shown");
   }
 
   /** @param {string} words @param {Partial<View>} condition */

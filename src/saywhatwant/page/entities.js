@@ -12,6 +12,11 @@ const EVERY_MS = 60_000;
 /** The least time between two questions. */
 const LEAST_MS = 10_000;
 
+/** Why an entity does not answer now: nobody serves it, or its model is down; empty if it does. @param {Entity | undefined} entity */
+export function awayReason(entity) {
+  return entity?.reason || (entity?.served === false ? "nobody answers for it now" : "");
+}
+
 export class Entities {
   /** The longest text that the server accepts, in code points. */
   maxText = 5_000;

@@ -65,6 +65,13 @@ export class Source {
     this.#history = this.talk ? this.#historyOf(this.talk) : this.#wallHistory;
   }
 
+  /** Whose messages are shown, where no chip shows it: of a talk, or of an entity that does not answer here. */
+  title() {
+    const { entity } = this.view;
+    if (this.talk) return this.talk.title(this.#entities);
+    return entity && !this.#entities.get(entity) ? `To and by ${entity}` : "";
+  }
+
   /** The rows that the view lets through, in reading order. @returns {FeedRow[]} */
   rows() {
     return this.feed.rows().filter((row) => shows(row, this.view, this.feed, this.#entities));

@@ -6,6 +6,7 @@
  * @import { Entity } from "./types"
  */
 
+import { awayReason } from "./entities.js";
 import { isFiltered } from "./view.js";
 
 const QUESTIONS = 3;
@@ -60,8 +61,10 @@ export class Welcome {
 
   /** @param {Entity[]} entities */
   #introduction(entities) {
-    const items = entities.map(({ name, displayName, about = "", served, reason }) => {
-      const away = served === false ? make("span", "reason", ` (away: ${reason || "nobody answers for it now"})`) : "";
+    const items = entities.map((entity) => {
+      const { name, displayName, about = "" } = entity;
+      const reason = awayReason(entity);
+      const away = reason ? make("span", "reason", ` (away: ${reason})`) : "";
       return [
         make(
           "dt",
@@ -112,8 +115,8 @@ export function emptiness({ view, talk, feed }, entities) {
 
 /** The first questions: all of one entity, or the first ones of several, of those who answer now if anybody does. @param {Entity[]} entities */
 function questionsOf(entities) {
-  const served = entities.filter(({ served }) => served !== false);
-  const asked = served.length ? served : entities;
+  const present = entities.filter((entity) => !awayReason(entity));
+  const asked = present.length ? present : entities;
   const rounds = Array.from({ length: QUESTIONS }, (_, round) =>
     asked.flatMap((entity) => (entity.openers?.[round] ? [{ entity, question: entity.openers[round] }] : [])),
   );

@@ -122,13 +122,25 @@ def test_an_entity_that_nobody_serves_is_greyed_out_with_the_reason(start_server
     expect(page.locator(MESSAGES)).to_have_count(1)
 
 
-def test_a_server_that_does_not_know_who_serves_greys_out_nobody(server: Server, visit: Visit) -> None:
+def test_an_entity_whose_model_does_not_answer_is_greyed_out_too(server: Server, visit: Visit) -> None:
     visitor = visit(server)
-    Directory(visitor, **{name: {"served": None} for name in ("zen", "eliza", "rude")})
+    Directory(visitor, zen={"served": True, "reason": "its model does not answer at the moment"})
     page = visitor.open()
-    expect(page.locator(".chip", has_text="Rude")).to_be_visible()
 
-    expect(page.locator(".chip", has_text="away")).to_have_count(0)
+    expect(page.locator(".chip", has_text="Zen (away)")).to_be_visible()
+    expect(page.locator(".chip", has_text="Eliza")).to_have_text("Eliza")
+
+
+def test_an_entity_is_greyed_out_until_its_bot_is_there(start_server: StartServer, visit: Visit) -> None:
+    server = start_server()
+    page = visit(server).open()
+    expect(page.locator("#entity option[value=zen]")).to_have_text("Zen (away)")
+
+    server.http.post("/api/queue/claim", json={"workerId": "worker-1", "entities": ["zen"]}).raise_for_status()
+    page.reload()
+
+    expect(page.locator("#entity option[value=zen]")).to_have_text("Zen")
+    expect(page.locator("#entity option[value=rude]")).to_have_text("Rude (away)")
 
 
 def test_who_is_served_is_asked_again_each_minute_but_not_in_a_hidden_tab(server: Server, visit: Visit) -> None:
@@ -152,6 +164,30 @@ def test_who_is_served_is_asked_again_each_minute_but_not_in_a_hidden_tab(server
     page.evaluate("window.away = false; document.dispatchEvent(new Event('visibilitychange'));")
     page.clock.run_for(10_000)
     expect(page.locator(".chip", has_text="Zen")).to_have_text("Zen (away)")
+
+
+def test_news_of_who_is_served_do_not_move_the_readers_place(start_server: StartServer, visit: Visit) -> None:
+    server = start_server()
+    for number in range(40):
+        post_to(server, "zen", f"Question {number}")
+    visitor = visit(server)
+    visitor.expect_errors(*LOST_NETWORK)
+    directory = Directory(visitor)
+    page = ticking(visitor.tab())
+    expect(page.locator(".chip", has_text="Rude (away)")).to_be_visible()
+    expect(page.locator(MESSAGES)).to_have_count(40)
+    page.locator("#entity").select_option("eliza")
+    page.locator("#wall").evaluate("wall => wall.scrollTop = wall.scrollHeight / 2")
+    expect(page.locator("#jump")).to_be_visible()
+    before = page.locator("#wall").evaluate("wall => wall.scrollTop")
+
+    directory.more |= {"rude": {"served": True}}
+    page.clock.run_for(65_000)
+
+    expect(page.locator(".chip", has_text="Rude")).to_have_text("Rude")
+    expect(page.locator("#jump")).to_be_visible()
+    assert page.locator("#wall").evaluate("wall => wall.scrollTop") == before
+    expect(page.locator("#entity")).to_have_value("eliza")
 
 
 def test_who_is_served_is_asked_again_when_the_socket_is_back_but_no_storm(server: Server, visit: Visit) -> None:

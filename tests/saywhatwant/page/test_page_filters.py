@@ -242,6 +242,20 @@ def test_an_edited_address_changes_the_view_at_once(server: Server, visit: Visit
     expect(page.locator(MESSAGES)).to_have_count(4)
 
 
+def test_a_link_to_an_entity_that_is_not_here_shows_what_is_looked_for(server: Server, visit: Visit) -> None:
+    page = visit(server).tab()
+    page.goto("/#with=nobody")
+    expect_state(page, "live")
+
+    expect(page.locator("#shown")).to_have_text("To and by nobody")
+    expect(page.locator("#empty")).to_contain_text("Nobody has talked with nobody yet")
+    expect(page.locator("#announcer")).to_contain_text("Shown: To and by nobody")
+    page.get_by_role("button", name="Show everything").click()
+    expect(page.locator(MESSAGES)).to_have_count(4)
+    expect(page.locator("#wall")).to_be_focused()
+    expect(page.locator("#announcer")).to_contain_text("Everything is shown")
+
+
 def test_the_skip_link_leaves_the_view_alone(server: Server, visit: Visit) -> None:
     page = visit(server).tab()
     page.goto("/#word=space")
