@@ -15,7 +15,15 @@ from queue_states import FINISHED, Known, Moment, States, Ticket
 from durable_objects import Refusal
 from saywhatwant.errors import AttemptRequired, BacklogFull, KeyReused, UnknownMessage
 from saywhatwant.message import Message, NewMessage, Posted, Status, conversation_of, decode
-from saywhatwant.schemas import ClaimNextResponse, ClaimResponse, CompleteResponse, ExtendResponse, FailResponse, Talk
+from saywhatwant.schemas import (
+    BatchResponse,
+    ClaimNextResponse,
+    ClaimResponse,
+    CompleteResponse,
+    ExtendResponse,
+    FailResponse,
+    Talk,
+)
 
 ResultT = TypeVar("ResultT")
 
@@ -37,6 +45,8 @@ class Promises(States):
     keys: dict[str, tuple[NewMessage, Posted]] = field(default_factory=dict)
     tickets: list[Ticket] = field(default_factory=list)
     answers: dict[str, set[str]] = field(default_factory=dict)
+    discarding: set[str] = field(default_factory=set)
+    """What operators have tried to discard."""
     looked: dict[str, Message] = field(default_factory=dict)
     """What was durable when it was last looked at."""
 
@@ -250,6 +260,24 @@ class Promises(States):
             known.state, known.claims, known.not_before, known.number = "pending", 0, None, moment.number
             known.expires, known.error, known.retried = moment.now + self.config.max_wait_ms, None, True
 
+    def judge_batch(self, action: str, message_id: str, moment: Moment, outcome: BatchResponse | Refusal) -> None:
+        """An operator fails or discards one message."""
+        known = self._find(message_id, moment, outcome)
+        if known is None:
+            return
+        states = self._may_be(known, moment)
+        fitting = states & ({"pending", "processing"} if action == "fail" else {"failed"})
+        if not _happened(outcome, expected=None if fitting and fitting != states else bool(fitting)):
+            return
+        assert isinstance(outcome, BatchResponse)
+        assert (outcome.changed, outcome.more) == ([message_id], False)
+        if action == "discard":
+            # Its timestamp stays taken, which ``_add`` checks.
+            known.pruned = known.removal_judged = True
+            return
+        known.maybe_released, known.number = False, moment.number
+        known.state, known.error = ("failed", "ended by an operator") if known.answer is None else ("complete", None)
+
     # -- What is durable
 
     def judge_durable(self, messages: Sequence[Message], moment: Moment) -> None:
@@ -342,6 +370,7 @@ class Promises(States):
         present = {message.id: message for message in messages}
         for known in self._retained():
             known.pruned = known.id not in present
+            known.removal_judged = known.pruned and known.id in self.discarding
         for message in present.values():
             params = message.bot_params
             if message.id not in self.known:

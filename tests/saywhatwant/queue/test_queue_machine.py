@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec import UNSET, Raw, json
-from msgspec.structs import replace
+from queue_lists import judge_lists, published
 from queue_model import Promises
 from queue_states import Moment, Ticket
 
@@ -20,7 +20,7 @@ from saywhatwant.queue import MessageQueue
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.lease import TOLERATED_STEP_MS
 from saywhatwant.queue.read_cache import Page
-from saywhatwant.schemas import ListState, Reply
+from saywhatwant.schemas import BatchRequest, ListState, Reply
 
 Judge = Callable[[Moment, Any], None]
 
@@ -209,20 +209,7 @@ class QueueMachine(RuleBasedStateMachine):
         )
         for state in get_args(ListState):
             self.start(self.queue.call(MessageQueue.listing, state, 100), lambda _, found: seen.append(found))
-        self.start(self.queue.call(MessageQueue.stats), lambda _, stats: self.judge_lists(seen, stats))
-
-    def judge_lists(self, seen: list[list[Raw]], stats: Any) -> None:
-        page, pending, delayed, in_flight, failed = ([decode(encoded) for encoded in found] for found in seen)
-        by_status = {
-            status: [m for m in page if m.bot_params.status == status] for status in ("pending", "processing", "failed")
-        }
-        ready = [m for m in by_status["pending"] if m.bot_params.retry_at is None]
-        assert pending == sorted(ready, key=lambda m: (m.bot_params.priority * self.config.aging_ms + m.timestamp, m.timestamp))
-        assert in_flight == sorted(by_status["processing"], key=lambda m: (m.bot_params.lease_expires_at or 0, m.timestamp))
-        assert {m.id for m in delayed} == {m.id for m in by_status["pending"]} - {m.id for m in ready}
-        assert failed == by_status["failed"][::-1]
-        assert (stats.messages, stats.depth.failed, stats.backing_off) == (len(page), len(failed), len(delayed))
-        assert stats.backlog == len(by_status["pending"]) + len(in_flight) == stats.depth.pending + stats.depth.processing
+        self.start(self.queue.call(MessageQueue.stats), lambda _, stats: judge_lists(self.config, seen, stats))
 
     # -- The calls of bots and operators
 
@@ -296,6 +283,16 @@ class QueueMachine(RuleBasedStateMachine):
         failed = [known.id for known in self.promises.known.values() if known.state == "failed"]
         message_id = failed[pick % len(failed)] if failed else self.some_message(pick)
         self.start(self.queue.call(MessageQueue.retry, message_id), partial(self.promises.judge_retry, message_id))
+
+    @rule(pick=PICK, action=st.sampled_from(["fail", "discard", "discard"]))
+    @precondition(lambda self: self.promises.known)
+    def an_operator_fails_or_discards(self, pick: int, action: Literal["fail", "discard"]) -> None:
+        fitting = [known.id for known in self.promises.known.values() if known.finished == (action == "discard")]
+        message_id = fitting[-1 - pick % len(fitting)] if fitting else self.some_message(pick)
+        if action == "discard":
+            self.promises.discarding.add(message_id)
+        request = BatchRequest(action=action, message_ids=[message_id])
+        self.start(self.queue.call(MessageQueue.batch, request), partial(self.promises.judge_batch, action, message_id))
 
     # -- Clock, disk and crashes
 
@@ -382,14 +379,6 @@ class QueueMachine(RuleBasedStateMachine):
             self.a_reader_reads_a_page(4)
         self.p5_commits_and_pages_go_forward()
         assert {message.id for message in self.durable()} <= {message.id for message in self.paged}, "P5: nothing skipped"
-
-
-def published(event: bytes, stored: bytes) -> bool:
-    """Whether what was published last is what is stored now, but for a lease that has been extended since."""
-    last, now = decode(event), decode(stored)
-    if now.bot_params.status == "processing" and last.seq < now.seq:
-        last = replace(last, seq=now.seq, bot_params=replace(last.bot_params, lease_expires_at=now.bot_params.lease_expires_at))
-    return last == now
 
 
 TestQueueMachine = QueueMachine.TestCase
