@@ -28,7 +28,6 @@ class _Served:
 class _Bot:
     version: str | None = None
     seen: float = 0.0
-    seen_ms: int = 0
     is_gone: bool = False
     """Whether it has closed the connection of a claim that waited, and has not claimed since."""
     any_claimed: float | None = None
@@ -54,6 +53,10 @@ class Bots:
         self._now_ms = now_ms
         self._bots: OrderedDict[str, _Bot] = OrderedDict()
 
+    def __len__(self) -> int:
+        """How many are here."""
+        return sum(map(self._is_here, self._bots.values()))
+
     def claims(
         self,
         worker_id: str,
@@ -65,25 +68,29 @@ class Bots:
 
         Returns the other bots that were seen lately and serve one of them with another persona: one for each entity.
         """
-        bot = self._see(self._bots.setdefault(worker_id, _Bot()), worker_id)
-        bot.is_gone, bot.version = False, version
+        now, bot = self._clock(), self._bots.get(worker_id)
+        is_new = bot is None
+        bot = bot or self._bots.setdefault(worker_id, _Bot())
+        bot.seen, bot.is_gone, bot.version = now, False, version
+        self._bots.move_to_end(worker_id)
+        if is_new:
+            self._forget_some()
         if entities is None:
-            bot.any_claimed = bot.seen
+            bot.any_claimed = now
         personas = personas or {}
         for entity in {*(entities or ()), *personas}:
-            bot.entities[entity] = _Served(personas.get(entity), bot.seen)
+            bot.entities[entity] = _Served(personas.get(entity), now)
             bot.entities.move_to_end(entity)
         while len(bot.entities) > MAX_BOT_ENTITIES:
             bot.entities.popitem(last=False)
-        while len(self._bots) > MAX_BOTS or not self._is_recent(next(iter(self._bots.values())).seen):
-            self._bots.popitem(last=False)
-        return self._conflicts(worker_id, personas)
+        return self._conflicts(worker_id, personas) if personas and len(self._bots) > 1 else []
 
     def calls(self, worker_id: str | None) -> None:
         """A bot works on a message. While it does, it may claim nothing else."""
         bot = None if worker_id is None else self._bots.get(worker_id)
         if worker_id is not None and bot is not None:
-            self._see(bot, worker_id)
+            bot.seen = self._clock()
+            self._bots.move_to_end(worker_id)
 
     def leaves(self, worker_id: str) -> None:
         """A bot has closed the connection of a claim that waited: it is gone, until it claims again."""
@@ -97,23 +104,28 @@ class Bots:
 
     def listing(self) -> list[BotSummary]:
         """The bots, the one seen last first; ``entities`` is None for one that claims for any."""
+        self._forget_some()
+        now, now_ms = self._clock(), self._now_ms()
         return [
             BotSummary(
                 worker_id=worker_id,
                 version=bot.version,
                 entities=None if self._is_recent(bot.any_claimed) else sorted(self._entities_of(bot)),
                 personas={name: served.persona for name, served in sorted(self._entities_of(bot).items()) if served.persona},
-                last_seen=bot.seen_ms,
+                last_seen=now_ms - round((now - bot.seen) * 1_000),
                 here=self._is_here(bot),
                 conflicts=self._conflicts(worker_id, _personas_of(bot)) if self._is_here(bot) else [],
             )
             for worker_id, bot in reversed(self._bots.items())
         ]
 
-    def _see(self, bot: _Bot, worker_id: str) -> _Bot:
-        bot.seen, bot.seen_ms = self._clock(), self._now_ms()
-        self._bots.move_to_end(worker_id)
-        return bot
+    def _forget_some(self) -> None:
+        """Forget the bots beyond the bound, and those that were not seen within the last hour."""
+        while self._bots:
+            worker_id, bot = next(iter(self._bots.items()))
+            if len(self._bots) <= MAX_BOTS and self._is_recent(bot.seen):
+                return
+            del self._bots[worker_id]
 
     def _is_here(self, bot: _Bot) -> bool:
         return not bot.is_gone and self._clock() - bot.seen <= LATELY_SECONDS
@@ -129,12 +141,13 @@ class Bots:
         return {name: served for name, served in bot.entities.items() if self._is_recent(served.claimed)}
 
     def _conflicts(self, worker_id: str, personas: Mapping[str, str]) -> list[Conflict]:
-        others = [(other, bot) for other, bot in self._bots.items() if other != worker_id and self._is_here(bot)]
         found: dict[str, Conflict] = {}
-        for other, bot in others:
+        for other, bot in self._bots.items():
+            if other == worker_id or not self._is_here(bot):
+                continue
             for entity, persona in personas.items():
                 served = bot.entities.get(entity)
-                if served and self._is_recent(served.claimed) and served.persona not in {None, persona}:
+                if served is not None and served.persona not in {None, persona} and self._is_recent(served.claimed):
                     found[entity] = Conflict(entity, other)
         return list(found.values())
 

@@ -16,7 +16,7 @@ from saywhatwant.worker.subscriber import TOO_SLOW
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
-def exposition(metrics: Metrics, meter: Meter, stats: Stats, *, waiting_claims: int, sockets: int) -> bytes:
+def exposition(metrics: Metrics, meter: Meter, stats: Stats, *, waiting_claims: int, sockets: int, bots: int) -> bytes:
     """All current figures."""
     families = [
         *_requests(metrics),
@@ -24,6 +24,7 @@ def exposition(metrics: Metrics, meter: Meter, stats: Stats, *, waiting_claims: 
         *_storage(meter),
         *_queue(stats),
         GaugeMetricFamily("sww_waiting_claims", "Claims that wait for work", value=waiting_claims),
+        GaugeMetricFamily("sww_bots", "Bots that were seen lately", value=bots),
         CounterMetricFamily("sww_lease_expiries", "Leases that ran out", value=metrics.lease_expiries),
     ]
     registry = CollectorRegistry()

@@ -235,6 +235,7 @@ class Api:
             await self._stats(),
             waiting_claims=len(self._waiters),
             sockets=len(self._broadcaster),
+            bots=len(self._bots),
         )
         return Response(text, media_type="text/plain; version=0.0.4")
 

@@ -82,6 +82,15 @@ def test_p8_two_bots_with_files_that_differ_are_noticed_until_one_is_gone() -> N
     assert {bot.worker_id: (bot.here, bot.conflicts) for bot in room.bots.listing()}["one"] == (False, [])
 
 
+def test_p8_an_entity_that_left_a_bots_file_is_no_conflict_any_more() -> None:
+    room = Room()
+    room.claim("one", {"zen": "a" * 16, "rude": "b" * 16})
+    room.now += CLAIMED_SECONDS
+    room.claim("one", {"rude": "b" * 16})
+    room.now += 1
+    assert room.claim("two", {"zen": "c" * 16}) == []
+
+
 def test_p8_operators_see_each_bot_of_the_last_hour_the_latest_first() -> None:
     room = Room()
     room.claim("one", {"zen": "a" * 16}, ["zen"])
@@ -91,8 +100,10 @@ def test_p8_operators_see_each_bot_of_the_last_hour_the_latest_first() -> None:
     assert (first.worker_id, first.version, first.entities, first.personas) == ("two", "1.0", ["eliza", "rude"], {})
     assert (second.worker_id, second.entities, second.personas) == ("one", ["zen"], {"zen": "a" * 16})
     assert (first.last_seen, second.last_seen, first.here) == (1_005_000, 1_000_000, True)
+    assert len(room.bots) == 2
     room.now += CLAIMED_SECONDS
     room.claim("three")
+    assert len(room.bots) == 1
     assert room.workers == ["three", "two"]
 
 
