@@ -5,7 +5,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from saywhatwant.message import Status
+from saywhatwant.message import MessageType, Status
 from saywhatwant.schemas import ProgressState
 
 _PROGRESS: Final = b'{"type":"progress"'
@@ -45,6 +45,8 @@ class WorkState(Struct, frozen=True, rename="camel"):
     entity: str | None
     retry_at: int | None
     attempt: int
+    assigned_entity: str | None = None
+    session_id: str | None = None
 
 
 class ChangedMessage(Struct, frozen=True, rename="camel"):
@@ -52,7 +54,11 @@ class ChangedMessage(Struct, frozen=True, rename="camel"):
 
     id: str
     seq: int
+    username: str
+    color: str
+    message_type: MessageType
     bot_params: WorkState
+    color_tail: str | None = None
 
     @property
     def claimable(self) -> bool:

@@ -16,6 +16,7 @@ from saywhatwant.queue import MessageQueue
 from saywhatwant.schemas import ClaimNextResponse
 from saywhatwant.worker.bots import Bots
 from saywhatwant.worker.limits import MAX_WAITING_CLAIMS
+from saywhatwant.worker.partners import Partners
 from saywhatwant.worker.queue_events import QueueEvent, QueueEvents
 
 Disconnected = Callable[[], Coroutine[Any, Any, None]]
@@ -27,6 +28,8 @@ class Work(NamedTuple):
 
     message_id: str
     entity: str | None
+    partner: str | None = None
+    """The entity that its author talked with last, if it names none."""
 
 
 class _Claimed(Struct, frozen=True):
@@ -74,7 +77,10 @@ Idle = SortedDict[int, Waiter]
 
 
 class ClaimWaiters:
-    """For each message that becomes claimable, notifies the claim for its entity that has waited longest."""
+    """For each message that becomes claimable, notifies the claim for its entity that has waited longest.
+
+    For a message to anyone it is one for the entity that its author talked with last, else the one that has waited longest.
+    """
 
     def __init__(self, queue: Stub[MessageQueue], queue_events: QueueEvents) -> None:
         self._queue = queue
@@ -84,6 +90,7 @@ class ClaimWaiters:
         self._idle_for_any: Idle = SortedDict()
         """The idle waiters that take work of every entity."""
         self._idle_by_entity: dict[str, Idle] = {}
+        self._partners = Partners()
         self._numbers = count()
         self._unsubscribe: Callable[[], None] | None = None
         self._closed = False
@@ -177,19 +184,25 @@ class ClaimWaiters:
 
     def _on_event(self, event: QueueEvent) -> None:
         message = event.decoded.message
-        if message is not None and message.claimable:
-            self._notify(Work(message.id, message.bot_params.entity))
+        if message is None:
+            return
+        self._partners.note(message)
+        if message.claimable:
+            self._notify(Work(message.id, message.bot_params.entity, self._partners.of(message)))
 
     def _notify(self, work: Work) -> None:
-        waiter = self._first_for(work.entity)
+        waiter = self._first_for(work.entity or work.partner)
+        if waiter is None and work.entity is None and self._idle:
+            waiter = self._idle.peekitem(0)[1]
         if waiter is not None:
             self.remove_idle(waiter)
             waiter.notified = work
             waiter.woken.set()
 
     def _first_for(self, entity: str | None) -> Waiter | None:
+        """The first that claims for this entity."""
         if entity is None:
-            return self._idle.peekitem(0)[1] if self._idle else None
+            return None
         idle = (self._idle_for_any, self._idle_by_entity.get(entity))
         firsts = [waiters.peekitem(0)[1] for waiters in idle if waiters]
         return min(firsts, key=lambda waiter: waiter.number, default=None)

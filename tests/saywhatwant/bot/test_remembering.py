@@ -1,12 +1,13 @@
 """What an entity remembers reaches its model: its talk with one person, and nothing of anybody else's."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from bot_harness import Harness, run
-from talking_bot import Recorder, ask, entities, say
+from talking_bot import ENTITY, Recorder, ask, entities, say
 
-from saywhatwant.entities import Entity
+from saywhatwant.entities import Entities, Entity
 from saywhatwant.models import Answer, Finished, Piece, Request, Turn, WindowExceeded
 
 pytestmark = pytest.mark.usefixtures("no_settings")
@@ -63,6 +64,22 @@ def test_a_message_to_anyone_joins_the_talk_of_the_entity_that_answers(tmp_path:
         await ask(harness, "What is my name?", entity=None)
 
     run(scenario, entities(tmp_path), model)
+    assert model.contents[-1] == ["My name is Ada.", "I see.", "What is my name?"]
+
+
+def test_it_does_so_also_while_another_entity_has_waited_longer(tmp_path: Path) -> None:
+    """An entity that has answered claims again, beside the claim for the others."""
+    model = Recorder()
+    file = tmp_path / "entities.toml"
+    file.write_text(ENTITY + ENTITY.replace("[zen]", "[eliza]").replace('"Zen"', '"Eliza"'))
+
+    async def scenario(harness: Harness) -> None:
+        await ask(harness, "My name is Ada.")
+        while len(harness.bot._claims.tasks) < 2:  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.001)
+        assert (await ask(harness, "What is my name?", entity=None)).username == "Zen"
+
+    run(scenario, Entities(file), model, names=())
     assert model.contents[-1] == ["My name is Ada.", "I see.", "What is my name?"]
 
 

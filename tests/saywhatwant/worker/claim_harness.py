@@ -49,9 +49,9 @@ class Harness:
         self.stub = SlowStub(self.queue)
         self.waiters = ClaimWaiters(self.stub, QueueEvents(self.queue))
 
-    async def post(self, entity: str | None = "zen", priority: int = 50) -> str:
+    async def post(self, entity: str | None = "zen", priority: int = 50, username: str = "Human") -> str:
         """A message's id."""
-        message = NewMessage(text="Why?", username="Human", color="169080199", entity=entity, priority=priority)
+        message = NewMessage(text="Why?", username=username, color="169080199", entity=entity, priority=priority)
         return (await self.queue.call(MessageQueue.post, message)).id
 
     async def pending(self) -> list[str]:

@@ -13,8 +13,11 @@ from profiles import examples
 from saywhatwant.errors import TooManyWaiting
 from saywhatwant.message import NewMessage, decode
 from saywhatwant.queue import MessageQueue
+from saywhatwant.queue.events import ChangedMessage, WorkState
 from saywhatwant.schemas import ClaimNextResponse
+from saywhatwant.worker import partners
 from saywhatwant.worker.claim_waiters import Work
+from saywhatwant.worker.partners import Partners
 from scenario import run, turns
 
 NOTHING = ClaimNextResponse([])
@@ -50,6 +53,42 @@ def test_p4_a_claim_is_woken_for_its_own_entities_and_for_no_entity() -> None:
         assert ids(rude) == [posted]
 
     run(scenario())
+
+
+def test_a_message_to_anyone_wakes_a_claim_for_the_entity_that_its_author_talked_with_last() -> None:
+    """Else the claim that has waited longest would take it, which cannot join that talk."""
+
+    async def scenario() -> None:
+        harness = Harness()
+        for entity, author in (("rude", "Ada"), ("zen", "Ada"), ("rude", "Bob")):
+            claim = await harness.wait("bot", entity)
+            posted = await harness.post(entity, username=author)
+            await turns()
+            assert ids(claim) == [posted]
+        eliza, rude, zen = [await harness.wait("bot", entity) for entity in ("eliza", "rude", "zen")]
+        posted = await harness.post(None, username="Ada")
+        await turns()
+        assert ids(zen) == [posted]
+        posted = await harness.post(None, username="Ada")
+        await turns()
+        assert ids(eliza) == [posted], "hers is busy, so that nobody waits for it"
+        posted = await harness.post(None, username="Bob")
+        await turns()
+        assert ids(rude) == [posted]
+
+    run(scenario())
+
+
+def test_the_partners_that_were_quiet_longest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partners, "MAX_PARTNERS", 2)
+
+    def message(username: str, entity: str | None = "zen") -> ChangedMessage:
+        return ChangedMessage(username, 1, username, "169080199", "human", WorkState("pending", entity, None, 0))
+
+    known = Partners()
+    for username in ("Ada", "Bob", "Ada", "Eve"):
+        known.note(message(username))
+    assert [known.of(message(username, None)) for username in ("Ada", "Bob", "Eve")] == ["zen", None, "zen"]
 
 
 def test_p4_work_that_is_there_already_is_not_waited_for() -> None:

@@ -40,7 +40,7 @@ def sent(message_id: str, attempt: int, text: str, state: ProgressState = "writi
 
 
 def changed(message_id: str, status: Status, attempt: int) -> ChangedMessage:
-    return ChangedMessage(message_id, 1, WorkState(status, None, None, attempt))
+    return ChangedMessage(message_id, 1, "Ada", "169080199", "human", WorkState(status, None, None, attempt))
 
 
 WRITING = st.builds(
