@@ -184,6 +184,23 @@ def test_p6_a_message_answered_by_a_bot_of_this_product_reaches_a_page_of_the_or
     assert texts(page.view()) == ["Why?", "Because."]
 
 
+@pytest.mark.parametrize(("ais", "name"), [("Sage:080150200", "Sage"), (f"Sage:{TAILED}", "Sage"), (None, "Zen")])
+def test_a_bot_of_this_product_answers_under_the_name_that_a_page_asks_for(
+    start_server: StartServer, tmp_path: Path, ais: str | None, name: str
+) -> None:
+    (tmp_path / "entities.toml").write_text(ENTITIES)
+    wall = start_server(command="up", entities=tmp_path / "entities.toml")
+    page = LaterPage(wall.http, "Ada", TAILED, entity="zen", ais=ais, shown=(f"Ada:{TAILED}", ais or "Zen:070140180"))
+    page.post("Who are you?")
+
+    def answered() -> list[Json] | None:
+        page.poll()
+        return page.view() if len(page.view()) > 1 else None
+
+    question, reply = until(answered, "an answer")
+    assert (question["text"], reply["username"], reply["replyTo"]) == ("Who are you?", name, question["id"])
+
+
 @pytest.mark.parametrize("kind", [Bot, LaterBot])
 def test_an_entity_is_served_while_a_bot_of_the_original_looks_for_work(wall: Server, kind: type[Bot]) -> None:
     def served() -> set[bool]:

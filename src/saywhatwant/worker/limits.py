@@ -83,3 +83,6 @@ PING_SECONDS = 20.0
 
 GRACE_SECONDS = 5
 """Seconds that a stop waits for requests that are being answered."""
+
+MAX_TRANSLATED = 1_000
+"""Messages kept in the form of the original's clients; beyond it the ones read longest ago are translated again."""

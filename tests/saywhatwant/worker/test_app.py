@@ -16,6 +16,8 @@ from saywhatwant.limits import MAX_ANSWER_BYTES
 from saywhatwant.settings import Settings, load
 from saywhatwant.worker import create_worker
 from saywhatwant.worker.operations import OPERATIONS, Operation
+from saywhatwant.worker.original import ORIGINAL_OPERATIONS
+from saywhatwant.worker.original.handlers import OriginalApi
 from saywhatwant.worker.routes import Api
 
 pytestmark = pytest.mark.usefixtures("no_settings")
@@ -66,10 +68,13 @@ def with_app(scenario: Callable[[App], Awaitable[None]], **settings: object) -> 
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.handler)
+@pytest.mark.parametrize(
+    "operation", [*OPERATIONS, *ORIGINAL_OPERATIONS], ids=lambda operation: f"{operation.tag} {operation.handler}"
+)
 def test_every_handler_takes_what_its_operation_decodes(operation: Operation) -> None:
-    """The table names handlers as text, so that no type checker looks."""
-    _, decoded, answer = get_type_hints(getattr(Api, operation.handler)).values()
+    """The tables name handlers as text, so that no type checker looks."""
+    api = OriginalApi if operation.tag else Api
+    _, decoded, answer = get_type_hints(getattr(api, operation.handler)).values()
     assert decoded is (operation.query if operation.body is None else operation.body).kind
     assert answer is Response
 
@@ -92,6 +97,20 @@ def test_p6_a_long_wall_is_answered_in_pages_of_a_bounded_size(query: str) -> No
         assert read == (posted[::-1] if newest_first else posted)
         assert len(sizes) == 2
         assert max(sizes) <= MAX_ANSWER_BYTES + 25_000, "one message more than the bound at most, and commas"
+
+    with_app(scenario)
+
+
+def test_p6_a_long_wall_is_cut_for_the_originals_pages_too_and_says_so() -> None:
+    async def scenario(app: App) -> None:
+        posted = [await app.post(LONGEST) for _ in range(500)]
+        bare = (await app.http.get("/original/api/comments")).raise_for_status()
+        assert len(bare.content) <= MAX_ANSWER_BYTES * 1.05
+        newest = [message["id"] for message in bare.json()]
+        assert newest == posted[::-1][: len(newest)]
+        page = (await app.http.get("/original/api/comments?offset=0&limit=1000")).json()
+        assert [message["id"] for message in page["comments"]] == newest
+        assert (page["total"], page["hasMore"]) == (500, True)
 
     with_app(scenario)
 

@@ -5,7 +5,7 @@ The structs cover two dates: the page and bot of November 1, 2025, and those of 
 
 from typing import Annotated, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
 from saywhatwant.errors import InvalidField
 from saywhatwant.limits import MAX_ORIGINAL_FIELD
@@ -123,7 +123,8 @@ class GivenParams(BotParams, frozen=True, kw_only=True, gc=False, rename="camel"
 class GivenMessage(Message, frozen=True, kw_only=True, gc=False, rename="camel"):
     """A message as the original's clients read it: ``color`` has its tail again, and ``message-type`` its hyphen."""
 
-    hyphenated_type: MessageType = field(name="message-type")
+    hyphenated_type: MessageType | UnsetType = field(name="message-type", default=UNSET)
+    """The same as ``messageType``; always there."""
     bot_params: GivenParams
     domain: str | UnsetType = UNSET
     language: str | UnsetType = UNSET
@@ -132,10 +133,14 @@ class GivenMessage(Message, frozen=True, kw_only=True, gc=False, rename="camel")
     """What the entity remembers for this answer; only in the answer to a claim."""
 
 
+EncodedOriginal = Annotated[Raw, Meta(extra_json_schema={"$ref": "#/components/schemas/GivenMessage"})]
+"""A ``GivenMessage`` that is already encoded."""
+
+
 class WallPage(Struct, frozen=True, rename="camel"):
     """Answer to a read with ``offset`` or ``t``; ``total`` counts all messages kept."""
 
-    comments: list[GivenMessage]
+    comments: list[EncodedOriginal]
     total: int
     has_more: bool
 
@@ -157,7 +162,7 @@ class StorageFigures(Struct, frozen=True):
 class PendingAnswer(Struct, frozen=True, rename="camel"):
     """Answer of GET /original/api/queue/pending."""
 
-    pending: list[GivenMessage]
+    pending: list[EncodedOriginal]
     kv_stats: StorageFigures
 
 

@@ -60,7 +60,7 @@ ORIGINAL_OPERATIONS: tuple[Operation, ...] = (
         headers=(IDEMPOTENCY_KEY,),
         refusals=(*WORK, 401, 403, 429),
     ),
-    Operation(method="GET", path=f"{WALL}/health", handler="health", summary="Is the process alive", answers=(Health,)),
+    _operation(method="GET", path=f"{WALL}/health", handler="health", summary="Is the process alive", answers=(Health,)),
     _operation(
         method="GET",
         path="/original/api/queue/pending",

@@ -17,7 +17,7 @@ from saywhatwant.worker.bots import Bots
 from saywhatwant.worker.decoders import NoParameters
 from saywhatwant.worker.endpoint import JSON
 from saywhatwant.worker.original import dialect
-from saywhatwant.worker.original.translation import completed, to_original, to_request
+from saywhatwant.worker.original.translation import completed, to_original, to_request, translated
 from saywhatwant.worker.posts import MessageRules, Posts
 
 MEMORY_TURNS = 200
@@ -62,11 +62,11 @@ class OriginalApi:
         # One more shows whether there are more; those of one type cannot be counted before they are read.
         page = await self._queue.call(MessageQueue.read, after, end + 1 if query.type is UNSET else None)
         found = [raw for raw in _messages(page.body) if query.type in {UNSET, _typed(raw).message_type}]
-        comments = [to_original(raw) for raw in found[start:end]]
+        comments = [translated(bytes(raw)) for raw in found[start:end]]
         if query.offset is UNSET and query.t is UNSET:
             return JSON(comments)
         stats = await self._queue.call(MessageQueue.stats)
-        return JSON(dialect.WallPage(comments, stats.messages, len(found) > end))
+        return JSON(dialect.WallPage(comments, stats.messages, len(found) > end or page.cut_at is not None))
 
     async def score(self, _: Request, __: None) -> NoReturn:
         """PATCH /original/api/comments/ID."""
@@ -89,7 +89,7 @@ class OriginalApi:
         self._bots.claims(POLLER, None if entity is None else [entity])
         found = await self._queue.call(MessageQueue.pending, min(query.limit, MAX_PAGE), entity)
         figures = dialect.StorageFigures(self._meter.reads, self._meter.writes)
-        return JSON(dialect.PendingAnswer([to_original(raw) for raw in found], figures))
+        return JSON(dialect.PendingAnswer([translated(bytes(raw)) for raw in found], figures))
 
     async def claim(self, _: Request, body: dialect.ClaimOne) -> Response:
         """POST /original/api/queue/claim."""

@@ -1,14 +1,17 @@
 """Between the dialect and the message: posts one way, messages the other."""
 
 from collections.abc import Container, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
-from msgspec import UNSET, UnsetType
-from msgspec.structs import asdict, replace
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+from msgspec.structs import replace
 
-from saywhatwant.message import MessageType, NewMessage, OriginalFields, decode
+from saywhatwant.message import MessageType, NewMessage, OriginalFields, decode, encode
 from saywhatwant.schemas import PostParams, PostRequest, Talk
-from saywhatwant.worker.original.dialect import GivenMessage, GivenParams, SentParams, SentPost
+from saywhatwant.worker.limits import MAX_TRANSLATED
+from saywhatwant.worker.original.dialect import GivenMessage, SentParams, SentPost
 
 ZERO_MEANS = 5
 """The priority that the original made of 0."""
@@ -17,6 +20,8 @@ _NO_PARAMS = SentParams()
 _NO_FIELDS = OriginalFields()
 _TOP_FIELDS = ("domain", "language", "misc")
 _PARAM_FIELDS = ("model", "nom", "human_username", "human_color")
+
+_decode = msgspec.json.Decoder(GivenMessage).decode
 
 
 def to_request(sent: SentPost, entities: Container[str]) -> PostRequest:
@@ -74,14 +79,22 @@ def completed(new: NewMessage, sent: SentPost) -> NewMessage:
 
 def to_original(encoded: bytes, talks: Mapping[str, Talk] | UnsetType = UNSET) -> GivenMessage:
     """A message of the queue as the original's clients read it; ``talks`` of a claim become its ``context``."""
-    message = decode(encoded)
-    original = message.original or _NO_FIELDS
-    color = message.color if message.color_tail is UNSET else f"{message.color}-{message.color_tail}"
-    params = GivenParams(**asdict(message.bot_params) | _given(original, _PARAM_FIELDS))
-    changed = {"color": color, "color_tail": UNSET, "original": UNSET, "bot_params": params}
+    message = _decode(encoded)
+    changed: dict[str, Any] = {"hyphenated_type": message.message_type}
+    if message.color_tail is not UNSET:
+        changed |= {"color": f"{message.color}-{message.color_tail}", "color_tail": UNSET}
+    if message.original is not UNSET:
+        params = replace(message.bot_params, **_given(message.original, _PARAM_FIELDS))
+        changed |= {"original": UNSET, "bot_params": params, **_given(message.original, _TOP_FIELDS)}
     if talks is not UNSET:
         changed["context"] = _lines(talks[message.id])
-    return GivenMessage(hyphenated_type=message.message_type, **asdict(message) | changed | _given(original, _TOP_FIELDS))
+    return replace(message, **changed)
+
+
+@lru_cache(maxsize=MAX_TRANSLATED)
+def translated(encoded: bytes) -> Raw:
+    """``to_original``, encoded: many pages poll for the same few messages."""
+    return Raw(encode(to_original(encoded)))
 
 
 def _type_of(sent: SentPost) -> MessageType:
