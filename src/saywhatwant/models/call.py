@@ -15,7 +15,7 @@ from saywhatwant.models.events import events
 from saywhatwant.models.model import Piece, Request, WindowExceeded
 from saywhatwant.models.patience import Patience, Silence
 from saywhatwant.models.places import Place
-from saywhatwant.models.reasons import FAILURES, NotAnAnswer, pause
+from saywhatwant.models.reasons import FAILURES, NotAnAnswer, detail, pause
 from saywhatwant.models.refusals import Refusal
 from saywhatwant.models.transport import Transport
 
@@ -119,7 +119,8 @@ class Call:
                     place.window = overflow.limit or place.window
                     room = overflow.limit - overflow.prompt if overflow.limit and overflow.prompt else 0
                     if is_shorter or not min(tokens, LEAST_TOKENS) <= room < tokens:
-                        raise WindowExceeded(overflow.limit, overflow.prompt, f"{place}: {refusal.message}") from None
+                        words = detail(self._entity, error)
+                        raise WindowExceeded(overflow.limit, overflow.prompt, f"{place}: {words}") from None
                     tokens, is_shorter = room, True
                 elif better := learnt.after(refusal, body):
                     learnt = better

@@ -6,7 +6,6 @@ from contextlib import aclosing, suppress
 from typing import Any
 
 from saywhatwant.entities import Entity
-from saywhatwant.models.api_key import key_of
 from saywhatwant.models.call import ATTEMPTS, Call
 from saywhatwant.models.model import (
     EMPTY,
@@ -21,16 +20,13 @@ from saywhatwant.models.model import (
     Request,
     Turn,
     Waking,
-    in_one_line,
 )
 from saywhatwant.models.patience import Patience
 from saywhatwant.models.places import Place, Places
-from saywhatwant.models.reasons import FAILURES, detail, is_the_models, public_reason
+from saywhatwant.models.reasons import FAILURES, full_reason, is_the_models, public_reason
 from saywhatwant.models.transport import Transport
 from saywhatwant.models.windows import Windows
 
-MAX_WORDS = 800
-"""Characters kept of what a provider wrote about its failure."""
 WAKING_AFTER_SECONDS = 2.0
 """Seconds of silence after which a model that may have to be loaded is shown as waking up."""
 HELLO = Request([Turn("user", "Hello")], max_tokens=1)
@@ -133,23 +129,16 @@ class ChatModel:
             self._worked(call)
             yield Finished("length")
         except FAILURES as error:
-            raise ModelFailed(public_reason(error), f"{call.place}: {self._words(entity, error)}") from None
+            raise ModelFailed(public_reason(error), f"{call.place}: {full_reason(entity, error)}") from None
         finally:
             for place, cause in call.failed.items():
                 if is_the_models(cause):
-                    place.circuit.failed(self._words(entity, cause))
+                    place.circuit.failed(full_reason(entity, cause))
 
     @staticmethod
     def _worked(call: Call) -> None:
         if call.place is not None:
             call.place.circuit.worked()
-
-    @staticmethod
-    def _words(entity: Entity, error: Exception) -> str:
-        """The public reason, and what the provider wrote."""
-        # Redact before truncating, or half a key would slip through.
-        words = key_of(entity).redact(in_one_line(detail(error)))[:MAX_WORDS]
-        return f"{public_reason(error)}: {words}" if words else public_reason(error)
 
     def _probe_the_failed(self, entity: Entity) -> None:
         """Find out, at the cost of no visitor, whether addresses that have failed work again."""
@@ -179,7 +168,7 @@ class _AnyPlace:
 
     @property
     def attempts(self) -> int:
-        return ATTEMPTS + len(self._entity.base_urls)
+        return ATTEMPTS + len(self._model.places.of(self._entity)) - 1
 
     def next(self, failed: Collection[Place]) -> Place:
         return self._model.places.next(self._entity, failed)

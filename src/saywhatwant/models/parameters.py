@@ -20,6 +20,7 @@ class Learnt(Struct, frozen=True):
 
     left_out: frozenset[str] = frozenset()
     most_tokens: int | None = None
+    most_stops: int | None = None
     has_no_system: bool = False
 
     def after(self, refusal: Refusal, body: Mapping[str, Any]) -> Self | None:
@@ -32,6 +33,9 @@ class Learnt(Struct, frozen=True):
         most = refusal.most_tokens
         if refused in {TOKENS, NEW_TOKENS} and most and most < body[refused]:
             return replace(self, most_tokens=most)
+        stops = refusal.most_stops
+        if refused == "stop" and stops and stops < len(body["stop"]):
+            return replace(self, most_stops=stops)
         return replace(self, left_out=self.left_out | {refused})
 
     def body(self, entity: Entity, request: Request, max_tokens: int, *, progress: bool = False) -> dict[str, Any]:
@@ -43,7 +47,7 @@ class Learnt(Struct, frozen=True):
             "temperature": entity.temperature,
             "top_p": entity.top_p,
             "seed": entity.seed,
-            "stop": [*entity.stop, *request.stop] or None,
+            "stop": [*entity.stop, *request.stop][: self.most_stops] or None,
             # The rest is not OpenAI's, but most other servers take it.
             "top_k": entity.top_k,
             "min_p": entity.min_p,

@@ -1,12 +1,14 @@
 """Why a provider gave no answer: the public reason, the detail for operators, and whether the model is at fault."""
 
 import json
-from http import HTTPStatus
 from http.client import responses
 
 import httpx2
 import openai
 
+from saywhatwant.entities import Entity
+from saywhatwant.models.api_key import key_of
+from saywhatwant.models.model import in_one_line
 from saywhatwant.models.patience import Silence, TooLong
 from saywhatwant.models.refusals import Refusal, RefusedMidway
 
@@ -15,6 +17,8 @@ class NotAnAnswer(Exception):
     """The provider sent something that is not an answer; the message describes it."""
 
 
+MAX_WORDS = 800
+"""Characters kept of what a provider wrote about its failure."""
 FAILURES = (openai.APIError, httpx2.HTTPError, Silence, NotAnAnswer, RefusedMidway, ValueError, RecursionError)
 """What may be raised while a provider is asked and its answer is read."""
 
@@ -46,8 +50,20 @@ def public_reason(error: Exception) -> str:
     return f"the model {words}"
 
 
-def detail(error: Exception) -> str:
-    """The text of the provider or library, for operators; empty when it adds nothing or may contain one of our secrets."""
+def detail(entity: Entity, error: Exception) -> str:
+    """What the provider or library wrote, for operators, without the entity's key; empty when it adds nothing."""
+    # Redact before truncating, or half a key would slip through.
+    return key_of(entity).redact(in_one_line(_text(error)))[:MAX_WORDS]
+
+
+def full_reason(entity: Entity, error: Exception) -> str:
+    """The public reason, and what the provider or library wrote."""
+    words = detail(entity, error)
+    return f"{public_reason(error)}: {words}" if words else public_reason(error)
+
+
+def _text(error: Exception) -> str:
+    """The text of an error; empty when it may contain one of our secrets."""
     if cannot_be_sent(error):
         return ""
     if isinstance(error, openai.APIConnectionError):
@@ -67,8 +83,7 @@ def cannot_be_sent(error: BaseException) -> bool:
 def is_the_models(error: Exception) -> bool:
     """Whether the model or its server is at fault, rather than this request, or one entity with a wrong key."""
     if refusal := Refusal.of(error):
-        status = refusal.status
-        return status is None or status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        return refusal.status is None or refusal.is_temporary
     return not cannot_be_sent(error)
 
 
@@ -79,9 +94,11 @@ def pause(error: Exception, most_seconds: float) -> bool | float:
     if isinstance(error, openai.APIConnectionError) and not isinstance(error, openai.APITimeoutError):
         # A provider may close a kept-alive connection just as it is reused.
         return True
-    if not isinstance(error, openai.RateLimitError | openai.InternalServerError):
+    refusal = Refusal.of(error)
+    if refusal is None or not refusal.is_temporary:
         return False
     try:
-        return min(float(error.response.headers["retry-after"]), most_seconds)
+        headers = error.response.headers if isinstance(error, openai.APIStatusError) else {}
+        return min(float(headers["retry-after"]), most_seconds)
     except (KeyError, ValueError):
         return True

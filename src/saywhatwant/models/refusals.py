@@ -42,6 +42,7 @@ _PROMPT = re.compile(
 )
 """Not vLLM's "You passed 1025 input tokens": it stops counting there."""
 _MOST = re.compile(r"at most (\d+) completion tokens|expected a value <= (\d+)", re.IGNORECASE)
+_MOST_STOPS = re.compile(r"maximum length (\d+)", re.IGNORECASE)
 _REFUSES = re.compile(
     r"unsupported|not support|n't support|unrecognized|unknown|unexpected|not permitted|not allowed|extra_forbidden|invalid"
     r"|deprecated|cannot be (?:used|specified)|cannot both|must be|only the default|not available|should be|too large"
@@ -129,6 +130,12 @@ class Refusal(Struct, frozen=True):
         }
 
     @property
+    def is_temporary(self) -> bool:
+        """Whether the same request may work a moment later: the server is busy or broken."""
+        status = self.status or 0
+        return status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+    @property
     def is_loading(self) -> bool:
         """Whether the model is being loaded (503 "Loading model" of llama.cpp, "... is currently loading" of Hugging Face)."""
         return self.status == HTTPStatus.SERVICE_UNAVAILABLE and bool(_LOADING.search(self.words))
@@ -144,6 +151,11 @@ class Refusal(Struct, frozen=True):
     def most_tokens(self) -> int | None:
         """The largest ``max_tokens`` that the model takes, if that is what it refuses (OpenAI)."""
         return _number(_MOST, self.words)
+
+    @property
+    def most_stops(self) -> int | None:
+        """How many stop sequences the model takes, if that is what it refuses (OpenAI: 4)."""
+        return _number(_MOST_STOPS, self.words)
 
     @property
     def refuses_system_turns(self) -> bool:
@@ -165,10 +177,10 @@ class Refusal(Struct, frozen=True):
 
 
 class RefusedMidway(Exception):
-    """The provider sent an error inside its answer."""
+    """The provider sent an error inside its answer. Its words may repeat a key, so the exception's own text has none."""
 
     def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.message)
+        super().__init__("refused inside the answer")
         self.refusal = refusal
 
 

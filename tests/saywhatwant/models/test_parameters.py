@@ -159,6 +159,20 @@ def test_more_tokens_than_a_model_writes_are_lowered_to_what_it_does(server: Scr
     run(scenario)
 
 
+def test_more_stop_sequences_than_a_model_takes_are_cut(server: ScriptedServer) -> None:
+    words = "Invalid 'stop': array too long. Expected an array with maximum length 4, but got an array with length 6 instead."
+    too_many = Refusal(400, {"error": {"message": words, "param": "stop", "code": "array_above_max_length"}})
+    server.scripts["test"] = ScriptedModel("Yes.", before=[too_many])
+
+    async def scenario(model: ChatModel) -> None:
+        for _ in range(2):
+            assert await answer_of(model, probe(server.base_url, stop=list("abcdef"))) == "Yes."
+            assert sent(server)["stop"] == list("abcd")
+        assert server.requests["test"] == 3
+
+    run(scenario)
+
+
 @pytest.mark.parametrize(
     "refusal",
     [

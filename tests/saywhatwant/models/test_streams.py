@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import httpx2
 import pytest
+import stamina
 from asking import pieces_of, probe, run, text_of
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from scripted_server import Exchange, ScriptedServer, chunk, event
 from server_streams import DONE, STREAMS, gateway
 
 from saywhatwant.models import Answer, Finished, ModelFailed, Piece, Reasoning
+from saywhatwant.models.call import ATTEMPTS
 from saywhatwant.models.chat import ChatModel
 from saywhatwant.models.chunks import Reading, pieces
 from saywhatwant.models.events import MAX_LINE_BYTES, events
@@ -142,8 +144,9 @@ ERROR = {"code": 500, "message": "the slot is gone", "type": "server_error"}
     ids=["llama.cpp, vLLM", "older llama.cpp", "LM Studio", "Ollama", "older vLLM", "OpenRouter"],
 )
 def test_p4_an_error_inside_a_stream_is_seen_with_the_servers_words(wire: str) -> None:
-    with pytest.raises(RefusedMidway, match="the slot is gone"):
+    with pytest.raises(RefusedMidway) as refused:
         read_text(event({"content": "Yes, bu"}) + wire)
+    assert refused.value.refusal.message == "the slot is gone"
 
 
 def test_a_second_choice_is_not_mixed_into_the_answer() -> None:
@@ -202,5 +205,28 @@ def test_an_answer_of_nothing_but_reasoning_fails_and_operators_see_why(server: 
             await pieces_of(model, probe(server.base_url))
         assert str(failed.value) == "the model was still thinking when it reached its limit of tokens"
         assert "after 4 characters of reasoning (finish reason: length)" in failed.value.detail
+
+    run(scenario)
+
+
+def test_p4_an_error_before_the_first_word_of_a_stream_is_tried_again(server: ScriptedServer) -> None:
+    """As a gateway sends it that has answered 200 before it asked its own provider."""
+    error = {"error": {"code": 502, "message": "Provider returned error"}}
+
+    def script(exchange: Exchange) -> None:
+        exchange.begin()
+        if exchange.asked.times == 1:
+            exchange.send(": OPENROUTER PROCESSING\n\n")
+            exchange.send_json(error)
+        else:
+            exchange.stream("Yes.", finish="stop")
+        exchange.end()
+
+    server.scripts["test"] = script
+
+    async def scenario(model: ChatModel) -> None:
+        with stamina.set_testing(True, attempts=ATTEMPTS):
+            assert text_of(await pieces_of(model, probe(server.base_url))) == "Yes."
+        assert server.requests["test"] == 2
 
     run(scenario)

@@ -231,3 +231,16 @@ def test_p4_a_failure_is_not_taken_for_a_window(server: ScriptedServer) -> None:
         assert "no such adapter" in failed.value.detail
 
     run(scenario)
+
+
+def test_p8_a_refusal_that_repeats_the_key_does_not_show_it(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-never-to-be-seen")
+    words = "Key sk-never-to-be-seen: This model's maximum context length is 1024 tokens."
+    server.scripts["test"] = ScriptedModel("Yes.", before=[Refusal(400, {"error": {"message": words}})])
+
+    async def scenario(model: ChatModel) -> None:
+        with pytest.raises(WindowExceeded) as refused:
+            await pieces_of(model, probe(server.base_url))
+        assert refused.value.detail.endswith("Key (the key): This model's maximum context length is 1024 tokens.")
+
+    run(scenario)
