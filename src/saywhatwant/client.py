@@ -59,6 +59,10 @@ class ClaimedNext(Struct, frozen=True):
     conflicts: list[schemas.Conflict] = []
 
 
+class _Wall(Struct, frozen=True, rename="camel"):
+    max_text: int
+
+
 class _Problem(Struct, frozen=True):
     """A problem document of this server; a proxy may send others."""
 
@@ -118,6 +122,10 @@ class WallClient:
         given = {"since": since, "before": before, "order": order, "limit": limit, "conversation": conversation}
         query = {name: value for name, value in given.items() if value is not None}
         return await self._call("GET", "/api/comments", list[Message], query=query)
+
+    async def max_text(self) -> int:
+        """The characters that a text may have on this wall."""
+        return (await self._call("GET", "/api/entities", _Wall)).max_text
 
     async def stats(self) -> schemas.Stats:
         """Figures of the queue."""

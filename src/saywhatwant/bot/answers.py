@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 
 import structlog
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from saywhatwant.bot.claims import Claimed
 from saywhatwant.bot.identity import identity_of, talk_of
@@ -16,9 +18,9 @@ from saywhatwant.client import ClaimedTalk, ServerRefused, ServerUnavailable, Wa
 from saywhatwant.entities import Entity
 from saywhatwant.limits import MAX_CIRCUIT_ENTITIES, MAX_CIRCUIT_REASON, MAX_PROVIDER
 from saywhatwant.message import Message, without_controls
-from saywhatwant.models import Model, ModelFailed
+from saywhatwant.models import MAX_ANSWER, Model, ModelFailed
 from saywhatwant.models.prompt import Memory
-from saywhatwant.schemas import CircuitReport, CompleteRequest, FailRequest, ReleaseRequest, Reply
+from saywhatwant.schemas import CircuitReport, CompleteRequest, CompleteResponse, FailRequest, ReleaseRequest, Reply
 
 UNEXPECTED = "something went wrong in the bot; its log has the error"
 """The public reason; the error itself may contain anything."""
@@ -34,6 +36,8 @@ class Answers:
         self._worker_id = worker_id
         self._model = model
         self._writer = Writer(model)
+        self._max_chars = MAX_ANSWER
+        """Of an answer; less once the wall has refused one as too long."""
         self._open_circuits: dict[str, str] = {}
         """The provider of each entity whose circuit the queue shows as open."""
         self._log = structlog.get_logger().bind(worker=worker_id)
@@ -52,14 +56,7 @@ class Answers:
                 work = await self._work(message, entity, claimed.talk)
                 text, pieces = await self._writer.write(work, stream.show)
                 stream.stop_progress()
-                done = await self._client.complete(
-                    CompleteRequest(
-                        message_id=message.id,
-                        worker_id=self._worker_id,
-                        attempt=message.bot_params.attempt,
-                        reply=Reply(text=text, **identity_of(entity, message)._asdict()),
-                    )
-                )
+                done = await self._complete(message, Reply(text=text, **identity_of(entity, message)._asdict()))
             log.info("answered", reply=done.id, waited=_waited(message), seconds=stream.seconds, tokens=pieces)
             await self._report_closed_circuit(name)
         except ModelFailed as error:
@@ -120,6 +117,19 @@ class Answers:
         with suppress(ServerRefused, ServerUnavailable):
             await self._client.release(request)
 
+    async def _complete(self, message: Message, reply: Reply) -> CompleteResponse:
+        """Send reply and completion; once more, shorter, if the wall takes only shorter texts."""
+        attempt = message.bot_params.attempt
+        request = CompleteRequest(message_id=message.id, worker_id=self._worker_id, attempt=attempt, reply=reply)
+        try:
+            return await self._client.complete(request)
+        except ServerRefused as error:
+            if error.status != HTTPStatus.UNPROCESSABLE_ENTITY or len(reply.text) <= (most := await self._client.max_text()):
+                raise
+        self._max_chars = min(self._max_chars, most)
+        shorter = replace(reply, text=f"{reply.text[: most - 1].rstrip()}…")
+        return await self._client.complete(replace(request, reply=shorter))
+
     async def _work(self, message: Message, entity: Entity, talk: ClaimedTalk | None) -> Work:
         memory = Memory()
         if talk is not None and talk.context is not None:
@@ -130,7 +140,7 @@ class Answers:
                 memory = Memory(newest[::-1])
             elif talk is not None:
                 memory = Memory(talk.turns[-entity.context :])
-        return Work(entity, message, identity_of(entity, message).username, memory)
+        return Work(entity, message, identity_of(entity, message).username, memory, self._max_chars)
 
     async def _report_open_circuit(self, entity: Entity, serving: Mapping[str, Entity]) -> None:
         """Show in the queue that the circuit of this entity's provider is open, if it is."""

@@ -10,7 +10,18 @@ import structlog
 
 from saywhatwant.entities import Entity
 from saywhatwant.message import Message, drop_controls
-from saywhatwant.models import Answer, Finished, Model, ModelFailed, Piece, Reasoning, Request, Waking, WindowExceeded
+from saywhatwant.models import (
+    MAX_ANSWER,
+    Answer,
+    Finished,
+    Model,
+    ModelFailed,
+    Piece,
+    Reasoning,
+    Request,
+    Waking,
+    WindowExceeded,
+)
 from saywhatwant.models.cut import Cut
 from saywhatwant.models.draft import Draft
 from saywhatwant.models.model import EMPTY, STILL_THINKING
@@ -46,6 +57,8 @@ class Work(NamedTuple):
     username: str
     """The name that it is answered under."""
     memory: Memory
+    max_chars: int = MAX_ANSWER
+    """Characters that the answer may have."""
 
     def names(self) -> tuple[set[str], set[str]]:
         """The names that the entity has in the prompt, and those of the others."""
@@ -116,7 +129,11 @@ class Writer:
 
     async def _stream(self, work: Work, request: Request, known: _Known, show: Show) -> Written:
         own, others = work.names()
-        draft = Draft(lambda: Cut(own, others, work.entity.stop), begins_inside=known.begins_inside or False)
+        draft = Draft(
+            lambda: Cut(own, others, work.entity.stop),
+            begins_inside=known.begins_inside or False,
+            max_chars=work.max_chars,
+        )
         pieces, at_limit = 0, False
         # An abandoned answer is closed at once, so that its server stops.
         stream = cast("AsyncGenerator[Piece]", self._model.stream(work.entity, request))

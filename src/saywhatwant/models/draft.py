@@ -19,9 +19,11 @@ class Draft:
     Args:
         new_cut: makes the filter of the answer's text; called again when what came so far was reasoning.
         begins_inside: this model's text is known to begin inside its reasoning, without a tag.
+        max_chars: of the answer.
     """
 
-    def __init__(self, new_cut: Callable[[], Cut], *, begins_inside: bool = False) -> None:
+    def __init__(self, new_cut: Callable[[], Cut], *, begins_inside: bool = False, max_chars: int = MAX_ANSWER) -> None:
+        self._max_chars = max_chars
         self._new_cut = new_cut
         self._cut = new_cut()
         self._begins_inside = begins_inside
@@ -32,7 +34,7 @@ class Draft:
         """The answer; only grows, unless a closing tag shows that it was reasoning."""
         self.reasoning = ""
         self.is_long = False
-        """Whether it reached ``MAX_ANSWER``."""
+        """Whether it reached its most characters."""
 
     @property
     def state(self) -> ProgressState | None:
@@ -90,6 +92,6 @@ class Draft:
         self._add(self._cut.push(text))
 
     def _add(self, text: str) -> None:
-        room = MAX_ANSWER - len(ELLIPSIS) - len(self.text)
+        room = self._max_chars - len(ELLIPSIS) - len(self.text)
         self.is_long = self.is_long or len(text) > room
         self.text += text[: max(room, 0)]

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 import pytest
-from bot_harness import PROGRESS, Harness, run
+from bot_harness import COMPLETE, PROGRESS, Harness, run
 from structlog.testing import capture_logs
 from talking import said
 from talking_bot import Recorder, answering, ask, entities, say
@@ -45,6 +45,19 @@ def test_an_answer_that_reaches_its_limit_shows_that_it_goes_on(tmp_path: Path) 
         assert (await ask(harness, "Why?")).text == "Once upon a time…"
 
     run(scenario, entities(tmp_path), answering("Once upon", " a time", at_limit=True))
+
+
+def test_p4_a_wall_that_takes_only_short_texts_gets_a_short_answer(tmp_path: Path) -> None:
+    """The original's took 240 characters. The bot learns it from the first refusal."""
+
+    async def scenario(harness: Harness) -> None:
+        for _ in range(2):
+            reply = await ask(harness, "Why?")
+            assert len(reply.text) <= 240
+            assert reply.text.endswith("…")
+        assert [status for path, status in harness.proxy.statuses if path == COMPLETE] == [422, 200, 200]
+
+    run(scenario, entities(tmp_path), answering("Because it is so. " * 19, "And"), max_text=240)
 
 
 @pytest.mark.parametrize(
