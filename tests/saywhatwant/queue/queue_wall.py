@@ -1,6 +1,8 @@
 """One queue on a simulated runtime that commits at once: its calls as plain functions."""
 
+import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from msgspec import UNSET
@@ -76,3 +78,21 @@ def again(posted: Posted) -> Posted:
 
 def answer_to(question: str | None, text: str = "Because it is dark.", **fence: Any) -> NewMessage:
     return NewMessage(text=text, username="fear", color="128128128", message_type="AI", reply_to=question, **fence)
+
+
+def work_of(wall: Wall, call: Callable[[], object]) -> tuple[int, int]:
+    """Functions entered, of Python and of C, and storage operations, while ``call`` runs: work, not time."""
+    functions = 0
+
+    def count(_: FrameType, event: str, __: object) -> None:
+        nonlocal functions
+        functions += event in {"call", "c_call"}
+
+    meter = wall.runtime.meter
+    before = meter.reads + meter.writes + meter.deletes
+    sys.setprofile(count)
+    try:
+        call()
+    finally:
+        sys.setprofile(None)
+    return functions, meter.reads + meter.writes + meter.deletes - before

@@ -1,9 +1,7 @@
 """The index compared with a naive list, and its cost as the backlog grows."""
 
-import sys
 from collections import Counter
 from collections.abc import Callable
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -11,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
 from msgspec.structs import replace
-from queue_wall import Wall
+from queue_wall import Wall, work_of
 
 from profiles import examples
 from saywhatwant.message import BotParams, Message, Status, decode, encode
@@ -138,24 +136,6 @@ def test_p5_an_index_answers_like_a_look_at_every_message(
             assert old.id not in index
             assert index.get(old.id) is None
         check(index, naive, limit, now, entities)
-
-
-def work_of(wall: Wall, call: Callable[[], object]) -> tuple[int, int]:
-    """Functions entered, of Python and of C, and storage operations, while ``call`` runs: work, not time."""
-    functions = 0
-
-    def count(_: FrameType, event: str, __: object) -> None:
-        nonlocal functions
-        functions += event in {"call", "c_call"}
-
-    meter = wall.runtime.meter
-    before = meter.reads + meter.writes + meter.deletes
-    sys.setprofile(count)
-    try:
-        call()
-    finally:
-        sys.setprofile(None)
-    return functions, meter.reads + meter.writes + meter.deletes - before
 
 
 def work_at(backlog: int) -> dict[str, tuple[int, int]]:

@@ -1,11 +1,12 @@
 """Retention (P6): the newest of the wall, and the newest of each living talk, up to a bound of all."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
-from queue_wall import Wall
+from queue_wall import Wall, work_of
 
 from profiles import examples
 from saywhatwant.message import BotParams, Message, Status, encode
@@ -123,6 +124,21 @@ def test_p6_a_busy_wall_makes_no_entity_forget() -> None:
     assert talk[:2] == ["My name is Ann.", "answer to My name is Ann."]
     assert len(talk) == 2 * 87
     assert len(wall.messages()) == 2 * (1_800 + 87) + 2
+
+
+def most_work(talks: int) -> tuple[int, int]:
+    """What a question and its answer cost at most, function calls and storage operations, with this many talks kept."""
+    wall = Wall(retention=10, max_kept=2 * talks)
+    for n in range(talks + 20):
+        exchange(wall, f"visitor {n}")
+    spent = [work_of(wall, partial(exchange, wall, f"visitor {10 * n}")) for n in range(talks // 20, talks // 20 + 20)]
+    return max(functions for functions, _ in spent), max(operations for _, operations in spent)
+
+
+def test_p6_no_call_costs_more_as_talks_are_kept() -> None:
+    few, many = most_work(100), most_work(2_000)
+    assert many[0] <= 1.5 * few[0], f"functions: {many[0]} with 2,000 talks, {few[0]} with 100"
+    assert many[1] <= few[1] + 1, f"storage operations: {many[1]} with 2,000 talks, {few[1]} with 100"
 
 
 def test_p6_a_talk_keeps_its_newest_messages() -> None:
