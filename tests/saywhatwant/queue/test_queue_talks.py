@@ -93,6 +93,15 @@ def test_a_burst_of_questions_is_remembered_in_the_order_in_which_they_were_aske
         wall.reply(message, f"answer to question {n}")
 
 
+def test_an_answer_that_came_late_counts_as_one_of_the_turns_asked_for() -> None:
+    wall = Wall()
+    for n in range(3):
+        wall.ask(f"question {n}", entity="zen", **ANN)
+    for n in range(2):
+        wall.reply(wall.claim_next()[0], f"answer to question {n}")
+    assert wall.recall(context=3)[0][1] == ["question 1", "answer to question 0", "answer to question 1"]
+
+
 def test_a_claim_that_asks_for_no_talk_gets_none() -> None:
     wall = Wall()
     wall.ask(entity="zen")
@@ -236,6 +245,7 @@ def test_many_messages_to_anyone_in_one_claim_go_to_each_entity_in_turn() -> Non
 def test_a_message_to_anyone_keeps_its_entity_unless_the_next_claim_does_not_name_it() -> None:
     wall = Wall(backoff_ms=1, max_attempts=9)
     asked = wall.ask("Anyone?", **ANN)
+    wall.ask("And you?", entity="eliza", **ANN)
     seen = []
     for entities in (("zen",), ("eliza", "zen"), ("eliza",), None):
         message = decode(wall.call(MessageQueue.claim, asked, "bot", entities=entities).message)
