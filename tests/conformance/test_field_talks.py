@@ -23,7 +23,11 @@ LONG = "The sea is wide and the wind is up. " * 14
 PERSON = {"system_prompt": "You are a probe.", "concurrency": 8}
 WINDOWED = {words.name: f"window-{number}" for number, words in enumerate(SERVERS)}
 """An entity for each kind of server."""
-ENTITIES = {**dict.fromkeys(["probe", "strict", *WINDOWED.values()], PERSON), "alias": PERSON | {"alias": True}}
+ENTITIES = {
+    **dict.fromkeys(["probe", "strict", *WINDOWED.values()], PERSON),
+    "alias": PERSON | {"alias": True},
+    "alone": {},
+}
 
 
 @pytest.fixture(scope="module")
@@ -155,13 +159,16 @@ def test_failure_35_a_session_is_a_talk_of_its_own(wall: FieldWall) -> None:
 
 
 def test_failure_34_a_message_to_anyone_joins_the_talk_that_its_author_had_last(wall: FieldWall) -> None:
-    visitor = wall.visitor(ScriptedModel(recalls), "strict")
+    """Also while that entity, which answers one at a time, is asked for in another call than the others."""
+    for name in ENTITIES:
+        wall.models.scripts.setdefault(name, ScriptedModel(recalls))
+    visitor = wall.visitor(ScriptedModel(recalls), "alone")
     visitor.ask("My name is Ada.")
     asked = visitor.post("What is my name?", entity=None)
     assert wall.answer_to(asked) == "Your name is Ada."
-    assert [answer["username"] for answer in wall.answers_to(asked)] == ["Strict"]
+    assert [answer["username"] for answer in wall.answers_to(asked)] == ["Alone"]
     assert visitor.ask("What is my name?") == "Your name is Ada."
-    assert "What is my name?" in wall.asked("strict").said[1], "what was said to anyone is part of the talk"
+    assert wall.asked("alone").said[1] == "What is my name?", "what was said to anyone is part of the talk"
 
 
 def test_failure_34_what_a_client_sends_as_context_is_remembered_for_that_answer_alone(wall: FieldWall) -> None:

@@ -31,8 +31,9 @@ class Claimed(NamedTuple):
 class Claims:
     """The long polls of one bot.
 
-    ``serving`` gives the entities as they are now: a claim asks for as much of a talk as the one that reads most of it, and
-    carries a digest of each one's persona, so that a bot with another file is noticed.
+    ``serving`` gives the entities as they are now, without those whose model is not called. Every claim carries a digest of
+    each one's persona: a bot with another file is noticed, and a message to anyone goes to the entity that its author talked
+    with last, whichever claim takes it. So a claim asks for as much of a talk as the one of them that reads most of it.
 
     A running long poll is never cancelled to add entities, since the server may have claimed something for it. Entities that
     become free get a second long poll, which ends no later than the first; after that, one call covers all of them again.
@@ -112,13 +113,14 @@ class Claims:
 
     async def _claim(self, names: Sequence[str], wait: float) -> list[Claimed]:
         serving = self._serving()
-        entities = {name: serving[name] for name in names if name in serving}
+        # Those that it claims for come first, in case there are more than one call may name.
+        known = [name for name in dict.fromkeys((*names, *serving)) if name in serving][:MAX_ENTITIES]
         claim = ClaimRequest(
             worker_id=self._worker_id,
             entities=list(names),
             wait=wait,
-            context=max(map(_context_of, entities.values()), default=0),
-            personas={name: entity.persona_digest for name, entity in entities.items()},
+            context=max((_context_of(serving[name]) for name in known), default=0),
+            personas={name: serving[name].persona_digest for name in known},
             version=_version(),
         )
         found = await self._client.claim_next(claim)

@@ -45,7 +45,7 @@ class Bot:
         self._names = list(names)
         self._model = model
         self._grace_seconds = grace_seconds
-        self._claims = Claims(client, worker_id, self._serving)
+        self._claims = Claims(client, worker_id, self._answerable)
         self._answers = Answers(client, worker_id, model)
         self._answering: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -141,13 +141,13 @@ class Bot:
         current = self._entities.current
         return {name: current[name] for name in self._names if name in current} if self._names else current
 
+    def _answerable(self) -> dict[str, Entity]:
+        """The entities whose circuit is closed."""
+        return {name: entity for name, entity in self._serving().items() if not self._model.open_circuit(entity)}
+
     def _free(self) -> list[str]:
         """The entities that have capacity and whose circuit is closed."""
-        return [
-            name
-            for name, entity in self._serving().items()
-            if self._answering[name] < entity.concurrency and not self._model.open_circuit(entity)
-        ]
+        return [name for name, entity in self._answerable().items() if self._answering[name] < entity.concurrency]
 
     def _circuit_seconds(self) -> float | None:
         """Seconds until the next open circuit lets a request through; None when none is open."""

@@ -135,10 +135,11 @@ class MessageQueue(QueueState):
         worker_id: str,
         *,
         entities: tuple[str, ...] | None = None,
+        also: tuple[str, ...] = (),
         context: int = 0,
         unfenced: bool = False,
     ) -> ClaimResponse:
-        """Hold one message; ``entities``, ``context`` and ``unfenced`` as for ``claim_next``.
+        """Hold one message; ``entities``, ``also``, ``context`` and ``unfenced`` as for ``claim_next``.
 
         Raises ``UnknownMessage``, or ``WrongState`` when it is not claimable now.
         """
@@ -147,7 +148,7 @@ class MessageQueue(QueueState):
         lease.check_claimable(message, now, self._config)
         if message.bot_params.status == "processing":
             self.ctx.publish(events.lease_ended(message.id))
-        held = self._assigned(lease.hold(message, worker_id, now, self._config, unfenced=unfenced), entities)
+        held = self._assigned(lease.hold(message, worker_id, now, self._config, unfenced=unfenced), entities, also)
         encoded = Raw(self._save(held))
         return ClaimResponse(encoded, talks={held.id: self._talk_of(held, context)} if context else UNSET)
 
@@ -157,14 +158,16 @@ class MessageQueue(QueueState):
         entities: tuple[str, ...] | None = None,
         limit: int = 1,
         *,
+        also: tuple[str, ...] = (),
         context: int = 0,
         unfenced: bool = False,
     ) -> ClaimNextResponse:
         """Hold up to ``limit`` of the most urgent claimable messages: all, or those to ``entities`` or to no entity.
 
-        A message to no entity is assigned one of ``entities``: the one that this person talked with last, else the one whose
-        turn it is. With ``context``, up to that many earlier messages of each talk come too; fewer messages are held when
-        they exceed ``MAX_ANSWER_BYTES``. An ``unfenced`` claim's further calls need not name the attempt (P3).
+        A message to no entity is assigned one of ``entities``, or of those that the same bot ``also`` answers for: the one that
+        this person talked with last, else the one of ``entities`` whose turn it is. With ``context``, up to that many earlier
+        messages of each talk come too; fewer messages are held when they exceed ``MAX_ANSWER_BYTES``. An ``unfenced`` claim's
+        further calls need not name the attempt (P3).
         """
         now = self._now()
         self._expire_due(now)
@@ -172,7 +175,7 @@ class MessageQueue(QueueState):
         talks: dict[str, Talk] = {}
         room = MAX_ANSWER_BYTES
         for message in self._index.ready(limit, None if entities is None else (*entities, None)):
-            held = self._assigned(lease.hold(message, worker_id, now, self._config, unfenced=unfenced), entities)
+            held = self._assigned(lease.hold(message, worker_id, now, self._config, unfenced=unfenced), entities, also)
             encoded = self._save(held)
             messages.append(Raw(encoded))
             if context:
@@ -299,19 +302,20 @@ class MessageQueue(QueueState):
 
     # -- Helpers
 
-    def _assigned(self, message: Message, entities: tuple[str, ...] | None) -> Message:
-        """The message, with one of ``entities`` assigned if it names none; it keeps one that it was assigned before."""
+    def _assigned(self, message: Message, entities: tuple[str, ...] | None, also: tuple[str, ...]) -> Message:
+        """The message, with an entity assigned if it names none; it keeps one that it was assigned before."""
         params = message.bot_params
-        if params.entity is not None or not entities or params.assigned_entity in entities:
+        if params.entity is not None or not entities or params.assigned_entity in {*entities, *also}:
             return message
         tail = message.color_tail or None
         session = params.session_id or None
-        by_entity = {entity: conversation_of(entity, message.username, message.color, tail, session) for entity in entities}
-        last = {entity: self._index.talks.last(conversation) for entity, conversation in by_entity.items()}
-        entity = max(last, key=lambda name: last[name])
-        if not last[entity]:
+        talks = {
+            entity: conversation_of(entity, message.username, message.color, tail, session) for entity in (*entities, *also)
+        }
+        entity = max(talks, key=lambda name: self._index.talks.last(talks[name]))
+        if not self._index.talks.last(talks[entity]):
             entity = self._index.assignments.longest_ago(entities)
-        return lease.assign(message, entity, by_entity[entity])
+        return lease.assign(message, entity, talks[entity])
 
     def _talk_of(self, message: Message, limit: int) -> Talk:
         return talk_of(self._index, self.ctx.storage, message, limit)

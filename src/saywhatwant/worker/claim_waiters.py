@@ -108,21 +108,28 @@ class ClaimWaiters:
         wait: float,
         disconnected: Disconnected,
         *,
+        also: tuple[str, ...] = (),
         context: int = 0,
     ) -> ClaimNextResponse:
         """Claim at once, or wait up to ``wait`` seconds for something to claim; empty when nothing came.
 
+        ``entities``, ``also`` and ``context`` are those of ``MessageQueue.claim_next``.
+
         Claims nothing for a client that has gone away. Raises ``TooManyWaiting`` at ``MAX_WAITING_CLAIMS``.
         """
+
+        def claim_now() -> Coroutine[Any, Any, ClaimNextResponse]:
+            return self._queue.call(MessageQueue.claim_next, worker_id, entities, limit, also=also, context=context)
+
         if not wait:
-            return await self._queue.call(MessageQueue.claim_next, worker_id, entities, limit, context=context)
+            return await claim_now()
         deadline = asyncio.get_running_loop().time() + wait
         gone = asyncio.create_task(disconnected())
         try:
             with Waiter(self, next(self._numbers), entities) as waiter:
                 while not gone.done():
                     waiter.begin_claim()
-                    found = await self._queue.call(MessageQueue.claim_next, worker_id, entities, limit, context=context)
+                    found = await claim_now()
                     waiter.found(found.messages)
                     if found.messages or self._closed or not await _woken(waiter, gone, deadline):
                         return found

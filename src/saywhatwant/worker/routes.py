@@ -113,11 +113,12 @@ class Api:
         if body.message_id is not None and (body.limit != 1 or body.wait):
             raise InvalidField("messageId", "must not be combined with limit or wait: it names the one message to claim")
         conflicts = self._bots.claims(worker, entities, body.personas, body.version)
+        also, context = tuple(body.personas or ()), body.context
         if body.message_id is not None:
-            claim = self._queue.call(MessageQueue.claim, body.message_id, worker, entities=entities, context=body.context)
+            claim = self._queue.call(MessageQueue.claim, body.message_id, worker, entities=entities, also=also, context=context)
             return JSON(await claim)
         found = await self._waiters.claim(
-            worker, entities, body.limit, body.wait, lambda: _disconnected(request), context=body.context
+            worker, entities, body.limit, body.wait, lambda: _disconnected(request), also=also, context=context
         )
         return JSON(replace(found, conflicts=conflicts) if conflicts else found)
 

@@ -91,8 +91,11 @@ def test_a_claim_asks_for_as_much_of_a_talk_as_its_entities_read(tmp_path: Path)
     found = waits_of([["short", "long", "bot"], ["wall"]], Clock(), serving=serving) + waits_of(
         [["bot"]], Clock(), serving=serving
     )
-    assert [claim.context for claim in found] == [40, 1, 0]
-    assert found[1].personas == {"wall": serving["wall"].persona_digest}
+    assert [claim.context for claim in found] == [40, 40, 40]
+    assert all(claim.personas == {name: serving[name].persona_digest for name in serving} for claim in found)
+    (wall,) = waits_of([["wall"]], Clock(), serving={"wall": serving["wall"]})
+    (bot,) = waits_of([["bot"]], Clock(), serving={"bot": serving["bot"]})
+    assert (wall.context, bot.context) == (1, 0)
 
 
 def test_another_bot_with_another_persona_is_logged_once() -> None:

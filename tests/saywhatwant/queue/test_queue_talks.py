@@ -242,6 +242,16 @@ def test_many_messages_to_anyone_in_one_claim_go_to_each_entity_in_turn() -> Non
     assert [message.bot_params.assigned_entity for message in claimed] == ["zen", "eliza"] * 3
 
 
+def test_a_message_to_anyone_goes_to_the_last_talk_also_where_the_bot_asks_for_that_entity_in_another_call() -> None:
+    wall = Wall()
+    wall.ask("My name is Ann.", entity="zen", **ANN)
+    wall.claim_next(entities=("zen",))
+    ann, ben = wall.ask("Anyone?", **ANN), wall.ask("Anyone?", username="Ben")
+    claimed = wall.call(MessageQueue.claim_next, "bot", ("eliza", "rude"), 2, also=("zen", "eliza")).messages
+    assigned = {message.id: message.bot_params.assigned_entity for message in map(decode, claimed)}
+    assert assigned == {ann: "zen", ben: "eliza"}
+
+
 def test_a_message_to_anyone_keeps_its_entity_unless_the_next_claim_does_not_name_it() -> None:
     wall = Wall(backoff_ms=1, max_attempts=9)
     asked = wall.ask("Anyone?", **ANN)
