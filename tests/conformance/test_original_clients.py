@@ -164,6 +164,16 @@ def test_p7_a_page_that_posts_twice_makes_one_message(wall: Server) -> None:
     assert texts(page.view()) == ["Once.", "An answer to Once."]
 
 
+def test_p7_a_page_that_posts_again_after_a_crash_makes_one_message(wall: Server) -> None:
+    page = LaterPage(wall.http, "Human", TAILED, entity="zen")
+    body = page.body("Once.")
+    first = page.send(body).json()
+    wall.restart()
+    reloaded = LaterPage(wall.http, "Human", TAILED, entity="zen")
+    assert reloaded.send(body).json() == first | {"status": "duplicate"}
+    assert texts(read(wall)) == ["Once."]
+
+
 def test_p8_a_post_that_is_refused_leaves_the_page_as_it_was(wall: Server) -> None:
     page = LaterPage(wall.http, "Human", TAILED, entity="eliza", ais="Sage:080150200")
     refused = page.post("Who are you?")
