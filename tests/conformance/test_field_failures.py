@@ -81,9 +81,11 @@
       test_p4_failure_32_a_server_that_counts_many_more_tokens_is_believed
 33  templates that want alternating roles
       test_p4_failure_33_roles_alternate_whatever_the_talk_has
+      test_p4_failure_33_roles_alternate_for_an_entity_that_reads_the_whole_wall
 34  a fact that was forgotten
       test_failure_34_a_fact_is_remembered_whatever_others_say_in_between
       test_failure_34_so_it_is_in_a_burst_of_thirty
+      test_failure_34_a_fact_is_remembered_by_a_server_and_a_bot_that_were_killed
       test_failure_34_a_fact_of_the_first_of_170_turns_is_known_in_the_last
       test_failure_34_a_message_to_anyone_joins_the_talk_that_its_author_had_last
       test_failure_34_what_a_client_sends_as_context_is_remembered_for_that_answer_alone

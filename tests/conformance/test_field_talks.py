@@ -27,6 +27,7 @@ ENTITIES = {
     **dict.fromkeys(["probe", "strict", *WINDOWED.values()], PERSON),
     "alias": PERSON | {"alias": True},
     "alone": {},
+    "host": PERSON | {"reads": "wall", "context": 20},
 }
 
 
@@ -109,6 +110,19 @@ def test_p4_failure_33_roles_alternate_whatever_the_talk_has(wall: FieldWall, wo
     )
 
 
+def test_p4_failure_33_roles_alternate_for_an_entity_that_reads_the_whole_wall(wall: FieldWall) -> None:
+    """It reads who said what; several people in a row are one turn."""
+    ann, ben = wall.visitor(ScriptedModel(recalls, alternates=True), "host"), Visitor(wall, "probe", "Ben")
+    wall.models.scripts["probe"] = ScriptedModel(recalls)
+    ann.ask("I like tea.")
+    ben.ask("I like rain.")
+    assert ann.ask("What do we like?") == "I see."
+    said = "\n".join(wall.asked("host").said)
+    assert "Ben: I like rain." in said
+    assert said.endswith("Human: What do we like?")
+    assert said.count("What do we like?") == 1
+
+
 def test_failure_34_a_fact_is_remembered_whatever_others_say_in_between(wall: FieldWall) -> None:
     visitor = wall.visitor(ScriptedModel(recalls))
     visitor.ask("My name is Ada.")
@@ -127,6 +141,14 @@ def test_failure_34_so_it_is_in_a_burst_of_thirty(wall: FieldWall) -> None:
         assert {wall.answer_to(posted) for posted in told} == {"I see."}
         asked = list(people.map(lambda visitor: visitor.post("What is my town?"), visitors))
     assert [wall.answer_to(posted) for posted in asked] == [f"Your town is T{number}." for number in range(30)]
+
+
+def test_failure_34_a_fact_is_remembered_by_a_server_and_a_bot_that_were_killed(tmp_path: Path, runtime: str) -> None:
+    with field_wall(tmp_path, runtime, {"probe": PERSON}) as wall:
+        visitor = wall.visitor(ScriptedModel(recalls))
+        visitor.ask("My name is Ada.")
+        wall.server.restart()
+        assert visitor.ask("What is my name?") == "Your name is Ada."
 
 
 def test_failure_34_a_fact_of_the_first_of_170_turns_is_known_in_the_last(wall: FieldWall) -> None:
