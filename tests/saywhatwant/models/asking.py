@@ -15,6 +15,16 @@ LONG = 60.0
 """Seconds that nothing here takes, on any machine."""
 
 
+class Clock:
+    """A clock that stands still until a test puts it ahead."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def monotonic(self) -> float:
+        return 1_000 + self.ahead
+
+
 def probe(base_url: str | Sequence[str], model: str = "test", **keys: Any) -> Entity:
     """An entity whose model is at this address."""
     urls = base_url if isinstance(base_url, str) else list(base_url)

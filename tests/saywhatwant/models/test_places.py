@@ -1,13 +1,12 @@
 """A model at several addresses: the healthy ones in turn, and one that is down costs no visitor anything."""
 
 import asyncio
-import time
 from collections.abc import Iterator
 
 import httpx2
 import openai
 import pytest
-from asking import answer_of, pieces_of, probe, run
+from asking import Clock, answer_of, pieces_of, probe, run
 from scripted_models import ScriptedModel
 from scripted_server import Refusal, ScriptedServer
 from server_words import BROKEN, TOO_MANY
@@ -18,16 +17,6 @@ from saywhatwant.models.chat import ChatModel
 from saywhatwant.models.circuit import FAILURES, PAUSE_SECONDS
 from saywhatwant.models.places import Place, Places
 from saywhatwant.models.transport import Transport
-
-
-class Clock:
-    """The time, which a test puts forward."""
-
-    def __init__(self) -> None:
-        self.ahead = 0.0
-
-    def monotonic(self) -> float:
-        return time.monotonic() + self.ahead
 
 
 @pytest.fixture

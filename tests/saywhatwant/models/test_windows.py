@@ -1,10 +1,9 @@
 """The window of a model: by its server's own word, or learnt from a refusal in the words of each server."""
 
-import time
 from collections.abc import Iterator
 
 import pytest
-from asking import TALK, answer_of, pieces_of, probe, run
+from asking import TALK, Clock, answer_of, pieces_of, probe, run
 from scripted_models import ScriptedModel
 from scripted_server import Refusal, ScriptedServer
 from server_words import LM_STUDIO, SERVERS, VLLM, Words, models, props
@@ -138,24 +137,18 @@ def test_of_several_addresses_the_smallest_window_counts(server: ScriptedServer)
 
 def test_a_server_is_not_asked_before_each_message(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     server.documents["/props"] = props(WINDOW)
+    clock = Clock()
+    monkeypatch.setattr(windows, "time", clock)
 
     async def scenario(model: ChatModel) -> None:
         entity = probe(server.base_url)
         assert await model.window(entity) == WINDOW
         server.documents["/props"] = props(2 * WINDOW)
         assert await model.window(entity) == WINDOW
-        monkeypatch.setattr(windows, "time", Later())
+        clock.ahead = windows.ASK_AGAIN_SECONDS + 1
         assert await model.window(entity) == 2 * WINDOW
 
     run(scenario)
-
-
-class Later:
-    """A clock that is ahead by the time after which a server is asked again."""
-
-    @staticmethod
-    def monotonic() -> float:
-        return time.monotonic() + windows.ASK_AGAIN_SECONDS + 1
 
 
 def test_a_server_that_is_away_has_no_window() -> None:
