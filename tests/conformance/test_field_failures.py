@@ -27,6 +27,7 @@
       test_p8_failure_12_an_entity_that_is_unknown_here_is_refused_with_those_that_are_known
       test_p4_an_unclaimed_message_fails_in_time_and_every_reader_sees_why
       test_p6_an_entity_that_nobody_serves_cannot_close_the_wall
+      test_an_entity_that_nobody_serves_is_greyed_out_with_the_reason
 13  answers by another entity
       test_p4_failure_13_an_entity_that_is_asked_answers_itself_while_others_are_busy
 14  urgency upside down, and the rest starved
@@ -51,10 +52,14 @@
 20  a tab that woke after minutes
       test_coming_back_to_the_page_polls_at_once_and_then_every_5_seconds
 21  strangers in a filtered view
-      test_a_chip_shows_one_conversation_alone_and_addresses_it
+      test_a_talk_stays_alone_and_live_while_others_talk
+      test_a_filter_holds_for_messages_that_come_later
 22  an old build until a hard reload
       test_assets_are_immutable_under_an_address_that_changes_with_them
       test_a_page_that_has_not_changed_is_not_sent_again
+23  tabs of an old version
+      test_an_older_tab_says_so_and_its_button_loads_the_new_page_with_the_draft
+      test_an_older_tab_reloads_itself_when_nobody_uses_it
 24  polls in the way of an answer
       test_p4_a_post_wakes_the_claim_that_has_waited_longest_and_no_other
       test_an_idle_bot_has_one_long_poll_and_makes_no_other_call
@@ -116,8 +121,8 @@ import re
 
 from documents import names_of_tests
 
-NUMBERS = {*range(1, 41)} - {4, 8, 23, 27, 31, 39}
-"""Of failures that were written down. 23, tabs of an old version, is the page's own."""
+NUMBERS = {*range(1, 41)} - {4, 8, 27, 31, 39}
+"""Of failures that were written down."""
 
 
 def test_every_failure_has_a_test_that_exists() -> None:
