@@ -49,7 +49,7 @@ const place = new Place(arrived);
 const chips = new Chips(find("filter", HTMLElement), (entity) => go({ ...WHOLE, entity }));
 const filters = new Filters(WHOLE, () => source.persons(), filtersChanged);
 const conditions = new Conditions(go, (sentence) => announcer.say(sentence));
-const welcome = new Welcome(find("empty", HTMLElement), asked, () => source.history.more(MOST));
+const welcome = new Welcome(find("empty", HTMLElement), suggested, () => source.history.more(MOST));
 const askedLine = new AskedLine(() => {
   forgetAsked();
   composer.focus();
@@ -174,7 +174,7 @@ function addressed(entity) {
 }
 
 /** @param {string} entity @param {string} question */
-function asked(entity, question) {
+function suggested(entity, question) {
   composer.suggest(entity, question);
 }
 

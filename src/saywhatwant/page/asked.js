@@ -99,7 +99,7 @@ function inWords({ entity, ais, priority, context, model }, entities, unknown) {
   ];
 }
 
-/** Without an entity, whoever answers decides. @param {string} entity @param {Entities} entities */
+/** Without an entity, the one that answers decides. @param {string} entity @param {Entities} entities */
 function mayBeAlias(entity, entities) {
   return !entity || Boolean(entities.get(entity)?.alias);
 }

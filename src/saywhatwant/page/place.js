@@ -26,7 +26,7 @@ export class Place {
     const bookmark = read(location.hash);
     this.view = bookmark.view;
     this.asked = bookmark.asked;
-    // Who the visitor is does not stay in the address: whoever gets the link would take over the name.
+    // Who the visitor is does not stay in the address: somebody who gets the link would take over the name.
     this.#write("replaceState");
     this.#arrived(bookmark);
   }

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from page_browser import MESSAGES, Visit, answer, expect_state, post, row, shown, write
+from page_browser import MESSAGES, PROVISIONAL, Visit, answer, claim, expect_state, post, queue, row, shown, write
 from playwright.sync_api import Page, expect
 
 from conftest import StartServer
@@ -180,8 +181,31 @@ def test_the_original_link_shows_two_people_and_addresses_the_entity(start_serve
     expect(page.locator(MESSAGES)).to_have_count(1)
     (asked, _) = server.http.get("/api/comments").json()
     assert asked["botParams"]["priority"] == 7
-    answer_id = answer_as_zen(server, asked["id"])
+    reply = {"text": "I am Zen.", "username": "Zen", "color": "070140180"}
+    answer_id = queue(server, "complete", asked["id"], attempt=claim(server, asked["id"]), reply=reply)["id"]
     expect(row(page, answer_id)).to_be_attached()
+    expect(page.locator(MESSAGES)).to_have_count(2)
+
+
+def test_an_entity_that_allows_it_answers_under_the_name_that_the_link_asks_for(
+    tmp_path: Path, start_server: StartServer, visit: Visit
+) -> None:
+    file = tmp_path / "entities.toml"
+    file.write_text('[muse]\ndisplay_name = "Muse"\ncolor = "001002003"\nmodel = "nltk:zen"\nalias = true\n')
+    server = start_server(entities=file)
+    page = visit(server).tab()
+    page.goto("/#u=Ada:210120040+MyAI:255069000&uis=Ada:210120040&ais=MyAI:255069000&entity=muse")
+    expect(page.locator("#asked")).to_contain_text("Muse answers as MyAI")
+
+    write(page, "Who are you?")
+
+    expect(page.locator(MESSAGES)).to_have_count(1)
+    (asked,) = server.http.get("/api/comments").json()
+    assert asked["botParams"]["ais"] == "MyAI:255069000"
+    attempt = claim(server, asked["id"])
+    expect(page.locator(PROVISIONAL).locator("header > .name")).to_have_text("MyAI")
+    reply = {"text": "Your AI.", "username": "MyAI", "color": "255069000"}
+    queue(server, "complete", asked["id"], attempt=attempt, reply=reply)
     expect(page.locator(MESSAGES)).to_have_count(2)
 
 
@@ -319,12 +343,3 @@ def open_panel(page: Page) -> None:
     """Open the filters."""
     page.locator("#filters summary").click()
     expect(page.locator("#filters .panel")).to_be_visible()
-
-
-def answer_as_zen(server: Server, message_id: str) -> str:
-    """Answer as the entity does where its file allows no other name."""
-    claimed = server.http.post("/api/queue/claim", json={"messageId": message_id, "workerId": "worker-1"}).raise_for_status()
-    reply = {"text": "I am Zen.", "username": "Zen", "color": "070140180"}
-    body = {"messageId": message_id, "workerId": "worker-1", "attempt": 1, "reply": reply}
-    assert claimed.json()["message"]["botParams"]["attempt"] == 1
-    return str(server.http.post("/api/queue/complete", json=body).raise_for_status().json()["id"])
