@@ -119,6 +119,22 @@ def test_p8_bots_whose_files_differ_are_told_and_shown(server: Server) -> None:
     assert "conflicts" not in claims(two, "0" * 16)
 
 
+@pytest.mark.parametrize("call", ["extend", "progress", "complete", "fail", "release"])
+def test_p4_a_bot_that_works_on_a_message_is_seen(server: Server, call: str) -> None:
+    """It may be busy with one answer for an hour, and claim nothing."""
+    worker = f"worker-{uuid4().hex}"
+    fence = {"messageId": post(server)["id"], "workerId": worker, "attempt": 1}
+    claim(server, fence["messageId"], worker)
+    first = bots(server)[worker]["lastSeen"]
+    more = {"error": "no"} if call == "fail" else {"text": "Because"} if call == "progress" else {}
+
+    def seen_again() -> bool:
+        queue(server, call, **fence, **more)  # refused the second time, which shows the bot too
+        return bool(bots(server)[worker]["lastSeen"] > first)
+
+    until(seen_again, "a later time")
+
+
 def test_p4_visitors_see_which_entities_are_served_and_why_not(start_server: StartServer) -> None:
     server = start_server()
 

@@ -208,7 +208,7 @@ def test_p9_without_subscribers_an_event_is_not_even_decoded() -> None:
 
 
 def test_p2_the_first_subscriber_sees_what_a_bot_has_been_doing_before_it_came() -> None:
-    """A model that loads for minutes reports so once; whoever comes then must see it, and later no more."""
+    """A bot reports only once that its model loads; a page that is opened minutes later must show it."""
 
     async def scenario() -> None:
         harness = Harness()
