@@ -18,9 +18,9 @@ PLAIN = "/page/"
 FOREVER = "public, max-age=31536000, immutable"
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors "
+    "require-trusted-types-for 'script'; trusted-types 'none'; base-uri 'none'; form-action 'none'; frame-ancestors "
 )
-"""Nothing inline, nothing from other sites; the origins that may frame the page follow."""
+"""Nothing inline, nothing from other sites, no markup made of text; the origins that may frame the page follow."""
 _ANCESTORS = b'name="frame-ancestors" content="'
 _WHOLE, _EMBEDDED = b'<html lang="en">', b'<html lang="en" class="embed">'
 

@@ -330,3 +330,13 @@ def test_the_page_makes_no_element_from_text() -> None:
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\(", path.read_text()), (
             path
         )
+
+
+def test_the_browser_lets_nothing_make_markup_of_text(server: Server, visit: Visit) -> None:
+    """Trusted Types: what a module might do by mistake fails, also in a library."""
+    visitor = visit(server)
+    visitor.expect_errors("This document requires 'TrustedHTML'", "violation")
+    page = visitor.open()
+
+    tried = "() => { try { document.body.innerHTML = '<b>x</b>'; return 'made'; } catch (error) { return error.name; } }"
+    assert page.evaluate(tried) == "TypeError"
