@@ -175,6 +175,8 @@ def test_what_the_browser_does_not_allow_is_off_again_and_says_why(server: Serve
     expect(page.locator("#notify")).not_to_be_checked()
     violations = Axe().run(page).response["violations"]
     assert [violation["id"] for violation in violations if violation["impact"] in {"serious", "critical"}] == []
+    # As after somebody took the permission back.
+    page.evaluate("localStorage.setItem('saywhatwant.notify', 'true')")
     page.reload()
     expect(page.locator("#notify")).not_to_be_checked()
 
