@@ -196,14 +196,14 @@ class Index:
         of_entity = self._depth.get(name)
         if of_entity is None:
             of_entity = self._depth[name] = Counter()
-        of_entity[params.status] += change
+        left = of_entity[params.status] = of_entity[params.status] + change
         if params.has_context is not UNSET:
             self._contexts[name] += change
             self.contexts += change
             if not self._contexts[name]:
                 del self._contexts[name]
         self.total[params.status] += change
-        if change < 0 and not any(of_entity.values()):
+        if not left and not any(of_entity.values()):
             del self._depth[name]
 
     # -- Figures

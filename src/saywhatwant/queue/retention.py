@@ -52,8 +52,12 @@ class Kept:
         talk = None if message.conversation is UNSET else self._talks[message.conversation]
         if talk is not None:
             talk.finished += 1
-        _append(self._newest, (message.seq, message.timestamp), talk)
-        left = self._leave() if len(self._newest) > self._wall else None
+        newest, finish = self._newest, (message.seq, message.timestamp)
+        if newest and next(reversed(newest)) > finish:
+            _insert(newest, finish, talk)
+        else:
+            newest[finish] = talk
+        left = self._leave() if len(newest) > self._wall else None
         if talk is not None and talk is not left and (talk.beyond or talk.quiet or talk.surplus):
             self.settle(talk)
 
@@ -115,12 +119,21 @@ class Kept:
     def _leave(self) -> Talk | None:
         """The first of the newest of the wall is not among them any more; returns its talk."""
         finish, talk = self._newest.popitem(last=False)
-        _append(self._beyond, finish, talk)
-        if talk is None:
-            _append(self._loose, finish, None)
+        if self._beyond and next(reversed(self._beyond)) > finish:
+            _insert(self._beyond, finish, talk)
         else:
-            insort(talk.beyond, finish)
-            self.settle(talk)
+            self._beyond[finish] = talk
+        if talk is None:
+            if self._loose:
+                _insert(self._loose, finish, None)
+            else:
+                self._loose[finish] = None
+        else:
+            beyond = talk.beyond
+            insort(beyond, finish)
+            is_crowded = talk.finished > self._config.talk_retention
+            if len(beyond) == len(talk.times) or (is_crowded and talk.surplus != beyond[0]):
+                self.settle(talk)
         return talk
 
     def _come_back(self) -> None:
@@ -135,8 +148,8 @@ class Kept:
             self.settle(talk)
 
 
-def _append(finishes: Finishes, finish: Finish, talk: Talk | None) -> None:
-    """Add at the end, or before those of the same commit that are greater."""
+def _insert(finishes: Finishes, finish: Finish, talk: Talk | None) -> None:
+    """Add before those that are greater; they are few, because they are of the same commit."""
     later = []
     while finishes and next(reversed(finishes)) > finish:
         later.append(finishes.popitem())
