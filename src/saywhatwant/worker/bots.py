@@ -28,6 +28,7 @@ class _Served:
 class _Bot:
     version: str | None = None
     seen: float = 0.0
+    seen_ms: int = 0
     is_gone: bool = False
     """Whether it has closed the connection of a claim that waited, and has not claimed since."""
     any_claimed: float | None = None
@@ -71,7 +72,7 @@ class Bots:
         now, bot = self._clock(), self._bots.get(worker_id)
         is_new = bot is None
         bot = bot or self._bots.setdefault(worker_id, _Bot())
-        bot.seen, bot.is_gone, bot.version = now, False, version
+        bot.seen, bot.seen_ms, bot.is_gone, bot.version = now, self._now_ms(), False, version
         self._bots.move_to_end(worker_id)
         if is_new:
             self._forget_some()
@@ -89,7 +90,7 @@ class Bots:
         """A bot works on a message. While it does, it may claim nothing else."""
         bot = None if worker_id is None else self._bots.get(worker_id)
         if worker_id is not None and bot is not None:
-            bot.seen = self._clock()
+            bot.seen, bot.seen_ms = self._clock(), self._now_ms()
             self._bots.move_to_end(worker_id)
 
     def leaves(self, worker_id: str) -> None:
@@ -105,14 +106,13 @@ class Bots:
     def listing(self) -> list[BotSummary]:
         """The bots, the one seen last first; ``entities`` is None for one that claims for any."""
         self._forget_some()
-        now, now_ms = self._clock(), self._now_ms()
         return [
             BotSummary(
                 worker_id=worker_id,
                 version=bot.version,
                 entities=None if self._is_recent(bot.any_claimed) else sorted(self._entities_of(bot)),
                 personas={name: served.persona for name, served in sorted(self._entities_of(bot).items()) if served.persona},
-                last_seen=now_ms - round((now - bot.seen) * 1_000),
+                last_seen=bot.seen_ms,
                 here=self._is_here(bot),
                 conflicts=self._conflicts(worker_id, _personas_of(bot)) if self._is_here(bot) else [],
             )
