@@ -7,7 +7,7 @@
  */
 
 import { talkBefore } from "./api.js";
-import { Feed } from "./feed.js";
+import { Feed, MOST } from "./feed.js";
 import { Backoff } from "./poll.js";
 
 const FIRST_PAGE = 100;
@@ -30,6 +30,7 @@ export class Talk {
   /** Events of the whole wall. @param {ServerEvent[]} events */
   take(events) {
     this.feed.apply(events.filter((event) => this.#isOurs(event)));
+    this.feed.trim(MOST);
   }
 
   /** Of all posts on their way, shows those that will belong to this talk. @param {Entry[]} entries */

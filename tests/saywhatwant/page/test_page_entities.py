@@ -34,7 +34,7 @@ ABOUT: dict[str, dict[str, Any]] = {
     "eliza": {"about": "A gentle listener.", "openers": ["I feel tired."]},
     "rude": {"about": "Blunt.", "openers": ["Say something nice."], "served": False, "reason": REASON},
 }
-SERVED = {"served": True, "reason": None}
+SERVED: dict[str, Any] = {"served": True, "reason": None, "about": "", "openers": []}
 LINK = "#u=Ada:210120040&word=space&mt=human&entity=rude&ais=X:random&priority=7&filteractive=false"
 PHONE = {"width": 320, "height": 640}
 
