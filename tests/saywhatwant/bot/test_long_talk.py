@@ -75,9 +75,13 @@ class Visitor:
 
     async def answer_to(self, timestamp: int) -> str:
         """Wait for the text of the answer to the message of this timestamp."""
+        answers = self._harness.proxy.statuses
+        seen = len(answers)
         while (params := (await self._now(timestamp)).bot_params).answered_at is None:
             assert params.status != "failed", params.error
-            await asyncio.sleep(0)
+            while len(answers) == seen:  # noqa: ASYNC110 - the bot has got no answer to a call
+                await asyncio.sleep(0.001)
+            seen = len(answers)
         return (await self._now(params.answered_at)).text
 
     async def _now(self, timestamp: int) -> Message:
