@@ -7,7 +7,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from calls import Json, said
+from calls import Json, read, said
 from scripted_models import ScriptedModel
 from scripted_server import Asked, ScriptedServer
 
@@ -25,20 +25,29 @@ class FieldWall:
     def __init__(self, server: Server, models: ScriptedServer) -> None:
         self.server = server
         self.models = models
+        self._posted_at: dict[str, int] = {}
 
     def visitor(self, model: ScriptedModel, entity: str = "probe") -> "Visitor":
         """A new visitor of the entity, whose model is this one from now on."""
         self.models.scripts[entity] = model
         return Visitor(self, entity)
 
+    def post(self, body: Json) -> str:
+        """Post a message; returns its id."""
+        posted = said(self.server.http.post("/api/comments", json=body))
+        self._posted_at[posted["id"]] = posted["timestamp"]
+        return str(posted["id"])
+
     def message(self, message_id: str) -> Json:
         """The message as it stands now."""
-        (found,) = [message for message in said(self.server.http.get("/api/comments")) if message["id"] == message_id]
+        query: dict[str, str | int] = {"since": self._posted_at[message_id] - 1, "limit": 1, "order": "asc"}
+        (found,) = said(self.server.http.get("/api/comments", params=query))
+        assert found["id"] == message_id
         return dict(found)
 
     def answers_to(self, message_id: str) -> list[Json]:
         """The answers to a message."""
-        return [message for message in said(self.server.http.get("/api/comments")) if message["replyTo"] == message_id]
+        return [message for message in read(self.server, since=self._posted_at[message_id]) if message["replyTo"] == message_id]
 
     def until_ended(self, message_id: str) -> Json:
         """The message, once it is complete or failed."""
@@ -76,7 +85,7 @@ class Visitor:
 
     def post(self, text: str, **params: object) -> str:
         """Post to the entity; returns the message's id."""
-        return str(said(self.wall.server.http.post("/api/comments", json=self.body(text, **params)))["id"])
+        return self.wall.post(self.body(text, **params))
 
     def ask(self, text: str, **params: object) -> str:
         """Post, and wait for the text of the answer."""

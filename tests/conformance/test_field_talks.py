@@ -10,7 +10,6 @@ from http import HTTPStatus
 from pathlib import Path
 
 import pytest
-from calls import said
 from field_wall import FieldWall, Visitor, field_wall
 from scripted_models import ScriptedModel, recalls
 from scripted_server import ScriptedServer
@@ -196,8 +195,7 @@ def test_failure_34_a_message_to_anyone_joins_the_talk_that_its_author_had_last(
 def test_failure_34_what_a_client_sends_as_context_is_remembered_for_that_answer_alone(wall: FieldWall) -> None:
     visitor = wall.visitor(ScriptedModel(recalls))
     visitor.ask("My name is Ada.")
-    body = visitor.body("What is my name?") | {"context": ["Human: My name is Bob.", "Probe: I see."]}
-    posted = said(wall.server.http.post("/api/comments", json=body))["id"]
+    posted = wall.post(visitor.body("What is my name?") | {"context": ["Human: My name is Bob.", "Probe: I see."]})
     assert wall.answer_to(posted) == "Your name is Bob."
     assert wall.asked("probe").said == ["My name is Bob.", "What is my name?"]
     assert "Bob" not in str(wall.message(posted)), "it is in no feed"
