@@ -240,12 +240,7 @@ class Index:
 
     def due(self, now: int, limit: int) -> list[Message]:
         """Up to ``limit`` messages whose lease, backoff or wait has ended, the longest overdue first."""
-        return [self._at(timestamp) for timestamp in self.deadlines.due(now, limit)]
-
-    def next_to_remove(self) -> Message | None:
-        """The finished message that retention removes next, if any; see ``retention``."""
-        timestamp = self.kept.next_to_remove(self.last_timestamp)
-        return None if timestamp is None else self._at(timestamp)
+        return [self.message_at(timestamp) for timestamp in self.deadlines.due(now, limit)]
 
     def ready(self, limit: int, entities: Iterable[str | None] | None = None) -> list[Message]:
         """Up to ``limit`` claimable messages in order of urgency, of all entities or of these."""
@@ -254,7 +249,7 @@ class Index:
             order = self._ready
         else:
             order = merge(*(self._ready_by_entity[entity] for entity in set(entities) if entity in self._ready_by_entity))
-        return [self._at(timestamp) for _, timestamp in islice(order, limit)]
+        return [self.message_at(timestamp) for _, timestamp in islice(order, limit)]
 
     def in_flight(self, limit: int) -> list[Message]:
         """Up to ``limit`` messages that bots hold, ordered by the end of their leases."""
@@ -266,7 +261,7 @@ class Index:
 
     def failed(self, limit: int) -> list[Message]:
         """Up to ``limit`` failed messages, the newest first."""
-        return [self._at(timestamp) for timestamp in islice(reversed(self._failed), limit)]
+        return [self.message_at(timestamp) for timestamp in islice(reversed(self._failed), limit)]
 
     def unfinished(self, entity: str | None = None) -> Iterator[Message]:
         """The unfinished messages, all or those to ``entity``: first the claimable ones by urgency, then the others."""
@@ -279,7 +274,7 @@ class Index:
         return self._to(entity, self._failed)
 
     def _to(self, entity: str | None, times: Iterable[int]) -> Iterator[Message]:
-        messages = map(self._at, times)
+        messages = map(self.message_at, times)
         return messages if entity is None else (message for message in messages if message.bot_params.entity == entity)
 
     # -- Reads
@@ -338,11 +333,14 @@ class Index:
             if entry is not None and entry.message.seq == change[0]:
                 yield change
 
-    def _at(self, timestamp: int) -> Message:
+    def message_at(self, timestamp: int) -> Message:
+        """The message with this timestamp."""
         return self._entries[self._timeline[timestamp]].message
 
     def _first(self, deadlines: dict[int, int], limit: int) -> list[Message]:
-        return [self._at(timestamp) for _, timestamp in nsmallest(limit, ((at, stamp) for stamp, at in deadlines.items()))]
+        return [
+            self.message_at(timestamp) for _, timestamp in nsmallest(limit, ((at, stamp) for stamp, at in deadlines.items()))
+        ]
 
 
 def _fitting(encoded: list[bytes], max_bytes: int) -> int:

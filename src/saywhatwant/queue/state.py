@@ -158,10 +158,10 @@ class QueueState(DurableObject):
 
     def _prune(self) -> None:
         for _ in range(MAX_PRUNED_AT_ONCE):
-            message = self._index.next_to_remove()
-            if message is None:
+            timestamp = self._index.kept.next_to_remove(self._index.last_timestamp)
+            if timestamp is None:
                 break
-            self._remove(message)
+            self._remove(self._index.message_at(timestamp))
 
     def _remove(self, message: Message) -> None:
         newest = self._index.last_timestamp

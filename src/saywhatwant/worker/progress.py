@@ -34,7 +34,8 @@ class ProgressTexts:
 
     def __init__(self) -> None:
         self._replies: OrderedDict[str, Progress] = OrderedDict()
-        self._chars = 0
+        self.chars = 0
+        """Of all of them; 0 when there is none."""
 
     def __len__(self) -> int:
         return len(self._replies)
@@ -47,8 +48,8 @@ class ProgressTexts:
             offset = len(known.text)
         self._forget(event.id)
         self._replies[event.id] = reply
-        self._chars += reply.chars
-        while self._chars > MAX_PROGRESS_CHARS:
+        self.chars += reply.chars
+        while self.chars > MAX_PROGRESS_CHARS:
             self._forget(next(iter(self._replies)))
         return _event(event.id, reply, offset)
 
@@ -64,7 +65,7 @@ class ProgressTexts:
 
     def _forget(self, message_id: str) -> None:
         if message_id in self._replies:
-            self._chars -= self._replies.pop(message_id).chars
+            self.chars -= self._replies.pop(message_id).chars
 
 
 def _event(message_id: str, reply: Progress, offset: int) -> bytes:

@@ -83,7 +83,7 @@ def test_p2_a_reply_is_forgotten_when_its_attempt_ends(ended: tuple[Status, int]
     progress.on_change(changed(ID, "processing", 1))
     assert len(progress) == 1
     progress.on_change(changed(ID, *ended))
-    assert (len(progress), progress.snapshot(), progress._chars) == (0, [], 0)
+    assert (len(progress), progress.snapshot(), progress.chars) == (0, [], 0)
 
 
 def test_p6_the_texts_that_are_kept_are_bounded_and_the_longest_unchanged_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
