@@ -207,6 +207,24 @@ def test_progress_continues_at_its_offset_and_is_ignored_if_it_does_not_fit(
     assert modules.run("feed.js", WRITING, [event[:3] for event in events]) == [event[3] for event in events]
 
 
+def test_an_own_post_that_wants_no_answer_is_never_taken_for_one_that_does(modules: Modules) -> None:
+    function = """({ Feed }) => {
+      const entry = { key: "key", createdAt: 0, text: "Hi", username: "Ada", color: "001002003", entity: "", answer: false,
+        sentAfter: 0, attempt: 1, state: "sending", reason: "" };
+      const other = { id: "bbbb", timestamp: 1, text: "Hi", username: "Ada", color: "001002003", messageType: "human",
+        replyTo: null, seq: 1, botParams: { status: "pending", entity: null, attempt: 0 } };
+      const feed = new Feed();
+      feed.load([], true);
+      feed.setOutbox([entry]);
+      feed.merge([other]);
+      const isTaken = feed.isOwn("bbbb");
+      feed.acknowledge(entry, { id: "aaaa", timestamp: 2 });
+      return [isTaken, feed.isOwn("aaaa"), feed.get("aaaa").botParams.status];
+    }"""
+
+    assert modules.run("feed.js", function) == [False, True, "complete"]
+
+
 def test_colours_of_names_are_readable_and_survive_the_browsers_notation(modules: Modules) -> None:
     for seed in range(1, 4):
         assert modules.run("color.js", CONTRAST, [seed * 104_729, PAPERS]) == []

@@ -102,6 +102,8 @@ def test_a_talk_stays_alone_and_live_while_others_talk(start_server: StartServer
     for person in (BOB, ADA):
         for entity in ("zen", "rude"):
             post(server, f"{person['username']} asks {entity}", **person, botParams={"entity": entity})
+    post(server, "To everyone, which is no talk", **ADA, botParams={"answer": False})
+    post(server, "To anyone, which is no talk yet", **ADA)
     attempt = claim(server, first)
     queue(server, "progress", first, attempt=attempt, text="Half an ans")
 
