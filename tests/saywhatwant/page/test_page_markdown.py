@@ -237,7 +237,7 @@ def test_hostile_markdown_costs_steps_in_proportion_to_its_length(unit: str, mod
 def test_what_nests_too_deep_or_makes_too_many_cells_is_still_shown(modules: Modules) -> None:
     quotations = "".join(f"{'> ' * depth}word{depth}\n" for depth in range(60))
     lists = "".join(f"{'  ' * depth}- item{depth}\n" for depth in range(60))
-    stars = "".join(f"*a{number} **b{number} " for number in range(200)) + "** *" * 200
+    stars = "".join(f"*a{number} **b{number} " for number in range(200)) + "".join("c** c* " for _ in range(200))
     table = "|".join("a" * 900) + "\n" + "|".join("-" * 900) + "\n" + "|x\n" * 700
 
     found: list[Json] = modules.run("markdown.js", STEPS, [quotations, lists, stars, table])
@@ -246,6 +246,7 @@ def test_what_nests_too_deep_or_makes_too_many_cells_is_still_shown(modules: Mod
     for depth in range(60):
         assert f"word{depth}" in found[0]["text"]
         assert f"item{depth}" in found[1]["text"]
+    assert "a199" in found[2]["text"]
     assert found[3]["text"] == table
 
 
