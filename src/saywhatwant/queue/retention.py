@@ -31,7 +31,7 @@ class Kept:
 
     def __init__(self, config: QueueConfig, talks: Talks) -> None:
         self._config = config
-        self._wall = min(config.retention, config.max_kept)
+        self._all = max(config.max_kept, config.retention)
         self._talks = talks
         self._newest: Finishes = OrderedDict()
         """The newest of the wall."""
@@ -57,7 +57,7 @@ class Kept:
             _insert(newest, finish, talk)
         else:
             newest[finish] = talk
-        left = self._leave() if len(newest) > self._wall else None
+        left = self._leave() if len(newest) > self._config.retention else None
         if talk is not None and talk is not left and (talk.beyond or talk.quiet or talk.surplus):
             self.settle(talk)
 
@@ -107,7 +107,7 @@ class Kept:
             firsts = (_first(self._loose, newest), _first(self._surplus, newest))
             if unkept := [first for first in firsts if first is not None]:
                 return min(unkept)[1]
-        is_full = self.count > self._config.max_kept
+        is_full = self.count > self._all
         if self._quiet:
             talk = self._beyond[self._quiet[0]]
             if talk is not None and (is_full or talk.times[-1] + self._config.talk_ms <= newest):

@@ -26,7 +26,7 @@ class Naive(NamedTuple):
             key=lambda m: (m.seq, m.timestamp),
         )
         newest = max(self.messages, default=0)
-        beyond = finished[: max(0, len(finished) - min(self.config.retention, self.config.max_kept))]
+        beyond = finished[: max(0, len(finished) - self.config.retention)]
         conversations = {m.conversation for m in beyond if m.conversation is not UNSET}
         talks = {name: [m for m in self.messages.values() if m.conversation == name] for name in conversations}
         crowded = {name for name, talk in talks.items() if sum(m in finished for m in talk) > self.config.talk_retention}
@@ -35,7 +35,7 @@ class Naive(NamedTuple):
         unkept += [next(m for m in beyond if m.conversation == name) for name in crowded]
         if removable := [m for m in unkept if m.timestamp != newest]:
             return min(removable, key=finished.index)
-        is_full = len(finished) > self.config.max_kept
+        is_full = len(finished) > max(self.config.max_kept, self.config.retention)
         if quiet:
             name = min(quiet, key=lambda name: max(finished.index(m) for m in talks[name]))
             if is_full or max(m.timestamp for m in talks[name]) + self.config.talk_ms <= newest:
@@ -58,7 +58,7 @@ STATUSES: list[Status] = ["complete", "complete", "complete", "complete", "faile
         retention=st.integers(1, 3),
         talk_retention=st.integers(0, 3),
         talk_ms=st.integers(1, 20),
-        max_kept=st.integers(1, 9),
+        max_kept=st.integers(1, 9),  # the wall's retention may be more
     ),
     steps=st.lists(
         st.tuples(st.integers(1, 24), st.sampled_from([UNSET, "a", "b", "c", "d"]), st.sampled_from([*STATUSES, None])),
@@ -188,6 +188,15 @@ def test_p6_beyond_the_bound_of_all_the_talk_that_is_quiet_longest_ends_first() 
     assert len(wall.messages()) == 10
     assert texts(wall, "Bob") == []
     assert texts(wall, "Ann")[0] == "I am Ann."
+
+
+def test_p6_a_wall_that_keeps_more_than_the_bound_of_all_loses_nothing() -> None:
+    """An operator set the retention before that bound existed."""
+    wall = Wall(retention=12, max_kept=4)
+    for n in range(5):
+        exchange(wall, f"visitor {n}")
+    wall.ask("thought", answer=False)
+    assert len(wall.messages()) == 11
 
 
 def test_p6_messages_of_no_talk_take_nothing_from_talks() -> None:
