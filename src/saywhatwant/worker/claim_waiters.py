@@ -42,9 +42,10 @@ _id_of = msgspec.json.Decoder(_Claimed).decode
 class Waiter:
     """One waiting claim. It is idle until it is notified of work, and again once it has started to claim that."""
 
-    def __init__(self, waiters: "ClaimWaiters", number: int, entities: tuple[str, ...] | None) -> None:
+    def __init__(self, waiters: "ClaimWaiters", number: int, worker_id: str, entities: tuple[str, ...] | None) -> None:
         self._waiters = waiters
         self.number = number
+        self.worker_id = worker_id
         self.entities = None if entities is None else frozenset(entities)
         self.woken = asyncio.Event()
         self.notified: Work | None = None
@@ -126,7 +127,7 @@ class ClaimWaiters:
         deadline = asyncio.get_running_loop().time() + wait
         gone = asyncio.create_task(disconnected())
         try:
-            with Waiter(self, next(self._numbers), entities) as waiter:
+            with Waiter(self, next(self._numbers), worker_id, entities) as waiter:
                 while not gone.done():
                     waiter.begin_claim()
                     found = await claim_now()
@@ -135,7 +136,8 @@ class ClaimWaiters:
                         return found
                 return ClaimNextResponse([])
         finally:
-            if gone.done():
+            # After a restart the bot's new claim may be here before the end of the old one.
+            if gone.done() and not any(waiter.worker_id == worker_id for waiter in self._waiters):
                 self.bots.leaves(worker_id)
             gone.cancel()
 

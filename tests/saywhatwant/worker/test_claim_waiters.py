@@ -198,6 +198,26 @@ def test_p4_a_client_that_has_left_claims_nothing() -> None:
     run(scenario())
 
 
+def test_p4_a_bot_is_here_while_one_of_its_claims_waits() -> None:
+    """A bot that restarts under its name may claim before the server sees that its old connection is closed."""
+
+    async def scenario() -> None:
+        harness = Harness()
+        old, new = asyncio.Event(), asyncio.Event()
+        served = []
+        for gone in (old, new):
+            harness.waiters.bots.claims("bot", ["zen"])
+            await harness.wait("bot", "zen", gone=gone)
+        await harness.wait("another", "zen")
+        for gone in (old, new):
+            gone.set()
+            await turns()
+            served.append(harness.waiters.bots.serving("zen"))
+        assert served == [{"bot"}, set()]
+
+    run(scenario())
+
+
 def test_p6_a_full_room_refuses_and_has_room_again_when_somebody_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("saywhatwant.worker.claim_waiters.MAX_WAITING_CLAIMS", 2)
 
