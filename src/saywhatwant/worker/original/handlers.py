@@ -1,15 +1,16 @@
 """The handlers of the dialect: each translates, and calls the same queue as the clean interface."""
 
+import asyncio
 from typing import NoReturn
 
 import msgspec
-from msgspec import UNSET, Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
 
 from durable_objects import Meter, Stub
 from saywhatwant.errors import InvalidField
-from saywhatwant.limits import MAX_PAGE
+from saywhatwant.limits import MAX_ANSWER_BYTES, MAX_PAGE
 from saywhatwant.message import MessageType
 from saywhatwant.queue import MessageQueue
 from saywhatwant.schemas import CompleteResponse
@@ -27,12 +28,13 @@ POLLER = "a bot of the original"
 """The worker that lists pending messages; it names itself only when it claims one."""
 
 
-class _Typed(Struct, frozen=True, rename="camel"):
+class _Head(Struct, frozen=True, rename="camel"):
+    timestamp: int
     message_type: MessageType
 
 
 _messages = msgspec.json.Decoder(list[Raw]).decode
-_typed = msgspec.json.Decoder(_Typed).decode
+_head_of = msgspec.json.Decoder(_Head).decode
 
 
 class OriginalApi:
@@ -59,14 +61,35 @@ class OriginalApi:
         limit = MAX_PAGE if query.limit is UNSET else min(query.limit, MAX_PAGE)
         start = query.offset or 0
         end = start + limit
-        # One more shows whether there are more; those of one type cannot be counted before they are read.
-        page = await self._queue.call(MessageQueue.read, after, end + 1 if query.type is UNSET else None)
-        found = [raw for raw in _messages(page.body) if query.type in {UNSET, _typed(raw).message_type}]
+        found, more = await self._newest(end, after, query.type)
         comments = [translated(bytes(raw)) for raw in found[start:end]]
         if query.offset is UNSET and query.t is UNSET:
             return JSON(comments)
         stats = await self._queue.call(MessageQueue.stats)
-        return JSON(dialect.WallPage(comments, stats.messages, len(found) > end or page.cut_at is not None))
+        return JSON(dialect.WallPage(comments, stats.messages, more))
+
+    async def _newest(self, count: int, after: int, kind: MessageType | UnsetType) -> tuple[list[Raw], bool]:
+        """Up to ``count`` messages of this type, newest first, up to ``MAX_ANSWER_BYTES``, and whether there are more.
+
+        Those of one type cannot be counted before they are read, so they are read in pages, with other requests in between.
+        """
+        found: list[Raw] = []
+        room = MAX_ANSWER_BYTES
+        before: int | None = None
+        limit = MAX_PAGE if kind is not UNSET else min(count + 1, MAX_PAGE)
+        while True:
+            page = await self._queue.call(MessageQueue.read, after, limit, before=before)
+            messages = _messages(page.body)
+            for raw in messages:
+                if kind in {UNSET, _head_of(raw).message_type}:
+                    room -= len(bytes(raw))
+                    if len(found) == count or (room < 0 and found):
+                        return found, True
+                    found.append(raw)
+            if len(messages) < limit and page.cut_at is None:
+                return found, False
+            before = _head_of(messages[-1]).timestamp
+            await asyncio.sleep(0)
 
     async def score(self, _: Request, __: None) -> NoReturn:
         """PATCH /original/api/comments/ID."""
