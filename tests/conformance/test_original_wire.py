@@ -177,6 +177,8 @@ def test_the_other_parameters_are_given_back(wall: Server, field: str) -> None:
 
 def test_a_number_of_messages_is_given_back_as_text(wall: Server) -> None:
     assert posted(wall, botParams={"entity": "zen", "nom": 20})["botParams"]["nom"] == "20"
+    for nom in (-1, 1_000_001, 10**300):
+        assert_refused(send(wall, page_post(botParams={"entity": "zen", "nom": nom})), 422, "botParams.nom")
 
 
 def test_the_clean_wall_shows_what_only_the_original_has_in_one_member(wall: Server) -> None:

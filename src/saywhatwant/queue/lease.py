@@ -165,6 +165,7 @@ def release(message: Message, now: int, config: QueueConfig) -> Message:
         tries=params.tries - 1,
         lease_expires_at=None,
         expires_at=min(params.expires_at or latest, latest),
+        unfenced=UNSET,
     )
 
 
@@ -194,6 +195,7 @@ def retry(message: Message, now: int, config: QueueConfig) -> Message:
         completed_at=None,
         expires_at=now + config.max_wait_ms,
         error=None,
+        unfenced=UNSET,
     )
 
 

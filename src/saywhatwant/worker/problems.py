@@ -51,7 +51,7 @@ _KINDS: dict[type[BaseException], Kind] = {
     errors.WrongState: Kind(409, "wrong-state", "The message is in another state"),
     errors.AttemptRequired: Kind(409, "attempt-required", "The call must name its attempt"),
     errors.NotTheHolder: Kind(409, "not-the-holder", "This attempt does not hold the message"),
-    errors.KeyReused: Kind(422, "key-reused", "The Idempotency-Key was used for another message"),
+    errors.KeyReused: Kind(422, "key-reused", "The key or id was used for another message"),
     errors.IdTaken: Kind(409, "id-taken", "Another message has this id"),
     errors.TooManyPosts: Kind(429, "too-many-posts", "Too many posts"),
     errors.TooManyReaders: Kind(429, "too-many-readers", "Too many sockets"),

@@ -7,6 +7,7 @@ from typing import get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from saywhatwant.errors import AttemptRequired, NotTheHolder, WrongState
@@ -135,6 +136,18 @@ def test_p4_a_stop_is_not_an_attempt_but_the_fence_stays() -> None:
     params = lease.release(held(tries=2), NOW + 7, CONFIG).bot_params
     assert params == replace(PENDING, attempt=1, tries=1)
     assert lease.release(answered(), NOW + 7, CONFIG).bot_params.status == "complete"
+
+
+def test_p3_only_a_claim_is_unfenced() -> None:
+    unfenced = lease.hold(message(), "original", NOW, CONFIG, unfenced=True)
+    assert unfenced.bot_params.unfenced is True
+    failed = lease.fail(unfenced, "no words", NOW, CONFIG, retry=False)
+    pending = (
+        lease.fail(unfenced, "no words", NOW, CONFIG),
+        lease.release(unfenced, NOW, CONFIG),
+        lease.retry(failed, NOW, CONFIG),
+    )
+    assert [given_back.bot_params.unfenced for given_back in pending] == [UNSET] * 3
 
 
 @given(pauses=st.lists(st.integers(0, 300), max_size=20))

@@ -28,7 +28,7 @@ from saywhatwant.worker.limits import MAX_SINCE
 from saywhatwant.worker.queries import Since
 
 MAX_LIMIT = 1_000_000
-"""The largest ``limit`` and ``offset`` that is understood; the original's clients ask for up to 999,999."""
+"""The largest ``limit``, ``offset`` and ``nom`` that is understood; the original's clients ask for up to 999,999."""
 
 REFUSED = {
     "eqScore": "is not kept here: messages have no score",
@@ -56,7 +56,7 @@ class SentParams(Struct, frozen=True, kw_only=True, rename="camel", forbid_unkno
     ais: Alias | None = None
     session_id: SessionId | None = None
     model: Kept | None = None
-    nom: Kept | int | None = None
+    nom: Kept | Annotated[int, Meta(ge=0, le=MAX_LIMIT, description=f"0 to {MAX_LIMIT}, kept as text")] | None = None
     human_username: Kept | None = None
     human_color: Kept | None = None
 
