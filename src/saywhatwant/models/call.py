@@ -1,4 +1,4 @@
-"""One question to a model: at the address that answers, again while it loads, and without what it refuses."""
+"""One question to a model: at an address that answers, again while it loads, and without what it refuses."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
@@ -113,7 +113,7 @@ class Call:
                 refusal = Refusal.of(error)
                 if refusal is None:
                     raise
-                if refusal.is_loading and self._limits.loads():
+                if refusal.is_loading and self._must_wait_for(place) and self._limits.loads():
                     await asyncio.sleep(LOADING_POLL_SECONDS)
                 elif overflow := refusal.overflow:
                     place.window = overflow.limit or place.window
@@ -129,6 +129,10 @@ class Call:
             else:
                 place.learnt = learnt
                 return answer
+
+    def _must_wait_for(self, place: Place) -> bool:
+        """Whether no other place can answer while this one is loading its model."""
+        return not self._route.has_another({*self.failed, place})
 
     async def _post(self, place: Place, body: dict[str, Any], turn: AsyncExitStack) -> tuple[Piece, AsyncIterator[Piece]]:
         response = await self._limits.wait(self._transport.post(self._entity, place, body))

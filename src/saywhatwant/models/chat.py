@@ -81,8 +81,8 @@ class ChatModel:
         """See ``Model``."""
         self._probe_the_failed(entity)
         call = Call(self._transport, _AnyPlace(self, entity), entity, request)
-        async with aclosing(self._answer(entity, call)) as answer:
-            async for piece in _announced(answer, call):
+        async with aclosing(self._answer(entity, call)) as answer, aclosing(_announced(answer, call)) as pieces:
+            async for piece in pieces:
                 yield piece
 
     async def aclose(self) -> None:
@@ -198,7 +198,7 @@ class _OnePlace(_AnyPlace):
         return False
 
 
-async def _announced(answer: AsyncGenerator[Piece], call: Call) -> AsyncIterator[Piece]:
+async def _announced(answer: AsyncGenerator[Piece], call: Call) -> AsyncGenerator[Piece]:
     """The pieces of ``answer``, after ``Waking`` if the first one takes long because the model may be being loaded."""
     first = asyncio.ensure_future(anext(answer))
     try:

@@ -61,13 +61,18 @@ async def pieces(events: AsyncIterator[httpx2.ServerSentEvent]) -> AsyncGenerato
     Raises ``RefusedMidway`` for an error inside the stream, and ``NotAnAnswer`` for anything else, or when the end is missing.
     """
     reader = _Reader()
-    async for event in events:
-        if event.data.strip().startswith(DONE):
-            reader.is_complete = True
-            await _drain(events)
-            break
-        for piece in reader.read(event.data, is_error=event.event == "error"):
-            yield piece
+    try:
+        async for event in events:
+            if event.data.strip().startswith(DONE):
+                reader.is_complete = True
+                await _drain(events)
+                break
+            for piece in reader.read(event.data, is_error=event.event == "error"):
+                yield piece
+    except (Silence, httpx2.HTTPError):
+        # Some gateways break the connection, or keep it open, behind the chunk that ends the answer.
+        if not reader.has_ended:
+            raise
     yield reader.finished()
 
 
@@ -108,8 +113,12 @@ class _Reader:
             if text := self._answer.decode(text.encode("utf-16-le", "surrogatepass")):
                 yield Answer(text)
 
+    @property
+    def has_ended(self) -> bool:
+        return self.is_complete or self._reason is not None
+
     def finished(self) -> Finished:
-        if not self.is_complete and self._reason is None:
+        if not self.has_ended:
             raise NotAnAnswer("was cut off before the answer was complete")
         return Finished("length" if self._reason == "length" else "stop")
 

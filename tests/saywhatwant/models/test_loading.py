@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from typing import cast
 
 import pytest
 from asking import LONG, Clock, answer_of, pieces_of, probe, run, text_of
@@ -10,7 +11,7 @@ from scripted_models import Loading, ScriptedModel
 from scripted_server import Exchange, ScriptedServer, chunk, event
 from server_words import BROKEN, LLAMA_CPP, OLLAMA
 
-from saywhatwant.models import Answer, Finished, ModelFailed, Request, Turn, Waking, call, chat, patience, places
+from saywhatwant.models import Answer, Finished, ModelFailed, Piece, Request, Turn, Waking, call, chat, patience, places
 from saywhatwant.models.chat import ChatModel
 from saywhatwant.models.circuit import FAILURES
 from saywhatwant.models.patience import Patience, Silence, TooLong
@@ -96,6 +97,35 @@ def test_p4_a_server_that_reports_loading_is_waited_for(monkeypatch: pytest.Monk
             assert text_of([piece async for piece in stream]) == "Yes."
 
         run(scenario)
+
+
+def test_p4_while_one_address_loads_another_one_answers(loading: Loading) -> None:
+    """A server of two was started again: its visitors do not wait for it."""
+    with (
+        ScriptedServer({"test": ScriptedModel("One.", words=LLAMA_CPP, loading=loading)}) as one,
+        ScriptedServer({"test": ScriptedModel("Two.")}) as two,
+    ):
+
+        async def scenario(model: ChatModel) -> None:
+            entity = probe([one.base_url, two.base_url])
+            assert await answer_of(model, entity) == "Two."
+            assert await answer_of(model, entity) == "Two."
+            assert one.requests["test"] == 1
+
+        run(scenario)
+
+
+@pytest.mark.usefixtures("announced_at_once")
+def test_p4_a_stream_that_is_closed_while_its_model_loads_is_hung_up(server: ScriptedServer, loading: Loading) -> None:
+    async def scenario(model: ChatModel) -> None:
+        stream = cast("AsyncGenerator[Piece]", model.stream(probe(server.base_url), Request([Turn("user", "Why?")])))
+        assert await anext(stream) == Waking()
+        await asyncio.to_thread(loading.waiting.wait)
+        await stream.aclose()
+        while loading.waiting.is_set():  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.001)
+
+    run(scenario)
 
 
 def test_p4_a_server_that_loads_for_ever_ends_as_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,6 +123,29 @@ def test_p4_every_way_to_end_an_answer_is_understood(ends: Sequence[str], reason
     assert read_text(event({"content": "Yes."}) + "".join(ends)) == [Answer("Yes."), Finished(reason)]  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("stays_open", [False, True], ids=["broken off", "kept open"])
+def test_p4_an_answer_that_has_ended_counts_whatever_becomes_of_its_connection(
+    server: ScriptedServer,
+    stays_open: bool,  # noqa: FBT001
+) -> None:
+    """Gateways break it off without the end of the body, or keep it open without ``[DONE]``."""
+
+    def script(exchange: Exchange) -> None:
+        exchange.begin()
+        exchange.stream(*WORDS, finish="stop")
+        exchange.close_connection = True
+        if stays_open:
+            exchange.wait()
+
+    server.scripts["test"] = script
+
+    async def scenario(model: ChatModel) -> None:
+        found = await pieces_of(model, probe(server.base_url))
+        assert (text_of(found), found[-1]) == (TEXT, Finished("stop"))
+
+    run(scenario, idle_seconds=0.2)
+
+
 def test_p4_an_answer_without_an_end_is_not_taken_for_a_whole_one() -> None:
     with pytest.raises(NotAnAnswer, match="cut off before the answer was complete"):
         read_text(event({"content": "Yes, bu"}))
