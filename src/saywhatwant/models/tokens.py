@@ -15,13 +15,15 @@ _LONGER = re.compile(r"[A-Za-z]{6}(?=[A-Za-z])")
 """Each six letters of a word beyond the first ones are a token more."""
 _NOISE = re.compile(r"[A-Za-z]{24,}")
 """No word of a language any more, but a key, a path or noise: two letters a token."""
+_SPACES = re.compile(r"[^\S\n]{2,4}")
+"""One space belongs to the word behind it; of a longer run each four are a token."""
 _EXTRA_BYTES = 0.75
 """Tokens for each byte that UTF-8 needs beyond one per character."""
 
 
 def tokens_of(text: str) -> int:
     """The estimated tokens of ``text``."""
-    parts = len(_PARTS.findall(text)) + len(_LONGER.findall(text))
+    parts = sum(len(pattern.findall(text)) for pattern in (_PARTS, _LONGER, _SPACES))
     noise = sum(len(part) // 3 for part in _NOISE.findall(text))
     extra = len(text.encode(errors="replace")) - len(text)
     return parts + noise + int(extra * _EXTRA_BYTES)

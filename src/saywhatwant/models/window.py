@@ -8,6 +8,8 @@ SMALLER = 0.8
 """What a prompt may have of the one before it, whatever numbers its refusal names."""
 MUCH_SMALLER = 0.5
 """The same after a refusal that does not name the window."""
+PATIENT_REFUSALS = 3
+"""After this many refusals of one question each further one counts once more, so that some prompt fits before the last try."""
 MAX_SCALE = 2.0
 """The most that one refusal teaches about the next prompts: an odd text is not what others are like."""
 FORGETTING = 0.95
@@ -49,6 +51,7 @@ class Attempt:
         self._scale = window.scale
         self._wanted = answer_tokens
         self._most: float | None = None
+        self._refusals = 0
 
     @property
     def answer_tokens(self) -> int:
@@ -69,5 +72,7 @@ class Attempt:
             self._scale = max(self._scale, refusal.prompt_tokens / max(estimate, 1))
         if refusal.limit_tokens:
             self._limit = min(self._limit or refusal.limit_tokens, refusal.limit_tokens)
-        self._most = estimate * (SMALLER if self._limit else MUCH_SMALLER)
+        self._refusals += 1
+        share = SMALLER if self._limit else MUCH_SMALLER
+        self._most = estimate * share ** max(self._refusals - PATIENT_REFUSALS, 1)
         self._window.learn(self._scale, None if self._limit else int(self._most * self._scale + self.answer_tokens))

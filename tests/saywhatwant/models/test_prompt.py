@@ -210,3 +210,9 @@ def test_a_question_is_cut_in_the_middle_only_if_it_is_too_long_alone() -> None:
     assert " … " in cut[-1].content
     assert cut[0].content.startswith("You are Zen.")
     assert tokens_of_turns(cut) <= 400
+
+
+def test_a_long_run_of_spaces_is_not_free() -> None:
+    """Else the question would be cut to nothing once a server has counted them."""
+    assert tokens_of(f"a{' ' * 4_000}b") > 900
+    assert tokens_of("a b c") == 3

@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from saywhatwant.bot.writer import MAX_PROMPTS
 from saywhatwant.models import WindowExceeded
 from saywhatwant.models.window import MARGIN, Window
 
@@ -40,6 +41,16 @@ def test_what_one_odd_text_taught_is_forgotten() -> None:
     for _ in range(500):
         window.worked()
     assert window.scale < 1.01
+
+
+def test_p4_refusals_that_name_nothing_leave_little_before_the_last_prompt() -> None:
+    """A talk of a hundred long messages, and a model with 512 tokens."""
+    attempt, estimate = Window().attempt(None, 200), 150_000
+    for _ in range(MAX_PROMPTS - 1):
+        attempt.refused(WindowExceeded(None, None), estimate)
+        assert attempt.room is not None
+        estimate = attempt.room
+    assert estimate < 100
 
 
 limits = st.none() | st.integers(64, 10_000)
