@@ -1,5 +1,6 @@
 """The entities that answer, with their names and models. Read from a TOML file, and read again when it changes."""
 
+import json
 import logging
 import re
 import tomllib
@@ -87,6 +88,10 @@ class Entity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if not all(map(is_http_url, self.base_urls)):
             # Do not echo the URL; it may contain a password.
             raise InvalidField("base_url", "must be an http or https URL with a host, and a port from 1 to 65535")
+        try:
+            json.dumps(self.extra_body, allow_nan=False)
+        except (TypeError, ValueError):
+            raise InvalidField("extra_body", "must have only values that JSON has, so no dates, inf or nan") from None
 
     @property
     def base_urls(self) -> tuple[str, ...]:

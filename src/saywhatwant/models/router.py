@@ -1,9 +1,9 @@
 """Routes each entity to its model."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, suppress
+from typing import Any, cast
 
 from saywhatwant.entities import Entity
 from saywhatwant.models.chatbot import Chatbot
@@ -37,8 +37,10 @@ class ModelRouter:
     async def stream(self, entity: Entity, request: Request) -> AsyncIterator[Piece]:
         """See ``Model``."""
         model = await self._loaded(entity)
-        async for piece in model.stream(entity, request):
-            yield piece
+        # Closing this stream closes the model's at once, not when the garbage collector comes to it.
+        async with aclosing(cast("AsyncGenerator[Piece]", model.stream(entity, request))) as pieces:
+            async for piece in pieces:
+                yield piece
 
     def preview(self, entity: Entity, request: Request) -> dict[str, Any]:
         """See ``Model``."""
@@ -68,5 +70,7 @@ class ModelRouter:
         try:
             self._chat = self._make_chat()
         except ImportError as error:
-            raise ModelFailed(f"the model cannot be called: {error}", f"{entity.model} cannot be called: {error}") from None
+            # The error's own text may have a path.
+            reason = f"the model cannot be called: the package {error.name} is missing or broken"
+            raise ModelFailed(reason, f"{entity.model} cannot be called: {error}") from None
         return self._chat

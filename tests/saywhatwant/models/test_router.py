@@ -2,15 +2,16 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from socket import create_server
+from typing import cast
 
 import pytest
 from stamina import instrumentation
 from stamina.instrumentation import RetryDetails
 
 from saywhatwant.entities import Entity
-from saywhatwant.models import Model, ModelFailed, ModelRouter, Request, Turn, chatbot
+from saywhatwant.models import Answer, Model, ModelFailed, ModelRouter, Piece, Request, Turn, chatbot
 from saywhatwant.models.chat import ChatModel
 
 
@@ -23,7 +24,9 @@ def chat() -> Model:
 
 
 def without_its_library() -> Model:
-    raise ModuleNotFoundError("No module named 'openai'")
+    raise ImportError(
+        "cannot import name 'OpenAI' from 'openai' (/home/me/openai.py)", name="openai", path="/home/me/openai.py"
+    )
 
 
 def reason_of(models: ModelRouter, asked: Entity) -> str:
@@ -60,7 +63,29 @@ def test_p4_a_chatbot_that_is_not_installed_fails_the_answer_and_not_the_start()
 
 
 def test_p4_so_does_a_library_that_is_not_installed() -> None:
-    assert reason_of(ModelRouter(without_its_library), entity("tiny")) == "the model cannot be called: No module named 'openai'"
+    reason = "the model cannot be called: the package openai is missing or broken"
+    assert reason_of(ModelRouter(without_its_library), entity("tiny")) == reason
+
+
+def test_p4_a_stream_that_is_closed_closes_the_models_stream_at_once() -> None:
+    closed: list[str] = []
+
+    class Endless(ChatModel):
+        async def stream(self, *_: object) -> AsyncIterator[Piece]:
+            try:
+                while True:
+                    yield Answer("ha")
+            finally:
+                closed.append("closed")
+
+    async def scenario() -> None:
+        models = ModelRouter(lambda: Endless(idle_seconds=1, total_seconds=2))
+        stream = cast("AsyncGenerator[Piece]", models.stream(entity("tiny"), Request([Turn("user", "Why?")])))
+        await anext(stream)
+        await stream.aclose()
+        assert closed == ["closed"]
+
+    asyncio.run(scenario())
 
 
 def test_p4_so_does_an_environment_in_which_no_provider_can_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
