@@ -35,6 +35,8 @@ Line = Annotated[str, Meta(min_length=1, max_length=200)]
 
 _NOT_PERSONA = {"base_url", "api_key_env", "priority", "concurrency", "loading_seconds", "warm_up"}
 """The keys that do not shape an answer."""
+NOT_EXTRA = {"model", "messages", "stream"}
+"""Parameters of a request that ``extra_body`` cannot replace."""
 
 
 class Entity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,7 +67,7 @@ class Entity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     top_k: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     min_p: Annotated[float, Meta(ge=0, le=1)] | None = None
-    repeat_penalty: Annotated[float, Meta(ge=0, le=10)] | None = None
+    repeat_penalty: Annotated[float, Meta(gt=0, le=10)] | None = None
     seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
     stop: Annotated[list[Annotated[str, Meta(min_length=1, max_length=100)]], Meta(max_length=16)] = []
     """An answer ends before the first of these, with or without the server's help."""
@@ -85,6 +87,8 @@ class Entity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise InvalidField("display_name", "must not start or end with whitespace")
         if self.chatbot is not None and self.chatbot not in CHATBOTS:
             raise InvalidField("model", f"no such chatbot: {self.chatbot!r}; must be one of {', '.join(CHATBOTS)}")
+        if fixed := sorted(NOT_EXTRA & self.extra_body.keys()):
+            raise InvalidField("extra_body", f"must not contain {fixed[0]!r}, which the bot sets itself")
         if not all(map(is_http_url, self.base_urls)):
             # Do not echo the URL; it may contain a password.
             raise InvalidField("base_url", "must be an http or https URL with a host, and a port from 1 to 65535")
@@ -160,8 +164,10 @@ class Entities:
             if stamp == self._stamp:
                 return None
             text = self._path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise WrongEntities(f"{self._path} cannot be read: {error}") from None
+        except UnicodeDecodeError:
+            raise WrongEntities(f"{self._path} cannot be read: it is not text in UTF-8") from None
+        except OSError as error:
+            raise WrongEntities(f"{self._path} cannot be read: {error.strerror}") from None
         self._stamp = stamp
         return text
 
@@ -183,7 +189,8 @@ def parse(text: str, source: str) -> dict[str, Entity]:
             entities[name] = _entity(table)
         except InvalidField as error:
             place = f"{name}.{error.field}" if error.field else name
-            raise WrongEntities(f"{source}, line {_line_of(text, name, error.field)}: {place}: {error.rule}") from None
+            line = _line_of(text, name, re.split(r"[.\[]", error.field)[0])
+            raise WrongEntities(f"{source}, line {line}: {place}: {error.rule}") from None
     if not entities:
         raise WrongEntities(f"{source}: must contain an entity")
     return entities
@@ -196,7 +203,10 @@ def _entity(table: object) -> Entity:
     except msgspec.ValidationError as error:
         rule, _, path = str(error).partition(" - at `$.")
         key = path.rstrip("`") or next(iter(re.findall(r"field `([^`]*)`", rule)), "")
-        words = next((words for start, words in _KEY_ERRORS.items() if rule.startswith(start)), humanize(rule))
+        words = next((words for start, words in _KEY_ERRORS.items() if rule.startswith(start)), None)
+        kinds = {field.name: field.type for field in msgspec.structs.fields(Entity)}
+        # TOML has no null, and calls an object a table.
+        words = words or humanize(rule, kinds.get(key)).replace(" or null", "").replace("an object", "a table")
         raise InvalidField(key, words) from None
 
 

@@ -9,7 +9,7 @@ import math
 import os
 import re
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
@@ -171,7 +171,7 @@ def _from_file() -> dict[str, object]:
         raise WrongSettings(f"{FILE} is not TOML: {error}") from None
     for name in found:
         if name not in Settings.__struct_fields__:
-            raise WrongSettings(_unknown(f"{name} (in {FILE})", Settings.__struct_fields__))
+            raise WrongSettings(_unknown(name, f" (in {FILE})"))
     return found
 
 
@@ -179,14 +179,19 @@ def _from_environment() -> dict[str, object]:
     found = {name.removeprefix(PREFIX).lower(): value for name, value in os.environ.items() if name.startswith(PREFIX)}
     for name in found:
         if name not in Settings.__struct_fields__:
-            raise WrongSettings(_unknown(PREFIX + name.upper(), [PREFIX + name.upper() for name in Settings.__struct_fields__]))
+            raise WrongSettings(_unknown(name))
     return dict(found)
 
 
-def _unknown(name: str, allowed: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, allowed, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"allowed: {', '.join(allowed)}"
-    return f"no such setting: {name}; {hint}"
+def _unknown(name: str, where: str = "") -> str:
+    """The refusal of a name without prefix; ``where`` is the file that has it, empty for the environment."""
+
+    def shown(name: str) -> str:
+        return name if where else PREFIX + name.upper()
+
+    near = difflib.get_close_matches(name, Settings.__struct_fields__, n=1)
+    hint = f"did you mean {shown(near[0])}?" if near else f"allowed: {', '.join(map(shown, Settings.__struct_fields__))}"
+    return f"no such setting: {shown(name)}{where}; {hint}"
 
 
 def _description(kind: Any) -> str:  # noqa: ANN401 - typing has no name for an annotated type

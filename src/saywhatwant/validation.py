@@ -1,6 +1,7 @@
 """The decoder's errors in plain English (P8)."""
 
 import re
+from typing import Literal, get_args, get_origin
 
 from saywhatwant.message import PATTERNS
 
@@ -19,8 +20,11 @@ _OTHER_KIND = re.compile(r"Expected `(?P<wanted>[^`]+)`, got `(?P<got>[^`]+)`")
 _BEYOND_BOUND = re.compile(r"Expected `(?P<wanted>\w+)` (?P<length>of length )?(?P<bound>[<>]=?) (?P<limit>\S+)")
 
 
-def humanize(rule: str) -> str:
-    """The rule in an error of msgspec (``Expected `int` >= 0``) in plain English; unknown wording stays unchanged."""
+def humanize(rule: str, kind: object = None) -> str:
+    """The rule in an error of msgspec (``Expected `int` >= 0``) in plain English; unknown wording stays unchanged.
+
+    ``kind`` is the declared type of the value; only an error about a choice needs it.
+    """
     for pattern, meaning in PATTERNS.items():
         if repr(pattern) in rule:
             return f"must be {meaning}"
@@ -34,7 +38,14 @@ def humanize(rule: str) -> str:
         if found["length"]:
             return f"must have {bound} {limit} {_PARTS.get(found['wanted'], 'parts')}"
         return f"must be {_named(found['wanted'])} of {bound} {limit}"
-    return rule
+    return f"must be one of {', '.join(_choices(kind))}" if rule.startswith("Invalid enum value") else rule
+
+
+def _choices(kind: object) -> list[str]:
+    """The values of the literal types in ``kind``."""
+    if get_origin(kind) is Literal:
+        return list(map(str, get_args(kind)))
+    return [choice for part in get_args(kind) for choice in _choices(part)]
 
 
 def _named(kinds: str) -> str:

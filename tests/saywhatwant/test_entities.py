@@ -58,7 +58,16 @@ def test_an_entity_needs_a_name_a_colour_and_a_model_and_the_rest_has_defaults()
         (GOOD.replace("gpt-5-mini", "nltk:"), r"line 5: fear-and-loathing\.model: no such chatbot: ''"),
         (GOOD.replace("model", "# model"), r"line 2: fear-and-loathing\.model: is required"),
         (GOOD + "[zen]\ndisplay_name = 5\n", r"line 7: zen\.display_name: must be a text, not a whole number"),
-        ("zen = 5\n", r"line 1: zen: must be an object, not a whole number"),
+        (GOOD + 'reads = "all"\n', r"line 6: fear-and-loathing\.reads: must be one of talk, wall"),
+        (GOOD + 'openers = ["Why?", ""]\n', r"line 6: fear-and-loathing\.openers\[1\]: must not be empty"),
+        (GOOD + "top_k = 0.5\n", r"line 6: fear-and-loathing\.top_k: must be a whole number, not a fraction"),
+        (GOOD + "extra_body = 5\n", r"line 6: fear-and-loathing\.extra_body: must be a table, not a whole number"),
+        (
+            GOOD + "extra_body = {stream = false}\n",
+            r"line 6: .*extra_body: must not contain 'stream', which the bot sets itself",
+        ),
+        (GOOD + "[fear-and-loathing.extra_body]\nmodel = 'x'\n", r"extra_body: must not contain 'model'"),
+        ("zen = 5\n", r"line 1: zen: must be a table, not a whole number"),
         ("zen = " + "[" * 100_000, "nested too deep"),
     ],
 )
@@ -101,8 +110,11 @@ def test_p8_a_password_in_a_wrong_base_url_is_not_repeated() -> None:
 
 
 def test_p8_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(WrongEntities, match=r"nowhere\.toml cannot be read"):
+    with pytest.raises(WrongEntities, match=r"nowhere\.toml cannot be read: No such file or directory$"):
         Entities(tmp_path / "nowhere.toml")
+    (tmp_path / "bytes.toml").write_bytes(b"\xff")
+    with pytest.raises(WrongEntities, match=r"bytes\.toml cannot be read: it is not text in UTF-8$"):
+        Entities(tmp_path / "bytes.toml")
 
 
 MISTAKES = [

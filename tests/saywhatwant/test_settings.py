@@ -100,6 +100,18 @@ def test_p8_an_unknown_variable_like_no_other_is_reported_with_all_settings(monk
         load()
 
 
+def test_p8_a_short_unknown_variable_is_not_like_a_setting_because_of_its_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWW_FOO", "5")
+    with pytest.raises(WrongSettings, match=r"no such setting: SWW_FOO; allowed: SWW_BIND, "):
+        load()
+
+
+def test_p8_a_short_unknown_key_in_the_file_is_reported_with_a_similar_one() -> None:
+    Path("sww.toml").write_text("retentoin = 5\n")
+    with pytest.raises(WrongSettings, match=r"no such setting: retentoin \(in sww\.toml\); did you mean retention\?"):
+        load()
+
+
 def test_p8_an_unknown_key_in_the_file_is_reported_with_a_similar_one() -> None:
     Path("sww.toml").write_text("lease_second = 5\n")
     with pytest.raises(WrongSettings, match=r"no such setting: lease_second .*sww\.toml.*; did you mean lease_seconds"):

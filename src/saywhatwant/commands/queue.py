@@ -88,7 +88,7 @@ def _request(
 ) -> BatchRequest:
     if sum(map(bool, (message_ids, entity is not None, everything))) != 1:
         which = "--all" if action == "fail" else "--failed"
-        raise click.UsageError(f"give the ids of messages, or --entity NAME, or {which}")
+        raise click.UsageError(f"give one of these: the ids of messages, --entity NAME, or {which}")
     if len(message_ids) > MAX_BATCH:
         raise click.UsageError(f"at most {MAX_BATCH} ids at once")
     return BatchRequest(

@@ -100,7 +100,9 @@ def _table(listings: dict[ListState, list[ListedMessage]]) -> Table:
 
 def _note(state: ListState, message: ListedMessage) -> str:
     params = message.bot_params
-    failure = ": ".join(part for part in (params.error, message.detail or None) if part)
+    public, detail = params.error or "", message.detail or ""
+    # The bot's own detail contains the public reason.
+    failure = detail if public in detail else ": ".join(filter(None, (public, detail)))
     now = None
     if state == "held":
         now = f"lease ends in {_span(params.lease_expires_at)}"

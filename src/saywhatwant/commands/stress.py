@@ -156,8 +156,8 @@ def _talk(wall: _Wall, plan: TalkPlan) -> bool:
     """Hold talks and print the report; returns whether all is well."""
     if wall.has_chatbot():
         click.echo(
-            f"{plan.entity} is a chatbot of NLTK in the entities file, and those have no memory: unless its bot runs with"
-            " --model, every fact will be forgotten",
+            f"{plan.entity} is a chatbot of NLTK in the entities file that this command reads, and those have no memory: unless"
+            " its bot runs with --model or another file, every fact will be forgotten",
             err=True,
         )
     with _display({"answered": plan.talks * (plan.between + 2)}, chaos=wall.chaos) as show:

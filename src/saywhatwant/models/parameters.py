@@ -6,12 +6,10 @@ from typing import Any, Self
 from msgspec import Struct
 from msgspec.structs import replace
 
-from saywhatwant.entities import Entity
+from saywhatwant.entities import NOT_EXTRA, Entity
 from saywhatwant.models.model import Request, Turn
 from saywhatwant.models.refusals import Refusal
 
-OURS = {"model", "messages", "stream"}
-"""Parameters that ``extra_body`` cannot replace."""
 TOKENS, NEW_TOKENS = "max_tokens", "max_completion_tokens"
 
 
@@ -27,7 +25,7 @@ class Learnt(Struct, frozen=True):
         """What is known after this refusal of ``body``; None if it refuses nothing that could be left out."""
         if refusal.refuses_system_turns and not self.has_no_system:
             return replace(self, has_no_system=True)
-        refused = refusal.refused(key for key in body if key not in OURS)
+        refused = refusal.refused(key for key in body if key not in NOT_EXTRA)
         if refused is None:
             return None
         most = refusal.most_tokens
@@ -59,7 +57,7 @@ class Learnt(Struct, frozen=True):
         }
         if NEW_TOKENS in entity.extra_body:
             asked.pop(TOKENS, None)
-        asked = {key: value for key, value in asked.items() if value is not None and key not in self.left_out | OURS}
+        asked = {key: value for key, value in asked.items() if value is not None and key not in self.left_out}
         return {"model": entity.model, "messages": [turn._asdict() for turn in turns], "stream": True, **asked}
 
     @property

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from typing import Any, Literal, NamedTuple, get_args, get_origin
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -84,25 +84,12 @@ def invalid(error: msgspec.ValidationError, kind: type[Any], root: str) -> error
         return errors.InvalidField(_path(place, missing["field"]), "is required")
     if unknown := _UNKNOWN.match(found):
         return errors.InvalidField(_path(place, unknown["field"]), f"is not a known {_MEMBER[root]}")
-    return errors.InvalidField(place or root, _rule(found, kind, place))
+    types = {declared.encode_name: declared.type for declared in msgspec.structs.fields(kind)}
+    return errors.InvalidField(place or root, humanize(found, types.get(place)))
 
 
 def _path(*parts: str) -> str:
     return ".".join(filter(None, parts))
-
-
-def _rule(found: str, kind: type[Any], field: str) -> str:
-    if found.startswith("Invalid enum value"):
-        types = {declared.encode_name: declared.type for declared in msgspec.structs.fields(kind)}
-        return f"must be one of {', '.join(_choices(types.get(field)))}"
-    return humanize(found)
-
-
-def _choices(kind: object) -> list[str]:
-    """The values of the literal types in ``kind``."""
-    if get_origin(kind) is Literal:
-        return list(map(str, get_args(kind)))
-    return [choice for part in get_args(kind) for choice in _choices(part)]
 
 
 def problem(error: Exception) -> Response:

@@ -94,6 +94,11 @@ def test_p8_it_shows_bots_conflicts_and_the_providers_own_words(server: Server, 
     assert "\x1b" not in line
 
 
+def test_the_reason_that_the_details_contain_is_not_shown_twice(server: Server, tmp_path: Path) -> None:
+    failed(server, detail="zen-7b at http://gpu-7: the model failed: out of memory")
+    assert "\n".join(lines(server, tmp_path)).count("the model failed") == 1
+
+
 def test_it_gives_a_program_everything_as_json(server: Server, tmp_path: Path) -> None:
     message_id = failed(server, detail="out of memory")
     shown = json.loads("\n".join(lines(server, tmp_path, "--json", "--limit", "5")))

@@ -81,7 +81,9 @@ def test_p4_a_message_without_an_answer_ends_its_talk_with_the_reason(wall: Serv
 def test_a_chatbot_is_named_as_one_without_memory_before_it_begins(server: Server, tmp_path: Path) -> None:
     done = stress(tmp_path, "--url", server.url, "--talks", "1", "--timeout", "1")
     assert done.returncode == 1
-    assert done.stderr.startswith("eliza is a chatbot of NLTK in the entities file, and those have no memory")
+    assert done.stderr.startswith(
+        "eliza is a chatbot of NLTK in the entities file that this command reads, and those have no memory"
+    )
 
 
 @pytest.mark.parametrize(
