@@ -67,6 +67,8 @@ MAX_DUE_PER_CALL = 100
 """Leases, backoffs and waits that one call ends; the alarm ends the next ones."""
 MAX_PRUNED_AT_ONCE = 3
 """Finished messages removed when another one finishes; a lowered retention is reached step by step."""
+KEPT_BYTES = 2_048
+"""Encoded bytes for each of which a finished message counts once more towards ``SWW_MAX_KEPT``."""
 MAX_STATS_ENTITIES = 50
 """Entities named in the figures."""
 MAX_KEYS = 1_000_000

@@ -27,7 +27,7 @@ class QueueConfig(Struct, frozen=True):
     talk_ms: int = 604_800_000
     """A talk lives this long after its last message."""
     max_kept: int = 50_000
-    """Finished messages kept in all; no fewer than ``retention``."""
+    """Finished messages kept in all, of which long ones count as several; no fewer than ``retention``."""
     max_context_bytes: int = 120_000
     """Bytes of the encoded ``context`` of a post."""
     backlog_limit: int = 10_000

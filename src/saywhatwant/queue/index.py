@@ -105,13 +105,13 @@ class Index:
             if message.conversation is not UNSET:
                 self.talks.add(message.conversation, message.timestamp)
         else:
-            self._displace(old.message)
+            self._displace(old)
             if old.message.conversation != message.conversation:
                 self._move(old.message, message)
             if old.message.seq != message.seq:
                 self._changes.append((message.seq, message.id))
-        self._entries[message.id] = Entry(message, encoded)
-        self._place(message)
+        entry = self._entries[message.id] = Entry(message, encoded)
+        self._place(entry)
         if message.conversation is not UNSET and message.bot_params.status not in _FINISHED:
             talk = self.talks[message.conversation]
             if talk.quiet or talk.surplus:
@@ -121,8 +121,7 @@ class Index:
 
     def remove(self, message: Message) -> None:
         """Forget a message."""
-        self._displace(message)
-        del self._entries[message.id]
+        self._displace(self._entries.pop(message.id))
         del self._timeline[message.timestamp]
         if message.conversation is not UNSET:
             self.kept.settle(self.talks.remove(message.conversation, message.timestamp))
@@ -136,7 +135,8 @@ class Index:
         if new.conversation is not UNSET:
             self.kept.settle(self.talks.add(new.conversation, new.timestamp))
 
-    def _place(self, message: Message) -> None:
+    def _place(self, entry: Entry) -> None:
+        message = entry.message
         params, timestamp = message.bot_params, message.timestamp
         self._count(params, 1)
         if params.assigned_entity is not UNSET:
@@ -160,12 +160,13 @@ class Index:
                 self._in_flight[timestamp] = end
                 self.deadlines.set(timestamp, end)
             case "complete":
-                self.kept.add(message)
+                self.kept.add(message, len(entry.encoded))
             case "failed":
-                self.kept.add(message)
+                self.kept.add(message, len(entry.encoded))
                 self._failed.add(timestamp)
 
-    def _displace(self, message: Message) -> None:
+    def _displace(self, entry: Entry) -> None:
+        message = entry.message
         params, timestamp = message.bot_params, message.timestamp
         self._count(params, -1)
         if params.assigned_entity is not UNSET:
@@ -186,9 +187,9 @@ class Index:
                 del self._in_flight[timestamp]
                 self.deadlines.clear(timestamp)
             case "complete":
-                self.kept.remove(message)
+                self.kept.remove(message, len(entry.encoded))
             case "failed":
-                self.kept.remove(message)
+                self.kept.remove(message, len(entry.encoded))
                 self._failed.remove(timestamp)
 
     def _count(self, params: BotParams, change: int) -> None:

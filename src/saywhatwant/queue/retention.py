@@ -6,7 +6,7 @@ order of their last changes; those beyond the wall's newest are removed in this 
 1. what no talk keeps: a message of no talk, or one of a talk that has more than are kept of one; what finished first goes first
 2. a talk that has been quiet for longer than talks live, by the wall's own time (the timestamp of its newest message, so that a
    step of the clock alone ends no talk)
-3. beyond the bound of all, the talk that is quiet longest
+3. beyond the bound of all, the talk that is quiet longest; a long message counts as several, so this bounds memory
 
 A talk is quiet when it has nothing unfinished and nothing among the wall's newest.
 """
@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from msgspec import UNSET
 from sortedcontainers import SortedList
 
+from saywhatwant.limits import KEPT_BYTES
 from saywhatwant.message import Message
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.talks import Finish, Talk, Talks
@@ -45,10 +46,13 @@ class Kept:
         """The last message of each quiet talk."""
         self.count = 0
         """How many messages are finished."""
+        self._counted = 0
+        """The same, but each long one counts as several."""
 
-    def add(self, message: Message) -> None:
-        """A message is finished; its talk knows it already."""
+    def add(self, message: Message, size: int) -> None:
+        """A message of ``size`` bytes is finished; its talk knows it already."""
         self.count += 1
+        self._counted += 1 + size // KEPT_BYTES
         talk = None if message.conversation is UNSET else self._talks[message.conversation]
         if talk is not None:
             talk.finished += 1
@@ -61,9 +65,10 @@ class Kept:
         if talk is not None and talk is not left and (talk.beyond or talk.quiet or talk.surplus):
             self.settle(talk)
 
-    def remove(self, message: Message) -> None:
-        """A message is removed, or not finished any more; ``settle`` its talk then."""
+    def remove(self, message: Message, size: int) -> None:
+        """A message of ``size`` bytes is removed, or not finished any more; ``settle`` its talk then."""
         self.count -= 1
+        self._counted -= 1 + size // KEPT_BYTES
         finish = (message.seq, message.timestamp)
         if finish in self._newest:
             talk = self._newest.pop(finish)
@@ -107,7 +112,7 @@ class Kept:
             firsts = (_first(self._loose, newest), _first(self._surplus, newest))
             if unkept := [first for first in firsts if first is not None]:
                 return min(unkept)[1]
-        is_full = self.count > self._all
+        is_full = self._counted > self._all
         if self._quiet:
             talk = self._beyond[self._quiet[0]]
             if talk is not None and (is_full or talk.times[-1] + self._config.talk_ms <= newest):

@@ -9,6 +9,7 @@ from msgspec import UNSET
 from queue_wall import Wall, work_of
 
 from profiles import examples
+from saywhatwant.limits import KEPT_BYTES
 from saywhatwant.message import BotParams, Message, Status, encode
 from saywhatwant.queue import QueueConfig
 from saywhatwant.queue.index import Index
@@ -35,7 +36,8 @@ class Naive(NamedTuple):
         unkept += [next(m for m in beyond if m.conversation == name) for name in crowded]
         if removable := [m for m in unkept if m.timestamp != newest]:
             return min(removable, key=finished.index)
-        is_full = len(finished) > max(self.config.max_kept, self.config.retention)
+        counted = sum(1 + len(encode(m)) // KEPT_BYTES for m in finished)
+        is_full = counted > max(self.config.max_kept, self.config.retention)
         if quiet:
             name = min(quiet, key=lambda name: max(finished.index(m) for m in talks[name]))
             if is_full or max(m.timestamp for m in talks[name]) + self.config.talk_ms <= newest:
@@ -61,18 +63,23 @@ STATUSES: list[Status] = ["complete", "complete", "complete", "complete", "faile
         max_kept=st.integers(1, 9),  # the wall's retention may be more
     ),
     steps=st.lists(
-        st.tuples(st.integers(1, 24), st.sampled_from([UNSET, "a", "b", "c", "d"]), st.sampled_from([*STATUSES, None])),
+        st.tuples(
+            st.integers(1, 24),
+            st.sampled_from([UNSET, "a", "b", "c", "d"]),
+            st.sampled_from([*STATUSES, None]),
+            st.sampled_from([1, 1, KEPT_BYTES, 2 * KEPT_BYTES]),
+        ),
         min_size=12,
         max_size=50,
     ),
     calls=st.integers(1, 3),
 )
 def test_p6_the_message_to_remove_next_is_what_a_look_at_every_message_finds(
-    config: QueueConfig, steps: list[tuple[int, Any, Status | None]], calls: int
+    config: QueueConfig, steps: list[tuple[int, Any, Status | None, int]], calls: int
 ) -> None:
     """Messages come, change, join talks, are retried and removed; ``None`` removes the next one."""
     index, naive = Index(config), Naive(config, {})
-    for number, (at, conversation, status) in enumerate(steps):
+    for number, (at, conversation, status, chars) in enumerate(steps):
         if status is None:
             message = removable(index)
             if message is not None:
@@ -82,7 +89,7 @@ def test_p6_the_message_to_remove_next_is_what_a_look_at_every_message_finds(
             message = Message(
                 id=f"message{at:03d}",
                 timestamp=at,
-                text="Why?",
+                text="?" * chars,
                 username="Human",
                 color="169080199",
                 message_type="human",
