@@ -51,13 +51,14 @@ const filters = new Filters(WHOLE, () => source.persons(), filtersChanged);
 const conditions = new Conditions(go, (sentence) => announcer.say(sentence));
 const welcome = new Welcome(find("empty", HTMLElement), suggested, () => source.history.more(MOST));
 const askedLine = new AskedLine(() => {
+  identity.goBack();
   forgetAsked();
   composer.focus();
 });
 const list = new List(wall, find("rows", HTMLElement), { open, menu, edit: takeBack, discard }, looked);
 const gesture = new Gesture(wall, looked);
 const outbox = new Outbox({ send: post, newestKnown, changed: outboxChanged, acknowledged, refused });
-const identity = new Identity(find("name", HTMLInputElement), find("color", HTMLInputElement));
+const identity = new Identity(find("name", HTMLInputElement), find("color", HTMLInputElement), showAsked);
 const composer = new Composer(find("composer", HTMLFormElement), identity, submitted, addressed);
 const connection = new Connection(feed, feedChanged, connectionChanged);
 const messageMenu = new MessageMenu(source, announcer);
@@ -137,7 +138,7 @@ function showView() {
   source.look(view);
   chips.show(view);
   filters.show(view);
-  askedLine.show(place.asked, entities, unknown);
+  showAsked();
   draw();
 }
 
@@ -165,7 +166,11 @@ function menu(key, button) {
 function forgetAsked() {
   unknown = [];
   place.askNothing();
-  askedLine.show(place.asked, entities, unknown);
+  showAsked();
+}
+
+function showAsked() {
+  askedLine.show(place.asked, identity.isFromLink ? identity.username : "", entities, unknown);
 }
 
 /** @param {string} entity */

@@ -1,5 +1,6 @@
 /**
- * What a link asks of the posts that are made with it: shown above the form, and put into each post.
+ * What a link asks of the posts that are made with it, and who it says the visitor is: shown above the form, so that no link
+ * does either unseen. What it asks is put into each post.
  *
  * @import { Entities } from "./entities.js"
  * @import { Asked, Draft, FeedRow, Person, View } from "./types"
@@ -20,9 +21,14 @@ export class AskedLine {
     find("ask-nothing", HTMLButtonElement).addEventListener("click", forget);
   }
 
-  /** @param {Asked} asked @param {Entities} entities @param {string[]} unknown names of parameters that are not understood */
-  show(asked, entities, unknown) {
-    const words = inWords(asked, entities, unknown);
+  /**
+   * @param {Asked} asked
+   * @param {string} self the visitor's name if the link named it, else empty
+   * @param {Entities} entities
+   * @param {string[]} unknown names of parameters that are not understood
+   */
+  show(asked, self, entities, unknown) {
+    const words = [...(self ? [`you write as ${self}`] : []), ...inWords(asked, entities, unknown)];
     this.#line.hidden = words.length === 0;
     this.#words.textContent = words.join(" · ");
   }

@@ -12,15 +12,22 @@ const DEFAULT_NAME = "Human";
 export class Identity {
   #name;
   #color;
+  /** Who the visitor was before a link named somebody else. @type {Person | null} */
+  #before = null;
 
-  /** @param {HTMLInputElement} name @param {HTMLInputElement} color */
-  constructor(name, color) {
+  /** @param {HTMLInputElement} name @param {HTMLInputElement} color @param {() => void} chosen called when the visitor has chosen a name or a colour */
+  constructor(name, color, chosen) {
     this.#name = name;
     this.#color = color;
     name.value = recall("name", DEFAULT_NAME);
     color.value = toHex(recall("color") ?? firstColor());
-    name.addEventListener("change", () => this.#rename());
-    color.addEventListener("change", () => remember("color", this.color));
+    for (const field of [name, color]) {
+      field.addEventListener("change", () => {
+        this.#before = null;
+        this.#keep();
+        chosen();
+      });
+    }
   }
 
   get username() {
@@ -32,17 +39,35 @@ export class Identity {
     return fromHex(this.#color.value);
   }
 
-  /** Becomes somebody else. @param {Person} person a tail of the colour is left out */
-  become({ name, color }) {
-    this.#name.value = name;
-    this.#color.value = toHex(color.slice(0, 9));
-    this.#rename();
-    remember("color", this.color);
+  /** Whether a link has named the visitor. */
+  get isFromLink() {
+    return this.#before !== null;
   }
 
-  #rename() {
+  /** Becomes the person that a link names. @param {Person} person a tail of the colour is left out */
+  become(person) {
+    const before = this.#before ?? { name: this.username, color: this.color };
+    this.#fill(person);
+    this.#before = before.name === this.username && before.color === this.color ? null : before;
+  }
+
+  /** Becomes who the visitor was before the link. */
+  goBack() {
+    if (this.#before) this.#fill(this.#before);
+    this.#before = null;
+  }
+
+  /** @param {Person} person */
+  #fill({ name, color }) {
+    this.#name.value = name;
+    this.#color.value = toHex(color.slice(0, 9));
+    this.#keep();
+  }
+
+  #keep() {
     this.#name.value = this.username;
     remember("name", this.username);
+    remember("color", this.color);
   }
 }
 

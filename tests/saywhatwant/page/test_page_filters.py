@@ -165,6 +165,27 @@ def test_a_link_that_names_who_i_am_does_so_once(server: Server, visit: Visit) -
     expect(page.locator("#color")).to_have_value("#d27828")
 
 
+def test_a_link_that_names_who_i_am_says_so_and_can_be_taken_back(server: Server, visit: Visit) -> None:
+    page = visit(server).open()
+    page.locator("#name").fill("Grace")
+    page.locator("#name").press("Enter")
+    color = page.locator("#color").input_value()
+
+    page.goto("/#uis=Mallory:210120040")
+    expect(page.locator("#asked")).to_contain_text("you write as Mallory")
+    page.get_by_role("button", name="Forget that").click()
+
+    expect(page.locator("#asked")).to_be_hidden()
+    page.reload()
+    expect(page.locator("#name")).to_have_value("Grace")
+    expect(page.locator("#color")).to_have_value(color)
+    page.goto("/#uis=Grace%20H:210120040")
+    expect(page.locator("#asked")).to_contain_text("you write as Grace H")
+    page.locator("#name").fill("Ada")
+    page.locator("#name").press("Enter")
+    expect(page.locator("#asked")).to_be_hidden()
+
+
 def test_the_original_link_shows_two_people_and_addresses_the_entity(start_server: StartServer, visit: Visit) -> None:
     """The entity allows no other name here: its answers are in the view under its own."""
     server = start_server()
