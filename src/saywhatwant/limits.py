@@ -54,7 +54,7 @@ MAX_ANSWER_BYTES = 8 * 1024 * 1024
 
 MAX_PROVIDER = 200
 """Characters of a provider's name in a circuit report."""
-MAX_CIRCUIT_ENTITIES = 16
+MAX_CIRCUIT_ENTITIES = 32
 """Entities that a circuit report may name."""
 MAX_CIRCUIT_REASON = 200
 """Characters of a circuit report's reason."""

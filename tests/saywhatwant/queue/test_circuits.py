@@ -1,7 +1,14 @@
 """Circuits that bots report: shown while open, bounded, and durable."""
 
 from durable_objects.simulated import SimulatedRuntime
-from saywhatwant.limits import MAX_CIRCUITS
+from saywhatwant.limits import (
+    MAX_CIRCUIT_ENTITIES,
+    MAX_CIRCUIT_REASON,
+    MAX_CIRCUITS,
+    MAX_ENTITY,
+    MAX_PROVIDER,
+    MAX_WORKER_ID,
+)
 from saywhatwant.queue import MessageQueue
 from saywhatwant.schemas import CircuitReport, ReportedCircuit
 
@@ -51,3 +58,18 @@ def test_no_more_reports_are_kept_than_the_bound() -> None:
     for number in range(MAX_CIRCUITS + 3):
         wall.report(f"bot-{number}", seconds=10 + number)
     assert [circuit.worker_id for circuit in wall.open] == [f"bot-{number}" for number in range(3, MAX_CIRCUITS + 3)]
+
+
+def test_p6_the_longest_reports_fit_into_storage() -> None:
+    wall = Wall()
+    entities = [f"{number:0{MAX_ENTITY}}" for number in range(MAX_CIRCUIT_ENTITIES)]
+    for number in range(MAX_CIRCUITS):
+        report = CircuitReport(
+            worker_id=f"{number:02}" + "\x01" * (MAX_WORKER_ID - 2),  # six bytes each in storage
+            provider="\x01" * MAX_PROVIDER,
+            entities=entities,
+            seconds=60,
+            reason="\x01" * MAX_CIRCUIT_REASON,
+        )
+        wall.runtime.run(wall.queue.call(MessageQueue.report_circuit, report))
+    assert [circuit.entities for circuit in wall.open] == [entities] * MAX_CIRCUITS
