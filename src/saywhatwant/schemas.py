@@ -277,7 +277,15 @@ class BatchRequest(Struct, frozen=True, kw_only=True, rename="camel", forbid_unk
     entity: Entity | None = None
     all: Literal[True] | None = None
     reason: (
-        Annotated[str, Meta(max_length=MAX_ERROR, description=f"up to {MAX_ERROR} characters, shown on the wall")] | None
+        Annotated[
+            str,
+            Meta(
+                max_length=MAX_ERROR,
+                pattern=CONTEXT_PATTERN,
+                description=f"up to {MAX_ERROR} characters, shown on the wall; no control characters but tab and line breaks",
+            ),
+        ]
+        | None
     ) = None
 
 

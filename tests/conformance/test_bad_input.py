@@ -119,6 +119,8 @@ def test_p8_a_body_that_is_not_json_is_refused(server: Server, body: bytes) -> N
         ("claim", "entities", {"workerId": "worker-1", "entities": []}),
         ("claim", "entities", {"workerId": "worker-1", "entities": ["zen"] * 65}),
         ("claim", "entities", {"workerId": "worker-1", "entities": ["Zen!"]}),
+        ("claim", "personas", {"workerId": "worker-1", "personas": {"Zen!": "0" * 16}}),
+        ("claim", "personas[...]", {"workerId": "worker-1", "personas": {"zen": "0"}}),
         ("claim", "limit", {"workerId": "worker-1", "limit": 0}),
         ("claim", "limit", {"workerId": "worker-1", "limit": 101}),
         ("claim", "wait", {"workerId": "worker-1", "wait": -1}),

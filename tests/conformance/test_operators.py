@@ -66,6 +66,8 @@ def test_p4_an_operator_retries_fails_and_discards_by_id_by_entity_and_all(start
         ("entity", {"action": "retry", "messageIds": ["abcdefghi0"], "entity": "zen"}),
         ("all", {"action": "retry", "entity": "zen", "all": True}),
         ("reason", {"action": "retry", "all": True, "reason": "no"}),
+        ("reason", {"action": "fail", "all": True, "reason": "\x1b[2J"}),
+        ("reason", {"action": "fail", "all": True, "reason": "x" * 1_001}),
         ("action", {"action": "delete", "all": True}),
         ("all", {"action": "retry", "all": False}),
         ("messageIds", {"action": "retry", "messageIds": []}),

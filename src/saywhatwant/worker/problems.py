@@ -70,7 +70,7 @@ _KINDS: dict[type[BaseException], Kind] = {
 }
 _TEMPORARY = {429, 503}
 _UNEXPECTED = Kind(500, "failed", "Something went wrong in the server")
-_FIELD = re.compile(r"^(?P<rule>.*) - at `\$\.?(?P<field>.*)`$", re.DOTALL)
+_FIELD = re.compile(r"^(?P<rule>.*) - at (?:`key` in )?`\$\.?(?P<field>.*)`$", re.DOTALL)
 _MEMBER = {"body": "field", "query": "parameter"}
 _MISSING = re.compile(r"^Object missing required field `(?P<field>[^`]*)`")
 _UNKNOWN = re.compile(r"^Object contains unknown field `(?P<field>.*)`$", re.DOTALL)
