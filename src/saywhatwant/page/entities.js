@@ -7,8 +7,9 @@
 import { entities } from "./api.js";
 import { Backoff } from "./poll.js";
 
-/** While the page is visible, it asks this often which entities are served. */
+/** While somebody uses the page, it asks this often which entities are served. A page that is only open asks nothing. */
 const EVERY_MS = 60_000;
+const USE = ["pointermove", "pointerdown", "keydown", "focusin", "wheel"];
 /** The least time between two questions. */
 const LEAST_MS = 10_000;
 
@@ -34,10 +35,11 @@ export class Entities {
   #timer = 0;
   #backoff = new Backoff(5_000, EVERY_MS);
 
-  /** Asks the server until it answers, then now and then. @param {() => void} changed called when an answer is a new one */
+  /** Asks the server until it answers, then now and then while the page is used. @param {() => void} changed called when an answer is a new one */
   start(changed) {
     this.#changed = changed;
     document.addEventListener("visibilitychange", () => this.refresh());
+    for (const type of USE) addEventListener(type, () => this.#used(), { passive: true, capture: true });
     this.#ask();
   }
 
@@ -67,20 +69,26 @@ export class Entities {
     return this.get(name)?.color ?? "128128128";
   }
 
+  #used() {
+    if (!this.#timer && Date.now() >= this.#askedAt + EVERY_MS) this.refresh();
+  }
+
   /** @param {number} ms */
   #askAfter(ms) {
     clearTimeout(this.#timer);
+    this.#timer = 0;
     if (!document.hidden && !this.#asking) this.#timer = setTimeout(() => this.#ask(), ms);
   }
 
   async #ask() {
+    this.#timer = 0;
     this.#asking = true;
     this.#askedAt = Date.now();
     const summary = await entities().catch(() => null);
     this.#asking = false;
-    if (summary) this.#backoff.reset();
-    this.#askAfter(summary ? EVERY_MS : this.#backoff.next());
-    if (summary) this.#take(summary);
+    if (!summary) return this.#askAfter(this.#backoff.next());
+    this.#backoff.reset();
+    this.#take(summary);
   }
 
   /** @param {WallSummary} summary */

@@ -10,6 +10,7 @@ from page_browser import (
     OUTBOX,
     PROVISIONAL,
     REFUSED,
+    Modules,
     SocketProxy,
     Visit,
     Visitor,
@@ -143,7 +144,7 @@ def test_an_entity_is_greyed_out_until_its_bot_is_there(start_server: StartServe
     expect(page.locator("#entity option[value=rude]")).to_have_text("Rude (away)")
 
 
-def test_who_is_served_is_asked_again_each_minute_but_not_in_a_hidden_tab(server: Server, visit: Visit) -> None:
+def test_who_is_served_is_asked_again_each_minute_of_use_but_not_in_a_hidden_tab(server: Server, visit: Visit) -> None:
     visitor = visit(server)
     visitor.expect_errors(*LOST_NETWORK)  # the server's heartbeats go by the real clock
     directory = Directory(visitor)
@@ -153,6 +154,8 @@ def test_who_is_served_is_asked_again_each_minute_but_not_in_a_hidden_tab(server
 
     directory.more |= {"rude": {"served": True}}
     page.clock.run_for(65_000)
+    page.mouse.move(10, 10)
+    page.clock.run_for(10_000)
 
     expect(page.locator(".chip", has_text="Rude")).to_have_text("Rude")
     page.evaluate("Object.defineProperty(document, 'hidden', { get: () => window.away, configurable: true })")
@@ -164,6 +167,49 @@ def test_who_is_served_is_asked_again_each_minute_but_not_in_a_hidden_tab(server
     page.evaluate("window.away = false; document.dispatchEvent(new Event('visibilitychange'));")
     page.clock.run_for(10_000)
     expect(page.locator(".chip", has_text="Zen")).to_have_text("Zen (away)")
+
+
+USED = """async ({ Entities }) => {
+  let now = 1e12;
+  let asked = 0;
+  const timers = new Map();
+  Date.now = () => now;
+  window.setTimeout = (call, ms = 0) => timers.set(timers.size + 1, { call, at: now + ms }).size;
+  window.clearTimeout = (id) => timers.has(id) && timers.set(id, { at: Infinity });
+  window.fetch = async (url) => {
+    asked += 1;
+    return { ok: true, status: 200, headers: new Headers(), text: async () => JSON.stringify({ entities: [] }) };
+  };
+  const pass = async (ms) => {
+    const end = now + ms;
+    const next = () => [...timers.values()].filter(({ at }) => at <= end).sort((one, other) => one.at - other.at)[0];
+    for (let timer = next(); timer; timer = next()) {
+      now = timer.at;
+      timer.at = Infinity;
+      timer.call();
+      for (let turn = 0; turn < 100; turn += 1) await null;
+    }
+    now = end;
+  };
+  new Entities().start(() => {});
+  await pass(3_600_000);
+  const unused = asked;
+  for (let second = 0; second < 600; second += 1) {
+    dispatchEvent(new Event("pointermove"));
+    await pass(1_000);
+  }
+  const used = asked - unused;
+  await pass(3_600_000);
+  return [unused, used, asked - unused - used];
+}"""
+
+
+def test_a_page_that_is_only_open_asks_nothing(modules: Modules) -> None:
+    unused, used, afterwards = modules.run("entities.js", USED)
+
+    assert unused == 1
+    assert 8 <= used <= 10  # in ten minutes of use
+    assert afterwards == 0
 
 
 def test_news_of_who_is_served_do_not_move_the_readers_place(start_server: StartServer, visit: Visit) -> None:
@@ -183,6 +229,8 @@ def test_news_of_who_is_served_do_not_move_the_readers_place(start_server: Start
 
     directory.more |= {"rude": {"served": True}}
     page.clock.run_for(65_000)
+    page.mouse.move(10, 10)
+    page.clock.run_for(5_000)
 
     expect(page.locator(".chip", has_text="Rude")).to_have_text("Rude")
     expect(page.locator("#jump")).to_be_visible()
