@@ -26,6 +26,7 @@ from saywhatwant.models.cut import Cut
 from saywhatwant.models.draft import Draft
 from saywhatwant.models.model import EMPTY, STILL_THINKING
 from saywhatwant.models.prompt import Memory, build, tokens_of_turns
+from saywhatwant.models.reasoning import has_tag
 from saywhatwant.models.window import Attempt, Window
 from saywhatwant.schemas import ProgressState
 
@@ -161,7 +162,9 @@ class Writer:
         if not text:
             reason = _why_empty(draft, at_limit=at_limit)
             raise ModelFailed(reason, f"{work.entity.model}: {reason}; it wrote {draft.written[:MAX_QUOTED]!r}")
-        known.begins_inside = draft.begins_inside
+        # What visitors ask for shows nothing: a tag that one of them wanted to read must not change the answers to others.
+        if not any(has_tag(turn.content) for turn in request.turns if turn.role == "user"):
+            known.begins_inside = draft.begins_inside
         known.window.worked()
         return Written(text, pieces)
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 from saywhatwant.models.cut import Cut
-from saywhatwant.models.model import MAX_ANSWER
+from saywhatwant.models.model import MAX_ANSWER, MAX_WRITTEN
 from saywhatwant.models.reasoning import Part, ReasoningTags
 from saywhatwant.schemas import ProgressState
 
@@ -33,6 +33,7 @@ class Draft:
         self.text = ""
         """The answer; only grows, unless a closing tag shows that it was reasoning."""
         self.reasoning = ""
+        """At most its first ``MAX_WRITTEN`` characters: a model may think until its time is over."""
         self.is_long = False
         """Whether it reached its most characters."""
 
@@ -61,7 +62,7 @@ class Draft:
         """Add a piece of reasoning that came apart from the text."""
         if self._begins_inside and not self._tags.has_tags:
             self._begins_inside, self._tags = False, ReasoningTags()
-        self.reasoning += piece
+        self._reason(piece)
 
     def finish(self, *, at_limit: bool) -> str:
         """The whole answer, empty if there is none. ``at_limit``: the model was stopped by a bound on its length."""
@@ -81,11 +82,14 @@ class Draft:
             if kind == "answer":
                 self._show(text)
             elif kind == "reasoning":
-                self.reasoning += text
+                self._reason(text)
             else:
-                self.reasoning += self.written
+                self._reason(self.written)
                 self.written, self.text, self.is_long = "", "", False
                 self._cut = self._new_cut()
+
+    def _reason(self, text: str) -> None:
+        self.reasoning += text[: MAX_WRITTEN - len(self.reasoning)]
 
     def _show(self, text: str) -> None:
         self.written += text

@@ -22,13 +22,11 @@ class Turn(NamedTuple):
 
 
 class Request(Struct, frozen=True):
-    """What a model is asked. Everything else (temperature, top_p, ...) comes from the entity."""
+    """What a model is asked. Everything else (temperature, stop, ...) comes from the entity."""
 
     turns: list[Turn]
     max_tokens: int | None = None
     """Tokens of the answer, at least 1; None takes the entity's. A model may lower it to fit its window."""
-    stop: tuple[str, ...] = ()
-    """Sent after the entity's own ``stop``. A server may ignore them all, so the caller cuts the answer too."""
 
 
 class Answer(Struct, frozen=True):

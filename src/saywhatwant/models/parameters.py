@@ -45,7 +45,7 @@ class Learnt(Struct, frozen=True):
             "temperature": entity.temperature,
             "top_p": entity.top_p,
             "seed": entity.seed,
-            "stop": [*entity.stop, *request.stop][: self.most_stops] or None,
+            "stop": entity.stop[: self.most_stops] or None,
             # The rest is not OpenAI's, but most other servers take it.
             "top_k": entity.top_k,
             "min_p": entity.min_p,

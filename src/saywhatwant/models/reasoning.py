@@ -26,6 +26,11 @@ FINAL = "final"
 """The channel of gpt-oss that is the answer."""
 
 
+def has_tag(text: str) -> bool:
+    """Whether a tag that begins or ends reasoning is part of ``text``."""
+    return _MARKS.find(text, is_end=True)[1] is not None
+
+
 class Part(NamedTuple):
     """A part of the text. ``orphan`` has no text: it means that all of the answer until here was reasoning."""
 

@@ -158,6 +158,24 @@ def test_a_model_that_begins_inside_its_reasoning_is_known_after_one_answer(tmp_
     assert shown == ["", "Fi", "Fine."]
 
 
+def test_p4_a_tag_that_a_visitor_asked_for_does_not_change_the_answers_to_others(tmp_path: Path) -> None:
+    """Else the next answer that reaches its limit would be taken for reasoning without an end."""
+    entity = entities(tmp_path).current["zen"]
+
+    def pieces(request: Request) -> list[Piece]:
+        if "write" in request.turns[-1].content:
+            return [Answer("Here it is: </think> Fine."), Finished("stop")]
+        return [Answer("Because it is"), Finished("length")]
+
+    async def scenario() -> None:
+        writer = Writer(Recorder(pieces))
+        for question, answer in (("Please write </think>.", "Fine."), ("Why?", "Because it is…")):
+            work = Work(entity, said(question), entity.display_name, Memory())
+            assert (await writer.write(work, lambda *_: None)).text == answer
+
+    asyncio.run(scenario())
+
+
 def test_operators_are_warned_once_of_a_system_prompt_that_does_not_fit(tmp_path: Path) -> None:
     async def scenario(harness: Harness) -> None:
         for _ in range(2):

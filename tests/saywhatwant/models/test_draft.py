@@ -8,6 +8,7 @@ from profiles import examples
 from saywhatwant.models import MAX_ANSWER
 from saywhatwant.models.cut import Cut
 from saywhatwant.models.draft import Draft
+from saywhatwant.models.model import MAX_WRITTEN
 
 BITS = [
     *("<think>", "</think>", "<thi", "nk>", "[THINK]", "[/THINK]", "<reasoning>", "</Reasoning>", "`"),
@@ -110,6 +111,14 @@ def test_reasoning_that_comes_apart_shows_that_the_text_is_the_answer() -> None:
 )
 def test_an_answer_that_was_stopped_ends_at_a_sentence_or_shows_that_it_goes_on(text: str, answer: str) -> None:
     assert written(text, at_limit=True)[0] == answer
+
+
+def test_endless_reasoning_takes_no_more_memory_than_the_longest_answer() -> None:
+    draft = new_draft()
+    for _ in range(3):
+        draft.think("h" * MAX_WRITTEN)
+        draft.write("</think>")
+    assert len(draft.reasoning) == MAX_WRITTEN
 
 
 def test_an_endless_answer_is_bounded_and_shows_that_it_goes_on() -> None:

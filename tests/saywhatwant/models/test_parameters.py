@@ -42,11 +42,11 @@ def test_everything_that_the_file_sets_is_sent_under_the_names_that_servers_know
     )
 
     async def scenario(model: ChatModel) -> None:
-        await pieces_of(model, entity, stop=("\nAda:",), max_tokens=50)
+        await pieces_of(model, entity, max_tokens=50)
         assert sent(server) == {
             **SAMPLING,
             "max_tokens": 50,
-            "stop": ["\nHuman:", "\nAda:"],
+            "stop": ["\nHuman:"],
             "repeat_penalty": 1.15,
             "repetition_penalty": 1.15,
             "chat_template_kwargs": {"enable_thinking": False},
@@ -78,8 +78,8 @@ def test_the_preview_is_the_request_that_is_sent(server: ScriptedServer) -> None
     entity = probe(server.base_url, **SAMPLING)
 
     async def scenario(model: ChatModel) -> None:
-        preview = model.preview(entity, Request(TALK, stop=("\nAda:",)))
-        await pieces_of(model, entity, stop=("\nAda:",))
+        preview = model.preview(entity, Request(TALK))
+        await pieces_of(model, entity)
         assert {name: value for name, value in preview.items() if name not in {"model", "messages", "stream"}} == sent(server)
         assert [tuple(turn.values()) for turn in preview["messages"]] == server.asked[-1].turns
 
