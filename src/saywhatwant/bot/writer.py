@@ -22,12 +22,12 @@ from saywhatwant.models import (
     Waking,
     WindowExceeded,
 )
-from saywhatwant.models.cut import Cut
 from saywhatwant.models.draft import Draft
+from saywhatwant.models.draft.cut import Cut
+from saywhatwant.models.draft.reasoning import has_tag
 from saywhatwant.models.model import EMPTY, STILL_THINKING
 from saywhatwant.models.prompt import Memory, build, tokens_of_turns
-from saywhatwant.models.reasoning import has_tag
-from saywhatwant.models.window import Attempt, Window
+from saywhatwant.models.prompt.room import Attempt, Window
 from saywhatwant.schemas import ProgressState
 
 MAX_PROMPTS = 8
@@ -78,6 +78,13 @@ class _Known:
         self.window = Window()
         self.begins_inside: bool | None = None
         """Whether its text begins inside its reasoning, without a tag; None before its first answer."""
+
+    def learn(self, draft: Draft, request: Request) -> None:
+        """Learn from a good answer."""
+        self.window.worked()
+        # A tag that a visitor asked for must not change the answers to others.
+        if not any(has_tag(turn.content) for turn in request.turns if turn.role == "user"):
+            self.begins_inside = draft.begins_inside
 
 
 class Writer:
@@ -162,10 +169,7 @@ class Writer:
         if not text:
             reason = _why_empty(draft, at_limit=at_limit)
             raise ModelFailed(reason, f"{work.entity.model}: {reason}; it wrote {draft.written[:MAX_QUOTED]!r}")
-        # What visitors ask for shows nothing: a tag that one of them wanted to read must not change the answers to others.
-        if not any(has_tag(turn.content) for turn in request.turns if turn.role == "user"):
-            known.begins_inside = draft.begins_inside
-        known.window.worked()
+        known.learn(draft, request)
         return Written(text, pieces)
 
 

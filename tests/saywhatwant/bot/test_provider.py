@@ -11,10 +11,10 @@ from bot_harness import Harness, Scenario, run
 from provider import BEHAVIOURS, EMOJI, HUGE, TEXT, Provider
 
 from saywhatwant.entities import Entities
-from saywhatwant.models import MAX_ANSWER, ModelRouter, circuit
-from saywhatwant.models.call import ATTEMPTS
-from saywhatwant.models.chat import ChatModel
-from saywhatwant.models.circuit import FAILURES
+from saywhatwant.models import MAX_ANSWER, ModelRouter
+from saywhatwant.models.chat import ChatModel, circuit
+from saywhatwant.models.chat.call import ATTEMPTS
+from saywhatwant.models.chat.circuit import FAILURES
 
 KEY = "sk-test-0123456789-never-to-be-seen"
 MAX_REASON = 120

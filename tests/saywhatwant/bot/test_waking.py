@@ -11,8 +11,7 @@ from server_words import OLLAMA
 
 from saywhatwant.bot import reply_stream
 from saywhatwant.entities import Entities, Entity
-from saywhatwant.models import chat
-from saywhatwant.models.chat import ChatModel
+from saywhatwant.models.chat import ChatModel, chat
 
 pytestmark = pytest.mark.usefixtures("no_settings")
 

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from saywhatwant.models.api_key import ApiKey
+from saywhatwant.models.chat.api_key import ApiKey
 
 TEXT = 'sk-it\'s+"0123"/4567\\89'
 

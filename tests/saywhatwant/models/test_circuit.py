@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from saywhatwant.models import circuit as module
-from saywhatwant.models.circuit import FAILURES, MAX_PAUSE_SECONDS, PAUSE_SECONDS, Circuit
+from saywhatwant.models.chat import circuit as module
+from saywhatwant.models.chat.circuit import FAILURES, MAX_PAUSE_SECONDS, PAUSE_SECONDS, Circuit
 
 SLEEP = asyncio.sleep
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from profiles import examples
-from saywhatwant.models.cut import TEMPLATE_TOKENS, Cut
+from saywhatwant.models.draft.cut import TEMPLATE_TOKENS, Cut
 
 OWN, OTHERS = ("Zen", "My AI"), ("Ada", "B")
 ROLES = ["Human", "HUMAN", "User", "USER"]

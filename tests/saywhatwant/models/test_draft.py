@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from profiles import examples
 from saywhatwant.models import MAX_ANSWER
-from saywhatwant.models.cut import Cut
 from saywhatwant.models.draft import Draft
+from saywhatwant.models.draft.cut import Cut
 from saywhatwant.models.model import MAX_WRITTEN
 
 BITS = [

@@ -11,11 +11,11 @@ from scripted_models import Loading, ScriptedModel
 from scripted_server import Exchange, ScriptedServer, chunk, event
 from server_words import BROKEN, LLAMA_CPP, OLLAMA
 
-from saywhatwant.models import Answer, Finished, ModelFailed, Piece, Request, Turn, Waking, call, chat, patience, places
-from saywhatwant.models.chat import ChatModel
-from saywhatwant.models.circuit import FAILURES
-from saywhatwant.models.patience import Patience, Silence, TooLong
-from saywhatwant.models.places import COLD_AFTER_SECONDS, Place
+from saywhatwant.models import Answer, Finished, ModelFailed, Piece, Request, Turn, Waking
+from saywhatwant.models.chat import ChatModel, call, chat, patience, places
+from saywhatwant.models.chat.circuit import FAILURES
+from saywhatwant.models.chat.patience import Patience, Silence, TooLong
+from saywhatwant.models.chat.places import COLD_AFTER_SECONDS, Place
 
 SHORT = 0.05
 """Seconds of silence that end an answer of a model that is loaded."""

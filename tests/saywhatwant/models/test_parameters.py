@@ -11,7 +11,7 @@ from server_words import LLAMA_CPP, LM_STUDIO, OLLAMA, OPENAI, VLLM, Words
 
 from saywhatwant.models import ModelFailed, Request, Turn
 from saywhatwant.models.chat import ChatModel
-from saywhatwant.models.refusals import Refusal as Read
+from saywhatwant.models.chat.refusals import Refusal as Read
 
 SERVERS = (LLAMA_CPP, VLLM, OPENAI, LM_STUDIO, OLLAMA)
 SAMPLING: dict[str, Any] = {

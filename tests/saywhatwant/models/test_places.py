@@ -12,11 +12,11 @@ from scripted_server import Refusal, ScriptedServer
 from server_words import BROKEN, TOO_MANY
 
 from saywhatwant.entities import Entity
-from saywhatwant.models import ModelFailed, circuit
-from saywhatwant.models.chat import ChatModel
-from saywhatwant.models.circuit import FAILURES, PAUSE_SECONDS
-from saywhatwant.models.places import Place, Places
-from saywhatwant.models.transport import Transport
+from saywhatwant.models import ModelFailed
+from saywhatwant.models.chat import ChatModel, circuit
+from saywhatwant.models.chat.circuit import FAILURES, PAUSE_SECONDS
+from saywhatwant.models.chat.places import Place, Places
+from saywhatwant.models.chat.transport import Transport
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from saywhatwant.entities import Entity
 from saywhatwant.message import Message
 from saywhatwant.models import Turn
 from saywhatwant.models.prompt import Memory, build, tokens_of_turns
-from saywhatwant.models.tokens import tokens_of
+from saywhatwant.models.prompt.tokens import tokens_of
 
 ZEN = Entity(display_name="Zen", color="070140180", model="fake", system_prompt="You are a Zen master.")
 WALL_READER = Entity(display_name="Zen", color="070140180", model="fake", reads="wall")

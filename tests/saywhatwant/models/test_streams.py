@@ -16,12 +16,12 @@ from scripted_server import Exchange, ScriptedServer, chunk, event
 from server_streams import DONE, STREAMS, gateway
 
 from saywhatwant.models import Answer, Finished, ModelFailed, Piece, Reasoning
-from saywhatwant.models.call import ATTEMPTS
 from saywhatwant.models.chat import ChatModel
-from saywhatwant.models.chunks import Reading, pieces
-from saywhatwant.models.events import MAX_LINE_BYTES, events
-from saywhatwant.models.reasons import NotAnAnswer
-from saywhatwant.models.refusals import RefusedMidway
+from saywhatwant.models.chat.call import ATTEMPTS
+from saywhatwant.models.chat.chunks import Reading, pieces
+from saywhatwant.models.chat.events import MAX_LINE_BYTES, events
+from saywhatwant.models.chat.failures import NotAnAnswer
+from saywhatwant.models.chat.refusals import RefusedMidway
 
 TEXT = "Because it is dark \U0001f311."
 WORDS = ("Because", " it is", " dark \U0001f311", ".")

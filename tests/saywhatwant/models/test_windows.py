@@ -8,11 +8,11 @@ from scripted_models import ScriptedModel
 from scripted_server import Refusal, ScriptedServer
 from server_words import LM_STUDIO, SERVERS, VLLM, Words, models, props
 
-from saywhatwant.models import ModelFailed, Turn, WindowExceeded, windows
-from saywhatwant.models.chat import ChatModel
-from saywhatwant.models.refusals import Overflow
-from saywhatwant.models.refusals import Refusal as Read
-from saywhatwant.models.windows import window_in
+from saywhatwant.models import ModelFailed, Turn, WindowExceeded
+from saywhatwant.models.chat import ChatModel, windows
+from saywhatwant.models.chat.refusals import Overflow
+from saywhatwant.models.chat.refusals import Refusal as Read
+from saywhatwant.models.chat.windows import window_in
 
 WINDOW = 1_024
 TOO_LONG = [Turn("user", "word " * 2_000)]

@@ -9,9 +9,9 @@ import httpx2
 import openai
 
 from saywhatwant.entities import Entity
+from saywhatwant.models.chat.places import Place
+from saywhatwant.models.chat.transport import Transport
 from saywhatwant.models.model import ModelFailed
-from saywhatwant.models.places import Place
-from saywhatwant.models.transport import Transport
 
 ASK_SECONDS = 3.0
 """The longest that a question may wait for this."""

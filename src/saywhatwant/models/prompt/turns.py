@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from saywhatwant.entities import Entity
 from saywhatwant.message import Message
-from saywhatwant.models.exchanges import Exchange, of_strings, of_talk, of_wall
 from saywhatwant.models.model import Turn
-from saywhatwant.models.recall import cost_of, recall
-from saywhatwant.models.tokens import PER_TURN, cut_end, cut_middle, tokens_of
+from saywhatwant.models.prompt.exchanges import Exchange, of_strings, of_talk, of_wall
+from saywhatwant.models.prompt.recall import cost_of, recall
+from saywhatwant.models.prompt.tokens import PER_TURN, cut_end, cut_middle, tokens_of
 
 RECALLED = 4
 """One part of this many of the room for the talk is for older exchanges."""

@@ -9,9 +9,9 @@ from openai.types.chat import ChatCompletionMessageParam
 
 from saywhatwant.addresses import is_loopback
 from saywhatwant.entities import Entity
-from saywhatwant.models.api_key import ApiKey, key_of
+from saywhatwant.models.chat.api_key import ApiKey, key_of
+from saywhatwant.models.chat.places import Place
 from saywhatwant.models.model import ModelFailed
-from saywhatwant.models.places import Place
 
 CONNECT_SECONDS = 5.0
 

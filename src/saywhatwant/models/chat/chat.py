@@ -6,7 +6,12 @@ from contextlib import aclosing, suppress
 from typing import Any
 
 from saywhatwant.entities import Entity
-from saywhatwant.models.call import ATTEMPTS, Call
+from saywhatwant.models.chat.call import ATTEMPTS, Call
+from saywhatwant.models.chat.failures import FAILURES, full_reason, is_the_models, public_reason
+from saywhatwant.models.chat.patience import Patience
+from saywhatwant.models.chat.places import Place, Places
+from saywhatwant.models.chat.transport import Transport
+from saywhatwant.models.chat.windows import Windows
 from saywhatwant.models.model import (
     EMPTY,
     MAX_WRITTEN,
@@ -21,11 +26,6 @@ from saywhatwant.models.model import (
     Turn,
     Waking,
 )
-from saywhatwant.models.patience import Patience
-from saywhatwant.models.places import Place, Places
-from saywhatwant.models.reasons import FAILURES, full_reason, is_the_models, public_reason
-from saywhatwant.models.transport import Transport
-from saywhatwant.models.windows import Windows
 
 WAKING_AFTER_SECONDS = 2.0
 """Seconds of silence after which a model that may have to be loaded is shown as waking up."""

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Callable
 
-from saywhatwant.models.cut import Cut
+from saywhatwant.models.draft.cut import Cut
+from saywhatwant.models.draft.reasoning import Part, ReasoningTags
 from saywhatwant.models.model import MAX_ANSWER, MAX_WRITTEN
-from saywhatwant.models.reasoning import Part, ReasoningTags
 from saywhatwant.schemas import ProgressState
 
 ELLIPSIS = "…"

@@ -7,10 +7,10 @@ import httpx2
 import openai
 
 from saywhatwant.entities import Entity
-from saywhatwant.models.api_key import key_of
+from saywhatwant.models.chat.api_key import key_of
+from saywhatwant.models.chat.patience import Silence, TooLong
+from saywhatwant.models.chat.refusals import Refusal, RefusedMidway
 from saywhatwant.models.model import in_one_line
-from saywhatwant.models.patience import Silence, TooLong
-from saywhatwant.models.refusals import Refusal, RefusedMidway
 
 
 class NotAnAnswer(Exception):

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from saywhatwant.bot.writer import MAX_PROMPTS
 from saywhatwant.models import WindowExceeded
-from saywhatwant.models.window import MARGIN, Window
+from saywhatwant.models.prompt.room import MARGIN, Window
 
 
 def test_a_known_window_has_room_for_the_answer_and_a_margin() -> None:

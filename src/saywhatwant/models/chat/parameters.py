@@ -7,8 +7,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from saywhatwant.entities import NOT_EXTRA, Entity
+from saywhatwant.models.chat.refusals import Refusal
 from saywhatwant.models.model import Request, Turn
-from saywhatwant.models.refusals import Refusal
 
 TOKENS, NEW_TOKENS = "max_tokens", "max_completion_tokens"
 

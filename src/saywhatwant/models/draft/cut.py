@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
-from saywhatwant.models.markers import Marks
+from saywhatwant.models.draft.marks import Marks
 
 OTHERS = ("Human", "User")
 """What models call the other side."""

@@ -10,10 +10,10 @@ import httpx2
 import msgspec
 from msgspec import Struct
 
+from saywhatwant.models.chat.failures import NotAnAnswer
+from saywhatwant.models.chat.patience import Silence
+from saywhatwant.models.chat.refusals import Refusal, RefusedMidway
 from saywhatwant.models.model import Answer, Finished, Piece, Reasoning
-from saywhatwant.models.patience import Silence
-from saywhatwant.models.reasons import NotAnAnswer
-from saywhatwant.models.refusals import Refusal, RefusedMidway
 
 DONE = "[DONE]"
 DRAIN_SECONDS = 0.2

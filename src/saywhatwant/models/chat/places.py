@@ -6,8 +6,8 @@ from itertools import count
 from urllib.parse import urlsplit, urlunsplit
 
 from saywhatwant.entities import Entity
-from saywhatwant.models.circuit import Circuit
-from saywhatwant.models.parameters import Learnt
+from saywhatwant.models.chat.circuit import Circuit
+from saywhatwant.models.chat.parameters import Learnt
 
 COLD_AFTER_SECONDS = 60.0
 """A model that has not answered for this long may have been unloaded (Ollama's default is five minutes, but another model may

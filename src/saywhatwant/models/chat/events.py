@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import httpx2
 
-from saywhatwant.models.reasons import NotAnAnswer
+from saywhatwant.models.chat.failures import NotAnAnswer
 
 MAX_LINE_BYTES = 1024 * 1024
 """A longer line is not part of an answer."""

@@ -7,7 +7,7 @@ tag into the prompt leave only the closing one in the text.
 
 from typing import Literal, NamedTuple
 
-from saywhatwant.models.markers import Marks
+from saywhatwant.models.draft.marks import Marks
 
 _NAMES = ("think", "thinking", "thought", "thoughts", "reasoning", "seed:think")
 _OPENING = {

@@ -10,14 +10,14 @@ import httpx2
 import stamina
 
 from saywhatwant.entities import Entity
-from saywhatwant.models.chunks import Reading, pieces, whole
-from saywhatwant.models.events import events
+from saywhatwant.models.chat.chunks import Reading, pieces, whole
+from saywhatwant.models.chat.events import events
+from saywhatwant.models.chat.failures import FAILURES, NotAnAnswer, detail, pause
+from saywhatwant.models.chat.patience import Patience, Silence
+from saywhatwant.models.chat.places import Place
+from saywhatwant.models.chat.refusals import Refusal
+from saywhatwant.models.chat.transport import Transport
 from saywhatwant.models.model import Piece, Request, WindowExceeded
-from saywhatwant.models.patience import Patience, Silence
-from saywhatwant.models.places import Place
-from saywhatwant.models.reasons import FAILURES, NotAnAnswer, detail, pause
-from saywhatwant.models.refusals import Refusal
-from saywhatwant.models.transport import Transport
 
 ATTEMPTS = 4
 """Attempts for one answer while the provider is busy (429) or broken (5xx)."""

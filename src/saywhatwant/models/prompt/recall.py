@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from math import log
 
-from saywhatwant.models.exchanges import Exchange
-from saywhatwant.models.tokens import PER_TURN, cut_end, tokens_of
+from saywhatwant.models.prompt.exchanges import Exchange
+from saywhatwant.models.prompt.tokens import PER_TURN, cut_end, tokens_of
 
 _WORD = re.compile(r"[^\W_]+")
 _UNSPACED = re.compile("[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]")
