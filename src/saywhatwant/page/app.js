@@ -63,7 +63,7 @@ const composer = new Composer(find("composer", HTMLFormElement), identity, submi
 const connection = new Connection(feed, feedChanged, connectionChanged);
 const messageMenu = new MessageMenu(source, announcer);
 const notices = new Notices(feed, identity, (key) => list.reveal(key));
-const version = new Version(isWriting, (sentence) => announcer.say(sentence));
+const version = new Version(isBusy, (sentence) => announcer.say(sentence));
 const embed = new Embed(document.querySelector("meta[name=frame-ancestors]")?.getAttribute("content") ?? "");
 const status = new Status(find("connection", HTMLElement), announcer, () => connection.wake());
 /** Names of parameters in the link that are not understood. @type {string[]} */
@@ -216,9 +216,9 @@ function connectionChanged(state) {
   visited = true;
 }
 
-/** Whether a reload could lose something. */
-function isWriting() {
-  return !composer.isEmpty || !outbox.isKept;
+/** Whether a reload would lose something: words, a post, or the reader's place. */
+function isBusy() {
+  return !composer.isEmpty || !outbox.isKept || !list.atNewest;
 }
 
 function entitiesLoaded() {

@@ -1,6 +1,6 @@
 /**
- * Notices that the server has a newer page, says so, and loads it when that disturbs nobody: nothing is being written, and
- * the visitor looks elsewhere or has done nothing for a while.
+ * Notices that the server has a newer page, says so, and loads it when that disturbs nobody: nothing is being written,
+ * nobody reads further back, and the visitor looks elsewhere or has done nothing for a while.
  */
 
 import { find } from "./dom.js";
@@ -22,7 +22,7 @@ export class Version {
   #lastInput = Date.now();
 
   /**
-   * @param {() => boolean} isBusy whether something that is being written or sent could get lost
+   * @param {() => boolean} isBusy whether something that is being written, sent or read would be lost
    * @param {(sentence: string) => void} say announces to screen readers
    */
   constructor(isBusy, say) {

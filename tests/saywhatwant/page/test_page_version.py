@@ -4,7 +4,7 @@ import re
 from contextlib import suppress
 
 from axe_playwright_python.sync_playwright import Axe
-from page_browser import LOST_NETWORK, MESSAGES, OUTBOX, Visit, Visitor, expect_state, on_wall, write
+from page_browser import LOST_NETWORK, MESSAGES, OUTBOX, Visit, Visitor, expect_state, on_wall, post, write
 from playwright.sync_api import Error, Page, Route, expect
 
 from servers import Server
@@ -111,6 +111,21 @@ def test_a_tab_with_a_draft_is_left_alone_until_the_draft_is_sent(server: Server
     page.evaluate("window.away = false")
     page.locator("#text").press("Enter")
     expect(page.locator(MESSAGES, has_text="Not finished")).to_have_count(1)
+    with page.expect_event("load"):
+        wait_idle(page)
+
+
+def test_a_tab_that_is_read_further_back_is_left_alone_until_it_is_at_the_newest(server: Server, visit: Visit) -> None:
+    for number in range(40):
+        post(server, f"Message {number}")
+    _, page, loads = outdated(visit, server)
+    opened(page)
+    page.locator("#wall").evaluate("wall => wall.scrollTop = wall.scrollHeight / 2")
+    expect(page.locator("#jump")).to_be_visible()
+
+    stay(page, loads)
+
+    page.locator("#jump").click()
     with page.expect_event("load"):
         wait_idle(page)
 
