@@ -175,7 +175,8 @@ export class List {
     if (this.#wall.clientHeight !== this.#height) return this.#resized();
     const below = this.#wall.scrollHeight - this.#wall.scrollTop - this.#wall.clientHeight;
     const reachesEnd = this.#window.reachesEnd(this.#models);
-    this.atNewest = below < NEAR_END && reachesEnd;
+    // Without rows there is nothing newer, however long the words are that are shown instead.
+    this.atNewest = this.isEmpty || (below < NEAR_END && reachesEnd);
     if (this.atNewest) this.#window.follow();
     else this.#window.hold(this.#models);
     if (below < NEAR_TOP && !reachesEnd) this.#shift("down");

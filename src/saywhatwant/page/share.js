@@ -1,5 +1,6 @@
 /** The button that copies a link to what is shown. */
 
+import { copy } from "./clipboard.js";
 import { find } from "./dom.js";
 
 const THANKS_MS = 2_500;
@@ -24,12 +25,7 @@ export class Share {
 
   async #share() {
     const link = this.#link();
-    // Browsers lend the clipboard only to pages that come over HTTPS, or from this machine.
-    const isCopied = await navigator.clipboard?.writeText(link).then(
-      () => true,
-      () => false,
-    );
-    if (isCopied) this.#thank();
+    if (await copy(link)) this.#thank();
     else this.#show(link);
   }
 

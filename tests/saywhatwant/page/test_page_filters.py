@@ -140,7 +140,9 @@ def test_share_copies_a_link_that_shows_the_same_to_others(server: Server, visit
 
 def test_where_the_browser_lends_no_clipboard_the_link_is_shown(server: Server, visit: Visit) -> None:
     visitor = visit(server)
-    visitor.context.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined });")
+    visitor.context.add_init_script(
+        "Object.defineProperty(navigator, 'clipboard', { value: undefined }); document.execCommand = () => false;"
+    )
     page = visitor.tab()
     page.goto("/#word=space")
     expect_state(page, "live")

@@ -6,6 +6,7 @@ import pytest
 from page_browser import Visit, Visitor, expect_state
 from playwright.sync_api import Page, Route, expect
 
+from conftest import StartServer
 from servers import Server
 
 pytest_plugins = ["page_fixtures"]
@@ -56,6 +57,20 @@ def test_buttons_that_undo_a_long_link_stay_in_view_on_a_small_phone(server: Ser
 
     for button in ("#pause", "#whole", "#ask-nothing"):
         assert page.locator(button).evaluate(IS_ON_TOP), button
+
+
+def test_a_bare_wall_that_is_scrolled_offers_no_newest_message(start_server: StartServer, visit: Visit) -> None:
+    visitor = visit(start_server(), viewport={"width": 320, "height": 480})
+    many(visitor, 10)
+    page = visitor.open()
+    expect(page.locator("#empty dl")).to_be_attached()
+
+    page.locator("#wall").evaluate(
+        "() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))"
+    )
+
+    assert page.locator("#wall").evaluate("wall => wall.scrollTop") > 0
+    assert page.locator("#jump").is_hidden()
 
 
 IS_ON_TOP = """
