@@ -29,7 +29,6 @@ Urgency = tuple[int, int]
 MIN_ENCODED_BYTES = 256
 """The fewest bytes of an encoded message."""
 MIN_COMPACTED = 1_000
-_FINISHED = {"complete", "failed"}
 
 
 class Entry(Struct, frozen=True, gc=False):
@@ -112,10 +111,6 @@ class Index:
                 self._changes.append((message.seq, message.id))
         entry = self._entries[message.id] = Entry(message, encoded)
         self._place(entry)
-        if message.conversation is not UNSET and message.bot_params.status not in _FINISHED:
-            talk = self.talks[message.conversation]
-            if talk.quiet or talk.surplus:
-                self.kept.settle(talk)
         if len(self._changes) > 2 * len(self._entries) + MIN_COMPACTED:
             self._changes = list(self._current(-1))
 
@@ -133,7 +128,7 @@ class Index:
         if old.conversation is not UNSET:
             self.kept.settle(self.talks.remove(old.conversation, old.timestamp))
         if new.conversation is not UNSET:
-            self.kept.settle(self.talks.add(new.conversation, new.timestamp))
+            self.talks.add(new.conversation, new.timestamp)
 
     def _place(self, entry: Entry) -> None:
         message = entry.message

@@ -13,10 +13,9 @@ A talk is quiet when it has nothing unfinished and nothing among the wall's newe
 
 from bisect import bisect_left, insort
 from collections import OrderedDict
-from collections.abc import Iterable
+from heapq import heapify, heappop, heappush
 
 from msgspec import UNSET
-from sortedcontainers import SortedList
 
 from saywhatwant.limits import KEPT_BYTES
 from saywhatwant.message import Message
@@ -26,24 +25,29 @@ from saywhatwant.queue.talks import Finish, Talk, Talks
 Finishes = OrderedDict[Finish, Talk | None]
 """Messages in the order in which they finished, with their talks. Fast at both ends."""
 
+MIN_COMPACTED = 64
+
 
 class Kept:
-    """All finished messages, in the order in which they finished."""
+    """All finished messages, in the order in which they finished.
+
+    The heaps may have outdated entries, so that a talk that goes on costs nothing here; they are skipped when they come first.
+    """
 
     def __init__(self, config: QueueConfig, talks: Talks) -> None:
-        self._config = config
+        self._retention = config.retention
+        self._of_talk = config.talk_retention
+        self._talk_ms = config.talk_ms
         self._all = max(config.max_kept, config.retention)
         self._talks = talks
         self._newest: Finishes = OrderedDict()
         """The newest of the wall."""
         self._beyond: Finishes = OrderedDict()
         """All others."""
-        self._loose: Finishes = OrderedDict()
-        """Those of them that belong to no talk."""
-        self._surplus: list[Finish] = []
-        """The first message beyond, of each talk that has more than are kept of one; sorted, and mostly one at a time."""
-        self._quiet: SortedList[Finish] = SortedList()
-        """The last message of each quiet talk."""
+        self._unkept: list[Finish] = []
+        """A heap of those of them that belong to no talk, and the first one of each talk that has more than are kept of one."""
+        self._quiet: list[Finish] = []
+        """A heap of the last message of each quiet talk."""
         self.count = 0
         """How many messages are finished."""
         self._counted = 0
@@ -56,17 +60,13 @@ class Kept:
         talk = None if message.conversation is UNSET else self._talks[message.conversation]
         if talk is not None:
             talk.finished += 1
-        newest, finish = self._newest, (message.seq, message.timestamp)
-        if newest and next(reversed(newest)) > finish:
-            _insert(newest, finish, talk)
-        else:
-            newest[finish] = talk
-        left = self._leave() if len(newest) > self._config.retention else None
-        if talk is not None and talk is not left and (talk.beyond or talk.quiet or talk.surplus):
-            self.settle(talk)
+        _append(self._newest, (message.seq, message.timestamp), talk)
+        left = self._leave() if len(self._newest) > self._retention else None
+        if talk is not None and talk is not left and talk.finished > self._of_talk and talk.beyond:
+            heappush(self._unkept, talk.beyond[0])
 
     def remove(self, message: Message, size: int) -> None:
-        """A message of ``size`` bytes is removed, or not finished any more; ``settle`` its talk then."""
+        """A message of ``size`` bytes is removed, or not finished any more. Call ``settle`` when its talk has forgotten it."""
         self.count -= 1
         self._counted -= 1 + size // KEPT_BYTES
         finish = (message.seq, message.timestamp)
@@ -76,30 +76,20 @@ class Kept:
                 self._come_back()
         else:
             talk = self._beyond.pop(finish)
-            if talk is None:
-                del self._loose[finish]
-            else:
+            if talk is not None:
                 del talk.beyond[bisect_left(talk.beyond, finish)]
         if talk is not None:
             talk.finished -= 1
+            if talk.finished > self._of_talk and talk.beyond:
+                heappush(self._unkept, talk.beyond[0])
 
     def settle(self, talk: Talk) -> None:
-        """Find the talk's places again, after its messages have changed."""
-        beyond = talk.beyond
-        quiet = beyond[-1] if beyond and len(beyond) == len(talk.times) else None
-        if quiet != talk.quiet:
-            if talk.quiet is not None:
-                self._quiet.remove(talk.quiet)
-            if quiet is not None:
-                self._quiet.add(quiet)
-            talk.quiet = quiet
-        surplus = beyond[0] if beyond and talk.finished > self._config.talk_retention else None
-        if surplus != talk.surplus:
-            if talk.surplus is not None:
-                del self._surplus[bisect_left(self._surplus, talk.surplus)]
-            if surplus is not None:
-                insort(self._surplus, surplus)
-            talk.surplus = surplus
+        """A talk has one message less, so it may be quiet now."""
+        if talk.beyond and len(talk.beyond) == len(talk.times):
+            heappush(self._quiet, talk.beyond[-1])
+            if len(self._quiet) > 2 * len(self._talks) + MIN_COMPACTED:
+                self._quiet = [talk.beyond[-1] for talk in self._talks.values() if len(talk.beyond) == len(talk.times)]
+                heapify(self._quiet)
 
     def next_to_remove(self, newest: int) -> int | None:
         """The timestamp of the message to remove next, if any; ``newest`` is that of the newest message of all.
@@ -108,37 +98,49 @@ class Kept:
         """
         if not self._beyond:
             return None
-        if self._loose or self._surplus:
-            firsts = (_first(self._loose, newest), _first(self._surplus, newest))
-            if unkept := [first for first in firsts if first is not None]:
-                return min(unkept)[1]
+        if self._unkept and (first := self._first_unkept(newest)):
+            return first[1]
         is_full = self._counted > self._all
-        if self._quiet:
-            talk = self._beyond[self._quiet[0]]
-            if talk is not None and (is_full or talk.times[-1] + self._config.talk_ms <= newest):
-                first = _first(talk.beyond, newest)
-                return None if first is None else first[1]
-        first = _first(self._beyond, newest) if is_full else None
-        return None if first is None else first[1]
+        talk = self._quietest() if self._quiet else None
+        if talk is not None and (is_full or talk.times[-1] + self._talk_ms <= newest):
+            return next((timestamp for _, timestamp in talk.beyond if timestamp != newest), None)
+        return next((timestamp for _, timestamp in self._beyond if timestamp != newest), None) if is_full else None
+
+    def _first_unkept(self, newest: int) -> Finish | None:
+        unkept, found, staying = self._unkept, None, None
+        while unkept and found is None:
+            first = unkept[0]
+            talk = self._beyond.get(first)
+            if first not in self._beyond or (talk and (talk.finished <= self._of_talk or talk.beyond[0] != first)):
+                heappop(unkept)
+            elif first[1] == newest:
+                staying = heappop(unkept)
+            else:
+                found = first
+        if staying is not None:
+            heappush(unkept, staying)
+        return found
+
+    def _quietest(self) -> Talk | None:
+        while self._quiet:
+            last = self._quiet[0]
+            talk = self._beyond.get(last)
+            if talk is not None and talk.beyond[-1] == last and len(talk.beyond) == len(talk.times):
+                return talk
+            heappop(self._quiet)
+        return None
 
     def _leave(self) -> Talk | None:
         """The first of the newest of the wall is not among them any more; returns its talk."""
         finish, talk = self._newest.popitem(last=False)
-        if self._beyond and next(reversed(self._beyond)) > finish:
-            _insert(self._beyond, finish, talk)
-        else:
-            self._beyond[finish] = talk
+        _append(self._beyond, finish, talk)
         if talk is None:
-            if self._loose:
-                _insert(self._loose, finish, None)
-            else:
-                self._loose[finish] = None
-        else:
-            beyond = talk.beyond
-            insort(beyond, finish)
-            is_crowded = talk.finished > self._config.talk_retention
-            if len(beyond) == len(talk.times) or (is_crowded and talk.surplus != beyond[0]):
-                self.settle(talk)
+            heappush(self._unkept, finish)
+            return None
+        insort(talk.beyond, finish)
+        if talk.finished > self._of_talk:
+            heappush(self._unkept, talk.beyond[0])
+        self.settle(talk)
         return talk
 
     def _come_back(self) -> None:
@@ -146,25 +148,15 @@ class Kept:
         finish, talk = self._beyond.popitem()
         self._newest[finish] = talk
         self._newest.move_to_end(finish, last=False)
-        if talk is None:
-            del self._loose[finish]
-        else:
+        if talk is not None:
             talk.beyond.pop()
-            self.settle(talk)
 
 
-def _insert(finishes: Finishes, finish: Finish, talk: Talk | None) -> None:
-    """Add before those that are greater; they are few, because they are of the same commit."""
+def _append(finishes: Finishes, finish: Finish, talk: Talk | None) -> None:
+    """Add as the last one, or before those of the same commit that are later."""
     later = []
     while finishes and next(reversed(finishes)) > finish:
         later.append(finishes.popitem())
     finishes[finish] = talk
     for other, its_talk in reversed(later):
         finishes[other] = its_talk
-
-
-def _first(finishes: Iterable[Finish], newest: int) -> Finish | None:
-    for finish in finishes:
-        if finish[1] != newest:
-            return finish
-    return None

@@ -13,7 +13,7 @@ class Talk:
     Plain lists: nearly every message is the newest of its talk, and moving a few thousand numbers costs microseconds.
     """
 
-    __slots__ = ("beyond", "finished", "quiet", "surplus", "times")
+    __slots__ = ("beyond", "finished", "times")
 
     def __init__(self) -> None:
         self.times: list[int] = []
@@ -22,10 +22,6 @@ class Talk:
         """How many of its messages are finished."""
         self.beyond: list[Finish] = []
         """Its finished messages that are not among the newest of the wall."""
-        self.quiet: Finish | None = None
-        """Its place among the quiet talks; see ``retention``."""
-        self.surplus: Finish | None = None
-        """Its place among the talks with more messages than are kept of one."""
 
 
 class Talks(dict[str, Talk]):
