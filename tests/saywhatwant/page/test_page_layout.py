@@ -65,14 +65,18 @@ def test_a_bare_wall_that_is_scrolled_offers_no_newest_message(start_server: Sta
     page = visitor.open()
     expect(page.locator("#empty dl")).to_be_attached()
 
-    page.locator("#wall").evaluate(
-        "() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))"
-    )
+    page.locator("#wall").evaluate(SCROLL)
 
     assert page.locator("#wall").evaluate("wall => wall.scrollTop") > 0
     assert page.locator("#jump").is_hidden()
 
 
+SCROLL = """
+    wall => {
+      wall.scrollTop = 30;
+      return new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+    }
+"""
 IS_ON_TOP = """
     element => {
       const { x, y, width, height } = element.getBoundingClientRect();
