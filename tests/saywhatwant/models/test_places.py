@@ -8,7 +8,7 @@ import openai
 import pytest
 from asking import Clock, answer_of, pieces_of, probe, run
 from scripted_models import ScriptedModel
-from scripted_server import Refusal, ScriptedServer
+from scripted_server import Exchange, Refusal, ScriptedServer
 from server_words import BROKEN, TOO_MANY
 
 from saywhatwant.entities import Entity
@@ -95,6 +95,34 @@ def test_an_address_that_works_again_is_found_without_a_visitor(
             assert await answer_of(model, entity) == "Two."
             await asyncio.gather(*model._probes)
         assert [asked.turns for asked in servers[0].asked[1:]] == [[("user", "Hello")]] * 2
+        assert sorted(await answers(model, entity, 2)) == ["One.", "Two."]
+
+    run(scenario)
+
+
+def test_an_address_that_refuses_the_small_request_is_called_again(
+    servers: list[ScriptedServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenAI's reasoning models refuse an answer of one token."""
+    clock = Clock()
+    monkeypatch.setattr(circuit, "time", clock)
+    too_small = Refusal(400, {"error": {"message": "Could not finish the message because max_tokens was reached."}})
+    answering = ScriptedModel("One.", before=[BROKEN])
+
+    def script(exchange: Exchange) -> None:
+        if exchange.asked.max_tokens == 1:
+            exchange.send_refusal(too_small)
+        else:
+            answering(exchange)
+
+    servers[0].scripts["test"] = script
+
+    async def scenario(model: ChatModel) -> None:
+        entity = everywhere(servers)
+        assert await answer_of(model, entity) == "Two."
+        clock.ahead += PAUSE_SECONDS + 1
+        assert await answer_of(model, entity) == "Two."
+        await asyncio.gather(*model._probes)
         assert sorted(await answers(model, entity, 2)) == ["One.", "Two."]
 
     run(scenario)

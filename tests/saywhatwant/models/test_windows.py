@@ -204,6 +204,20 @@ def test_a_window_is_read_from_many_words(words: str, overflow: Overflow | None)
     assert Read(400, words, words).overflow == overflow
 
 
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (413, "<html><h1>413 Request Entity Too Large</h1></html>"),
+        (413, "Request too large for model `x` on tokens per minute (TPM): Limit 6000, Requested 7345, please reduce"),
+        (429, "Request too large for x on tokens per min (TPM): Limit 10000, Requested 12000. The input or output tokens must"),
+    ],
+    ids=["a proxy", "Groq", "OpenAI"],
+)
+def test_p4_a_prompt_that_is_too_large_for_the_provider_is_made_smaller(status: int, words: str) -> None:
+    """A talk that has grown too long would be refused for ever."""
+    assert Read(status, words, words).overflow == Overflow(None, None)
+
+
 def test_a_refusal_behind_a_gateway_keeps_its_meaning() -> None:
     """LiteLLM quotes the answer of the server inside its own message."""
     assert LM_STUDIO.too_long is not None

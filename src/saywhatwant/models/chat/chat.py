@@ -152,9 +152,12 @@ class ChatModel:
             return
         place.is_probed = True
         try:
+            call = Call(self._transport, _OnePlace(self, entity, place), entity, HELLO)
             with suppress(ModelFailed):
-                async for _ in self._answer(entity, Call(self._transport, _OnePlace(self, entity, place), entity, HELLO)):
+                async for _ in self._answer(entity, call):
                     pass
+            if not any(map(is_the_models, call.failed.values())):
+                place.circuit.worked()  # a model that refuses so small a request may still take a visitor's
         finally:
             place.is_probed = False
 

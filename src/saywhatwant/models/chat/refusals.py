@@ -27,6 +27,8 @@ _WINDOW = re.compile(
     r"|`inputs` (?:tokens|must have less)|reduce the length of the|maximum prompt length",  # TGI, Groq, xAI
     re.IGNORECASE,
 )
+_TOO_LARGE = re.compile(r"request too large|tokens must be reduced", re.IGNORECASE)
+"""Groq and OpenAI, of a prompt that exceeds the tokens of a whole minute: waiting does not help."""
 _LIMIT = re.compile(
     r"\bn_ctx\W{1,4}(\d+)|context size \((\d+) tokens|maximum context length (?:is|of) (\d+)|context length is only (\d+)"
     r"|maximum model length of (\d+)|context length of only (\d+)|context window of (?:size )?(\d+)|> (\d+) maximum"
@@ -142,8 +144,9 @@ class Refusal(Struct, frozen=True):
 
     @property
     def overflow(self) -> Overflow | None:
-        """Set if the prompt, or prompt and answer together, do not fit the model's window."""
-        if not self.is_of_the_request or not _WINDOW.search(self.words):
+        """Set if the prompt, or prompt and answer together, are too long for the model or its provider."""
+        is_too_large = self.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or _TOO_LARGE.search(self.words)
+        if not is_too_large and not (self.is_of_the_request and _WINDOW.search(self.words)):
             return None
         return Overflow(_number(_LIMIT, self.words), _number(_PROMPT, self.words))
 
