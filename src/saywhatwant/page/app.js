@@ -225,7 +225,7 @@ function entitiesLoaded() {
   version.see(entities.page);
   chips.offer(entities);
   composer.offer(entities);
-  const addressee = place.asked.entity || source.view.entity;
+  const addressee = place.asked.entity || source.view.entity || source.talk?.entity;
   if (addressee && !introduced) composer.address(addressee);
   introduced = true;
   showView();

@@ -5,8 +5,10 @@ export function asPanel(panel, opened = () => {}) {
   panel.addEventListener("toggle", () => {
     if (panel.open) opened();
   });
-  panel.addEventListener("keydown", ({ key }) => {
-    if (key !== "Escape" || !panel.open) return;
+  panel.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !panel.open) return;
+    // Chromium would also empty a search box.
+    event.preventDefault();
     panel.open = false;
     panel.querySelector("summary")?.focus();
   });

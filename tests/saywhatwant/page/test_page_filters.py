@@ -55,7 +55,9 @@ def test_words_are_looked_for_and_left_out(server: Server, visit: Visit) -> None
     page.get_by_label("With a word").fill("space lit")
     expect(page.locator(MESSAGES)).to_have_count(3)
     page.get_by_label("With a word").fill("space lit -rude")
+    page.keyboard.press("Escape")
 
+    expect(page.locator("#filters .panel")).to_be_hidden()
     expect(page.locator(MESSAGES)).to_have_count(2)
     expect(page).to_have_url(f"{server.url}/#word=space+lit&-word=rude")
     assert [text for _, text in shown(page)] == [SPACE, "Because nobody lit it."]

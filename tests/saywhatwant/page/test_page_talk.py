@@ -92,6 +92,21 @@ def test_the_address_of_a_talk_opens_it_elsewhere(server: Server, visit: Visit, 
     assert [message_id for message_id, _ in shown(page)] == talk
 
 
+def test_the_address_of_a_talk_addresses_its_entity(server: Server, visit: Visit, talk: list[str]) -> None:
+    """Also when the list of entities comes after the talk."""
+    visitor = visit(server)
+    waiting: list[Route] = []
+    visitor.context.route("**/api/entities", lambda route: waiting.append(route))  # noqa: PLW0108 - Playwright marks its handlers
+    page = visitor.tab()
+    page.goto(f"/#talk={conversation(server, talk[0])}")
+    expect(page.locator(MESSAGES)).to_have_count(len(talk))
+
+    for route in waiting:
+        route.continue_()
+
+    expect(page.locator("#entity")).to_have_value("zen")
+
+
 def test_a_talk_stays_alone_and_live_while_others_talk(start_server: StartServer, visit: Visit) -> None:
     server = start_server()
     first = post(server, "Ada asks", **ADA, botParams={"entity": "zen"})
