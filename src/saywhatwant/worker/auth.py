@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 
-from saywhatwant.addresses import client_network, is_loopback
+from saywhatwant.addresses import is_loopback
 from saywhatwant.errors import CrossSite, NotAllowed, RequestRefused, TooManyPosts
-from saywhatwant.worker.decoders import header
+from saywhatwant.worker.decoders import client_of, header
 from saywhatwant.worker.limits import MAX_RATE_ADDRESSES
 
 if TYPE_CHECKING:
@@ -71,11 +71,6 @@ def check_origin(connection: HTTPConnection, allowed: frozenset[str]) -> None:
     host = connection.headers.get("host")
     if origin not in {f"http://{host}", f"https://{host}"}:
         raise CrossSite(f"pages of {origin} may not do this")
-
-
-def client_of(connection: HTTPConnection) -> str:
-    """The client's key for limits."""
-    return client_network(connection.client.host) if connection.client else "unknown"
 
 
 def _hostname(host: str) -> str:

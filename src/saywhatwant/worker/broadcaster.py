@@ -16,8 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from durable_objects import DurableObjectError, Stub
 from saywhatwant.errors import RequestRefused, TooManyReaders
 from saywhatwant.queue import MessageQueue, events
-from saywhatwant.worker.auth import client_of
-from saywhatwant.worker.decoders import Query
+from saywhatwant.worker.decoders import Query, client_of
 from saywhatwant.worker.limits import HEARTBEAT_SECONDS, MAX_MISSED
 from saywhatwant.worker.metrics import Metrics
 from saywhatwant.worker.problems import problem

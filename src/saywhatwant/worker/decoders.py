@@ -1,6 +1,7 @@
 """Decodes a request's body and query into structs; every refusal names the field and the rule (P8)."""
 
 import re
+from collections import Counter
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl
@@ -8,8 +9,8 @@ from urllib.parse import parse_qsl
 import msgspec
 from msgspec import Struct
 from starlette.requests import HTTPConnection, Request
-from starlette.types import Receive
 
+from saywhatwant.addresses import client_network
 from saywhatwant.errors import BodyTooLarge, InvalidField, MalformedBody, TooManyLargeBodies
 from saywhatwant.worker.limits import LARGE_BODY_BYTES, MAX_CACHED_QUERY_BYTES, MAX_LARGE_BODIES
 from saywhatwant.worker.problems import invalid
@@ -29,14 +30,19 @@ def header(request: HTTPConnection, name: bytes) -> bytes | None:
     return None
 
 
+def client_of(connection: HTTPConnection) -> str:
+    """The client's key for limits."""
+    return client_network(connection.client.host) if connection.client else "unknown"
+
+
 class Body(Generic[T]):
     """Decodes JSON bodies of one type. It ignores the content type, since ``curl -d`` calls everything a form."""
 
     def __init__(self, kind: type[T]) -> None:
         self.kind = kind
         self._decode = msgspec.json.Decoder(kind).decode
-        self._large = 0
-        """How many bodies on their way are large."""
+        self._large: Counter[str] = Counter()
+        """How many bodies on their way are large, by client."""
 
     async def read(self, request: Request, max_bytes: int) -> T:
         """The decoded body, of up to ``max_bytes``.
@@ -46,7 +52,7 @@ class Body(Generic[T]):
         message = await request.receive()
         body = message.get("body", b"")
         if message.get("more_body"):
-            body = await self._rest(request.receive, body, max_bytes)
+            body = await self._rest(request, body, max_bytes)
         elif message["type"] == "http.disconnect":
             raise MalformedBody(_DISCONNECTED)
         if len(body) > max_bytes:
@@ -64,17 +70,14 @@ class Body(Generic[T]):
         except RecursionError:
             raise MalformedBody("the body is JSON nested too deep") from None
 
-    async def _rest(self, receive: Receive, body: bytes, max_bytes: int) -> bytes:
+    async def _rest(self, request: Request, body: bytes, max_bytes: int) -> bytes:
         """``body`` and what comes after it, until it is complete or over ``max_bytes``."""
-        is_large = False
+        client = None
         try:
             while len(body) <= max_bytes:
-                if not is_large and len(body) > LARGE_BODY_BYTES:
-                    if self._large >= MAX_LARGE_BODIES:
-                        raise TooManyLargeBodies(f"{MAX_LARGE_BODIES} bodies over {LARGE_BODY_BYTES} bytes are on their way")
-                    is_large = True
-                    self._large += 1
-                message = await receive()
+                if client is None and len(body) > LARGE_BODY_BYTES:
+                    client = self._take_place(client_of(request))
+                message = await request.receive()
                 if message["type"] == "http.disconnect":
                     raise MalformedBody(_DISCONNECTED)
                 body += message.get("body", b"")
@@ -82,7 +85,18 @@ class Body(Generic[T]):
                     break
             return body
         finally:
-            self._large -= is_large
+            if client is not None:
+                self._large[client] -= 1
+                if not self._large[client]:
+                    del self._large[client]
+
+    def _take_place(self, client: str) -> str:
+        """Count a large body. A client may have as many as there are places left, so none can take them all from others."""
+        left = MAX_LARGE_BODIES - self._large.total()
+        if self._large[client] >= left:
+            raise TooManyLargeBodies(f"too many bodies over {LARGE_BODY_BYTES} bytes are on their way")
+        self._large[client] += 1
+        return client
 
     def _decode_json(self, body: bytes) -> T:
         try:

@@ -10,7 +10,7 @@ LARGE_BODY_BYTES = 64 * 1024
 """Bytes above which a body is large: a post with a long context."""
 
 MAX_LARGE_BODIES = 128
-"""Large bodies of one call that may be on their way at one time; further ones get 503."""
+"""Large bodies of one call that may be on their way at one time, half of them from one client; further ones get 503."""
 
 MAX_SINCE = 2**53 - 1
 """Largest time or token in a query: the largest integer that every JSON reader accepts."""
