@@ -54,7 +54,7 @@ TailedColor = Annotated[
 Alias = Annotated[
     str,
     Meta(
-        pattern=rf"^[^:\x00-\x1f\x7f-\x9f\u2028\u2029]{{1,{MAX_USERNAME}}}:({_COLOR}(-{_TAIL})?|random)$(?!\n)",
+        pattern=rf"^(?!\s*:)[^:\x00-\x1f\x7f-\x9f\u2028\u2029]{{1,{MAX_USERNAME}}}:({_COLOR}(-{_TAIL})?|random)$(?!\n)",
         description="Name:RRRGGGBBB or Name:random",
         examples=["MyAI:255069000"],
     ),

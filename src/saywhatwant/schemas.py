@@ -133,11 +133,17 @@ class ClaimRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=Tr
     context: Annotated[
         int, Meta(ge=0, le=MAX_TALK_TURNS, description=f"0 to {MAX_TALK_TURNS} earlier messages of each message's talk")
     ] = 0
-    personas: Annotated[dict[Entity, PersonaDigest], Meta(max_length=MAX_ENTITIES)] | None = None
-    """The digest of the persona that this bot has for each entity, so that bots with different files are noticed.
-
-    A message to anyone is answered by the one of these, or of ``entities``, that its author talked with last.
-    """
+    personas: (
+        Annotated[
+            dict[Entity, PersonaDigest],
+            Meta(
+                max_length=MAX_ENTITIES,
+                description="a digest of this bot's persona for each of its entities, so that bots with different files are "
+                "noticed; a message to anyone is assigned the one of these, or of entities, that its author talked with last",
+            ),
+        ]
+        | None
+    ) = None
     version: Annotated[str, Meta(min_length=1, max_length=MAX_VERSION, description=f"1 to {MAX_VERSION} characters")] | None = (
         None
     )

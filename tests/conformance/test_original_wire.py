@@ -165,7 +165,7 @@ def test_who_shall_answer_is_kept_where_the_entity_allows_it(wall: Server, ais: 
 
 
 def test_p8_who_shall_answer_has_a_name_and_a_color(wall: Server) -> None:
-    for ais in ("MyAI", "MyAI:red", ":255069000", "MyAI:999888777"):
+    for ais in ("MyAI", "MyAI:red", ":255069000", " :255069000", "MyAI:999888777"):
         assert_refused(send(wall, page_post(botParams={"entity": "zen", "ais": ais})), 422, "botParams.ais", "Name:RRRGGGBBB")
 
 
