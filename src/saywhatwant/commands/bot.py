@@ -58,6 +58,8 @@ def bot(
                 elif once:
                     await answering.run_once()
                 else:
+                    names = ", ".join(entity or known.current)
+                    click.echo(f"{worker} answers for {names} at {client.url}. Ctrl-C stops.", err=True)
                     await _until_stopped(answering)
 
         asyncio.run(run())

@@ -16,11 +16,15 @@ from saywhatwant.settings import load
 @click.argument("text", type=options.UTF8)
 @options.url
 @click.option("--entity", type=options.UTF8, show_default="any", help="The entity to ask.")
+@click.option("--no-answer", is_flag=True, help="Post to everyone; no entity answers.")
 @click.option("--username", type=options.UTF8, default="Human", show_default=True, help="Your name.")
 @click.option("--color", type=options.UTF8, default="204120051", show_default=True, help="Your colour, RRRGGGBBB.")
-def post(*, text: str, url: str | None, entity: str | None, username: str, color: str) -> None:
+def post(*, text: str, url: str | None, entity: str | None, no_answer: bool, username: str, color: str) -> None:
     """Post TEXT on the wall; the answer appears in `sww tail`."""
-    message = PostRequest(text=text, username=username, color=color, bot_params=PostParams(entity=entity))
+    if no_answer and entity is not None:
+        raise click.UsageError("--entity asks for an answer; remove it, or --no-answer")
+    params = PostParams(entity=entity, answer=not no_answer)
+    message = PostRequest(text=text, username=username, color=color, bot_params=params)
     posted = asyncio.run(_post(connect(url, load()), message))
     click.echo(f"posted as {posted.id}")
 

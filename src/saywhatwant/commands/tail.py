@@ -60,10 +60,14 @@ def _line(message: Message) -> Text:
     line.append(printable(message.username), style=f"bold rgb({red},{green},{blue})")
     if message.reply_to is None and message.bot_params.entity:
         line.append(f" to {message.bot_params.entity}", style="dim")
+    elif message.bot_params.answer is False:
+        line.append(" to everyone", style="dim")
     line.append(f" {printable(message.text)}", style="default")
     line.append(f"  {message.id}", style="dim")
     if message.reply_to is not None:
         line.append(f" answers {message.reply_to}", style="dim")
+    if message.bot_params.status == "failed":
+        line.append(f" failed: {printable(message.bot_params.error or '')}", style="red")
     return line
 
 

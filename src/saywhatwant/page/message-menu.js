@@ -25,6 +25,10 @@ export class MessageMenu {
   constructor(source, announcer) {
     this.#source = source;
     this.#announcer = announcer;
+    // The attribute "autofocus" would do it, but in a frame of another site browsers complain about it.
+    this.#menu.addEventListener("toggle", (event) => {
+      if (/** @type {ToggleEvent} */ (event).newState === "open") find("copy-text", HTMLButtonElement).focus();
+    });
     this.#offer("copy-text", ({ text }) => text, "The text");
     this.#offer("copy-details", asJson, "The message with its details");
   }

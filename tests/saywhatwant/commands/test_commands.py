@@ -134,6 +134,30 @@ def test_p8_tail_shows_text_as_text(server: Server, tmp_path: Path) -> None:
     assert "\u202e" not in line
 
 
+def test_a_post_to_everyone_wants_no_answer_and_the_tail_shows_it(server: Server, tmp_path: Path) -> None:
+    posted = sww(tmp_path, "post", "Hello, all", "--no-answer", "--url", server.url)
+    assert posted.status == 0, posted.stderr
+    lines = sww(tmp_path, "tail", "--url", server.url, "--no-follow").stdout.splitlines()
+    (line,) = [line for line in lines if posted.stdout.split()[-1] in line]
+    assert "Human to everyone Hello, all" in line
+    both = sww(tmp_path, "post", "Hello", "--no-answer", "--entity", "zen", "--url", server.url)
+    assert (both.status, "--entity asks for an answer" in both.stderr) == (2, True)
+
+
+def test_p4_the_tail_shows_why_a_message_failed(server: Server, tmp_path: Path) -> None:
+    message_id = post(server, "Why?", "zen")
+    fail(server, message_id, "the model does not answer")
+    lines = sww(tmp_path, "tail", "--url", server.url, "--no-follow").stdout.splitlines()
+    assert [line.partition(message_id)[2] for line in lines if message_id in line] == [" failed: the model does not answer"]
+
+
+def test_a_bot_that_starts_shows_its_name_its_entities_and_its_server(server: Server, tmp_path: Path) -> None:
+    arguments = ("bot", "--url", server.url, "--worker-id", "gpu-1", "--entity", "zen")
+    with running(tmp_path, *arguments, stream="stderr") as bot:
+        until(lambda: bool(bot.lines), "the line of a bot that starts")
+        assert bot.lines[0] == f"gpu-1 answers for zen at {server.url}. Ctrl-C stops."
+
+
 def test_p8_port_0_picks_one_and_the_ready_line_names_it(start_server: StartServer) -> None:
     server = start_server()
     assert server.log.splitlines()[0] == f"ready on {server.url}"
