@@ -229,7 +229,8 @@ def _origins(value: object) -> object:
     origins = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
     for origin in origins if isinstance(origins, list) else ():
         parts = urlsplit(origin)
-        if origin != "*" and (not parts.netloc or origin != f"{parts.scheme}://{parts.netloc}"):
+        # Reading the port checks it.
+        if origin != "*" and (not parts.netloc or origin != f"{parts.scheme}://{parts.netloc}" or parts.port == 0):
             raise ValueError("not an origin")
     return origins
 

@@ -12,7 +12,7 @@ export class Embed {
   constructor(allowed) {
     this.#allowed = allowed
       .split(" ")
-      .filter(Boolean)
+      .filter((origin) => URL.canParse(origin))
       .map((origin) => new URL(origin).origin);
   }
 
