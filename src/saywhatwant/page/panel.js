@@ -1,4 +1,4 @@
-/** A panel below its button: Escape and a click elsewhere close it. */
+/** A panel below its button: Escape, a click elsewhere, and the Tab key that leaves it close it. */
 
 /** @param {HTMLDetailsElement} panel @param {() => void} opened called each time it was opened */
 export function asPanel(panel, opened = () => {}) {
@@ -11,6 +11,9 @@ export function asPanel(panel, opened = () => {}) {
     event.preventDefault();
     panel.open = false;
     panel.querySelector("summary")?.focus();
+  });
+  addEventListener("keyup", ({ key }) => {
+    if (key === "Tab" && panel.open && !panel.contains(document.activeElement)) panel.open = false;
   });
   addEventListener("pointerdown", ({ target }) => {
     if (target instanceof Node && !panel.contains(target)) panel.open = false;

@@ -41,7 +41,7 @@ export class Save {
     const isWhole = await this.#readTalk();
     const messages = this.#messages();
     const count = messages.length === 1 ? "1 message" : `${messages.length} messages`;
-    const words = messages.length ? await act(this.#made(messages, count)) : "There is no message to take along.";
+    const words = messages.length ? await act(this.#made(messages, count)) : "There is no message to save.";
     this.#tell(isWhole ? words : `${words} Older ones could not be read.`);
   }
 

@@ -1,5 +1,5 @@
 /**
- * Messages as a text, as Markdown and as JSON, to take along. Without any DOM.
+ * Messages as a text, as Markdown and as JSON, to copy or to save. Without any DOM.
  *
  * @import { Entities } from "./entities.js"
  * @import { Feed } from "./feed.js"

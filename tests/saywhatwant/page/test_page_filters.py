@@ -345,6 +345,26 @@ def test_hostile_links_are_text(server: Server, visit: Visit) -> None:
     expect(page.locator("#name")).to_have_value("<img src=x onerror=alert(1)>")
 
 
+def test_the_keyboard_opens_fills_and_leaves_the_panel(server: Server, visit: Visit) -> None:
+    page = visit(server).open()
+    page.locator("#filters summary").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("radio", name="people", exact=True)).to_be_checked()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("searchbox", name="With a word")).to_be_focused()
+    page.keyboard.type("star")
+    expect(page.locator("#conditions")).to_have_text("only peoplewith “star”")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("combobox", name="Written by")).to_be_focused()
+
+    page.keyboard.press("Tab")
+
+    expect(page.locator("#share")).to_be_focused()
+    expect(page.locator("#filters .panel")).to_be_hidden()
+
+
 def test_many_conditions_fit_on_a_small_phone(server: Server, visit: Visit) -> None:
     page = visit(server, viewport=PHONE).tab()
     words = "+".join(f"word{number}{'x' * 40}" for number in range(20))

@@ -1,4 +1,4 @@
-"""Messages to take along: copied or saved, as text, Markdown or JSON, one with its details or all that are shown."""
+"""Messages are copied or saved: as text, Markdown or JSON, one with its details or all that are shown."""
 
 import json
 import re
@@ -108,7 +108,7 @@ def test_a_filtered_view_is_copied_as_it_is_filtered_and_an_empty_one_not_at_all
     page.goto("/#word=plums")
     expect(page.locator(MESSAGES)).to_have_count(0)
     page.get_by_role("button", name="Copy", exact=True).click()
-    expect(page.locator("#saved")).to_have_text("There is no message to take along.")
+    expect(page.locator("#saved")).to_have_text("There is no message to save.")
 
 
 def test_a_message_is_copied_as_text_or_with_all_that_is_known_about_it(server: Server, visit: Visit) -> None:
