@@ -30,8 +30,10 @@ export function nodesOf(text) {
 
 /** The first words of `text` on one line. @param {string} text @param {number} length */
 export function excerpt(text, length) {
-  const line = text.replace(/\s+/g, " ");
-  return line.length > length ? `${line.slice(0, length).trimEnd()}…` : line;
+  // No more of a long text is read than a line with many spaces needs.
+  const most = 4 * length;
+  const line = text.slice(0, most).replace(/\s+/g, " ");
+  return line.length > length || text.length > most ? `${line.slice(0, length).trimEnd()}…` : line;
 }
 
 /** A link that gives nothing away about this page. @param {string} address @param {string} written */

@@ -32,12 +32,13 @@ export function noAnswer({ entity, error }, entities) {
 export function timeline(rows, feed, entities, view, unreadKey) {
   /** @type {Model[]} */
   const models = [];
+  const dayOf = days();
   let day = "";
   let latest = -Infinity;
   let previousKey = "";
   for (const row of rows) {
     const model = modelOf(row, feed, entities, view);
-    const date = new Date(model.timestamp).toDateString();
+    const date = dayOf(model.timestamp);
     if (date !== day && model.timestamp > latest) {
       models.push({ key: `day:${date}`, kind: "day", timestamp: model.timestamp });
       day = date;
@@ -51,12 +52,25 @@ export function timeline(rows, feed, entities, view, unreadKey) {
   return models;
 }
 
+/** Names the day of a timestamp. Neighbours are mostly of one day, which is looked up once: dates are slow. */
+function days() {
+  let [from, until, name] = [Infinity, -Infinity, ""];
+  return (/** @type {number} */ timestamp) => {
+    if (timestamp >= from && timestamp < until) return name;
+    const date = new Date(timestamp);
+    name = date.toDateString();
+    from = date.setHours(0, 0, 0, 0);
+    until = date.setDate(date.getDate() + 1);
+    return name;
+  };
+}
+
 /** @param {FeedRow} row @param {Feed} feed @param {Entities} entities @param {View} view @returns {Model} */
 function modelOf(row, feed, entities, view) {
   if (row.kind === "outbox") return outboxModel(row.key, row.message, entities);
   if (row.kind === "provisional") return provisionalModel(row, entities);
   const opens = row.message.conversation && row.message.conversation !== view.talk ? "talk" : "person";
-  return { ...messageModel(row.key, row.message, feed, entities), opens };
+  return Object.assign(messageModel(row.key, row.message, feed, entities), { opens });
 }
 
 /** @param {string} key @param {Message} message @param {Feed} feed @param {Entities} entities @returns {Model} */

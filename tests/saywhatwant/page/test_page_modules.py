@@ -275,3 +275,50 @@ def test_pages_that_lost_their_server_together_come_back_apart(modules: Modules)
     for step, longest in enumerate((1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000)):
         assert all(longest * 0.75 - 1 <= wait[step] <= longest for wait in waits)
         assert len({wait[step] for wait in waits}) > 10
+
+
+DAY_LINES = """({ timeline }) => {
+  const midnight = (days) => new Date(2026, 2, 27 + days).getTime();
+  // Around the nights, also those in which clocks may change, an hour apart and a millisecond before and after each.
+  const times = [];
+  for (let days = 0; days < 5; days += 1) {
+    for (let hour = 0; hour < 23; hour += 1) times.push(midnight(days) + hour * 3_600_000);
+    times.push(midnight(days) - 1, midnight(days) + 1);
+  }
+  times.sort((one, other) => one - other);
+  const botParams = { status: "complete", entity: null, attempt: 0 };
+  const rows = times.map((timestamp, key) => ({
+    key: String(key), kind: "human",
+    message: { id: String(key), timestamp, text: "A", username: "Ada", color: "210120040", messageType: "human", botParams },
+  }));
+  const entities = { nameOf: (name, nobody) => name ?? nobody, get: () => undefined };
+  const feed = { get: () => undefined, answerTo: () => undefined, keyOf: ({ id }) => id };
+  const models = timeline(rows, feed, entities, { talk: "" }, null);
+  const lines = models.filter(({ kind }) => kind === "day").map(({ key }) => key);
+  const named = [...new Set(times.map((time) => `day:${new Date(time).toDateString()}`))];
+  const isFirst = ({ kind }, at) => kind !== "day" && models[at - 1]?.kind === "day";
+  const first = models.filter(isFirst).map(({ timestamp }) => timestamp);
+  return [lines, named, first.slice(1), [0, 1, 2, 3, 4].map(midnight)];
+}"""
+
+
+def test_a_line_is_before_the_first_message_of_each_day(modules: Modules) -> None:
+    lines, named, first, midnights = modules.run("timeline.js", DAY_LINES)
+
+    assert lines == named
+    assert first == midnights
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Short", "Short"),
+        ("Two\n\n lines", "Two lines"),
+        ("1234567890", "1234567890"),
+        ("12345678901", "1234567890…"),
+        ("A" + " " * 500 + "B", "A…"),
+        ("word " * 1000, "word word…"),
+    ],
+)
+def test_an_excerpt_is_the_first_words_on_one_line(text: str, expected: str, modules: Modules) -> None:
+    assert modules.run("text.js", "({ excerpt }, text) => excerpt(text, 10)", text) == expected
