@@ -19,8 +19,9 @@ def check_room(index: Index, config: QueueConfig, new: NewMessage) -> None:
     group alone can take half of the limit, and a group with nothing waiting gets in while there is any room. A context counts
     as the longest one that the setting allows.
     """
-    if index.backlog >= config.backlog_limit - index.backlog:
-        _check_share("messages", index.backlog, config.backlog_limit, index.backlog_of, new.entity, config)
+    backlog = index.backlog
+    if backlog >= config.backlog_limit - backlog:
+        _check_share("messages", backlog, config.backlog_limit, index.backlog_of, new.entity, config)
     if new.context is not None:
         limit = MAX_CONTEXTS_BYTES // max(config.max_context_bytes, 1)
         if index.contexts >= limit - index.contexts:

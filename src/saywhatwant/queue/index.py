@@ -94,17 +94,23 @@ class Index:
 
     # -- Changes
 
-    def put(self, message: Message, encoded: bytes) -> None:
-        """Add a message, or replace it by its new state. ``seq`` must not be lower than that of any earlier change."""
+    def put(self, message: Message, encoded: bytes) -> Message | None:
+        """Add a message, or replace it by its new state; returns the old state.
+
+        ``seq`` must not be lower than that of any earlier change.
+        """
         old = self._entries.get(message.id)
         if old is None:
             self._timeline[message.timestamp] = message.id
-            self.last_timestamp = max(message.timestamp, self.last_timestamp)
+            if message.timestamp > self.last_timestamp:
+                self.last_timestamp = message.timestamp
             self._changes.append((message.seq, message.id))
+            self._count(message.bot_params, 1)
             if message.conversation is not UNSET:
                 self.talks.add(message.conversation, message.timestamp)
         else:
             self._displace(old)
+            self._recount(old.message.bot_params, message.bot_params)
             if old.message.conversation != message.conversation:
                 self._move(old.message, message)
             if old.message.seq != message.seq:
@@ -113,10 +119,12 @@ class Index:
         self._place(entry)
         if len(self._changes) > 2 * len(self._entries) + MIN_COMPACTED:
             self._changes = list(self._current(-1))
+        return None if old is None else old.message
 
     def remove(self, message: Message) -> None:
         """Forget a message."""
         self._displace(self._entries.pop(message.id))
+        self._count(message.bot_params, -1)
         del self._timeline[message.timestamp]
         if message.conversation is not UNSET:
             self.kept.settle(self.talks.remove(message.conversation, message.timestamp))
@@ -133,7 +141,6 @@ class Index:
     def _place(self, entry: Entry) -> None:
         message = entry.message
         params, timestamp = message.bot_params, message.timestamp
-        self._count(params, 1)
         if params.assigned_entity is not UNSET:
             self.assignments.add(params.assigned_entity, (message.seq, timestamp))
         match params.status:
@@ -163,7 +170,6 @@ class Index:
     def _displace(self, entry: Entry) -> None:
         message = entry.message
         params, timestamp = message.bot_params, message.timestamp
-        self._count(params, -1)
         if params.assigned_entity is not UNSET:
             self.assignments.remove(params.assigned_entity, (message.seq, timestamp))
         match params.status:
@@ -192,15 +198,29 @@ class Index:
         of_entity = self._depth.get(name)
         if of_entity is None:
             of_entity = self._depth[name] = Counter()
-        left = of_entity[params.status] = of_entity[params.status] + change
-        if params.has_context is not UNSET:
-            self._contexts[name] += change
-            self.contexts += change
-            if not self._contexts[name]:
-                del self._contexts[name]
+        of_entity[params.status] += change
         self.total[params.status] += change
-        if not left and not any(of_entity.values()):
+        if params.has_context is not UNSET:
+            self._count_context(name, change)
+        if change < 0 and not any(of_entity.values()):
             del self._depth[name]
+
+    def _recount(self, old: BotParams, new: BotParams) -> None:
+        """A message has another status; its entity is always the same."""
+        name = new.entity or ""
+        of_entity, total = self._depth[name], self.total
+        of_entity[old.status] -= 1
+        total[old.status] -= 1
+        of_entity[new.status] += 1
+        total[new.status] += 1
+        if old.has_context is not new.has_context:
+            self._count_context(name, 1 if new.has_context else -1)
+
+    def _count_context(self, name: str, change: int) -> None:
+        self.contexts += change
+        self._contexts[name] += change
+        if not self._contexts[name]:
+            del self._contexts[name]
 
     # -- Figures
 
@@ -244,7 +264,8 @@ class Index:
         if entities is None:
             order = self._ready
         else:
-            order = merge(*(self._ready_by_entity[entity] for entity in set(entities) if entity in self._ready_by_entity))
+            found = [self._ready_by_entity[entity] for entity in set(entities) if entity in self._ready_by_entity]
+            order = found[0] if len(found) == 1 else merge(*found)
         return [self.message_at(timestamp) for _, timestamp in islice(order, limit)]
 
     def in_flight(self, limit: int) -> list[Message]:

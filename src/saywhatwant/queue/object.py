@@ -216,10 +216,10 @@ class MessageQueue(QueueState):
         elif reply is None or _answer_to(message):
             return _completed(reply, _answer_to(message))
         answer = _answer_to(message)
-        if reply is not None and answer is None:
-            answer = self._add(_as_message(reply, message), now)
-            message = lease.answer(message, answer.id, answer.timestamp)
-        self._save(message)
+        if reply is None or answer is not None:
+            self._save(message)
+        else:
+            answer = self._answer(message, _as_message(reply, message), now)
         return _completed(reply, answer)
 
     def fail(
@@ -330,9 +330,12 @@ class MessageQueue(QueueState):
             lease.check_holder(message, new.worker_id, now)
         elif new.worker_id not in {None, params.claimed_by}:
             raise NotTheHolder(f"the message was completed by {params.claimed_by!r}, not by {new.worker_id!r}")
-        posted = self._add(new, now)
-        self._save(lease.answer(message, posted.id, posted.timestamp))
-        return posted
+        return self._answer(message, new, now)
+
+    def _answer(self, message: Message, new: NewMessage, now: int) -> Posted:
+        answer = self._made(new, now)
+        self._save(answer, lease.answer(message, answer.id, answer.timestamp))
+        return Posted(answer.id, answer.timestamp)
 
 
 def _given_back(message: Message) -> FailResponse:

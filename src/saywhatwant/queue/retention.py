@@ -60,8 +60,12 @@ class Kept:
         talk = None if message.conversation is UNSET else self._talks[message.conversation]
         if talk is not None:
             talk.finished += 1
-        _append(self._newest, (message.seq, message.timestamp), talk)
-        left = self._leave() if len(self._newest) > self._retention else None
+        newest, finish = self._newest, (message.seq, message.timestamp)
+        if newest and next(reversed(newest)) > finish:
+            _insert(newest, finish, talk)
+        else:
+            newest[finish] = talk
+        left = self._leave() if len(newest) > self._retention else None
         if talk is not None and talk is not left and talk.finished > self._of_talk and talk.beyond:
             heappush(self._unkept, talk.beyond[0])
 
@@ -133,7 +137,10 @@ class Kept:
     def _leave(self) -> Talk | None:
         """The first of the newest of the wall is not among them any more; returns its talk."""
         finish, talk = self._newest.popitem(last=False)
-        _append(self._beyond, finish, talk)
+        if self._beyond and next(reversed(self._beyond)) > finish:
+            _insert(self._beyond, finish, talk)
+        else:
+            self._beyond[finish] = talk
         if talk is None:
             heappush(self._unkept, finish)
             return None
@@ -152,8 +159,8 @@ class Kept:
             talk.beyond.pop()
 
 
-def _append(finishes: Finishes, finish: Finish, talk: Talk | None) -> None:
-    """Add as the last one, or before those of the same commit that are later."""
+def _insert(finishes: Finishes, finish: Finish, talk: Talk | None) -> None:
+    """Add before those that are greater; they are few, because they are of the same commit."""
     later = []
     while finishes and next(reversed(finishes)) > finish:
         later.append(finishes.popitem())

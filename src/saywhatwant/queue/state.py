@@ -89,9 +89,16 @@ class QueueState(DurableObject):
         return message
 
     def _add(self, new: NewMessage, now: int) -> Posted:
+        message = self._made(new, now)
+        if new.context is not None:
+            store_context(self.ctx.storage, message, new.context)
+        self._save(message)
+        return Posted(message.id, message.timestamp)
+
+    def _made(self, new: NewMessage, now: int) -> Message:
         timestamp = max(now, self._index.last_timestamp + 1)
         is_work = new.message_type == "human" and new.answer
-        message = Message(
+        return Message(
             id=new.id or self._new_id(),
             timestamp=timestamp,
             text=new.text,
@@ -115,10 +122,6 @@ class QueueState(DurableObject):
             color_tail=UNSET if new.color_tail is None else new.color_tail,
             original=UNSET if new.original is None else new.original,
         )
-        if new.context is not None:
-            store_context(self.ctx.storage, message, new.context)
-        self._save(message)
-        return Posted(message.id, timestamp)
 
     def _conversation_of(self, new: NewMessage) -> str | UnsetType:
         """A question's talk, if it names its entity; an answer's is that of its question."""
@@ -134,30 +137,34 @@ class QueueState(DurableObject):
             pass
         return message_id
 
-    def _save(self, message: Message, *, publish: bool = True) -> bytes:
-        is_finished = message.bot_params.status in {"complete", "failed"}
-        if is_finished and message.bot_params.has_context is not UNSET:
-            self.ctx.storage.delete(context_key(message))
-            message = replace(message, bot_params=replace(message.bot_params, has_context=UNSET))
+    def _save(self, *messages: Message, publish: bool = True) -> bytes:
+        """Store, index and publish changed messages of one call; returns the bytes of the last one."""
         seq = self.ctx.seq + 1
-        if message.seq != seq:
-            message = replace(message, seq=seq)
-        old = self._index.get(message.id)
-        if old is not None and old.bot_params.error is not None:
-            self._details.on_change(old, message)
-        encoded = encode(message)
-        self.ctx.storage.put(key_of(message), encoded)
-        self._index.put(message, encoded)
-        if publish:
-            self.ctx.publish(events.changed(encoded))
-        if is_finished:
-            self._prune()
+        encoded, finished = b"", 0
+        for message in messages:
+            params = message.bot_params
+            if params.status in {"complete", "failed"}:
+                finished += 1
+                if params.has_context is not UNSET:
+                    self.ctx.storage.delete(context_key(message))
+                    message = replace(message, bot_params=replace(params, has_context=UNSET))  # noqa: PLW2901
+            if message.seq != seq:
+                message = replace(message, seq=seq)  # noqa: PLW2901
+            encoded = encode(message)
+            self.ctx.storage.put(key_of(message), encoded)
+            old = self._index.put(message, encoded)
+            if old is not None and old.bot_params.error is not None:
+                self._details.on_change(old, message)
+            if publish:
+                self.ctx.publish(events.changed(encoded))
+        if finished:
+            self._prune(finished * MAX_PRUNED_AT_ONCE)
             self._keys.store_clock(self._clock)
-        self.ctx.set_alarm(self._clock if self._deadlines_too_late else self._index.deadlines.next)
+        self._set_alarm()
         return encoded
 
-    def _prune(self) -> None:
-        for _ in range(MAX_PRUNED_AT_ONCE):
+    def _prune(self, limit: int) -> None:
+        for _ in range(limit):
             timestamp = self._index.kept.next_to_remove(self._index.last_timestamp)
             if timestamp is None:
                 break
