@@ -334,7 +334,7 @@ class MessageQueue(QueueState):
 
     def _answer(self, message: Message, new: NewMessage, now: int) -> Posted:
         answer = self._made(new, now)
-        self._save(answer, lease.answer(message, answer.id, answer.timestamp))
+        self._save(lease.answer(message, answer.id, answer.timestamp), answer)
         return Posted(answer.id, answer.timestamp)
 
 

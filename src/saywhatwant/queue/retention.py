@@ -48,6 +48,8 @@ class Kept:
         """A heap of those of them that belong to no talk, and the first one of each talk that has more than are kept of one."""
         self._quiet: list[Finish] = []
         """A heap of the last message of each quiet talk."""
+        self._last = self._last_beyond = (0, 0)
+        """The greatest there has been in either; what comes later is appended."""
         self.count = 0
         """How many messages are finished."""
         self._counted = 0
@@ -61,12 +63,13 @@ class Kept:
         if talk is not None:
             talk.finished += 1
         newest, finish = self._newest, (message.seq, message.timestamp)
-        if newest and next(reversed(newest)) > finish:
-            _insert(newest, finish, talk)
-        else:
+        if finish > self._last:
+            self._last = finish
             newest[finish] = talk
+        else:
+            _insert(newest, finish, talk)
         left = self._leave() if len(newest) > self._retention else None
-        if talk is not None and talk is not left and talk.finished > self._of_talk and talk.beyond:
+        if talk is not None and talk.finished > self._of_talk and talk is not left and talk.beyond:
             heappush(self._unkept, talk.beyond[0])
 
     def remove(self, message: Message, size: int) -> None:
@@ -81,7 +84,9 @@ class Kept:
         else:
             talk = self._beyond.pop(finish)
             if talk is not None:
-                del talk.beyond[bisect_left(talk.beyond, finish)]
+                del talk.beyond[0 if talk.beyond[0] == finish else bisect_left(talk.beyond, finish)]
+            if self._unkept and self._unkept[0] == finish:
+                heappop(self._unkept)
         if talk is not None:
             talk.finished -= 1
             if talk.finished > self._of_talk and talk.beyond:
@@ -114,8 +119,7 @@ class Kept:
         unkept, found, staying = self._unkept, None, None
         while unkept and found is None:
             first = unkept[0]
-            talk = self._beyond.get(first)
-            if first not in self._beyond or (talk and (talk.finished <= self._of_talk or talk.beyond[0] != first)):
+            if not self._is_unkept(first):
                 heappop(unkept)
             elif first[1] == newest:
                 staying = heappop(unkept)
@@ -124,6 +128,12 @@ class Kept:
         if staying is not None:
             heappush(unkept, staying)
         return found
+
+    def _is_unkept(self, finish: Finish) -> bool:
+        talk = self._beyond.get(finish)
+        if talk is None:
+            return finish in self._beyond
+        return talk.beyond[0] == finish and talk.finished > self._of_talk
 
     def _quietest(self) -> Talk | None:
         while self._quiet:
@@ -137,17 +147,23 @@ class Kept:
     def _leave(self) -> Talk | None:
         """The first of the newest of the wall is not among them any more; returns its talk."""
         finish, talk = self._newest.popitem(last=False)
-        if self._beyond and next(reversed(self._beyond)) > finish:
-            _insert(self._beyond, finish, talk)
-        else:
+        if finish > self._last_beyond:
+            self._last_beyond = finish
             self._beyond[finish] = talk
+        else:
+            _insert(self._beyond, finish, talk)
         if talk is None:
             heappush(self._unkept, finish)
             return None
-        insort(talk.beyond, finish)
+        beyond = talk.beyond
+        if beyond and beyond[-1] > finish:
+            insort(beyond, finish)
+        else:
+            beyond.append(finish)
         if talk.finished > self._of_talk:
-            heappush(self._unkept, talk.beyond[0])
-        self.settle(talk)
+            heappush(self._unkept, beyond[0])
+        if len(beyond) == len(talk.times):
+            self.settle(talk)
         return talk
 
     def _come_back(self) -> None:
