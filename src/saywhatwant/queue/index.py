@@ -102,8 +102,7 @@ class Index:
         old = self._entries.get(message.id)
         if old is None:
             self._timeline[message.timestamp] = message.id
-            if message.timestamp > self.last_timestamp:
-                self.last_timestamp = message.timestamp
+            self.last_timestamp = max(message.timestamp, self.last_timestamp)
             self._changes.append((message.seq, message.id))
             self._count(message.bot_params, 1)
             if message.conversation is not UNSET:
