@@ -1,7 +1,7 @@
 /**
  * Puts the parts of the page together.
  *
- * @import { Bookmark, Changes, ConnectionState, Draft, Entry, Posted, View } from "./types"
+ * @import { Bookmark, Changes, ConnectionState, Draft, Entry, Posted, Spot, View } from "./types"
  */
 
 import { Announcer } from "./announcer.js";
@@ -45,7 +45,7 @@ const unread = new Unread();
 const announcer = new Announcer(find("announcer", HTMLElement));
 const draw = batched(show);
 const source = new Source(feed, entities, find("older", HTMLElement), olderLoaded, talkRead);
-const place = new Place(arrived);
+const place = new Place(arrived, () => list.spot);
 const chips = new Chips(find("filter", HTMLElement), (entity) => go({ ...WHOLE, entity }));
 const filters = new Filters(WHOLE, () => source.persons(), filtersChanged);
 const conditions = new Conditions(go, (sentence) => announcer.say(sentence));
@@ -105,12 +105,13 @@ function isSeen() {
 
 // -- The view
 
-/** A link was opened, or the browser went back or forth. @param {Bookmark} bookmark */
-function arrived(bookmark) {
+/** A link was opened, or the browser went back or forth. @param {Bookmark} bookmark @param {Spot | null} spot what was read there */
+function arrived(bookmark, spot) {
   unknown = bookmark.unknown;
   if (bookmark.identity) identity.become(bookmark.identity);
   if (bookmark.asked.entity) composer.address(bookmark.asked.entity);
   viewChanged();
+  list.returnTo(spot);
 }
 
 /** @param {View} view */

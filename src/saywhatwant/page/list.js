@@ -1,7 +1,7 @@
 /**
  * The rows in the DOM. A row keeps its element while its key is the same, and the part in view stays in place.
  *
- * @import { Model } from "./types"
+ * @import { Model, Spot } from "./types"
  * @import { Actions } from "./row.js"
  */
 
@@ -30,6 +30,8 @@ export class List {
   /** The colour behind the rows, "#rrggbb". */
   #background = "";
   #height = 0;
+  /** Where the next rows are to be scrolled to. @type {Spot | null} */
+  #awaited = null;
 
   /**
    * @param {HTMLElement} wall the element that scrolls
@@ -56,11 +58,29 @@ export class List {
     return this.#models.length === 0;
   }
 
+  /** The uppermost row in view; null at the newest. @type {Spot | null} */
+  get spot() {
+    const anchor = this.atNewest ? null : this.#anchor(new Set(this.#rows.keys()));
+    const [key] = [...this.#rows].find(([, { element }]) => element === anchor?.element) ?? [];
+    return anchor && key ? { key, top: this.#below(anchor.element) } : null;
+  }
+
+  /** Scrolls to a spot of the rows that are shown next, if it is among them. @param {Spot | null} spot */
+  returnTo(spot) {
+    this.#awaited = spot;
+  }
+
   /** @param {Model[]} models */
   show(models) {
+    const spot = this.#awaited;
+    this.#awaited = null;
     this.#models = models;
-    this.#draw();
+    const isThere = models.some(({ key }) => key === spot?.key);
+    const element = spot && isThere ? this.#scrollTo(spot.key, "start") : null;
+    if (!element) this.#draw();
     this.#moved();
+    // Only now are the words gone that stand above an empty list.
+    if (spot && element) this.#wall.scrollTop += this.#below(element) - spot.top;
   }
 
   toNewest() {
@@ -79,17 +99,23 @@ export class List {
 
   /** Scrolls to a row and marks it for a moment. @param {string} key */
   reveal(key) {
-    this.#window.include(this.#models, key);
-    this.atNewest = false;
-    this.#draw();
-    const element = this.#rows.get(key)?.element;
-    element?.scrollIntoView({ block: "center" });
-    this.#scrolled();
+    const element = this.#scrollTo(key, "center");
     if (!element) return;
     element.tabIndex = -1;
     element.focus({ preventScroll: true });
     element.classList.add("found");
     setTimeout(() => element.classList.remove("found"), FLASH_MS);
+  }
+
+  /** @param {string} key @param {"start" | "center"} block */
+  #scrollTo(key, block) {
+    this.#window.include(this.#models, key);
+    this.atNewest = false;
+    this.#draw();
+    const element = this.#rows.get(key)?.element;
+    element?.scrollIntoView({ block });
+    this.#scrolled();
+    return element;
   }
 
   /** @param {string} key @param {boolean} on */
@@ -151,6 +177,11 @@ export class List {
       if (box.bottom > top && element instanceof HTMLElement && staying.has(element)) return { element, top: box.top };
     }
     return null;
+  }
+
+  /** How far below the top of the wall an element begins. @param {HTMLElement} element */
+  #below(element) {
+    return element.getBoundingClientRect().top - this.#wall.getBoundingClientRect().top;
   }
 
   #recolor() {

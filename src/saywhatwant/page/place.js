@@ -1,8 +1,8 @@
 /**
  * Where the visitor is: the view, and what posts ask for, kept in the address. Whatever changes it makes a step that the
- * browser's back button takes back, except for words that are being typed.
+ * browser's back button takes back, except for words that are being typed. It also leads back to what was read there.
  *
- * @import { Asked, Bookmark, View } from "./types"
+ * @import { Asked, Bookmark, Spot, View } from "./types"
  */
 
 import { read, write } from "./hash.js";
@@ -14,27 +14,35 @@ export class Place {
   /** @type {Asked} */
   asked = NOTHING_ASKED;
   #arrived;
+  #spot;
 
-  /** @param {(bookmark: Bookmark) => void} arrived called when a link was opened, or the browser went back or forth */
-  constructor(arrived) {
+  /**
+   * @param {(bookmark: Bookmark, spot: Spot | null) => void} arrived called when a link was opened, or the browser went back or
+   *   forth, with what was read there
+   * @param {() => Spot | null} spot what is read now; null for the newest
+   */
+  constructor(arrived, spot) {
     this.#arrived = arrived;
-    addEventListener("popstate", () => this.arrive());
+    this.#spot = spot;
+    addEventListener("popstate", ({ state }) => this.arrive(state));
   }
 
-  /** Reads the address. */
-  arrive() {
+  /** Reads the address. @param {Spot | null} spot what was read there */
+  arrive(spot = null) {
     const bookmark = read(location.hash);
     this.view = bookmark.view;
     this.asked = bookmark.asked;
     // Who the visitor is does not stay in the address: somebody who gets the link would take over the name.
     this.#write("replaceState");
-    this.#arrived(bookmark);
+    this.#arrived(bookmark, spot);
   }
 
   /** Goes to another view. @param {View} view */
   go(view) {
     this.view = view;
-    if (this.#hash() !== location.hash) this.#write("pushState");
+    if (this.#hash() === location.hash) return;
+    history.replaceState(this.#spot(), "");
+    this.#write("pushState");
   }
 
   /** Changes the view in its place. @param {View} view */

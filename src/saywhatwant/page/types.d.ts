@@ -108,6 +108,12 @@ export interface Asked {
   model: string;
 }
 
+/** A row, and how far below the top of the wall it begins, in pixels. */
+export interface Spot {
+  key: string;
+  top: number;
+}
+
 /** All that the address may hold. */
 export interface Bookmark {
   view: View;

@@ -176,7 +176,7 @@ def test_a_link_that_names_who_i_am_says_so_and_can_be_taken_back(server: Server
     color = page.locator("#color").input_value()
 
     page.goto("/#uis=Mallory:210120040")
-    expect(page.locator("#asked")).to_contain_text("you write as Mallory")
+    expect(page.locator("#asked").get_by_role("status")).to_have_text("you write as Mallory")
     page.get_by_role("button", name="Forget that").click()
 
     expect(page.locator("#asked")).to_be_hidden()

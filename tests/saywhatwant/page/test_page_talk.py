@@ -15,6 +15,7 @@ from page_browser import (
     queue,
     row,
     shown,
+    until_seen,
     write,
 )
 from playwright.sync_api import Page, Route, expect
@@ -284,3 +285,37 @@ def be(page: Page, name: str) -> None:
     """Take a name."""
     page.locator("#name").fill(name)
     page.locator("#name").press("Enter")
+
+
+def test_back_from_a_talk_or_a_filter_leads_to_what_was_read_before(start_server: StartServer, visit: Visit) -> None:
+    server = start_server()
+    for number in range(40):
+        post(server, f"Question {number}", **ADA, botParams={"entity": "zen"})
+    page = visit(server).open()
+    expect(page.locator(MESSAGES)).to_have_count(40)
+    page.locator("#wall").evaluate("wall => wall.scrollTop = wall.scrollHeight / 2 + 7")
+    expect(page.locator("#jump")).to_be_visible()
+    before = page.evaluate(IN_VIEW)
+
+    page.get_by_role("radio", name="Eliza").check(force=True)
+    expect(page.locator(MESSAGES)).to_have_count(0)
+    page.go_back()
+    expect(page.locator(MESSAGES)).to_have_count(40)
+    assert page.evaluate(IN_VIEW) == before
+    page.locator("article", has_text=before[0]).get_by_role("button", name="Ada", exact=True).click()
+    expect(page.locator("#shown")).to_have_text("Ada with Zen")
+    page.go_back()
+
+    expect(page.locator("#view")).to_be_hidden()
+    until_seen(page, lambda: page.evaluate(IN_VIEW) == before, "the same messages")
+    post(server, "A new one")
+    expect(page.locator("#jump")).to_have_text("1 new")
+    assert page.evaluate(IN_VIEW) == before
+
+
+IN_VIEW = """() => {
+  const { top } = document.querySelector("#wall").getBoundingClientRect();
+  const rows = [...document.querySelectorAll("article")];
+  const first = rows.find((row) => row.getBoundingClientRect().top >= top);
+  return [first.querySelector(".text").textContent, Math.round(first.getBoundingClientRect().top - top)];
+}"""
