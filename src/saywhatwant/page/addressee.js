@@ -73,10 +73,15 @@ export class Addressee {
     return option;
   }
 
+  #isNobodyHere() {
+    const all = [...(this.#entities ?? [])];
+    return all.length > 0 && all.every((entity) => awayReason(entity) !== "");
+  }
+
   /** What the chosen entity is, and why it does not answer now. */
   #describe() {
     const entity = this.#entities?.get(this.entity);
-    const reason = awayReason(entity);
+    const reason = this.#select.value === "" && this.#isNobodyHere() ? "nobody answers at the moment" : awayReason(entity);
     this.#about.textContent = [entity?.about, reason && `${reason}; your message will wait`].filter(Boolean).join(" · ");
     this.#about.hidden = !this.#about.textContent;
   }

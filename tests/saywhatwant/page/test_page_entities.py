@@ -105,6 +105,23 @@ def test_the_form_shows_in_a_line_what_the_addressee_is(server: Server, visit: V
     expect(page.locator("#about")).to_be_hidden()
 
 
+def test_a_message_to_anyone_will_wait_when_all_are_away(server: Server, visit: Visit) -> None:
+    visitor = visit(server)
+    away = {"served": False, "reason": REASON}
+    names = [entity["name"] for entity in server.http.get("/api/entities").json()["entities"]]
+    directory = Directory(visitor, **dict.fromkeys(names, away))
+    page = visitor.open()
+
+    expect(page.locator("#about")).to_have_text("nobody answers at the moment; your message will wait")
+    page.locator("#entity").select_option("*")
+    expect(page.locator("#about")).to_be_hidden()
+    directory.more = dict.fromkeys(names, away) | {"zen": {}}
+    page.reload()
+    expect(page.locator("#entity option[value=zen]")).to_have_text("Zen")
+    page.locator("#entity").select_option("")
+    expect(page.locator("#about")).to_be_hidden()
+
+
 def test_an_entity_that_nobody_serves_is_greyed_out_with_the_reason(start_server: StartServer, visit: Visit) -> None:
     server = start_server()
     visitor = visit(server)
