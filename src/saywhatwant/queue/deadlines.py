@@ -41,6 +41,8 @@ class Deadlines:
     def due(self, now: int, limit: int) -> list[int]:
         """The timestamps of up to ``limit`` messages whose deadline has passed, the longest overdue first."""
         heap = self._heap
+        if not heap or heap[0][0] > now:
+            return []
         found: list[tuple[int, int]] = []
         while heap and heap[0][0] <= now and len(found) < limit:
             entry = heappop(heap)

@@ -43,8 +43,10 @@ class Index:
 
     def __init__(self, config: QueueConfig) -> None:
         self._aging_ms = config.aging_ms
+        self._served = {None, *config.entities}
         self._entries: dict[str, Entry] = {}
-        self._timeline: SortedDict[int, str] = SortedDict()
+        self._times: SortedList[int] = SortedList()
+        self._ids: dict[int, str] = {}
         self._ready: SortedList[Urgency] = SortedList()
         self._ready_by_entity: dict[str | None, SortedList[Urgency]] = {}
         self._failed: SortedList[int] = SortedList()
@@ -89,7 +91,7 @@ class Index:
 
     def at(self, timestamp: int) -> Entry | None:
         """The message with this timestamp and its bytes, or None."""
-        message_id = self._timeline.get(timestamp)
+        message_id = self._ids.get(timestamp)
         return None if message_id is None else self._entries[message_id]
 
     # -- Changes
@@ -101,7 +103,8 @@ class Index:
         """
         old = self._entries.get(message.id)
         if old is None:
-            self._timeline[message.timestamp] = message.id
+            self._times.add(message.timestamp)
+            self._ids[message.timestamp] = message.id
             self.last_timestamp = max(message.timestamp, self.last_timestamp)
             self._changes.append((message.seq, message.id))
             self._count(message.bot_params, 1)
@@ -117,18 +120,20 @@ class Index:
         entry = self._entries[message.id] = Entry(message, encoded)
         self._place(entry)
         if len(self._changes) > 2 * len(self._entries) + MIN_COMPACTED:
-            self._changes = list(self._current(-1))
+            entries = self._entries
+            self._changes = [(seq, name) for seq, name in self._changes if name in entries and entries[name].message.seq == seq]
         return None if old is None else old.message
 
     def remove(self, message: Message) -> None:
         """Forget a message."""
         self._displace(self._entries.pop(message.id))
         self._count(message.bot_params, -1)
-        del self._timeline[message.timestamp]
+        del self._ids[message.timestamp]
+        self._times.remove(message.timestamp)
         if message.conversation is not UNSET:
             self.kept.settle(self.talks.remove(message.conversation, message.timestamp))
         if message.timestamp == self.last_timestamp:
-            self.last_timestamp = self._timeline.peekitem()[0] if self._timeline else 0
+            self.last_timestamp = self._times[-1] if self._times else 0
 
     def _move(self, old: Message, new: Message) -> None:
         """A message to anyone joins a talk, or another entity takes it over."""
@@ -180,7 +185,7 @@ class Index:
                 self._ready.remove(urgency)
                 of_entity = self._ready_by_entity[params.entity]
                 of_entity.remove(urgency)
-                if not of_entity:
+                if not of_entity and params.entity not in self._served:
                     del self._ready_by_entity[params.entity]
                 self.deadlines.clear(timestamp)
             case "processing":
@@ -197,11 +202,11 @@ class Index:
         of_entity = self._depth.get(name)
         if of_entity is None:
             of_entity = self._depth[name] = Counter()
-        of_entity[params.status] += change
+        left = of_entity[params.status] = of_entity[params.status] + change
         self.total[params.status] += change
         if params.has_context is not UNSET:
             self._count_context(name, change)
-        if change < 0 and not any(of_entity.values()):
+        if not left and not any(of_entity.values()):
             del self._depth[name]
 
     def _recount(self, old: BotParams, new: BotParams) -> None:
@@ -263,7 +268,7 @@ class Index:
         if entities is None:
             order = self._ready
         else:
-            found = [self._ready_by_entity[entity] for entity in set(entities) if entity in self._ready_by_entity]
+            found = [ready for entity in set(entities) if (ready := self._ready_by_entity.get(entity))]
             order = found[0] if len(found) == 1 else merge(*found)
         return [self.message_at(timestamp) for _, timestamp in islice(order, limit)]
 
@@ -311,19 +316,19 @@ class Index:
         """
         times: Iterable[int]
         if conversation is None:
-            times = self._timeline.irange(since, before, inclusive=(False, False), reverse=newest_first)
+            times = self._times.irange(since, before, inclusive=(False, False), reverse=newest_first)
         else:
             times = self.talks.between(conversation, since, before, newest_first=newest_first)
         most = max_bytes // MIN_ENCODED_BYTES + 2
         found = list(islice(times, most if limit is None else min(limit, most)))
-        encoded = [self._entries[self._timeline[at]].encoded for at in found]
+        encoded = [self._entries[self._ids[at]].encoded for at in found]
         fitting = _fitting(encoded, max_bytes)
         return (encoded[:fitting], found[fitting - 1]) if fitting < len(found) else (encoded, None)
 
     def talk(self, conversation: str, before: int) -> Iterator[Entry]:
         """The messages of a talk before this time, newest first."""
         times = self.talks.between(conversation, 0, before, newest_first=True)
-        return (self._entries[self._timeline[at]] for at in times)
+        return (self._entries[self._ids[at]] for at in times)
 
     def changed_after(self, seq: int, limit: int | None = None, max_bytes: int = MAX_ANSWER_BYTES) -> tuple[list[Entry], bool]:
         """The messages changed by commits after ``seq``, ordered by their last changes, and whether there are more.
@@ -351,7 +356,7 @@ class Index:
 
     def message_at(self, timestamp: int) -> Message:
         """The message with this timestamp."""
-        return self._entries[self._timeline[timestamp]].message
+        return self._entries[self._ids[timestamp]].message
 
     def _first(self, deadlines: dict[int, int], limit: int) -> list[Message]:
         return [

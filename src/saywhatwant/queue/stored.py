@@ -8,7 +8,7 @@ from saywhatwant.message import Message, decode
 
 def key_of(message: Message) -> str:
     """The key of a message's entry."""
-    return f"message/{message.timestamp:015d}"
+    return "message/" + str(message.timestamp).zfill(15)  # half the time of a format
 
 
 def messages_in(storage: Storage) -> Iterator[tuple[Message, bytes]]:

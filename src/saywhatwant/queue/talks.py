@@ -32,7 +32,10 @@ class Talks(dict[str, Talk]):
         talk = self.get(conversation)
         if talk is None:
             talk = self[conversation] = Talk()
-        insort(talk.times, timestamp)
+        if talk.times and talk.times[-1] > timestamp:
+            insort(talk.times, timestamp)
+        else:
+            talk.times.append(timestamp)
         return talk
 
     def remove(self, conversation: str, timestamp: int) -> Talk:
