@@ -49,6 +49,8 @@ class Loading:
         self.loaded = threading.Event()
         self.waiting = threading.Event()
         """Set while a request waits for the model."""
+        self._waiting = 0
+        self._lock = threading.Lock()
 
     def finish(self) -> None:
         """Let the load that runs end, and all requests that wait for it go on."""
@@ -63,11 +65,20 @@ class Loading:
         """Wait for the model; returns False when the client hung up."""
         if self.loaded.is_set():
             return True
-        self.waiting.set()
         self.begun += 1
+        self._count(1)
         done = exchange.wait_for(self.loaded)
-        self.waiting.clear()
+        self._count(-1)
         return done
+
+    def _count(self, more: int) -> None:
+        # The next request may have come before it was seen that the last one hung up.
+        with self._lock:
+            self._waiting += more
+            if self._waiting:
+                self.waiting.set()
+            else:
+                self.waiting.clear()
 
 
 @dataclass

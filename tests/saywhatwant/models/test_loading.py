@@ -17,8 +17,8 @@ from saywhatwant.models.chat.circuit import FAILURES
 from saywhatwant.models.chat.patience import Patience, Silence, TooLong
 from saywhatwant.models.chat.places import COLD_AFTER_SECONDS, Place
 
-SHORT = 0.05
-"""Seconds of silence that end an answer of a model that is loaded."""
+SHORT = 0.25
+"""Seconds of silence that end an answer of a model that is loaded; more than a server here needs on a busy machine."""
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ def test_keep_alives_of_a_gateway_are_no_answer_and_do_not_wait_for_ever(server:
     server.scripts["test"] = script
 
     async def scenario(model: ChatModel) -> None:
-        with pytest.raises(ModelFailed, match=r"did not finish within 1\.05 s"):
+        with pytest.raises(ModelFailed, match=f"did not finish within {1 + SHORT:g} s"):
             await pieces_of(model, probe(server.base_url, loading_seconds=1))
 
     run(scenario, total_seconds=SHORT)
