@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any, NamedTuple
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
@@ -11,7 +12,7 @@ from queue_wall import Wall, work_of
 from profiles import examples
 from saywhatwant.limits import KEPT_BYTES
 from saywhatwant.message import BotParams, Message, Status, encode
-from saywhatwant.queue import QueueConfig
+from saywhatwant.queue import QueueConfig, retention
 from saywhatwant.queue.index import Index
 
 
@@ -73,11 +74,18 @@ STATUSES: list[Status] = ["complete", "complete", "complete", "complete", "faile
         max_size=50,
     ),
     calls=st.integers(1, 3),
+    compacted=st.sampled_from([-8, retention.MIN_COMPACTED]),  # the places of quiet talks: each time, or never
 )
 def test_p6_the_message_to_remove_next_is_what_a_look_at_every_message_finds(
-    config: QueueConfig, steps: list[tuple[int, Any, Status | None, int]], calls: int
+    config: QueueConfig, steps: list[tuple[int, Any, Status | None, int]], calls: int, compacted: int
 ) -> None:
     """Messages come, change, join talks, are retried and removed; ``None`` removes the next one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retention, "MIN_COMPACTED", compacted)
+        check_removals(config, steps, calls)
+
+
+def check_removals(config: QueueConfig, steps: list[tuple[int, Any, Status | None, int]], calls: int) -> None:
     index, naive = Index(config), Naive(config, {})
     for number, (at, conversation, status, chars) in enumerate(steps):
         if status is None:
