@@ -1,10 +1,10 @@
 """The ASGI app: the table of operations, bound to one queue object."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from functools import cache, partial
 from typing import NamedTuple
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from durable_objects import Meter, Runtime
 from saywhatwant.entities import Entities
@@ -91,9 +91,6 @@ def create_worker(
         metrics.lease_expiries += is_lease_ended(event.raw)
 
     queue_events.subscribe(count_expiries)
-    apps = endpoints(api, OPERATIONS, rules=rules, auth=auth, metrics=metrics)
-    router = Router(dict(apps) | dict(_files(settings, metrics)), {"/api/ws": broadcaster}, metrics.route(OTHER))
-    app = _with_cors(router, settings.cors_origins, metrics)
 
     @cache
     def original() -> ASGIApp:
@@ -101,17 +98,14 @@ def create_worker(
 
         return original_app(queue, posts=posts, rules=rules, auth=auth, metrics=metrics, meter=meter, bots=waiters.bots)
 
-    return Worker(_by_prefix(ORIGINAL, original, app), waiters, metrics.count_refused)
-
-
-def _by_prefix(prefix: str, inside: Callable[[], ASGIApp], outside: ASGIApp) -> ASGIApp:
-    """The app that ``inside`` makes, for the paths that begin with ``prefix``; else the one ``outside``."""
-
-    # No coroutine function: every request comes through here.
-    def app(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        return (inside() if scope["path"].startswith(prefix) else outside)(scope, receive, send)
-
-    return app
+    apps = endpoints(api, OPERATIONS, rules=rules, auth=auth, metrics=metrics)
+    router = Router(
+        dict(apps) | dict(_files(settings, metrics)),
+        {"/api/ws": broadcaster},
+        metrics.route(OTHER),
+        others={ORIGINAL: original},
+    )
+    return Worker(_with_cors(router, settings.cors_origins, metrics), waiters, metrics.count_refused)
 
 
 def _files(settings: Settings, metrics: Metrics) -> Iterator[tuple[str, ASGIApp]]:
@@ -146,4 +140,4 @@ def _with_cors(app: ASGIApp, origins: list[str], metrics: Metrics) -> ASGIApp:
         return app
     from saywhatwant.worker.cors import cross_origin  # noqa: PLC0415 - most servers do not need it
 
-    return cross_origin(app, origins, metrics.route("preflight", "OPTIONS"))
+    return cross_origin(app, origins, metrics.route("preflight", "OPTIONS"), apart=ORIGINAL)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from saywhatwant.worker.metrics import RouteMetrics
 from saywhatwant.worker.problems import Kind, problem_response
@@ -24,9 +24,20 @@ def cross_origin(
     *,
     methods: Sequence[str] = _METHODS,
     headers: Sequence[str] = _HEADERS,
+    apart: str | None = None,
 ) -> ASGIApp:
-    """``app`` with the headers that let pages of ``origins`` send these methods and headers, and read its answers."""
-    return _Middleware(app, origins, preflights, methods, headers)
+    """``app`` with the headers that let pages of ``origins`` send these methods and headers, and read its answers.
+
+    Paths that begin with ``apart`` have headers of their own.
+    """
+    middleware = _Middleware(app, origins, preflights, methods, headers)
+    if apart is None:
+        return middleware
+
+    async def by_path(scope: Scope, receive: Receive, send: Send) -> None:
+        await (app if scope["path"].startswith(apart) else middleware)(scope, receive, send)
+
+    return by_path
 
 
 class _Middleware(CORSMiddleware):

@@ -17,7 +17,7 @@ from saywhatwant.worker.problems import problem
 
 
 class Router:
-    """Finds the app of a path; no path has parameters."""
+    """Finds the app of a path."""
 
     def __init__(
         self,
@@ -26,16 +26,23 @@ class Router:
         elsewhere: RouteMetrics,
         *,
         refuse: Refuse = problem,
+        others: Mapping[str, Callable[[], ASGIApp]] | None = None,
     ) -> None:
+        """``others`` make the apps of all paths that begin with a prefix and have none of their own."""
         self._apps = {"http": endpoints, "websocket": sockets}
         self._elsewhere = elsewhere
         self._refuse = refuse
+        self._others = others or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self._apps[scope["type"]].get(scope["path"])
         if app is not None:
             await app(scope, receive, send)
             return
+        for prefix, make_app in self._others.items():
+            if scope["path"].startswith(prefix):
+                await make_app()(scope, receive, send)
+                return
         response = self._refuse(NoSuchPath())
         await response(scope, receive, send)
         self._elsewhere.count(response.status_code, 0)
