@@ -156,3 +156,5 @@ def test_p8_with_cors_origins_those_and_no_others_are_allowed(start_server: Star
     refused = server.http.options("/api/comments", headers=FOREIGN | {"Access-Control-Request-Method": "POST"})
     assert "access-control-allow-origin" not in refused.headers
     assert_problem(refused, 400, "origin")
+    original = server.http.options("/original/api/comments", headers=FOREIGN | {"Access-Control-Request-Method": "PATCH"})
+    assert (original.status_code, original.headers["access-control-allow-origin"]) == (200, "*")
