@@ -112,7 +112,7 @@ class BodyTooLarge(RequestRefused):
 
 
 class TooManyLargeBodies(RequestRefused):
-    """The limit of large bodies on their way is reached."""
+    """Too many large bodies are being received."""
 
 
 class MalformedBody(RequestRefused):

@@ -160,7 +160,7 @@ class Message(Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
     seq: int = 0
     """The commit of its object that last changed it."""
     conversation: str | UnsetType = UNSET
-    """The talk that it belongs to; unset when it belongs to none, or to nobody's yet."""
+    """The talk that it belongs to; unset when it belongs to none, or to none yet."""
     color_tail: str | UnsetType = UNSET
     """Part of the identity of the original's clients; never shown."""
     original: OriginalFields | UnsetType = UNSET

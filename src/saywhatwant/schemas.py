@@ -274,7 +274,7 @@ class ReleaseRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=
 
 
 class BatchRequest(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Body of POST /api/queue/batch: an operator changes messages, named by exactly one of the three fields."""
+    """Body of POST /api/queue/batch: changes what exactly one of ``messageIds``, ``entity`` and ``all`` names."""
 
     action: Literal["retry", "fail", "discard"]
     message_ids: Annotated[list[Id], Meta(min_length=1, max_length=MAX_BATCH, description=f"1 to {MAX_BATCH} ids")] | None = (

@@ -31,9 +31,9 @@ class Claimed(NamedTuple):
 class Claims:
     """The long polls of one bot.
 
-    ``serving`` gives the entities as they are now, without those whose model is not called. Every claim carries a digest of
-    each one's persona: a bot with another file is noticed, and a message to anyone goes to the entity that its author talked
-    with last, whichever claim takes it. So a claim asks for as much of a talk as the one of them that reads most of it.
+    ``serving`` returns the current entities, without those whose circuit is open. Every claim carries a digest of each one's
+    persona: so the server notices bots whose files differ, and a message to anyone goes to the entity that its author talked
+    with last, whichever claim takes it. Each claim therefore asks for as much of a talk as any of these entities reads.
 
     A running long poll is never cancelled to add entities, since the server may have claimed something for it. Entities that
     become free get a second long poll, which ends no later than the first; after that, one call covers all of them again.

@@ -18,7 +18,7 @@ from saywhatwant.settings import load
 @click.option("--entity", type=options.UTF8, show_default="any", help="The entity to ask.")
 @click.option("--no-answer", is_flag=True, help="Post to everyone; no entity answers.")
 @click.option("--username", type=options.UTF8, default="Human", show_default=True, help="Your name.")
-@click.option("--color", type=options.UTF8, default="204120051", show_default=True, help="Your colour, RRRGGGBBB.")
+@click.option("--color", type=options.UTF8, default="204120051", show_default=True, help="Your color, RRRGGGBBB.")
 def post(*, text: str, url: str | None, entity: str | None, no_answer: bool, username: str, color: str) -> None:
     """Post TEXT on the wall; the answer appears in `sww tail`."""
     if no_answer and entity is not None:

@@ -14,7 +14,7 @@ const RETRIED = new Set([408, 425, 429]);
 const FIELDS = new Map([
   ["text", "your message"],
   ["username", "your name"],
-  ["color", "your colour"],
+  ["color", "your color"],
   ["botParams.entity", "the addressee"],
   ["botParams.priority", "the urgency that the link asks for"],
   ["botParams.ais", "the name that the link asks an answer under"],

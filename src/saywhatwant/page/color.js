@@ -1,5 +1,5 @@
 /**
- * Colours: the nine digits of the interface (RRRGGGBBB), the browser's hex notation, and colours that are readable on a
+ * Colors: the nine digits of the interface (RRRGGGBBB), the browser's hex notation, and colors that are readable on a
  * background.
  *
  * @typedef {[number, number, number]} Rgb red, green and blue, 0 to 255
@@ -9,7 +9,7 @@
 /** A little more than WCAG's 4.5, for rounding. */
 const CONTRAST = 4.7;
 const STEP = 0.01;
-/** Size of the cache: visitors may choose any of 16 million colours. */
+/** Size of the cache: visitors may choose any of 16 million colors. */
 const MOST = 500;
 /** The names of hues, every 30 degrees. */
 const HUES = "red orange yellow lime green mint cyan azure blue violet magenta pink".split(" ");
@@ -28,13 +28,13 @@ export function fromHex(hex) {
   return digits(hexChannels(hex));
 }
 
-/** Nine digits of a random colour that is neither grey nor glaring. */
+/** Nine digits of a random color that is neither gray nor glaring. */
 export function randomColor() {
   return digits(toRgb({ hue: Math.random() * 360, saturation: 0.5, lightness: 0.48 }));
 }
 
 /**
- * The colour in the same hue, made lighter or darker until text in it is readable.
+ * The color in the same hue, made lighter or darker until text in it is readable.
  * @param {string} nine
  * @param {string} background "#rrggbb"
  */
@@ -49,12 +49,12 @@ export function readable(nine, background) {
   return color;
 }
 
-/** What people call the colour: "green", "dark blue". @param {string} nine nine digits; what follows is ignored */
+/** What people call the color: "green", "dark blue". @param {string} nine nine digits; what follows is ignored */
 export function colorWord(nine) {
   const { hue, saturation, lightness } = toHsl(channels(nine.slice(0, 9)));
   if (lightness > 0.92) return "white";
   if (lightness < 0.08) return "black";
-  const name = saturation < 0.12 ? "grey" : (HUES[Math.round(hue / 30) % HUES.length] ?? "");
+  const name = saturation < 0.12 ? "gray" : (HUES[Math.round(hue / 30) % HUES.length] ?? "");
   return lightness > 0.7 ? `light ${name}` : lightness < 0.3 ? `dark ${name}` : name;
 }
 
@@ -70,7 +70,7 @@ function corrected(ink, background) {
   return `rgb(${rgb.join(" ")})`;
 }
 
-/** @param {string} nine @returns {Rgb} grey if it is not nine digits */
+/** @param {string} nine @returns {Rgb} gray if it is not nine digits */
 function channels(nine) {
   if (!/^\d{9}$/.test(nine)) return [128, 128, 128];
   const channel = (/** @type {number} */ at) => Math.min(255, Number(nine.slice(at, at + 3)));

@@ -1,6 +1,6 @@
 /**
  * What the page reports to the site that shows it in a frame: that a message was sent, and that the visitor has chosen a
- * colour. Never what was written. The types are those of the original page.
+ * color. Never what was written. The types are those of the original page.
  *
  * @import { Entry, Posted } from "./types"
  */

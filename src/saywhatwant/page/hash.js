@@ -17,7 +17,7 @@
 import { randomColor } from "./color.js";
 import { NOTHING_ASKED, WHOLE } from "./view.js";
 
-/** The colour that a person without one has in a link of the original. */
+/** The color that a person without one has in a link of the original. */
 const DEFAULT_COLOR = "096165250";
 const COLOR = /^([01]\d\d|2[0-4]\d|25[0-5]){3}(-[A-Za-z0-9]{10})?$/;
 const ENTITY = /^[a-z0-9-]{1,64}$/;
@@ -114,7 +114,7 @@ function wordsOf(raw) {
   return [...new Set(words.filter(Boolean))];
 }
 
-/** "Name:colour"; a colour is random, or the original's default, if it is none. @param {string} raw @returns {Person} */
+/** "Name:color"; a color is random, or the original's default, if it is none. @param {string} raw @returns {Person} */
 function personOf(raw) {
   const at = raw.lastIndexOf(":");
   const name = cut(decoded(at < 0 ? raw : raw.slice(0, at)), MAX_NAME);
@@ -134,7 +134,7 @@ function identityOf(raw) {
   return person && isPerson(person) ? person : null;
 }
 
-/** "Name:colour" as the server takes it, whose colour may be the word random. @param {string} [raw] */
+/** "Name:color" as the server takes it, whose color may be the word random. @param {string} [raw] */
 function aliasOf(raw) {
   const person = identityOf(raw);
   if (!raw || !person || person.name.includes(":")) return "";

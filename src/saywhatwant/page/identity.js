@@ -1,5 +1,5 @@
 /**
- * The visitor's name and colour, kept between visits.
+ * The visitor's name and color, kept between visits.
  *
  * @import { Person } from "./types"
  */
@@ -15,7 +15,7 @@ export class Identity {
   /** Who the visitor was before a link named somebody else. @type {Person | null} */
   #before = null;
 
-  /** @param {HTMLInputElement} name @param {HTMLInputElement} color @param {() => void} chosen called when the visitor has chosen a name or a colour */
+  /** @param {HTMLInputElement} name @param {HTMLInputElement} color @param {() => void} chosen called when the visitor has chosen a name or a color */
   constructor(name, color, chosen) {
     this.#name = name;
     this.#color = color;
@@ -44,7 +44,7 @@ export class Identity {
     return this.#before !== null;
   }
 
-  /** Becomes the person that a link names. @param {Person} person a tail of the colour is left out */
+  /** Becomes the person that a link names. @param {Person} person a tail of the color is left out */
   become(person) {
     const before = this.#before ?? { name: this.username, color: this.color };
     this.#fill(person);

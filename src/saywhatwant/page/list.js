@@ -27,7 +27,7 @@ export class List {
   #window = new Window();
   /** The timestamp of the newest row that was drawn: newer ones have just arrived. */
   #newest = Infinity;
-  /** The colour behind the rows, "#rrggbb". */
+  /** The color behind the rows, "#rrggbb". */
   #background = "";
   #height = 0;
   /** Where the next rows are to be scrolled to. @type {Spot | null} */

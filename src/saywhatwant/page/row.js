@@ -42,7 +42,7 @@ export class Row {
     this.#parts = isLine ? null : new Parts(this.element, model.key, actions);
   }
 
-  /** @param {Model} model @param {string} background the colour behind it, "#rrggbb" */
+  /** @param {Model} model @param {string} background the color behind it, "#rrggbb" */
   update(model, background) {
     const before = this.#model;
     if (before && isSame(model, before)) return;

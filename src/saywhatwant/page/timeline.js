@@ -52,7 +52,7 @@ export function timeline(rows, feed, entities, view, unreadKey) {
   return models;
 }
 
-/** Names the day of a timestamp. Neighbours are mostly of one day, which is looked up once: dates are slow. */
+/** Names the day of a timestamp. Neighbors are mostly of one day, which is looked up once: dates are slow. */
 function days() {
   let [from, until, name] = [Infinity, -Infinity, ""];
   return (/** @type {number} */ timestamp) => {

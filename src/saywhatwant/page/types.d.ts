@@ -13,7 +13,7 @@ export interface BotParams {
   answeredBy?: string | null;
   /** False if the post asked for no answer. */
   answer?: false;
-  /** "Name:colour": what the post asks to be answered as. */
+  /** "Name:color": what the post asks to be answered as. */
   ais?: string;
   /** The entity that answers a message which names none. */
   assignedEntity?: string;
@@ -34,7 +34,7 @@ export interface Message {
   botParams: BotParams;
   /** The talk that it belongs to. */
   conversation?: string;
-  /** Tells apart people of one name and colour. */
+  /** Tells apart people of one name and color. */
   colorTail?: string;
 }
 
@@ -74,7 +74,7 @@ export interface Entity {
   alias?: boolean;
 }
 
-/** A name and a colour: nine digits, perhaps with "-" and a tail. */
+/** A name and a color: nine digits, perhaps with "-" and a tail. */
 export interface Person {
   name: string;
   color: string;
@@ -100,7 +100,7 @@ export interface View {
 /** What a link asks of the posts that are made with it. */
 export interface Asked {
   entity: string;
-  /** "Name:colour". */
+  /** "Name:color". */
   ais: string;
   priority: number | null;
   /** How many of the messages shown go with a post, as its memory. */

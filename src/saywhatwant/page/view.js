@@ -66,7 +66,7 @@ export function personOf(message) {
 
 /**
  * Whether `one`, as a filter names it, is `other`. Links of the original leave out everything but letters and digits, and
- * may have a tail behind the colour, which tells apart people of one colour.
+ * may have a tail behind the color, which tells apart people of one color.
  * @param {Person} one
  * @param {Person} other
  */

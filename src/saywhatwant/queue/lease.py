@@ -74,7 +74,7 @@ def has_completed(message: Message, worker_id: str | None, attempt: int | None) 
 
 
 def has_given_back(message: Message, worker_id: str, attempt: int) -> bool:
-    """Whether the current attempt, which this is, has already given the message back or completed it."""
+    """Whether this attempt, the current one, has already given the message back or completed it."""
     return message.bot_params.status == "pending" or has_completed(message, worker_id, attempt)
 
 
@@ -151,7 +151,7 @@ def fail(
 def release(message: Message, now: int, config: QueueConfig) -> Message:
     """The holder gives the message back unanswered: pending at once, and the attempt does not count. Complete if answered.
 
-    What is left of its wait goes on, so a message whose bots are stopped again and again ends too.
+    Its wait does not start again, so a message whose bots are stopped again and again fails in the end.
     """
     params = message.bot_params
     if params.answered_by is not None:
@@ -185,7 +185,7 @@ def expire(message: Message, now: int, config: QueueConfig) -> Message:
 
 
 def retry(message: Message, now: int, config: QueueConfig) -> Message:
-    """An operator gives a failed message all its attempts again."""
+    """An operator gives a failed message all its attempts back."""
     return _changed(
         message,
         status="pending",

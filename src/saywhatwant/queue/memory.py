@@ -29,7 +29,7 @@ def store_context(storage: Storage, message: Message, context: tuple[str, ...]) 
 def talk_of(index: Index, storage: Storage, message: Message, limit: int, max_bytes: int = MAX_TALK_BYTES) -> Talk:
     """What to remember for the answer to ``message``: up to ``limit`` turns and ``max_bytes``, the newest ones, oldest first.
 
-    The turns are the talk's messages before it, and the answers to those, also when they came later. So a burst of questions
+    The turns are the talk's messages before it, and the answers to those, even if they came later. So a burst of questions
     is remembered in the order in which they were asked. A context takes the place of the turns.
     """
     if message.bot_params.has_context is not UNSET:

@@ -264,7 +264,7 @@ class MessageQueue(QueueState):
         self.ctx.publish(events.progress(message_id, attempt, text, state))
 
     def retry(self, message_id: str) -> None:
-        """An operator gives a failed message all its attempts again. Raises ``UnknownMessage``, ``WrongState``."""
+        """An operator gives a failed message all its attempts back. Raises ``UnknownMessage``, ``WrongState``."""
         now = self._now()
         message = self._known(message_id)
         if message.bot_params.status != "failed":

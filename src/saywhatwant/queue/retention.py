@@ -1,6 +1,6 @@
 """Which finished messages are kept: the newest of the wall, and the newest of each living talk, up to a bound of all (P6).
 
-Everything here follows from the messages that there are, so a rebuilt object removes the same ones next. Messages finish in the
+Everything here follows from the stored messages, so a rebuilt object removes the same ones next. Messages finish in the
 order of their last changes; those beyond the wall's newest are removed in this order:
 
 1. what no talk keeps: a message of no talk, or one of a talk that has more than are kept of one; what finished first goes first

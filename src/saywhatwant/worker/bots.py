@@ -67,7 +67,7 @@ class Bots:
     ) -> list[Conflict]:
         """A bot claims for these entities, or for any (None).
 
-        Returns the other bots that were seen lately and serve one of them with another persona: one for each entity.
+        Returns the other bots that are here and serve one of them with another persona: one for each entity.
         """
         now, bot = self._clock(), self._bots.get(worker_id)
         is_new = bot is None

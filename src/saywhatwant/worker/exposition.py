@@ -24,7 +24,7 @@ def exposition(metrics: Metrics, meter: Meter, stats: Stats, *, waiting_claims: 
         *_storage(meter),
         *_queue(stats),
         GaugeMetricFamily("sww_waiting_claims", "Claims that wait for work", value=waiting_claims),
-        GaugeMetricFamily("sww_bots", "Bots that were seen lately", value=bots),
+        GaugeMetricFamily("sww_bots", "Connected bots", value=bots),
         CounterMetricFamily("sww_lease_expiries", "Leases that ran out", value=metrics.lease_expiries),
     ]
     registry = CollectorRegistry()

@@ -1,4 +1,4 @@
-"""Which entity each visitor talked with last, as far as this process has seen: a hint which bot a message to anyone wakes."""
+"""Which entity each visitor talked with last, as this process knows it: a hint which bot a message to anyone should wake."""
 
 from collections import OrderedDict
 
@@ -10,7 +10,7 @@ Visitor = tuple[str, str, str | None, str | None]
 
 
 class Partners:
-    """The last entities of up to ``MAX_PARTNERS`` visitors; beyond it those that were quiet longest are forgotten.
+    """The last entities of up to ``MAX_PARTNERS`` visitors; beyond it those quiet longest are forgotten.
 
     The queue knows them all and decides by that. But it can only choose among the entities of the claim that comes.
     """
@@ -19,7 +19,7 @@ class Partners:
         self._entities: OrderedDict[Visitor, str] = OrderedDict()
 
     def note(self, message: ChangedMessage) -> None:
-        """Remember whom this message is a talk with."""
+        """Remember which entity the author of this message talks with."""
         entity = message.bot_params.entity or message.bot_params.assigned_entity
         if entity is None or message.message_type != "human":
             return

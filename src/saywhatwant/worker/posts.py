@@ -40,7 +40,7 @@ class MessageRules:
 
 
 class Posts:
-    """The way of a post into the queue."""
+    """Checks posts and hands them to the queue."""
 
     def __init__(self, queue: Stub[MessageQueue], rules: MessageRules, auth: BotAuth, rate: PostRateLimiter) -> None:
         self._queue = queue
@@ -90,7 +90,7 @@ class Posts:
         """Post the message, with the request's Idempotency-Key if it has one; raises ``InvalidField`` if it has an id too."""
         key = _idempotency_key(request)
         if key is not None and new.id is not None:
-            raise InvalidField("id", "must not be combined with the header Idempotency-Key: it is the message's key itself")
+            raise InvalidField("id", "must not be combined with the header Idempotency-Key: an id is itself the message's key")
         return self._queue.call(MessageQueue.post, new, key)
 
     def _has_alias(self, name: str) -> bool:

@@ -76,7 +76,7 @@ def test_p7_a_200_that_is_not_the_servers_answer_counts_as_no_answer(body: str, 
     [
         ("text", "your message must be kinder"),
         ("username", "your name must be kinder"),
-        ("color", "your colour must be kinder"),
+        ("color", "your color must be kinder"),
         ("botParams.entity", "the addressee must be kinder"),
         ("botParams.mood", "botParams.mood must be kinder"),
     ],

@@ -1,4 +1,4 @@
-"""One question to a model: at an address that answers, again while it loads, and without what it refuses."""
+"""One request to a model: finds an address that answers, retries while the model loads, and drops what it refuses."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
@@ -64,7 +64,7 @@ class Call:
 
     @property
     def is_waking(self) -> bool:
-        """Whether the model may be being loaded at this moment."""
+        """Whether the model may be loading at this moment."""
         return self._patience is not None and self._patience.is_waking
 
     async def pieces(self) -> AsyncGenerator[Piece]:
@@ -102,7 +102,7 @@ class Call:
         raise AssertionError  # stamina raises, or the loop returns
 
     async def _ask(self, place: Place, turn: AsyncExitStack) -> tuple[Piece, AsyncIterator[Piece]]:
-        """Ask until it answers: again while it loads, without what it refuses, and for a shorter answer."""
+        """Ask until it answers: again while it loads, without parameters that it refuses, or for a shorter answer."""
         learnt = place.learnt
         tokens, is_shorter = self._request.max_tokens or self._entity.max_tokens, False
         while True:

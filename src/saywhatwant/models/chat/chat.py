@@ -202,7 +202,7 @@ class _OnePlace(_AnyPlace):
 
 
 async def _announced(answer: AsyncGenerator[Piece], call: Call) -> AsyncGenerator[Piece]:
-    """The pieces of ``answer``, after ``Waking`` if the first one takes long because the model may be being loaded."""
+    """The pieces of ``answer``, after ``Waking`` if the first one takes long because the model may be loading."""
     first = asyncio.ensure_future(anext(answer))
     try:
         while not (await asyncio.wait({first}, timeout=WAKING_AFTER_SECONDS))[0]:

@@ -42,7 +42,7 @@ class Patience:
 
     @property
     def is_waking(self) -> bool:
-        """Whether the model may be being loaded at this moment."""
+        """Whether the model may be loading at this moment."""
         return self._is_loading and not self._has_begun
 
     @property

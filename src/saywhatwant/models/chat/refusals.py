@@ -1,7 +1,7 @@
 """What a provider's refusal means: a window that is too small, a parameter it does not take, or a model that is being loaded.
 
-There is no common format, so this reads the words of OpenAI, llama.cpp, vLLM, Ollama, LM Studio, TGI and the gateways before
-them. Each pattern names whose words they are.
+There is no common format, so this matches the words of OpenAI, llama.cpp, vLLM, Ollama, LM Studio, TGI and the gateways before
+them. Each pattern names its source.
 """
 
 import json
@@ -92,7 +92,7 @@ class Refusal(Struct, frozen=True):
 
     @classmethod
     def in_stream(cls, document: object, *, is_error: bool) -> Self | None:
-        """The refusal that a chunk is or has; None for an ordinary chunk.
+        """The refusal in a chunk; None for an ordinary chunk.
 
         OpenAI, vLLM, llama.cpp and OpenRouter send ``{"error": {...}}``, older vLLM ``{"object": "error", ...}``, LM Studio
         names the event ``error``; OpenRouter also ends a choice with ``finish_reason`` "error".

@@ -1,4 +1,4 @@
-"""How many tokens a model's window has, by its server's own word."""
+"""How many tokens a model's window has, as its server reports it."""
 
 import asyncio
 import time
@@ -41,7 +41,7 @@ class Windows:
         self._asking: dict[Place, asyncio.Lock] = {}
 
     async def learn(self, entity: Entity, place: Place) -> None:
-        """Set ``place.window`` if the server tells it. Takes ``ASK_SECONDS`` at most, and does nothing most of the time."""
+        """Set ``place.window`` if the server reports it. Takes ``ASK_SECONDS`` at most, and does nothing most of the time."""
         async with self._asking.setdefault(place, asyncio.Lock()):
             if time.monotonic() < self._ask_after.get(place, 0) or not place.circuit.is_healthy:
                 return

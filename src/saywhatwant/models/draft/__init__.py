@@ -1,6 +1,6 @@
 """An answer while a model writes it.
 
-``reasoning`` leaves out what the model thinks, ``cut`` what it writes for the other side. Both look for ``marks``, which may
+``reasoning`` leaves out what the model thinks, ``cut`` what it writes as the visitor. Both look for ``marks``, which may
 arrive in pieces.
 """
 

@@ -1,7 +1,7 @@
-"""Cuts an answer where its model goes on for the other side of the talk, while the answer streams.
+"""Cuts an answer where its model goes on with the visitor's part, while the answer streams.
 
 Models that were not trained on dialogues, or whose templates are wrong, write the next question themselves: a line that begins
-with ``Human:`` or with the visitor's name. Not every server honours ``stop``, and the names are not known to it.
+with ``Human:`` or with the visitor's name. Not every server honors ``stop``, and none knows the names.
 """
 
 import re
@@ -44,7 +44,7 @@ class _Label(NamedTuple):
 
 
 class Cut:
-    """The answer as far as it is certain. The pieces that it gives never depend on how the text was cut into pieces.
+    """The answer as far as it is certain. How the text was split into pieces makes no difference.
 
     The answer ends before a line that begins with somebody's name and a colon, before ``Human:`` behind a sentence, and before
     a token of a chat template or one of ``stop``. At its very beginning the entity's own name is left out instead. White space

@@ -1,4 +1,4 @@
-"""An answer while a model writes it: without reasoning, without the other side's words, and bounded."""
+"""An answer while a model writes it: without reasoning, without the visitor's part, and bounded."""
 
 import re
 from collections.abc import Callable
@@ -14,7 +14,7 @@ _SENTENCE_END = re.compile(r"""[.!?…。！？][\s"'”’»)\]*_`]*$""")  # no
 
 
 class Draft:
-    """What a model has written until now.
+    """What a model has written so far.
 
     Args:
         new_cut: makes the filter of the answer's text; called again when what came so far was reasoning.

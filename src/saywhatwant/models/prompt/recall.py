@@ -24,7 +24,7 @@ _QUESTION = 0.5
 
 
 def words_of(text: str) -> set[str]:
-    """The words of a text in a form in which those that belong together are equal."""
+    """The words of a text, in a form that is equal for words that belong together."""
     return {form for word in {*_WORD.findall(text.casefold())} for form in _forms_of(word)}
 
 
@@ -36,9 +36,9 @@ def _forms_of(word: str) -> tuple[str, ...]:
 
 
 def recall(exchanges: Sequence[Exchange], question: str, older: int, room: int) -> dict[int, Exchange]:
-    """Of the first ``older`` exchanges those that share rare words with ``question``, best first, while ``room`` tokens last.
+    """Those of the first ``older`` exchanges that share rare words with ``question``, best first, up to ``room`` tokens.
 
-    Returns them by their place. Of one that is too long, its sentences with those words.
+    Returns them by position; of one that is too long, only the sentences with those words.
     """
     wanted = words_of(question)
     found = [(wanted & words_of(said), wanted & words_of(answer)) for said, answer in exchanges]

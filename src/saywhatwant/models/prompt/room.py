@@ -1,4 +1,4 @@
-"""What is known of how much fits into a model's window, from its file, its server and its refusals."""
+"""How much fits into a model's window, as far as its file, its server and its refusals show."""
 
 from saywhatwant.models.model import WindowExceeded
 

@@ -32,9 +32,9 @@ MAX_LIMIT = 1_000_000
 
 REFUSED = {
     "eqScore": "is not kept here: messages have no score",
-    "uss": "is not served here: read the wall and choose the messages in the page",
+    "uss": "is not supported: read the wall and choose the messages in the page",
 }
-"""The fields and parameters of the original that are refused, and why: to be called unknown would help nobody."""
+"""The fields and parameters of the original that are refused, and why: "unknown field" would not explain it."""
 
 Kept = Annotated[
     str,

@@ -27,8 +27,8 @@ _decode = msgspec.json.Decoder(GivenMessage).decode
 def to_request(sent: SentPost, entities: Container[str]) -> PostRequest:
     """The post as the clean interface takes it, when these ``entities`` answer here; ``completed`` adds the rest.
 
-    A human post that names no entity: the later page means that nobody shall answer, and always sends ``context``; the earlier
-    one means the entity of its ``domain``, and sends ``context`` only while its filters are on.
+    When a human post names no entity, the later page wants no answer, and always sends ``context``; the earlier one means the
+    entity of its ``domain``, and sends ``context`` only while its filters are on.
     """
     params, kind = sent.bot_params or _NO_PARAMS, _type_of(sent)
     named = params.entity is not None
@@ -55,7 +55,7 @@ def to_request(sent: SentPost, entities: Container[str]) -> PostRequest:
 
 
 def completed(new: NewMessage, sent: SentPost) -> NewMessage:
-    """The message with everything that the clean interface has no place for."""
+    """The message with the fields that only the dialect has."""
     params = sent.bot_params or _NO_PARAMS
     original = OriginalFields(
         domain=sent.domain,
