@@ -17,7 +17,7 @@ COMMANDS = {
     "bot": "Answer messages as one or more entities, until stopped.",
     "post": "Post a message; the answer appears in `sww tail`.",
     "tail": "Follow the wall.",
-    "queue": "Show what is pending, what bots are working on, and what failed and why.",
+    "queue": "Show the work and the bots; retry, fail or discard messages.",
     "stress": "Check that every message is seen and answered exactly once, or that entities remember.",
     "bench": "Measure the speed on this machine, compared with workerd, Redis and PostgreSQL.",
 }

@@ -30,7 +30,7 @@ all_unfinished = click.option("--all", "everything", is_flag=True, help="All unf
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
 @click.pass_context
 def queue(context: click.Context, *, url: str | None, limit: int, as_json: bool) -> None:
-    """Show what is pending, what waits for a retry, what bots are working on, what failed and why, and which bots are there."""
+    """Show what is pending, waits for a retry, is held or has failed (and why), and the bots."""
     context.obj = url
     if context.invoked_subcommand is None:
         view = asyncio.run(_fetch(connect(url, load()), limit))

@@ -69,7 +69,7 @@ export class Source {
   title() {
     const { entity } = this.view;
     if (this.talk) return this.talk.title(this.#entities);
-    return entity && !this.#entities.get(entity) ? `To and by ${entity}` : "";
+    return entity && !this.#entities.get(entity) ? `To and from ${entity}` : "";
   }
 
   /** The rows that the view lets through, in reading order. @returns {FeedRow[]} */

@@ -106,7 +106,7 @@ export function emptiness({ view, talk, feed }, entities) {
     if (talk && feed.size === 0) return "This talk is no longer on the wall.";
     if (isOnlyEntity && feed.complete) return `Nobody has talked with ${name} yet. Start.`;
     if (isOnlyEntity) return `Nobody has talked with ${name} lately.`;
-    if (isFiltered(view)) return feed.complete ? "No message fits this view." : "No message of the last ones fits this view.";
+    if (isFiltered(view)) return feed.complete ? "No message fits this view." : "None of the latest messages fits this view.";
     return "Nothing here yet. Say the first thing.";
   };
   const isBare = !talk && (isOnlyEntity || (feed.size === 0 && !isFiltered(view)));

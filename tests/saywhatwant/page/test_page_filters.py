@@ -296,9 +296,9 @@ def test_a_link_to_an_entity_that_is_not_here_shows_what_is_looked_for(server: S
     page.goto("/#with=nobody")
     expect_state(page, "live")
 
-    expect(page.locator("#shown")).to_have_text("To and by nobody")
+    expect(page.locator("#shown")).to_have_text("To and from nobody")
     expect(page.locator("#empty")).to_contain_text("Nobody has talked with nobody yet")
-    expect(page.locator("#announcer")).to_contain_text("Shown: To and by nobody")
+    expect(page.locator("#announcer")).to_contain_text("Shown: To and from nobody")
     page.get_by_role("button", name="Show everything").click()
     expect(page.locator(MESSAGES)).to_have_count(4)
     expect(page.locator("#wall")).to_be_focused()
@@ -325,7 +325,7 @@ def test_a_search_without_a_find_offers_to_look_further_back(start_server: Start
         post(server, f"Hay {number}")
     page = visit(server).tab()
     page.goto("/#word=needle")
-    expect(page.locator("#empty")).to_contain_text("No message of the last ones fits this view")
+    expect(page.locator("#empty")).to_contain_text("None of the latest messages fits this view")
 
     page.get_by_role("button", name="Look further back").click()
 
