@@ -95,7 +95,7 @@ class Entity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         try:
             json.dumps(self.extra_body, allow_nan=False)
         except (TypeError, ValueError):
-            raise InvalidField("extra_body", "must have only values that JSON has, so no dates, inf or nan") from None
+            raise InvalidField("extra_body", "must have only JSON values: no dates, inf or nan") from None
 
     @property
     def base_urls(self) -> tuple[str, ...]:

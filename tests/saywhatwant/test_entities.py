@@ -43,8 +43,8 @@ def test_an_entity_needs_a_name_a_colour_and_a_model_and_the_rest_has_defaults()
         (GOOD + "temperature = 3\n", r"line 6: fear-and-loathing\.temperature: must be a number of at most 2"),
         (GOOD + "temprature = 1\n", r"line 6: fear-and-loathing\.temprature: is not a known key"),
         (GOOD + f"temperature = {'1' * 5_000}\n", "4300 digits"),
-        (GOOD + "extra_body = {day = 1979-05-27}\n", r"line 6: fear-and-loathing\.extra_body: must have only values that JSON"),
-        (GOOD + "extra_body = {logit = [inf]}\n", r"line 6: fear-and-loathing\.extra_body: must have only values that JSON"),
+        (GOOD + "extra_body = {day = 1979-05-27}\n", r"line 6: fear-and-loathing\.extra_body: must have only JSON values"),
+        (GOOD + "extra_body = {logit = [inf]}\n", r"line 6: fear-and-loathing\.extra_body: must have only JSON values"),
         (
             GOOD.replace("169080199", "red"),
             r"line 4: fear-and-loathing\.color: must be nine digits RRRGGGBBB, each triple 000 to 255",

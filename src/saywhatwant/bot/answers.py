@@ -86,7 +86,7 @@ class Answers:
         """
         talk = None
         if message.bot_params.has_context is not UNSET:
-            self._log.warning("without the context that its client sent, which only a claim brings", message=message.id)
+            self._log.warning("the context that its client sent is missing: only a claim returns it", message=message.id)
             talk = ClaimedTalk([], [])
         elif entity.context and entity.reads == "talk":
             conversation = talk_of(message, name)

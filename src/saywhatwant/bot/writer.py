@@ -175,7 +175,7 @@ class Writer:
 
 def _why_empty(draft: Draft, *, at_limit: bool) -> str:
     if draft.is_over:
-        return "the model wrote for the other side instead of answering"
+        return "the model wrote as the visitor instead of answering"
     if draft.reasoning and at_limit:
         return STILL_THINKING
     return EMPTY

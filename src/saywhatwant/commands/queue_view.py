@@ -62,7 +62,7 @@ def _lines(view: QueueView) -> Iterator[Text]:
         line = f"conflict: {one} and {other} answer for {entity} with different personas; their entities files differ"
         yield Text(printable(line), style="red")
     if not any(bot.here for bot in view.bots):
-        yield Text("no bot is here", style="red" if stats.backlog else "dim")
+        yield Text("no bot is connected", style="red" if stats.backlog else "dim")
 
 
 def _bot(bot: BotSummary) -> str:

@@ -108,7 +108,7 @@ def _check_options(
     if entities is not None and not chaos:
         raise click.UsageError("--entities is for the server and the bots of --chaos; add it, or remove --entities")
     if talks is not None and (tabs is not None or messages is not None):
-        raise click.UsageError("--talks has neither tabs nor a number of messages; remove --tabs and --messages")
+        raise click.UsageError("--talks cannot be combined with --tabs or --messages; remove them")
     if talks is None and between is not None:
         raise click.UsageError("--between is for --talks; add it, or remove --between")
 

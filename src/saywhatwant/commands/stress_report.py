@@ -44,7 +44,7 @@ def print_talks(result: TalkResult, plan: TalkPlan, *, chaos: bool) -> bool:
     report = result.report
     table = _table()
     table.add_row("remembered", f"{report.remembered}/{report.talks}", "the last answer has the fact of the first message")
-    table.add_row("forgotten", str(report.forgotten), "it does not have it")
+    table.add_row("forgotten", str(report.forgotten), "the last answer does not have it")
     table.add_row("strangers", str(report.strangers), "answers with the fact of another talk")
     table.add_row("unanswered", f"{report.unanswered}/{report.messages}", "messages without an answer")
     table.add_row("doubled", str(report.doubled), "messages with more than one answer")

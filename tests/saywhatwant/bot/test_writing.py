@@ -63,7 +63,7 @@ def test_p4_a_wall_that_takes_only_short_texts_gets_a_short_answer(tmp_path: Pat
 @pytest.mark.parametrize(
     ("pieces", "at_limit", "reason"),
     [
-        (["Human: And you?"], False, "the model wrote for the other side instead of answering"),
+        (["Human: And you?"], False, "the model wrote as the visitor instead of answering"),
         (["<think>Hm, the user"], True, "the model was still thinking when it reached its limit of tokens"),
         (["<think>Hm.</think>\n"], False, "the model's answer was empty"),
         (["\x07\n"], False, "the model's answer was empty"),

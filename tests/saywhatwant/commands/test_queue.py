@@ -77,7 +77,7 @@ def test_p8_what_names_no_messages_or_wrong_ones_is_refused(server: Server, tmp_
 
 
 def test_p8_it_shows_bots_conflicts_and_the_providers_own_words(server: Server, tmp_path: Path) -> None:
-    assert "no bot is here" in lines(server, tmp_path)
+    assert "no bot is connected" in lines(server, tmp_path)
     for worker, persona in (("gpu-1", "0" * 16), ("gpu-2", "1" * 16)):
         personas = {"zen": persona, "rude": "2" * 16}
         call(server, "/api/queue/claim", workerId=worker, entities=["rude", "zen"], personas=personas, version="1.2")
