@@ -226,4 +226,4 @@ def open_sockets(server: Server) -> float:
 
 
 def by_change(messages: list[Json]) -> list[Json]:
-    return sorted(messages, key=lambda message: message["seq"])
+    return sorted(messages, key=lambda message: (message["seq"], message["timestamp"]))

@@ -46,7 +46,7 @@ def test_p5_what_was_missed_comes_first_as_it_is_now_in_the_order_of_its_changes
     claim(server, changed)
     with Feed(server, token) as feed:
         missed = feed.missed()
-        assert [message["id"] for message in missed] == [untouched, reply, answered, changed]
+        assert [message["id"] for message in missed] == [untouched, answered, reply, changed]
         assert missed == by_change([message for message in read(server) if message["seq"] > token])
         assert feed.frames == [{"seq": seq(server), "events": [{"type": "message", "message": message} for message in missed]}]
 
@@ -105,8 +105,8 @@ def test_p5_every_change_of_a_message_is_an_event_but_a_heartbeat(feed: Feed, se
         (posted, "failed", 1),
         (posted, "pending", 1),
         (posted, "processing", 2),
-        (done["id"], "complete", 0),
         (posted, "complete", 2),
+        (done["id"], "complete", 0),
     ]
     assert [message for message in changes if message["id"] == posted][-1]["botParams"]["answeredBy"] == done["id"]
     assert [message["seq"] for message in changes[:-1]] == sorted({message["seq"] for message in changes}), "a commit each"

@@ -140,6 +140,7 @@ def test_the_keyboard_opens_and_leaves_the_menu_of_a_message(server: Server, vis
     expect(page.locator("#message-menu")).to_be_hidden()
     expect(menu).to_be_focused()
     page.keyboard.press("Enter")
+    expect(page.locator("#copy-text")).to_be_focused()
     page.keyboard.press("Enter")
 
     expect(page.locator("#copy-text")).to_have_text("Copied")
