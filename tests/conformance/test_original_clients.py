@@ -36,7 +36,7 @@ def texts(messages: list[Json]) -> list[str]:
 
 
 def ask_both_ways(wall: Server, count: int) -> list[Page]:
-    """Pages of both dates by turns, each with a visitor and an answerer of its own, and only these two in its view."""
+    """Pages of both dates in alternation, each with a visitor and an answerer of its own, and only these two in its view."""
     pages: list[Page] = []
     for number in range(count):
         tail = f"-tail{number:06}" if number % 2 else ""

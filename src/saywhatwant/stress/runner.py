@@ -58,7 +58,7 @@ async def run(url: str, plan: Plan, on_progress: OnProgress, chaos: Chaos | None
             for task in background:
                 task.cancel()
     except ExceptionGroup as errors:
-        raise _first(errors) from None
+        raise first_error(errors) from None
     on_progress(tabs.progress(), len(chaos.kills) if chaos else 0)
     kills = tuple(chaos.kills) if chaos else ()
     return Result(report=tabs.report(), in_time=in_time, kills=kills, in_flight=_in_flight(tabs, kills))
@@ -107,6 +107,7 @@ def _in_flight(tabs: Tabs, kills: tuple[Kill, ...]) -> int:
     )
 
 
-def _first(errors: ExceptionGroup[Exception]) -> Exception:
+def first_error(errors: ExceptionGroup[Exception]) -> Exception:
+    """The first error of a group, however deep it is."""
     first = errors.exceptions[0]
-    return _first(first) if isinstance(first, ExceptionGroup) else first
+    return first_error(first) if isinstance(first, ExceptionGroup) else first

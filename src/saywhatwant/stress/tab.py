@@ -2,17 +2,20 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
 from saywhatwant.client import ServerUnavailable, WallClient
 from saywhatwant.limits import MAX_PAGE
-from saywhatwant.schemas import PostParams, PostRequest
+from saywhatwant.schemas import PostParams, PostRequest, PostResponse
 from saywhatwant.stress.observation import Observation, Probe
 
 POLL_SECONDS = 0.3
 """Pause between two reads of the wall, and between two attempts to post."""
+PATIENCE_SECONDS = 3.0
+"""How long the first call of a run waits for the server."""
 COLOR = "169080199"
 
 
@@ -73,12 +76,28 @@ class Tab:
             color=COLOR,
             bot_params=PostParams(entity=entity),
         )
-        key = uuid4().hex
+
+        def note(error: str) -> None:
+            probe.error = error
+
         async with self._posting:
             probe.begun, probe.begun_ms = time.monotonic(), time.time_ns() // 1_000_000
-            while probe.id is None:
-                try:
-                    probe.id = (await self._client.post(post, key)).id
-                except ServerUnavailable as error:
-                    probe.error = str(error)
-                    await asyncio.sleep(POLL_SECONDS)
+            probe.id = (await post_until_accepted(self._client, post, note)).id
+
+
+async def post_until_accepted(client: WallClient, post: PostRequest, on_error: Callable[[str], None]) -> PostResponse:
+    """Post with one key, again and again while the server is unavailable. Raises ``ServerRefused`` if it never accepts it."""
+    key = uuid4().hex
+    while True:
+        try:
+            return await client.post(post, key)
+        except ServerUnavailable as error:
+            on_error(str(error))
+            await asyncio.sleep(POLL_SECONDS)
+
+
+async def end_of_wall(url: str) -> int:
+    """The timestamp of the newest message, 0 if there is none. Raises ``ServerUnavailable`` when nothing answers."""
+    async with WallClient(url, patience_seconds=PATIENCE_SECONDS) as client:
+        newest = await client.read(limit=1, order="desc")
+    return newest[0].timestamp if newest else 0

@@ -9,13 +9,9 @@ from typing import Self
 
 from msgspec import Struct
 
-from saywhatwant.client import WallClient
 from saywhatwant.stress.observation import Probe
 from saywhatwant.stress.report import Report, report_on
-from saywhatwant.stress.tab import POLL_SECONDS, Tab
-
-PATIENCE_SECONDS = 3.0
-"""How long the first call waits for the server."""
+from saywhatwant.stress.tab import POLL_SECONDS, Tab, end_of_wall
 
 
 class Progress(Struct, frozen=True):
@@ -45,9 +41,7 @@ class Tabs:
     async def __aenter__(self) -> Self:
         """Open the tabs at the current end of the wall. Raises ``ServerUnavailable`` when nothing answers."""
         async with self._open:
-            async with WallClient(self._url, patience_seconds=PATIENCE_SECONDS) as client:
-                newest = await client.read(limit=1, order="desc")
-            self._since = newest[0].timestamp if newest else 0
+            self._since = await end_of_wall(self._url)
             for _ in range(self._number_of_tabs):
                 await self._open_tab()
             self._open = self._open.pop_all()

@@ -8,7 +8,6 @@ from contextlib import suppress
 from random import SystemRandom
 from types import TracebackType
 from typing import Self
-from uuid import uuid4
 
 from msgspec import Struct
 
@@ -18,12 +17,10 @@ from saywhatwant.message import Message
 from saywhatwant.schemas import PostParams, PostRequest, PostResponse
 from saywhatwant.stress.chaos import LEASE_SECONDS, Chaos, Kill
 from saywhatwant.stress.memory import MemoryReport, report_on_talks
-from saywhatwant.stress.runner import CALM_SECONDS, KILLS, PAUSE_SECONDS, WARM_UP_SECONDS
-from saywhatwant.stress.tab import POLL_SECONDS
+from saywhatwant.stress.runner import CALM_SECONDS, KILLS, PAUSE_SECONDS, WARM_UP_SECONDS, first_error
+from saywhatwant.stress.tab import POLL_SECONDS, end_of_wall, post_until_accepted
 from saywhatwant.stress.talk import Exchange, Talk, make_talks
 
-PATIENCE_SECONDS = 3.0
-"""How long the first call waits for the server."""
 LOOK_SECONDS = 3.0
 """Without an answer for this long, a visitor looks whether the message has failed."""
 
@@ -75,7 +72,7 @@ async def run_talks(url: str, plan: TalkPlan, on_answer: OnAnswer, chaos: Chaos 
         for talk in talks:
             visitors.fill_in(talk)
     except ExceptionGroup as errors:
-        raise _first(errors) from None
+        raise first_error(errors) from None
     return TalkResult(report=report_on_talks(talks), in_time=in_time, kills=tuple(chaos.kills) if chaos else ())
 
 
@@ -97,9 +94,7 @@ class Visitors:
 
     async def __aenter__(self) -> Self:
         """Begin at the current end of the wall. Raises ``ServerUnavailable`` when nothing answers."""
-        async with WallClient(self._url, patience_seconds=PATIENCE_SECONDS) as client:
-            newest = await client.read(limit=1, order="desc")
-        self._since = newest[0].timestamp if newest else 0
+        self._since = await end_of_wall(self._url)
         await self._client.__aenter__()
         return self
 
@@ -158,14 +153,12 @@ class Visitors:
         """Post until the server accepts it. Raises ``ServerRefused`` if it never will."""
         params = PostParams(entity=self._entity)
         post = PostRequest(text=exchange.text, username=talk.username, color=talk.color, bot_params=params)
-        key = uuid4().hex
+
+        def note(error: str) -> None:
+            exchange.error = error
+
         exchange.begun = time.monotonic()
-        while True:
-            try:
-                return await self._client.post(post, key)
-            except ServerUnavailable as error:
-                exchange.error = str(error)
-                await asyncio.sleep(POLL_SECONDS)
+        return await post_until_accepted(self._client, post, note)
 
     async def _has_failed(self, exchange: Exchange, posted: PostResponse) -> bool:
         try:
@@ -183,8 +176,3 @@ async def _kill(chaos: Chaos) -> None:
     for _ in range(KILLS):
         await chaos.kill_next()
         await asyncio.sleep(random.uniform(*PAUSE_SECONDS))
-
-
-def _first(errors: ExceptionGroup[Exception]) -> Exception:
-    first = errors.exceptions[0]
-    return _first(first) if isinstance(first, ExceptionGroup) else first

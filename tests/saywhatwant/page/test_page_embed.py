@@ -1,4 +1,4 @@
-"""The wall in a frame of another site: allowed by a setting, told apart by origin, and told what was sent but not what."""
+"""The wall in a frame of another site: a setting allows the origin, which learns that something was sent, but not what."""
 
 import contextlib
 import threading
