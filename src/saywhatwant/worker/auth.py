@@ -5,6 +5,7 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
@@ -33,6 +34,8 @@ class BotAuth:
     def __init__(self, token: str | None, allowed_origins: frozenset[str]) -> None:
         self._expected = f"Bearer {token}".encode() if token else None
         self._allowed_origins = allowed_origins
+        # "*" lets every page post and read, but not call the queue.
+        self._origins_of_bots = allowed_origins - {"*"}
 
     def check(self, connection: HTTPConnection) -> None:
         """Raises ``NotAllowed`` or ``CrossSite``."""
@@ -41,11 +44,10 @@ class BotAuth:
             if not hmac.compare_digest(given, self._expected):
                 raise NotAllowed("this needs the header 'Authorization: Bearer TOKEN' with the bot token")
             return
-        host = connection.headers.get("host")
-        if host is not None and not is_loopback(_hostname(host)):
-            raise CrossSite(f"with no bot token set, this is open to this machine only, not to {host!r}")
-        # "*" lets every page post and read, but not call the queue.
-        check_origin(connection, self._allowed_origins - {"*"})
+        host = header(connection, b"host")
+        if host is not None and not _is_here(host):
+            raise CrossSite(f"with no bot token set, this is open to this machine only, not to {host.decode('latin-1')!r}")
+        check_origin(connection, self._origins_of_bots)
 
     def allows(self, connection: HTTPConnection) -> bool:
         """Whether ``check`` would let it in."""
@@ -73,11 +75,13 @@ def check_origin(connection: HTTPConnection, allowed: frozenset[str]) -> None:
         raise CrossSite(f"pages of {origin} may not do this")
 
 
-def _hostname(host: str) -> str:
+@lru_cache(maxsize=16)  # few, because clients choose them; a bot sends the same one with every call
+def _is_here(host: bytes) -> bool:
+    """Whether the header ``Host`` names this machine."""
     try:
-        return urlsplit(f"//{host}").hostname or ""
+        return is_loopback(urlsplit(f"//{host.decode('latin-1')}").hostname or "")
     except ValueError:
-        return ""
+        return False
 
 
 class PostRateLimiter:
