@@ -6,6 +6,7 @@ parser, before its request is complete.
 """
 
 import asyncio
+from functools import lru_cache
 from typing import Any
 
 from starlette.types import Send
@@ -38,8 +39,7 @@ def send_response(send: Send, status: int, head: bytes, body: bytes | memoryview
         return False
     cycle.response_started = cycle.response_complete = True
     cycle.waiting_for_100_continue = False
-    default = [b"%b: %b\r\n" % header for header in cycle.default_headers]
-    parts = (STATUS_LINE[status], *default, head, b"\r\n", body)
+    parts = (STATUS_LINE[status], _default_lines(*cycle.default_headers), head, b"\r\n", body)
     if len(body) < COPIED_BYTES:
         cycle.transport.write(b"".join(parts))
     else:
@@ -47,6 +47,11 @@ def send_response(send: Send, status: int, head: bytes, body: bytes | memoryview
     cycle.message_event.set()
     cycle.on_response()
     return True
+
+
+@lru_cache(maxsize=1)  # the same until the next second, whose date is another one
+def _default_lines(*headers: tuple[bytes, bytes]) -> bytes:
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
 class LimitedProtocol(HttpToolsProtocol):
