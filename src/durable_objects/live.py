@@ -87,8 +87,9 @@ class LiveStorage:
         return [(key, value) for key in sorted(merged) if (value := merged[key]) is not None][:limit]
 
     def _change(self, key: str, value: bytes | None) -> None:
-        if not 1 <= utf8_length(key) <= MAX_KEY_BYTES:
-            raise LimitExceeded(f"a key has {utf8_length(key)} bytes; 1 to {MAX_KEY_BYTES} are allowed")
+        size = len(key) if key.isascii() else utf8_length(key)  # nearly every key is ASCII, and a call has a price
+        if not 1 <= size <= MAX_KEY_BYTES:
+            raise LimitExceeded(f"a key has {size} bytes; 1 to {MAX_KEY_BYTES} are allowed")
         if len(self.call) >= MAX_CALL_WRITES and key not in self.call:
             raise LimitExceeded(f"one call writes more than {MAX_CALL_WRITES} keys")
         self.call[key] = value
