@@ -73,7 +73,7 @@ class _DigestedToo(Struct, frozen=True):
     original: OriginalFields | None
 
 
-_NOTHING_TOO = _DigestedToo(answer=True, ais=None, session_id=None, context=None, color_tail=None, original=None)
+_NOTHING_TOO = (True, None, None, None, None, None)
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_answer = msgspec.msgpack.Decoder(_Answer).decode
@@ -95,15 +95,8 @@ def digest(new: NewMessage) -> bytes:
         worker_id=new.worker_id,
         attempt=new.attempt,
     )
-    too = _DigestedToo(
-        answer=new.answer,
-        ais=new.ais,
-        session_id=new.session_id,
-        context=new.context,
-        color_tail=new.color_tail,
-        original=new.original,
-    )
-    more = b"" if too == _NOTHING_TOO else _encode_digested(too)
+    too = (new.answer, new.ais, new.session_id, new.context, new.color_tail, new.original)
+    more = b"" if too == _NOTHING_TOO else _encode_digested(_DigestedToo(*too))
     return blake2b(_encode_digested(digested) + more, digest_size=12).digest()
 
 
