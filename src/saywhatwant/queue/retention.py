@@ -70,7 +70,7 @@ class Kept:
             _insert(newest, finish, talk)
         left = self._leave() if len(newest) > self._retention else None
         if talk is not None and talk.finished > self._of_talk and talk is not left and talk.beyond:
-            heappush(self._unkept, talk.beyond[0])
+            self._offer(talk.beyond[0])
 
     def remove(self, message: Message, size: int) -> None:
         """A message of ``size`` bytes is removed, or not finished any more. Call ``settle`` when its talk has forgotten it."""
@@ -90,7 +90,7 @@ class Kept:
         if talk is not None:
             talk.finished -= 1
             if talk.finished > self._of_talk and talk.beyond:
-                heappush(self._unkept, talk.beyond[0])
+                self._offer(talk.beyond[0])
 
     def settle(self, talk: Talk) -> None:
         """A talk has one message less, so it may be quiet now."""
@@ -114,6 +114,11 @@ class Kept:
         if talk is not None and (is_full or talk.times[-1] + self._talk_ms <= newest):
             return next((timestamp for _, timestamp in talk.beyond if timestamp != newest), None)
         return next((timestamp for _, timestamp in self._beyond if timestamp != newest), None) if is_full else None
+
+    def _offer(self, finish: Finish) -> None:
+        """No talk keeps this one, the first of its talk. In a talk that goes on, it often is the next to remove already."""
+        if not self._unkept or self._unkept[0] != finish:
+            heappush(self._unkept, finish)
 
     def _first_unkept(self, newest: int) -> Finish | None:
         unkept, found, staying = self._unkept, None, None
@@ -161,7 +166,7 @@ class Kept:
         else:
             beyond.append(finish)
         if talk.finished > self._of_talk:
-            heappush(self._unkept, beyond[0])
+            self._offer(beyond[0])
         if len(beyond) == len(talk.times):
             self.settle(talk)
         return talk
