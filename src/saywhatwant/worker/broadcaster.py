@@ -130,7 +130,7 @@ class Broadcaster:
             since = page.seq
 
     def _on_event(self, event: QueueEvent) -> None:
-        if not self._subscribers and not self._progress.chars and not events.is_progress(event.raw):
+        if not (self._subscribers or self._progress.chars or events.is_progress(event.raw)):
             return
         delta = self._follow_progress(event.decoded)
         if not self._subscribers:

@@ -31,15 +31,20 @@ class QueueEvents:
     """Passes the queue's events to listeners, in the order in which they subscribed."""
 
     def __init__(self, queue: Stub[MessageQueue]) -> None:
-        self._listeners: dict[Listener, None] = {}
+        self._listeners: tuple[Listener, ...] = ()
+        """Never changed but replaced, since a listener may subscribe another one or end itself."""
         queue.subscribe(self._on_event)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` for every event from now on; returns the function that ends it."""
-        self._listeners[listener] = None
-        return lambda: self._listeners.pop(listener, None)
+        self._listeners = (*self._listeners, listener)
+
+        def unsubscribe() -> None:
+            self._listeners = tuple(other for other in self._listeners if other is not listener)
+
+        return unsubscribe
 
     def _on_event(self, raw: bytes) -> None:
         event = QueueEvent(raw)
-        for listener in tuple(self._listeners):
+        for listener in self._listeners:
             listener(event)
