@@ -5,7 +5,6 @@ import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,7 +71,7 @@ async def fill(directory: Path, messages: int) -> float:
 
 
 def _walls(runtime: EmbeddedRuntime) -> Namespace[MessageQueue]:
-    return runtime.namespace("MessageQueue", partial(MessageQueue, config=QueueConfig(backlog_limit=1_000_000)))
+    return runtime.namespace("MessageQueue", MessageQueue, QueueConfig(backlog_limit=1_000_000))
 
 
 async def _post(queue: Stub[MessageQueue], messages: int) -> None:

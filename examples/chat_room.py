@@ -53,14 +53,16 @@ async def main(directory: str) -> None:
         room = runtime.namespace("ChatRoom", ChatRoom).get("kitchen")
         for line in await room.call(ChatRoom.last_lines, 3):
             print(f"before    {line}")
-        leave = room.subscribe(lambda event: print(f"now       {event.decode()}"))
+        events = room.events()
         # Both lines are written by one commit, and nobody sees them before it.
         await asyncio.gather(room.call(ChatRoom.say, "Ada", "Anybody here?"), room.call(ChatRoom.say, "Bob", "Me."))
+        for _, lines in (await anext(events), await anext(events)):
+            print("now       " + b" ".join(lines).decode())
         try:
             await room.call(ChatRoom.say, "Eve", "spam " * 200)
         except LineTooLong as refusal:
             print(f"refused   {refusal}")
-        leave()
+        await events.aclose()
 
 
 if __name__ == "__main__":

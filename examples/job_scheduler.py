@@ -65,13 +65,13 @@ async def main(directory: str) -> None:
 
     runtime = EmbeddedRuntime(directory, clock=lambda: time.time_ns() // 1_000_000 + 60 * MINUTE_MS)
     scheduler = runtime.namespace("Scheduler", Scheduler).get("jobs")
-    due: asyncio.Queue[bytes] = asyncio.Queue()
-    scheduler.subscribe(due.put_nowait)
-    async with runtime:
+    events = scheduler.events()
+    async with runtime, events:
         while await scheduler.call(Scheduler.waiting):
-            key, job = (await due.get()).decode().split(" ", 1)
-            print(f"running  {job}")
-            await scheduler.call(Scheduler.done, key)
+            _, due = await anext(events)
+            for key, job in (event.decode().split(" ", 1) for event in due):
+                print(f"running  {job}")
+                await scheduler.call(Scheduler.done, key)
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ async def worker(directory: Path, monkeypatch: pytest.MonkeyPatch, *, waiting: i
     trace = trace_sql(monkeypatch)
     settings = load(retention=5, rate_limit=0)
     runtime = EmbeddedRuntime(directory)
-    transport = httpx.ASGITransport(app=create_worker(runtime, settings, meter=runtime.meter).app, client=("127.0.0.1", 1))
+    transport = httpx.ASGITransport(app=create_worker(runtime, settings).app, client=("127.0.0.1", 1))
     async with runtime, httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
         client = Client(http, runtime.meter, trace)
         await asyncio.gather(*(client.post() for _ in range(waiting)))

@@ -58,7 +58,7 @@ async def _serve() -> None:
 
     settings = load()
     runtime = EmbeddedRuntime(settings.data)
-    app = create_worker(runtime, settings, meter=runtime.meter).app
+    app = create_worker(runtime, settings).app
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)

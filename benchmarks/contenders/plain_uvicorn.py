@@ -38,7 +38,7 @@ class OnPlainUvicorn:
 async def _serve() -> None:
     settings = load()
     async with EmbeddedRuntime(settings.data) as runtime:
-        server = Server(create_worker(runtime, settings, meter=runtime.meter), settings, on_ready=print_ready)
+        server = Server(create_worker(runtime, settings), settings, on_ready=print_ready)
         server.config.http = "httptools"
         server.config.ws = "websockets-sansio"
         with listen(settings) as sock:

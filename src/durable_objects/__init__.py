@@ -1,12 +1,28 @@
 """Durable objects in Python: one live instance per name, one call at a time, every change on disk before anyone sees it."""
 
-from durable_objects.contract import Context, DurableObject, Listener, Namespace, Runtime, Storage, Stub
+from durable_objects.contract import (
+    Context,
+    DurableObject,
+    Events,
+    EventStream,
+    Namespace,
+    ObjectId,
+    Replay,
+    Runtime,
+    Storage,
+    Stub,
+)
 from durable_objects.errors import (
     CommitFailed,
+    ConfigMismatch,
     DataBusy,
     DataLocked,
     DataUnreadable,
     DurableObjectError,
+    ErrorRecord,
+    EventsLost,
+    KeyReused,
+    KeysFull,
     LimitExceeded,
     ObjectFailed,
     OutcomeUnknown,
@@ -15,25 +31,35 @@ from durable_objects.errors import (
     RuntimeClosed,
 )
 from durable_objects.meter import Meter
+from durable_objects.methods import read
 
 __all__ = [
     "CommitFailed",
+    "ConfigMismatch",
     "Context",
     "DataBusy",
     "DataLocked",
     "DataUnreadable",
     "DurableObject",
     "DurableObjectError",
+    "ErrorRecord",
+    "EventStream",
+    "Events",
+    "EventsLost",
+    "KeyReused",
+    "KeysFull",
     "LimitExceeded",
-    "Listener",
     "Meter",
     "Namespace",
     "ObjectFailed",
+    "ObjectId",
     "OutcomeUnknown",
     "Overloaded",
     "Refusal",
+    "Replay",
     "Runtime",
     "RuntimeClosed",
     "Storage",
     "Stub",
+    "read",
 ]

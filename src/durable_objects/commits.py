@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from durable_objects.contract import Events
 from durable_objects.errors import CommitFailed, DurableObjectError, OutcomeUnknown
 from durable_objects.limits import MAX_COMMIT_WAIT_SECONDS, MAX_WAITING_CALLS, PROBE_MS
 from durable_objects.live import Head, LiveObject, Snapshot
@@ -71,7 +72,7 @@ class Batch:
         self.heads: dict[LiveObject[Any], Head] = {}
         self.alarms: set[LiveObject[Any]] = set()
         self.waiters: Waiters = []
-        self.events: list[tuple[LiveObject[Any], bytes]] = []
+        self.events: list[tuple[LiveObject[Any], Events]] = []
 
     def changes(self) -> Sequence[Change]:
         """The changes for the disk to write."""
@@ -87,7 +88,7 @@ class CommitLoop:
     """Collects the changes of calls, and writes them to ``disk`` together.
 
     ``on_committed`` is called for each object whose changes became durable, ``on_lost`` for each whose changes are gone; both
-    also get whether an alarm was part of them. ``publish`` is called for each event, after the commit of its call.
+    also get whether an alarm was part of them. ``publish`` is called for the events of each call, after its commit.
     """
 
     def __init__(
@@ -98,7 +99,7 @@ class CommitLoop:
         meter: Meter,
         on_committed: Callable[[LiveObject[Any], bool], None],
         on_lost: Callable[[LiveObject[Any], bool], None],
-        publish: Callable[[str, bytes], None],
+        publish: Callable[[str, Events], None],
     ) -> None:
         self._disk = disk
         self._loop = loop
@@ -132,18 +133,19 @@ class CommitLoop:
             if alarm:
                 batch.alarms.add(live)
             live.batch = batch
-        if live.events:
+        if live.published or live.signals:
             self._hold_events(live)
         if changed and not self._flushing:
             self._schedule_flush()
 
     def _hold_events(self, live: LiveObject[Any]) -> None:
-        events, live.events = live.events, []
-        for event in events:
+        for events in live.take_events():
+            if events is None:
+                continue
             if live.batch is not None:
-                live.batch.events.append((live, event))
+                live.batch.events.append((live, events))
             else:
-                self._publish(live.object_id, event)
+                self._publish(live.object_id, events)
 
     def wait_durable(self, live: LiveObject[Any]) -> "asyncio.Future[None]":
         """A future that is done once all changes of ``live`` so far are durable; only while ``live.batch`` is set.
@@ -203,8 +205,8 @@ class CommitLoop:
         for _, waiter in batch.waiters:
             if not waiter.done():
                 waiter.set_result(None)
-        for live, event in batch.events:
-            self._publish(live.object_id, event)
+        for live, events in batch.events:
+            self._publish(live.object_id, events)
 
     def _lose(self, batch: Batch, error: Exception) -> None:
         """The batch was not written: fail its calls, and all later calls that have seen its changes."""
@@ -214,7 +216,7 @@ class CommitLoop:
         self._probe_at = self._loop.steady_ms() + PROBE_MS
         self._meter.commit_failures += 1
         pending.waiters = [(live, waiter) for live, waiter in pending.waiters if live not in lost]
-        pending.events = [(live, event) for live, event in pending.events if live not in lost]
+        pending.events = [(live, events) for live, events in pending.events if live not in lost]
         for live in lost:
             pending.heads.pop(live, None)
             self._on_lost(live, live in batch.alarms or live in pending.alarms)

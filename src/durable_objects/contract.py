@@ -1,25 +1,51 @@
 """The contract: what a durable object is, what it may use, and how it is called.
 
 Modelled on Cloudflare's Durable Objects <https://developers.cloudflare.com/durable-objects/>. A runtime promises, for every
-object: one live instance per name; one call at a time; a call's writes, alarm and events become durable together or not at all;
-replies, reads and events are held until then (the output gate); an unexpected exception drops the call's writes and rebuilds
-the object from storage; alarms run at least once, also after a restart. The bounds are in ``limits``, the errors in ``errors``.
+object: one live instance per name; one call at a time; a call's writes, alarm, events and messages to other objects become
+durable together or not at all; replies, reads and events are held until then (the output gate); an unexpected exception drops
+the call's writes and rebuilds the object from storage; alarms run at least once, also after a restart. A runtime may drop an
+instance at any time between calls; it keeps one only while no other has made a commit. Everything that crosses the contract
+can cross a network: see ``methods`` for calls, ``errors`` for refusals. The bounds are in ``limits``.
 """
 
-from collections.abc import Callable, Sequence
-from inspect import isasyncgenfunction, iscoroutinefunction
+from collections.abc import AsyncIterator, Callable, Sequence
 from random import Random
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from types import TracebackType
+from typing import Concatenate, NamedTuple, ParamSpec, Protocol, Self, TypeVar
 
+from msgspec import Struct
+
+from durable_objects.errors import EventsLost
 from durable_objects.limits import MAX_LIST_PAGE
+from durable_objects.meter import Meter
+from durable_objects.methods import config_of, methods_of, read
 
 P = ParamSpec("P")
 R = TypeVar("R")
 ObjectT = TypeVar("ObjectT", bound="DurableObject")
 ObjectT_co = TypeVar("ObjectT_co", bound="DurableObject", covariant=True)
 
-Listener = Callable[[bytes], None]
-"""Takes one published event. Called in the order of commits; must return at once and not raise."""
+
+class ObjectId(NamedTuple):
+    """The address of an object: its namespace, and its name in it."""
+
+    namespace: str
+    name: str
+
+
+class Events(NamedTuple):
+    """What one call published, and the call's number; a signal has none."""
+
+    seq: int | None
+    data: tuple[bytes, ...]
+
+
+class Replay(Struct, frozen=True):
+    """Events that bring a listener up to the commit ``seq``, oldest first, and whether there are more after that."""
+
+    seq: int
+    events: list[tuple[int, tuple[bytes, ...]]]
+    more: bool = False
 
 
 class Storage(Protocol):
@@ -31,7 +57,7 @@ class Storage(Protocol):
     def put(self, key: str, value: bytes) -> None:
         """Set ``key``, 1 to 2,048 bytes of UTF-8, to ``value``, up to 131,072 bytes; raises ``LimitExceeded`` beyond.
 
-        One call may put and delete up to 1,000 keys.
+        A key must not start with the character U+0001, which is the runtime's. One call may put and delete up to 1,000 keys.
         """
 
     def delete(self, key: str) -> None:
@@ -42,7 +68,7 @@ class Storage(Protocol):
 
 
 class Context(Protocol):
-    """Everything that an object may use. With the same calls, clock and seed it does the same."""
+    """Everything that an object may use. With the same calls, clock and seeds it does the same."""
 
     @property
     def name(self) -> str:
@@ -54,11 +80,14 @@ class Context(Protocol):
 
     @property
     def random(self) -> Random:
-        """Randomness, seeded by the runtime; not for secrets."""
+        """Randomness of the running call, from a seed that comes with it; not for secrets."""
 
     @property
     def seq(self) -> int:
-        """The number of the object's last commit. A call that changes anything makes commit ``seq + 1``."""
+        """The number of the object's last commit. A call that changes or publishes anything makes commit ``seq + 1``.
+
+        Calls that become durable together still have one number each.
+        """
 
     @property
     def alarm_at(self) -> int | None:
@@ -74,52 +103,102 @@ class Context(Protocol):
         """
 
     def publish(self, event: bytes) -> None:
-        """Send to the object's listeners, after the commit of this call. Never stored."""
+        """Send to the object's listeners, after the commit of this call and with its number."""
+
+    def signal(self, event: bytes) -> None:
+        """Send to those who listen now. Never stored, has no number, and may get lost: nothing may depend on it."""
+
+    def send(
+        self, to: ObjectId, method: Callable[Concatenate[ObjectT, P], object], /, *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        """Call another object: part of this call's commit, delivered after it, in order, and taken once.
+
+        The result is dropped, also a refusal. Raises ``LimitExceeded`` beyond ``MAX_SENDS`` calls in one.
+        """
 
 
 class DurableObject:
     """The base class. Every public method of a subclass can be called: a plain function that runs to its end.
 
-    Return immutable values; callers may read them later. Arguments and results may cross processes: bytes, strings, numbers,
-    and structs that msgspec encodes.
-
-    The constructor loads its state from ``ctx.storage`` and may write. Raise a ``Refusal`` to refuse a call.
+    Its arguments and its result are annotated with types that msgspec encodes. Return immutable values; callers may read them
+    later. The constructor takes the context and, if the class has one, its configuration: a struct. It loads its state from
+    ``ctx.storage`` and may write. Raise a ``Refusal`` to refuse a call; mark a method that changes nothing with ``read``.
     """
 
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
 
     def __init_subclass__(cls) -> None:
-        """Raises ``TypeError`` for a method that is ``async``: other calls could run before it has ended."""
-        methods = {name: getattr(method, "__func__", method) for name, method in vars(cls).items()}
-        if suspending := [
-            name for name, method in methods.items() if iscoroutinefunction(method) or isasyncgenfunction(method)
-        ]:
-            raise TypeError(f"{cls.__name__}.{suspending[0]} is async; a call of a durable object runs to its end at once")
+        """Raises ``TypeError``, which names method and argument, for a method that cannot be called over a network."""
+        methods_of(cls)
+        config_of(cls)
 
     def alarm(self) -> None:
         """Called at least once when the alarm is due, which is cleared by then. If it raises, it is called again later."""
+
+    @read
+    def replay(self, since: int) -> Replay:
+        """The events of the commits after ``since``, or others to the same effect; a runtime calls this for new listeners.
+
+        Override it to let listeners catch up. Raises ``EventsLost`` when that is not possible.
+        """
+        if since != self.ctx.seq:
+            raise EventsLost(f"the events after commit {since} are not kept; the object is at commit {self.ctx.seq}")
+        return Replay(since, [])
+
+
+class EventStream(Protocol):
+    """Events as they become durable, in order. Iterate over it, and close it, for example with ``async with``."""
+
+    def __aiter__(self) -> AsyncIterator[Events]: ...
+    async def __anext__(self) -> Events: ...
+    async def aclose(self) -> None:
+        """End it."""
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
 
 class Stub(Protocol[ObjectT_co]):
     """A handle on one object, wherever it lives: ``await stub.call(Counter.add, 2)``."""
 
-    async def call(self, method: Callable[Concatenate[ObjectT_co, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+    async def call(self, method: Callable[Concatenate[ObjectT_co, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run ``method`` on the object and return its result once that is durable.
 
         Raises:
             Refusal: the object's own; nothing was changed.
             ObjectFailed: the method or the constructor raised something else; nothing was changed.
             CommitFailed: the disk refused the writes that the answer depends on.
-            OutcomeUnknown: the disk has not answered in time.
+            OutcomeUnknown: the call was sent, and its outcome is not known.
+            KeyReused, KeysFull: see ``options``.
             Overloaded: too many calls wait; this one was not started.
             DataBusy: another program has locked the data; nothing was changed.
             RuntimeClosed: the runtime is not running.
             TypeError: ``method`` is not a public method of the object.
         """
 
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call ``listener`` for every event from now on; returns a function that ends it. Keeps no object in memory."""
+    def options(self, *, idempotency_key: str, fingerprint: bytes | None = None) -> "Stub[ObjectT_co]":
+        """A stub whose call has a key: for 24 hours, every call with this key gets the answer of the first one.
+
+        A call that is refused or fails does not count. At their bound new keys are refused with ``KeysFull``.
+
+        Args:
+            idempotency_key: 1 to ``MAX_IDEMPOTENCY_KEY_CHARS`` characters.
+            fingerprint: what the calls with this key have in common, at most 32 bytes; a call with another one is refused with
+                ``KeyReused``. By default a digest of the method's name and all arguments.
+        """
+
+    def events(self, since: int | None = None) -> EventStream:
+        """The object's events after commit ``since``, none skipped or repeated, then live ones; by default live ones only.
+
+        It listens from now on. Keeps no object in memory. Raises ``EventsLost``, when the object cannot go back that far or
+        the listener is too slow: read the object's state, then listen from its ``seq``; or what ``call`` raises.
+        """
+
+    async def settle(self) -> None:
+        """Return once other objects have taken everything that this one has sent so far. Raises ``OutcomeUnknown``."""
 
 
 class Namespace(Protocol[ObjectT_co]):
@@ -132,12 +211,21 @@ class Namespace(Protocol[ObjectT_co]):
 class Runtime(Protocol):
     """Runs durable objects."""
 
-    def namespace(self, name: str, create: Callable[[Context], ObjectT]) -> Namespace[ObjectT]:
+    @property
+    def meter(self) -> Meter:
+        """What has been counted since it started."""
+
+    def health(self) -> str | None:
+        """Why it cannot take writes at the moment, for people; None when it can."""
+
+    def namespace(self, name: str, cls: type[ObjectT], config: Struct | None = None) -> Namespace[ObjectT]:
         """Declare a class of objects under a stable ``name``, 1 to 256 characters without a slash.
 
         Args:
             name: part of where the objects are stored.
-            create: the class, or a function that makes an object of it.
+            cls: the class.
+            config: the class's configuration, for all its objects.
 
-        Raises ``ValueError`` when the name is already declared with another class, ``LimitExceeded`` for a name beyond bounds.
+        Raises ``ConfigMismatch`` when the objects run with another configuration, ``ValueError`` when the name is already
+        declared with another class, ``LimitExceeded`` for a name beyond bounds.
         """

@@ -1,8 +1,67 @@
-"""The exceptions of this package."""
+"""The exceptions of this package. Each one is data too, so that it can cross a network: a code, a detail, and fields."""
+
+import re
+from typing import ClassVar
+
+from msgspec import Struct
+
+Value = str | int | float | bool | None
+
+
+class ErrorRecord(Struct, frozen=True):
+    """An error as data: what a network carries, and what an HTTP answer shows."""
+
+    code: str
+    """The kind of error: stable, lower-case words with hyphens."""
+    detail: str
+    """One sentence for people."""
+    fields: dict[str, Value] = {}
+    """Further facts by name, such as the field of a request that was at fault."""
+
+
+def code_of(cls: type[Exception]) -> str:
+    """The code that a class of errors has by default: its name in kebab-case."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
 
 
 class DurableObjectError(Exception):
-    """The base class of this package's exceptions."""
+    """The base class of this package's exceptions. A subclass has a ``code``: its class argument, else its name in kebab-case.
+
+    A subclass may take other arguments in its constructor; it is rebuilt from a record without calling that.
+    """
+
+    code: ClassVar[str] = "durable-object-error"
+    _by_code: ClassVar[dict[str, type["DurableObjectError"]]] = {}
+
+    def __init__(self, detail: str = "", **fields: Value) -> None:
+        super().__init__(detail)
+        self.fields = fields
+
+    def __init_subclass__(cls, *, code: str | None = None) -> None:
+        """Raises ``TypeError`` when another class has the code."""
+        super().__init_subclass__()
+        cls.code = code or code_of(cls)
+        known = cls._by_code.setdefault(cls.code, cls)
+        if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise TypeError(f"{known.__module__}.{known.__qualname__} already has the error code {cls.code!r}")
+        cls._by_code[cls.code] = cls
+
+    def record(self) -> ErrorRecord:
+        """This error as data."""
+        return ErrorRecord(self.code, str(self), self.fields)
+
+    @classmethod
+    def from_record(cls, record: ErrorRecord) -> "DurableObjectError":
+        """The error that ``record`` was made of; a ``Refusal`` with its code when no class here has that code."""
+        found = cls._by_code.get(record.code, Refusal)
+        error = found.__new__(found, record.detail)
+        DurableObjectError.__init__(error, record.detail, **record.fields)
+        if found.code != record.code:
+            error.code = record.code  # type: ignore[misc] # of this error alone
+        return error
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return DurableObjectError.from_record, (self.record(),)
 
 
 class Refusal(DurableObjectError):
@@ -14,11 +73,11 @@ class Refusal(DurableObjectError):
     """
 
 
-class ObjectFailed(DurableObjectError):
+class ObjectFailed(DurableObjectError, code="failed"):
     """A method or a constructor raised an unexpected exception; its writes were dropped and the object is rebuilt."""
 
 
-class CommitFailed(DurableObjectError):
+class CommitFailed(DurableObjectError, code="not-written"):
     """The disk refused the writes that this answer depends on (full, or an I/O error). Nobody has seen them; try again.
 
     After a failed fsync nobody can know what is on the disk: if the process dies before the next commit, the writes may turn
@@ -27,9 +86,10 @@ class CommitFailed(DurableObjectError):
 
 
 class OutcomeUnknown(DurableObjectError):
-    """The call ran, but the disk did not answer in time: its changes may become durable, or be lost with the process.
+    """The call was sent, and nobody knows what became of it: its changes may become durable, or be lost.
 
-    Raised after ``limits.MAX_COMMIT_WAIT_SECONDS``. Retry a call only if it changes nothing or has an idempotency key.
+    The disk did not answer within ``limits.MAX_COMMIT_WAIT_SECONDS``, or the network lost the answer. Repeat a call only if it
+    changes nothing or has an idempotency key.
     """
 
 
@@ -37,7 +97,7 @@ class Overloaded(DurableObjectError):
     """Too many calls or objects wait for the disk, or it has stopped answering; the call was not started. Try again."""
 
 
-class RuntimeClosed(DurableObjectError):
+class RuntimeClosed(DurableObjectError, code="stopping"):
     """The runtime has stopped, or has not started; the call was not started."""
 
 
@@ -45,11 +105,27 @@ class LimitExceeded(DurableObjectError):
     """A key, a value, a name or a number of writes is over its bound (see ``limits``)."""
 
 
+class KeyReused(Refusal):
+    """The idempotency key belongs to another call; nothing was changed."""
+
+
+class KeysFull(Refusal):
+    """The object remembers as many idempotency keys as it may, and forgets none early; the call was not started."""
+
+
+class EventsLost(DurableObjectError):
+    """The events after a listener's position are not available any more; read the object's state instead."""
+
+
+class ConfigMismatch(DurableObjectError):
+    """The objects run with another configuration than this program has."""
+
+
 class DataLocked(DurableObjectError):
     """Another process holds the data directory."""
 
 
-class DataBusy(DurableObjectError):
+class DataBusy(DurableObjectError, code="busy"):
     """Another program has locked the data file; the call changed nothing. Try again."""
 
 

@@ -29,6 +29,15 @@ MAX_WAITING_CALLS = 10_000
 MAX_COMMIT_WAIT_SECONDS = 30
 """Seconds that a call waits for its commit before it fails with ``OutcomeUnknown``."""
 
+MAX_IDEMPOTENCY_KEY_CHARS = 256
+"""Characters in an idempotency key."""
+
+MAX_SENDS = 100
+"""Calls that one call may send to other objects."""
+
+MAX_BYTES_BEHIND = 64 * 1024 * 1024
+"""Bytes of events that wait for one listener; beyond it the listener gets ``EventsLost``."""
+
 MAX_LIVE_OBJECTS = 10_000
 """Objects in memory; beyond it the ones that were idle longest are dropped."""
 

@@ -1,15 +1,17 @@
 """One object in memory: its instance, its context, and its writes that are not on disk yet."""
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from inspect import isfunction
 from random import Random
-from typing import Any, Generic, NamedTuple, Protocol
+from typing import Any, Concatenate, Generic, NamedTuple, Protocol, TypeVar
 
-from durable_objects.contract import Context, ObjectT
+from durable_objects.call_random import CallRandom
+from durable_objects.contract import Context, DurableObject, Events, ObjectId, ObjectT, P
 from durable_objects.errors import DataBusy, LimitExceeded, ObjectFailed, Refusal
 from durable_objects.limits import MAX_CALL_WRITES, MAX_KEY_BYTES, MAX_LIST_PAGE, MAX_TIME_MS, MAX_VALUE_BYTES
 from durable_objects.meter import Meter
+from durable_objects.methods import functions_of, reads_of
+
+ReceiverT = TypeVar("ReceiverT", bound=DurableObject)
 
 Writes = dict[str, bytes | None]
 """Keys with their new value; ``None`` is a delete."""
@@ -105,25 +107,20 @@ def utf8_length(text: str) -> int:
         raise LimitExceeded(f"{text!r} cannot be written in UTF-8") from None
 
 
-@lru_cache(maxsize=1_024)
-def methods_of(cls: type[Any]) -> dict[Callable[..., object], str]:
-    """The public methods of ``cls`` and its base classes, with their names; an object runs its own override."""
-    members = [member for base in cls.__mro__ for member in vars(base).items()]
-    return {method: name for name, method in members if isfunction(method) and not name.startswith("_")}
-
-
 class LiveObject(Generic[ObjectT]):
     """The one live instance of an id; also the ``Context`` that its object sees.
 
-    ``run`` executes one call to its end and leaves its changes in ``storage.call``, ``alarm_at`` and ``events``; ``stage`` adds
-    them to the next commit. ``batch`` is the latest unfinished commit of this object; answers wait while it is set. ``on_disk``
-    is the head as of the last finished commit, ``staged_head`` as of the last call. ``instance`` is the user's object, None
-    until it is made from storage; ``methods`` are its public methods.
+    ``run`` executes one call to its end and leaves its changes in ``storage.call``, ``alarm_at``, ``published`` and
+    ``signals``; ``stage`` adds them to the next commit. ``batch`` is the latest unfinished commit of this object; answers wait
+    while it is set. ``on_disk`` is the head as of the last finished commit, ``staged_head`` as of the last call. ``instance``
+    is the user's object, None until it is made from storage; ``names`` are its public methods, ``reads`` the names of those
+    that change nothing.
     """
 
     __slots__ = (
-        "_clock", "_create", "_meter", "_now", "alarm_at", "batch", "events", "instance", "methods", "name", "object_id",
-        "on_disk", "random", "seq", "staged_head", "stays", "storage", "touched", "wake_reads",
+        "_clock", "_create", "_has_seed", "_meter", "_new_seed", "_now", "_random", "alarm_at", "batch", "instance", "name",
+        "names", "object_id", "on_disk", "published", "reads", "seq", "signals", "staged_head", "stays", "storage", "touched",
+        "wake_reads",
     )  # fmt: skip
 
     def __init__(
@@ -134,16 +131,16 @@ class LiveObject(Generic[ObjectT]):
         create: Callable[[Context], ObjectT],
         snapshot: Snapshot,
         clock: Callable[[], int],
-        random: Random,
+        new_seed: Callable[[], int],
         meter: Meter,
     ) -> None:
         self.object_id = object_id
         self.name = name
-        self.random = random
         self.storage = LiveStorage(object_id, snapshot, meter)
         self.on_disk = self.staged_head = snapshot.head(object_id)
         self.seq, self.alarm_at = self.on_disk
-        self.events: list[bytes] = []
+        self.published: list[bytes] = []
+        self.signals: list[bytes] = []
         self.batch: Any = None
         self.touched = True
         self.wake_reads = 0
@@ -154,8 +151,20 @@ class LiveObject(Generic[ObjectT]):
         self._clock = clock
         self._create = create
         self._now = clock()
+        self._new_seed = new_seed
+        self._random = CallRandom()
+        self._has_seed = False
         self.instance: ObjectT | None = None
-        self.methods: dict[Callable[..., object], str] = {}
+        self.names: dict[Callable[..., object], str] = {}
+        self.reads: frozenset[str] = frozenset()
+
+    @property
+    def random(self) -> Random:
+        """Randomness of the running call; a call that draws none needs no seed."""
+        if not self._has_seed:
+            self._random.reset(self._new_seed())
+            self._has_seed = True
+        return self._random
 
     def now(self) -> int:
         """Milliseconds since 1970, as of the start of the running call."""
@@ -169,16 +178,36 @@ class LiveObject(Generic[ObjectT]):
 
     def publish(self, event: bytes) -> None:
         """Publish an event, once the call's changes are durable."""
-        self.events.append(event)
+        self.published.append(event)
+
+    def signal(self, event: bytes) -> None:
+        """Send an event that is no change, once everything it may reveal is durable."""
+        self.signals.append(event)
+
+    def send(
+        self, to: ObjectId, method: Callable[Concatenate[ReceiverT, P], object], /, *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        """Send a call to another object, once the call's changes are durable."""
+        raise NotImplementedError
 
     @property
     def changed(self) -> bool:
         """Whether the last call left changes that are not staged yet."""
-        return bool(self.storage.call) or self.alarm_at != self.staged_head.alarm_at
+        return bool(self.storage.call or self.published) or self.alarm_at != self.staged_head.alarm_at
+
+    def take_events(self) -> tuple[Events | None, Events | None]:
+        """What the last call published, and its signals; call it after ``stage``."""
+        published = signals = None
+        if self.published:
+            published, self.published = Events(self.seq, tuple(self.published)), []
+        if self.signals:
+            signals, self.signals = Events(None, tuple(self.signals)), []
+        return published, signals
 
     def load(self) -> None:
         """Make the object from storage; its constructor's writes are committed like a call's."""
         self._now = self._clock()
+        self._has_seed = False
         reads = self._meter.reads
         try:
             self.instance = self._create(self)
@@ -192,28 +221,32 @@ class LiveObject(Generic[ObjectT]):
             self.rebuild()
             raise
         self.wake_reads = self._meter.reads - reads
-        self.methods = methods_of(type(self.instance))  # type: ignore[arg-type] # classes are hashable
+        self._learn_methods()
+
+    def _learn_methods(self) -> None:
+        cls: Any = type(self.instance)
+        self.names, self.reads = functions_of(cls), reads_of(cls)
 
     def name_of(self, method: Callable[..., object]) -> str:
-        """The name of a method that is not in ``methods`` because it was added to the class later, as tests do.
+        """The name of a method that is not in ``names`` because it was added to the class later, as tests do.
 
         Raises ``TypeError`` if it is not a public method of the object.
         """
-        cls = type(self.instance)
-        self.methods = methods_of.__wrapped__(cls)
-        if method not in self.methods:
-            raise TypeError(f"{method!r} is not a public method of {cls.__name__}")
-        return self.methods[method]
+        self._learn_methods()
+        if method not in self.names:
+            raise TypeError(f"{method!r} is not a public method of {type(self.instance).__name__}")
+        return self.names[method]
 
     def run(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - typed by Stub.call
         """Run one call; raises its ``Refusal``, or ``ObjectFailed`` with its writes dropped."""
         self._now = self._clock()
+        self._has_seed = False
         try:
-            return getattr(self.instance, method)(*args, **kwargs)
+            result = getattr(self.instance, method)(*args, **kwargs)
         except Refusal:
             if self.changed:
                 self.rebuild()
-            self.events = []
+            self.signals = []
             raise
         except DataBusy:
             self.rebuild()
@@ -224,6 +257,10 @@ class LiveObject(Generic[ObjectT]):
         except BaseException:
             self.rebuild()
             raise
+        if method in self.reads and (self.changed or self.signals):
+            self.rebuild()
+            raise ObjectFailed(f"{self.object_id}: {method} is marked as a read, but it changed or sent something")
+        return result
 
     def run_alarm(self) -> None:
         """Run ``alarm()`` as a call that also clears the alarm, so that both become durable together."""
@@ -242,5 +279,5 @@ class LiveObject(Generic[ObjectT]):
         self._meter.failures += 1
         self.instance = None
         self.storage.call = {}
-        self.events = []
+        self.published, self.signals = [], []
         self.seq, self.alarm_at = self.staged_head

@@ -2,18 +2,31 @@
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from itertools import islice
-from random import Random
-from typing import Any, Concatenate, Generic, cast
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, cast
 
 from durable_objects.alarms import Alarms
 from durable_objects.commits import CommitLoop, Disk, Loop
-from durable_objects.contract import Context, Listener, Namespace, ObjectT, P, R
-from durable_objects.errors import DataBusy, LimitExceeded, ObjectFailed, Overloaded, RuntimeClosed
+from durable_objects.contract import Context, DurableObject, Events, EventStream, Namespace, ObjectT, P, R, Replay, Stub
+from durable_objects.errors import (
+    ConfigMismatch,
+    DataBusy,
+    DurableObjectError,
+    LimitExceeded,
+    ObjectFailed,
+    Overloaded,
+    RuntimeClosed,
+)
+from durable_objects.event_streams import QueuedEventStream
 from durable_objects.limits import MAX_ALARMS_PER_TURN, MAX_LIVE_OBJECTS, MAX_NAME_CHARS, MAX_WAITING_CALLS, READS_PER_TURN
 from durable_objects.live import LiveObject, utf8_length
 from durable_objects.meter import Meter
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from msgspec import Struct
 
 log = logging.getLogger("durable_objects")
 
@@ -29,11 +42,11 @@ class LocalStub(Generic[ObjectT]):
         self._name = name
         self._create = create
 
-    async def call(self, method: Callable[Concatenate[ObjectT, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+    async def call(self, method: Callable[Concatenate[ObjectT, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """See ``contract.Stub``. With nothing uncommitted this is a plain call: it never suspends."""
         runtime = self._runtime
         live = runtime.find(self._object_id) or runtime.load(self._object_id, self._name, self._create)
-        name = live.methods.get(method) or live.name_of(method)
+        name = live.names.get(method) or live.name_of(method)
         runtime.meter.calls += 1
         try:
             result = live.run(name, args, kwargs)
@@ -44,18 +57,34 @@ class LocalStub(Generic[ObjectT]):
                 await runtime.commits.wait_durable(live)
         return cast("R", result)
 
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
+    def options(self, *, idempotency_key: str, fingerprint: bytes | None = None) -> Stub[ObjectT]:
         """See ``contract.Stub``."""
-        return self._runtime.subscribe(self._object_id, listener)
+        raise NotImplementedError
+
+    def events(self, since: int | None = None) -> EventStream:
+        """See ``contract.Stub``."""
+        return self._runtime.listen(self._object_id, since, self._replay)
+
+    async def settle(self) -> None:
+        """See ``contract.Stub``."""
+
+    async def _replay(self, since: int) -> Replay:
+        return await self.call(DurableObject.replay, since)
 
 
 class LocalNamespace(Generic[ObjectT]):
     """All objects of one class in this process's runtime."""
 
-    def __init__(self, runtime: "LocalRuntime", name: str, create: Callable[[Context], ObjectT]) -> None:
+    def __init__(self, runtime: "LocalRuntime", name: str, cls: type[ObjectT], config: "Struct | None") -> None:
         self._runtime = runtime
         self._name = name
-        self.create = create
+        self.cls = cls
+        self.config = config
+
+    def create(self, ctx: Context) -> ObjectT:
+        """A new instance."""
+        create: Callable[..., ObjectT] = self.cls
+        return create(ctx) if self.config is None else create(ctx, self.config)
 
     def get(self, name: str) -> LocalStub[ObjectT]:
         """A handle on the object called ``name``; nothing happens before its first call."""
@@ -66,13 +95,13 @@ class LocalNamespace(Generic[ObjectT]):
 class LocalRuntime:
     """The common part of the embedded and the simulated runtime, which differ in disk, clock and event loop."""
 
-    def __init__(self, disk: Disk, *, clock: Callable[[], int], new_random: Callable[[], Random]) -> None:
+    def __init__(self, disk: Disk, *, clock: Callable[[], int], new_seed: Callable[[], int]) -> None:
         self.meter = Meter()
         self._disk = disk
         self._clock = clock
-        self._new_random = new_random
+        self._new_seed = new_seed
         self._namespaces: dict[str, LocalNamespace[Any]] = {}
-        self._listeners: dict[str, dict[object, Listener]] = {}
+        self._listeners: dict[str, dict[QueuedEventStream, None]] = {}
         self._live: OrderedDict[str, LiveObject[Any]] = OrderedDict()
         """The objects in memory, ordered by their last call."""
         self._alarms = Alarms()
@@ -99,14 +128,16 @@ class LocalRuntime:
     def _rearm(self, at: int) -> None:
         """Called when an alarm was set for ``at``; the runtime should call ``run_due`` at that time."""
 
-    def namespace(self, name: str, create: Callable[[Context], ObjectT]) -> Namespace[ObjectT]:
+    def namespace(self, name: str, cls: type[ObjectT], config: "Struct | None" = None) -> Namespace[ObjectT]:
         """See ``contract.Runtime``. Declare every class before the runtime starts, since overdue alarms run at once."""
         _check_name("a namespace", name)
         if "/" in name:
             raise LimitExceeded(f"the name of a namespace is {name!r}; a slash is not allowed")
-        namespace = self._namespaces.setdefault(name, LocalNamespace(self, name, create))
-        if namespace.create != create:
-            raise ValueError(f"the namespace {name!r} is already declared with {namespace.create!r}")
+        namespace = self._namespaces.setdefault(name, LocalNamespace(self, name, cls, config))
+        if namespace.cls is not cls:
+            raise ValueError(f"the namespace {name!r} is already declared with {namespace.cls!r}")
+        if namespace.config != config:
+            raise ConfigMismatch(f"the namespace {name!r} is already declared with {namespace.config!r}")
         return namespace
 
     def find(self, object_id: str) -> LiveObject[Any] | None:
@@ -149,7 +180,7 @@ class LocalRuntime:
                 create=create,
                 snapshot=self._disk,
                 clock=self._clock,
-                random=self._new_random(),
+                new_seed=self._new_seed,
                 meter=self.meter,
             )
         except DataBusy:
@@ -187,25 +218,36 @@ class LocalRuntime:
         """How many objects are in memory."""
         return len(self._live)
 
-    def subscribe(self, object_id: str, listener: Listener) -> Callable[[], None]:
-        """Add a listener; the returned function removes it, and may be called more than once."""
+    def listen(self, object_id: str, since: int | None, replay: Callable[[int], Awaitable[Replay]]) -> EventStream:
+        """A stream of an object's events; see ``contract.Stub.events``."""
         listeners = self._listeners.setdefault(object_id, {})
-        subscription = object()
-        listeners[subscription] = listener
 
-        def unsubscribe() -> None:
-            listeners.pop(subscription, None)
+        def remove(stream: QueuedEventStream) -> None:
+            listeners.pop(stream, None)
             if not listeners and self._listeners.get(object_id) is listeners:
                 del self._listeners[object_id]
 
-        return unsubscribe
+        stream = QueuedEventStream(since, replay, new_waiter=self._create_waiter, on_close=remove)
+        listeners[stream] = None
+        return stream
 
-    def _publish(self, object_id: str, event: bytes) -> None:
-        for listener in tuple(self._listeners.get(object_id, {}).values()):
-            try:
-                listener(event)
-            except Exception:
-                log.exception("a listener of %s failed", object_id)
+    def _create_waiter(self) -> "asyncio.Future[None]":
+        return self._loop.create_future()
+
+    def _end_streams(self, error: DurableObjectError) -> None:
+        """Nothing will be published any more."""
+        listeners, self._listeners = self._listeners, {}
+        for streams in listeners.values():
+            for stream in streams:
+                stream.fail(error)
+
+    def _publish(self, object_id: str, events: Events) -> None:
+        for stream in self._listeners.get(object_id, ()):
+            stream.offer(events)
+
+    def health(self) -> str | None:
+        """See ``contract.Runtime``."""
+        return None if self.commits.error is None else f"the last commit failed: {self.commits.error}"
 
     def run_due(self) -> None:
         """Answer calls that have waited too long, probe a failed disk, and run due alarms, up to ``MAX_ALARMS_PER_TURN``.

@@ -1,6 +1,9 @@
 """The product's refusals; ``worker.problems`` turns them into HTTP answers."""
 
+from typing import ClassVar
+
 from durable_objects import Refusal
+from durable_objects.errors import code_of
 
 
 class ExpectedError(Exception):
@@ -8,7 +11,13 @@ class ExpectedError(Exception):
 
 
 class RequestRefused(Exception):
-    """Refused by the worker, before any object is called."""
+    """Refused by the worker, before any object is called. Each kind has a code, as the refusals of objects have."""
+
+    code: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.code = code_of(cls)
 
 
 class InvalidField(RequestRefused):
@@ -24,16 +33,14 @@ class UnknownMessage(Refusal):
     """No message has this id; it may have been finished and removed."""
 
     def __init__(self, field: str, message_id: str) -> None:
-        super().__init__(f"no message has the id {message_id!r}")
-        self.field = field
+        super().__init__(f"no message has the id {message_id!r}", field=field)
 
 
 class WrongState(Refusal):
     """The message is not in the state that the call needs."""
 
     def __init__(self, what: str, field: str | None = None) -> None:
-        super().__init__(what)
-        self.field = field
+        super().__init__(what, field=field)
 
 
 class NotTheHolder(Refusal):
@@ -44,28 +51,15 @@ class AttemptRequired(NotTheHolder):
     """The message has been claimed more than once, so a call must name its attempt (P3)."""
 
     def __init__(self, attempt: int) -> None:
-        super().__init__(f"the message is at attempt {attempt}: send the number of your claim in the field attempt")
-        self.field = "attempt"
-
-
-class KeyReused(Refusal):
-    """The Idempotency-Key, or the message's own id, was used for another message (P7)."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(f"this {what} was used for another message; use a new one for each message")
-        self.field = "id" if what == "id" else None
+        what = f"the message is at attempt {attempt}: send the number of your claim in the field attempt"
+        super().__init__(what, field="attempt")
 
 
 class IdTaken(Refusal):
     """A message on the wall has this id already, and it is not known to be the same post."""
 
     def __init__(self, message_id: str) -> None:
-        super().__init__(f"another message has the id {message_id!r}; choose a new one")
-        self.field = "id"
-
-
-class KeysFull(Refusal):
-    """No more Idempotency-Keys are accepted: the maximum is remembered, and none is forgotten early (P7)."""
+        super().__init__(f"another message has the id {message_id!r}; choose a new one", field="id")
 
 
 class BacklogFull(Refusal):

@@ -1,7 +1,6 @@
 """The message: these structs are wire format, storage format and schema in one."""
 
 import re
-from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import blake2b
 from random import Random
@@ -206,15 +205,14 @@ decode_list = msgspec.json.Decoder(list[Message]).decode
 _ID_CHARACTERS = bytes(ord(ID_ALPHABET[byte % len(ID_ALPHABET)]) for byte in range(256))
 _DROPPED_BYTES = bytes(range(256 - 256 % len(ID_ALPHABET), 256))
 """Dropped, so that every character is equally likely."""
-_DRAWN_BYTES = 32 * ID_LENGTH
 
 
-def random_ids(random: Random) -> Iterator[str]:
-    """Random ids without end; every id is equally likely. Many are drawn at once, which takes a fraction of the time."""
-    while True:
-        drawn = random.randbytes(_DRAWN_BYTES).translate(_ID_CHARACTERS, _DROPPED_BYTES).decode()
-        for start in range(0, len(drawn) - ID_LENGTH + 1, ID_LENGTH):
-            yield drawn[start : start + ID_LENGTH]
+def random_id(random: Random) -> str:
+    """A random id; every id is equally likely."""
+    drawn = b""
+    while len(drawn) < ID_LENGTH:
+        drawn = random.randbytes(2 * ID_LENGTH).translate(_ID_CHARACTERS, _DROPPED_BYTES)
+    return drawn[:ID_LENGTH].decode()
 
 
 @lru_cache(maxsize=1_024)

@@ -59,11 +59,11 @@ class Ledger(DurableObject):
         return self.instance
 
     def announce(self, text: str) -> None:
-        """An event that goes with no change."""
-        self.ctx.publish(text.encode())
+        """A signal, which goes with no change."""
+        self.ctx.signal(text.encode())
 
     def refuse(self) -> None:
-        raise Closed(self.last())
+        raise Closed(self.last().text)
 
     def append_and_refuse(self, text: str) -> None:
         self.append(text)

@@ -8,6 +8,7 @@ from ledger import Closed, Entry, Ledger
 from durable_objects import CommitFailed, DurableObject, OutcomeUnknown, Overloaded
 from durable_objects.limits import MAX_COMMIT_WAIT_SECONDS
 from durable_objects.simulated import SimulatedRuntime
+from listening import listen
 
 
 def test_p2_a_call_that_waits_too_long_for_its_commit_gets_outcome_unknown() -> None:
@@ -34,7 +35,7 @@ def test_p1_changes_with_an_unknown_outcome_are_kept_if_the_disk_answers() -> No
     runtime = SimulatedRuntime(autocommit=False)
     ledger = runtime.namespace("Ledger", Ledger).get("a")
     events: list[bytes] = []
-    ledger.subscribe(events.append)
+    listen(ledger, events.append)
     write = runtime.start(ledger.call(Ledger.append, "first"))
     runtime.begin_commit()
     runtime.advance(MAX_COMMIT_WAIT_SECONDS)
@@ -162,7 +163,7 @@ def test_p2_an_event_without_a_change_waits_only_for_earlier_changes() -> None:
     runtime = SimulatedRuntime(autocommit=False)
     ledger = runtime.namespace("Ledger", Ledger).get("a")
     events: list[bytes] = []
-    ledger.subscribe(events.append)
+    listen(ledger, events.append)
     runtime.run(ledger.call(Ledger.announce, "hello"))
     assert events == [b"hello"]
     runtime.start(ledger.call(Ledger.append, "first"))
@@ -178,7 +179,7 @@ def test_p2_events_of_other_objects_survive_a_failed_commit() -> None:
     one, another = ledgers.get("a"), ledgers.get("b")
     events: list[bytes] = []
     for ledger in (one, another):
-        ledger.subscribe(events.append)
+        listen(ledger, events.append)
     runtime.start(one.call(Ledger.append, "lost"))
     runtime.begin_commit()
     runtime.start(one.call(Ledger.append, "lost too"))

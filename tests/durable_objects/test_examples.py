@@ -11,6 +11,7 @@ from job_scheduler import RETRY_MS, Scheduler
 from rate_limiter import CAPACITY, REFILL_MS, RateLimiter
 
 from durable_objects.simulated import SimulatedRuntime
+from listening import listen
 
 EXAMPLES = Path(chat_room.__file__).parent
 
@@ -70,7 +71,7 @@ def test_a_job_that_is_not_done_is_given_out_again() -> None:
     runtime.advance(1)
     runtime.crash()
     given_out: list[bytes] = []
-    scheduler.subscribe(given_out.append)
+    listen(scheduler, given_out.append)
     runtime.advance(RETRY_MS / 1_000)
     [(key, job)] = [event.decode().split(" ") for event in given_out]
     assert job == "backup"

@@ -15,6 +15,7 @@ from ledger import Closed, Entry, Ledger, key_of
 from durable_objects import CommitFailed, ObjectFailed, OutcomeUnknown, Overloaded
 from durable_objects.limits import MAX_COMMIT_WAIT_SECONDS
 from durable_objects.simulated import Crashed, SimulatedRuntime, Task
+from listening import listen
 from profiles import examples
 
 NAMES = ("a", "b")
@@ -51,7 +52,7 @@ class RuntimeMachine(RuleBasedStateMachine):
         """Listen to every ledger, as clients do again after a crash."""
         self.events: dict[str, list[Entry]] = {name: [Entry(self.seq(name), "")] for name in NAMES}
         for name in NAMES:
-            self.ledgers.get(name).subscribe(self.listener(name))
+            listen(self.ledgers.get(name), self.listener(name))
 
     def listener(self, name: str) -> Callable[[bytes], None]:
         def take(event: bytes) -> None:

@@ -11,13 +11,19 @@ PROGRAM = """
 from collections.abc import Callable
 from typing import assert_type
 
+from msgspec import Struct
+
 from durable_objects import Context, DurableObject, Namespace, Runtime, Stub
 
 
+class Step(Struct, frozen=True):
+    size: int = 1
+
+
 class Counter(DurableObject):
-    def __init__(self, ctx: Context, step: int = 1) -> None:
+    def __init__(self, ctx: Context, config: Step = Step()) -> None:
         super().__init__(ctx)
-        self.step = step
+        self.step = config.size
 
     def add(self, count: int, *, twice: bool = False) -> int:
         self.ctx.storage.put("count", b"%d" % count)
@@ -55,19 +61,22 @@ async def calls(counter: Stub[Counter], elder: Stub[Elder]) -> None:
     text: str = await counter.call(Counter.add, 2)  # E: arg-type
     counter.call(Counter.add, 2).bit_length()  # E: attr-defined
     counter.add(2)  # E: attr-defined
-    counter.subscribe(print)
-    counter.subscribe(len)  # E: arg-type
-    counter.subscribe(lambda event: event.upper().encode())  # E: attr-defined
+    async with counter.events(since=7) as events:
+        async for seq, data in events:
+            assert_type(seq, int | None)
+            assert_type(data, tuple[bytes, ...])
+    counter.events(since="7")  # E: arg-type
+    assert_type(await counter.options(idempotency_key="a").call(Counter.add, 2), int)
 
 
 def declares(runtime: Runtime) -> None:
     assert_type(runtime.namespace("Counter", Counter), Namespace[Counter])
-    assert_type(runtime.namespace("Counter", lambda ctx: Counter(ctx, step=2)), Namespace[Counter])
+    assert_type(runtime.namespace("Counter", Counter, Step(2)), Namespace[Counter])
     assert_type(runtime.namespace("Counter", Counter).get("a"), Stub[Counter])
     elder: Stub[Counter] = runtime.namespace("Elder", Elder).get("a")
     other: Stub[Counter] = runtime.namespace("Other", Other).get("a")  # E: assignment
     runtime.namespace("str", str)  # E: type-var
-    runtime.namespace("Counter", Counter, 2)  # E: call-arg
+    runtime.namespace("Counter", Counter, 2)  # E: arg-type
     runtime.namespace("Counter", Counter).get(1)  # E: arg-type
 
 

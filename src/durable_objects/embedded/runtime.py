@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -12,6 +13,7 @@ from typing import Self
 from durable_objects.embedded.disk import SqliteDisk
 from durable_objects.embedded.lock import DirectoryLock
 from durable_objects.embedded.loop import AsyncioLoop
+from durable_objects.errors import RuntimeClosed
 from durable_objects.limits import IDLE_SECONDS, MAX_COMMIT_WAIT_SECONDS
 from durable_objects.local import LocalRuntime, log
 
@@ -46,7 +48,7 @@ class EmbeddedRuntime(LocalRuntime):
         self._tick_at = 0
         """When the timer is due, by the wall clock at the time it was set."""
         self._eviction: asyncio.TimerHandle
-        super().__init__(self.disk, clock=clock, new_random=_new_random)
+        super().__init__(self.disk, clock=clock, new_seed=partial(Random(os.urandom(16)).getrandbits, 64))  # noqa: S311 - ids and jitter, no secrets
 
     async def __aenter__(self) -> Self:
         _make_directory(self.directory)
@@ -69,6 +71,7 @@ class EmbeddedRuntime(LocalRuntime):
         traceback: TracebackType | None,
     ) -> None:
         self._running = False
+        self._end_streams(RuntimeClosed("the runtime has stopped"))
         self._eviction.cancel()
         try:
             async with asyncio.timeout(MAX_COMMIT_WAIT_SECONDS):
@@ -82,11 +85,6 @@ class EmbeddedRuntime(LocalRuntime):
         finally:
             self._live.clear()
             self._timer.cancel()
-
-    @property
-    def last_error(self) -> Exception | None:
-        """Why the disk takes no writes; None when it does. The disk is probed every second, even without calls."""
-        return self.commits.error
 
     def _rearm(self, at: int) -> None:
         # If the disk hung, a commit may end after the runtime has stopped.
@@ -108,10 +106,6 @@ class EmbeddedRuntime(LocalRuntime):
     def _evict(self) -> None:
         self.evict_idle()
         self._eviction = asyncio.get_running_loop().call_later(self._idle_seconds, self._evict)
-
-
-def _new_random() -> Random:
-    return Random(os.urandom(16))  # noqa: S311 - ids and jitter, no secrets
 
 
 def _make_directory(directory: Path) -> None:

@@ -9,13 +9,15 @@ durable before ``commit()``: ``start`` calls, check which of them wait, then ``c
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from random import Random
 from typing import Any, TypeVar, cast
 
+from msgspec import Struct
+
 from durable_objects.local import LocalRuntime
 from durable_objects.simulated.disk import SimulatedDisk
-from durable_objects.simulated.task import Task
+from durable_objects.simulated.task import Crashed, Task
 
 ResultT = TypeVar("ResultT")
 
@@ -64,7 +66,7 @@ class SimulatedRuntime(LocalRuntime):
         super().__init__(
             self.disk,
             clock=lambda: self.now_ms,
-            new_random=lambda: Random(self._randomness.getrandbits(64)),  # noqa: S311 - repeatable on purpose
+            new_seed=lambda: self._randomness.getrandbits(64),
         )
         self._start(self._manual_loop)
 
@@ -103,18 +105,21 @@ class SimulatedRuntime(LocalRuntime):
         self.begin_commit()
         self._answer(error or OSError("the simulated disk is full"))
 
-    def crash(self, *, after_commit: bool = False) -> None:
+    def crash(self, *, after_commit: bool = False, configs: Mapping[str, Struct] | None = None) -> None:
         """Lose everything that is not durable, and restart; objects are loaded by their next call.
 
         With ``after_commit`` the process dies a moment later: the commit in flight is durable, but no caller has its answer.
+        With ``configs`` some namespaces have other configurations from then on.
         """
+        for name, config in (configs or {}).items():
+            self._namespaces[name].config = config
         if after_commit:
             self.disk.apply(self.disk.in_flight)
         for task in [*self._tasks, *filter(None, [self._flush])]:
             task.abandon()
         self._tasks = []
         self._next_flush = self._flush = None
-        self._listeners = {}
+        self._end_streams(Crashed("the process died"))
         self._start(self._manual_loop)
 
     def advance(self, seconds: float) -> None:
@@ -132,6 +137,13 @@ class SimulatedRuntime(LocalRuntime):
             self._move(left)
         else:
             self.now_ms += left
+
+    def _create_waiter(self) -> "asyncio.Future[None]":
+        # A stream may be read by a coroutine of a real event loop, which can wait for its own futures only.
+        try:
+            return asyncio.get_running_loop().create_future()
+        except RuntimeError:
+            return super()._create_waiter()
 
     def _move(self, milliseconds: int) -> None:
         self.now_ms += milliseconds

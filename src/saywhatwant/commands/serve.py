@@ -45,10 +45,7 @@ async def run_server(
     """
     runtime = EmbeddedRuntime(settings.data)
 
-    def trouble() -> str | None:
-        return f"the last commit failed: {runtime.last_error}" if runtime.last_error else None
-
-    worker = create_worker(runtime, settings, meter=runtime.meter, trouble=trouble)
+    worker = create_worker(runtime, settings)
     async with AsyncExitStack() as stack:
         # Open the data first: the error of its lock names the process that uses data and address.
         try:

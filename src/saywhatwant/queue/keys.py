@@ -13,8 +13,7 @@ from hashlib import blake2b
 import msgspec
 from msgspec import Struct
 
-from durable_objects import Storage
-from saywhatwant.errors import KeyReused, KeysFull
+from durable_objects import KeyReused, KeysFull, Storage
 from saywhatwant.limits import KEY_SECONDS, MAX_KEY_CLOCK_SECONDS, MAX_KEYS, MAX_KEYS_FORGOTTEN
 from saywhatwant.message import MessageType, NewMessage, OriginalFields, Posted
 
@@ -128,7 +127,8 @@ class IdempotencyKeys:
             answer = _decode_answer(stored)
             if at - answer.at < _KEEP_MS:
                 if answer.digest != digest(new):
-                    raise KeyReused("Idempotency-Key" if new.id is None else "id")
+                    what, field = ("Idempotency-Key", None) if new.id is None else ("id", "id")
+                    raise KeyReused(f"this {what} was used for another message; use a new one for each message", field=field)
                 return Posted(answer.message_id, answer.timestamp, repeated=True)
         if self._next - self._oldest >= self._max_keys and not self._oldest_is_over(at):
             raise KeysFull(

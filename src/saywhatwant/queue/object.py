@@ -20,6 +20,7 @@ from functools import partial
 from msgspec import UNSET, Raw
 from msgspec.structs import replace
 
+import durable_objects
 from saywhatwant.errors import IdTaken, NotTheHolder, WrongState
 from saywhatwant.limits import (
     MAX_ANSWER_BYTES,
@@ -85,6 +86,7 @@ class MessageQueue(QueueState):
             self._keys.remember(key, new, posted, now)
         return posted
 
+    @durable_objects.read
     def read(
         self,
         since: int = 0,
@@ -103,6 +105,7 @@ class MessageQueue(QueueState):
         read = partial(self._index.between, since, before, limit, newest_first=newest_first, conversation=conversation)
         return self._reads.get((since, before, limit, newest_first, conversation), self.ctx.seq, read)
 
+    @durable_objects.read
     def changes(self, since: int, limit: int | None = None) -> Changes:
         """The current state of the messages changed by commits after ``since``, ordered by their last changes.
 
@@ -114,10 +117,12 @@ class MessageQueue(QueueState):
 
     # -- Lists of work
 
+    @durable_objects.read
     def pending(self, limit: int, entity: str | None = None) -> list[Raw]:
         """The claimable messages, most urgent first; all of them or those to ``entity``."""
         return self._encoded(self._index.ready(limit, None if entity is None else [entity]))
 
+    @durable_objects.read
     def listing(self, state: ListState, limit: int) -> list[Raw]:
         """The messages in one state, for operators: with the details of their failures.
 
@@ -261,7 +266,7 @@ class MessageQueue(QueueState):
         message = self._known(message_id)
         lease.check_attempt(message, attempt)
         lease.check_holder(message, worker_id, self._now())
-        self.ctx.publish(events.progress(message_id, attempt, text, state))
+        self.ctx.signal(events.progress(message_id, attempt, text, state))
 
     def retry(self, message_id: str) -> None:
         """An operator gives a failed message all its attempts back. Raises ``UnknownMessage``, ``WrongState``."""
@@ -295,6 +300,7 @@ class MessageQueue(QueueState):
         """Record that a bot does not call a provider for a while, for operators."""
         self._circuits.report(report, self.ctx.now())
 
+    @durable_objects.read
     def stats(self, entities: tuple[str, ...] = ()) -> Stats:
         """The queue's figures; those of ``entities`` first."""
         circuits = self._circuits.open(self.ctx.now())

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from durable_objects import Context, DurableObject
 from saywhatwant.errors import UnknownMessage
 from saywhatwant.limits import MAX_DUE_PER_CALL, MAX_PRUNED_AT_ONCE
-from saywhatwant.message import BotParams, Message, NewMessage, Posted, conversation_of, encode, random_ids
+from saywhatwant.message import BotParams, Message, NewMessage, Posted, conversation_of, encode, random_id
 from saywhatwant.queue import events, lease
 from saywhatwant.queue.circuits import Circuits
 from saywhatwant.queue.config import QueueConfig
@@ -32,7 +32,6 @@ class QueueState(DurableObject):
         self._circuits = Circuits(ctx.storage)
         self._details = Details(ctx.storage)
         self._reads = ReadCache()
-        self._ids = random_ids(ctx.random)
         self._clock = ctx.now()
         self._deadlines_too_late = False
         # Put them in the order of their last changes, like the live object.
@@ -134,7 +133,7 @@ class QueueState(DurableObject):
         return UNSET if question is None else question.conversation
 
     def _new_id(self) -> str:
-        while (message_id := next(self._ids)) in self._index:
+        while (message_id := random_id(self.ctx.random)) in self._index:
             pass
         return message_id
 

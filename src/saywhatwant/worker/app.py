@@ -1,17 +1,17 @@
 """The ASGI app: the table of operations, bound to one queue object."""
 
 from collections.abc import Callable, Iterator
-from functools import cache, partial
+from functools import cache
 from typing import NamedTuple
 
 from starlette.types import ASGIApp
 
-from durable_objects import Meter, Runtime
+from durable_objects import Runtime
 from saywhatwant.entities import Entities
-from saywhatwant.queue import MessageQueue
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.events import is_lease_ended
 from saywhatwant.settings import Settings
+from saywhatwant.topology import open_wall
 from saywhatwant.worker import api_docs, assets
 from saywhatwant.worker.auth import BotAuth, PostRateLimiter
 from saywhatwant.worker.broadcaster import Broadcaster
@@ -23,9 +23,6 @@ from saywhatwant.worker.posts import MessageRules, Posts
 from saywhatwant.worker.queue_events import QueueEvent, QueueEvents
 from saywhatwant.worker.routes import Api
 from saywhatwant.worker.routing import Router, endpoints
-
-QUEUE_NAME = "global-queue"
-"""The one object of the topology ``single``."""
 
 ORIGINAL = "/original/"
 """The paths of the original's dialect begin with this."""
@@ -44,23 +41,17 @@ class Worker(NamedTuple):
 def create_worker(
     runtime: Runtime,
     settings: Settings,
-    *,
-    meter: Meter | None = None,
-    trouble: Callable[[], str | None] = lambda: None,
 ) -> Worker:
-    """The worker in front of ``runtime``, which must not have started yet.
-
-    ``meter`` is the runtime's, if it has one; ``trouble`` returns the problem for the readiness probe, or None.
-    """
+    """The worker in front of ``runtime``, which must not have started yet."""
     entities = Entities(settings.entities)
     config = queue_config(settings, tuple(entities.current))
-    queue = runtime.namespace("MessageQueue", partial(MessageQueue, config=config)).get(QUEUE_NAME)
+    wall = open_wall(runtime, config)
     metrics = Metrics()
-    queue_events = QueueEvents(queue)
-    waiters = ClaimWaiters(queue, queue_events)
+    queue_events = QueueEvents(wall)
+    waiters = ClaimWaiters(wall, queue_events)
     auth = BotAuth(settings.token, frozenset(settings.cors_origins))
     broadcaster = Broadcaster(
-        queue,
+        wall,
         queue_events,
         check_page=auth.check_page,
         per_client=settings.max_sockets_per_address,
@@ -73,18 +64,16 @@ def create_worker(
         most_urgent_priority=settings.most_urgent_priority,
         max_context_bytes=settings.max_context_bytes,
     )
-    meter = meter or Meter()
-    posts = Posts(queue, rules, auth, PostRateLimiter(settings.posts_per_minute))
+    posts = Posts(wall, rules, auth, PostRateLimiter(settings.posts_per_minute))
     api = Api(
-        queue,
+        wall,
         rules=rules,
         auth=auth,
         posts=posts,
         waiters=waiters,
         broadcaster=broadcaster,
         metrics=metrics,
-        meter=meter,
-        trouble=trouble,
+        runtime=runtime,
     )
 
     def count_expiries(event: QueueEvent) -> None:
@@ -96,7 +85,7 @@ def create_worker(
     def original() -> ASGIApp:
         from saywhatwant.worker.original import original_app  # noqa: PLC0415 - most servers have no such clients
 
-        return original_app(queue, posts=posts, rules=rules, auth=auth, metrics=metrics, meter=meter, bots=waiters.bots)
+        return original_app(wall, posts=posts, rules=rules, auth=auth, metrics=metrics, meter=runtime.meter, bots=waiters.bots)
 
     apps = endpoints(api, OPERATIONS, rules=rules, auth=auth, metrics=metrics)
     router = Router(

@@ -13,9 +13,10 @@ from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from durable_objects import DurableObjectError, Stub
+from durable_objects import DurableObjectError
 from saywhatwant.errors import RequestRefused, TooManyReaders
-from saywhatwant.queue import MessageQueue, events
+from saywhatwant.queue import events
+from saywhatwant.topology import Wall
 from saywhatwant.worker.decoders import Query, client_of
 from saywhatwant.worker.limits import HEARTBEAT_SECONDS, MAX_MISSED
 from saywhatwant.worker.metrics import Metrics
@@ -32,14 +33,14 @@ class Broadcaster:
 
     def __init__(
         self,
-        queue: Stub[MessageQueue],
+        wall: Wall,
         queue_events: QueueEvents,
         *,
         check_page: Callable[[HTTPConnection], None],
         per_client: int,
         metrics: Metrics,
     ) -> None:
-        self._queue = queue
+        self._wall = wall
         self._check_page = check_page
         self._per_client = per_client
         self._metrics = metrics
@@ -118,7 +119,7 @@ class Broadcaster:
         """
         while True:
             subscriber.resume()
-            page = await self._queue.call(MessageQueue.changes, since, MAX_MISSED)
+            page = await self._wall.changes(since, MAX_MISSED)
             self._seq = max(self._seq, page.seq)
             missed: list[tuple[int | None, bytes]] = [(None, events.changed(bytes(wire))) for wire in page.messages]
             if not page.more:

@@ -10,10 +10,9 @@ import msgspec
 from msgspec import Raw, Struct
 from sortedcontainers import SortedDict
 
-from durable_objects import Stub
 from saywhatwant.errors import TooManyWaiting
-from saywhatwant.queue import MessageQueue
 from saywhatwant.schemas import ClaimNextResponse
+from saywhatwant.topology import Wall
 from saywhatwant.worker.bots import Bots
 from saywhatwant.worker.limits import MAX_WAITING_CLAIMS
 from saywhatwant.worker.partners import Partners
@@ -83,8 +82,8 @@ class ClaimWaiters:
     For a message to anyone it is one for the entity that its author talked with last, else the one that has waited longest.
     """
 
-    def __init__(self, queue: Stub[MessageQueue], queue_events: QueueEvents) -> None:
-        self._queue = queue
+    def __init__(self, wall: Wall, queue_events: QueueEvents) -> None:
+        self._wall = wall
         self._events = queue_events
         self._waiters: dict[Waiter, None] = {}
         self._idle: Idle = SortedDict()
@@ -120,7 +119,7 @@ class ClaimWaiters:
         """
 
         def claim_now() -> Coroutine[Any, Any, ClaimNextResponse]:
-            return self._queue.call(MessageQueue.claim_next, worker_id, entities, limit, also=also, context=context)
+            return self._wall.claim_next(worker_id, entities, limit, also=also, context=context)
 
         if not wait:
             return await claim_now()

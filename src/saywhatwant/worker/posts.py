@@ -6,12 +6,11 @@ from typing import Any
 
 from starlette.requests import Request
 
-from durable_objects import Stub
 from saywhatwant import schemas
 from saywhatwant.entities import Entities, Entity
 from saywhatwant.errors import InvalidField
 from saywhatwant.message import DEFAULT_PRIORITY, NewMessage, Posted, clean_context, clean_text, clean_username
-from saywhatwant.queue import MessageQueue
+from saywhatwant.topology import Wall
 from saywhatwant.worker.auth import BotAuth, PostRateLimiter
 from saywhatwant.worker.decoders import header
 from saywhatwant.worker.limits import MAX_KEY_CHARS
@@ -42,8 +41,8 @@ class MessageRules:
 class Posts:
     """Checks posts and hands them to the queue."""
 
-    def __init__(self, queue: Stub[MessageQueue], rules: MessageRules, auth: BotAuth, rate: PostRateLimiter) -> None:
-        self._queue = queue
+    def __init__(self, wall: Wall, rules: MessageRules, auth: BotAuth, rate: PostRateLimiter) -> None:
+        self._wall = wall
         self._rules = rules
         self._auth = auth
         self._rate = rate
@@ -91,7 +90,7 @@ class Posts:
         key = _idempotency_key(request)
         if key is not None and new.id is not None:
             raise InvalidField("id", "must not be combined with the header Idempotency-Key: an id is itself the message's key")
-        return self._queue.call(MessageQueue.post, new, key)
+        return self._wall.post(new, key)
 
     def _has_alias(self, name: str) -> bool:
         """Whether the entity's answers may appear under a name that the post chooses."""

@@ -2,13 +2,13 @@
 
 import logging
 import re
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 from msgspec import Struct
 from starlette.responses import Response
 
-from durable_objects import CommitFailed, DataBusy, ObjectFailed, OutcomeUnknown, Overloaded, RuntimeClosed
+from durable_objects import DurableObjectError
 from saywhatwant import errors
 from saywhatwant.validation import humanize
 
@@ -30,46 +30,46 @@ class Problem(Struct, frozen=True, omit_defaults=True):
 
 
 class Kind(NamedTuple):
-    """A kind of problem: its status, its name in the type's URN, and its title."""
+    """A kind of problem: its status, the code of its errors, which is part of the type's URN, and its title."""
 
     status: int
-    name: str
+    code: str
     title: str
 
 
-_NOT_WRITTEN = Kind(503, "not-written", "The data could not be written")
-
-_KINDS: dict[type[BaseException], Kind] = {
-    errors.InvalidField: Kind(422, "invalid-field", "A value breaks a rule"),
-    errors.NoSuchPath: Kind(404, "no-such-path", "Nothing is served here"),
-    errors.MethodNotAllowed: Kind(405, "method-not-allowed", "The path does not take this method"),
-    errors.MalformedBody: Kind(400, "malformed-body", "The body is malformed"),
-    errors.BodyTooLarge: Kind(413, "body-too-large", "The body is too large"),
-    errors.NotAllowed: Kind(401, "not-allowed", "The bot token is missing or wrong"),
-    errors.CrossSite: Kind(403, "cross-site", "Pages of other sites may not do this"),
-    errors.UnknownMessage: Kind(404, "unknown-message", "There is no such message"),
-    errors.WrongState: Kind(409, "wrong-state", "The message is in another state"),
-    errors.AttemptRequired: Kind(409, "attempt-required", "The call must name its attempt"),
-    errors.NotTheHolder: Kind(409, "not-the-holder", "This attempt does not hold the message"),
-    errors.KeyReused: Kind(422, "key-reused", "The key or id was used for another message"),
-    errors.IdTaken: Kind(409, "id-taken", "Another message has this id"),
-    errors.TooManyPosts: Kind(429, "too-many-posts", "Too many posts"),
-    errors.TooManyReaders: Kind(429, "too-many-readers", "Too many sockets"),
-    errors.UpgradeRequired: Kind(426, "upgrade-required", "This is a WebSocket"),
-    errors.KeysFull: Kind(503, "keys-full", "Too many keys are remembered"),
-    errors.BacklogFull: Kind(503, "backlog-full", "Too much work is waiting"),
-    errors.TooManyWaiting: Kind(503, "too-many-waiting", "Too many claims are waiting"),
-    errors.TooManyLargeBodies: Kind(503, "too-many-large-bodies", "Too many large bodies at once"),
-    errors.NotReady: Kind(503, "not-ready", "The server is not ready"),
-    CommitFailed: _NOT_WRITTEN,
-    OutcomeUnknown: _NOT_WRITTEN,
-    DataBusy: Kind(503, "busy", "Another program has locked the data"),
-    Overloaded: Kind(503, "overloaded", "Too many calls are waiting"),
-    RuntimeClosed: Kind(503, "stopping", "The server is starting or stopping"),
-    ObjectFailed: Kind(500, "failed", "Something went wrong in the server"),
-}
+_ALL_KINDS = (
+    Kind(422, "invalid-field", "A value breaks a rule"),
+    Kind(404, "no-such-path", "Nothing is served here"),
+    Kind(405, "method-not-allowed", "The path does not take this method"),
+    Kind(400, "malformed-body", "The body is malformed"),
+    Kind(413, "body-too-large", "The body is too large"),
+    Kind(401, "not-allowed", "The bot token is missing or wrong"),
+    Kind(403, "cross-site", "Pages of other sites may not do this"),
+    Kind(404, "unknown-message", "There is no such message"),
+    Kind(409, "wrong-state", "The message is in another state"),
+    Kind(409, "attempt-required", "The call must name its attempt"),
+    Kind(409, "not-the-holder", "This attempt does not hold the message"),
+    Kind(422, "key-reused", "The key or id was used for another message"),
+    Kind(409, "id-taken", "Another message has this id"),
+    Kind(429, "too-many-posts", "Too many posts"),
+    Kind(429, "too-many-readers", "Too many sockets"),
+    Kind(426, "upgrade-required", "This is a WebSocket"),
+    Kind(503, "keys-full", "Too many keys are remembered"),
+    Kind(503, "backlog-full", "Too much work is waiting"),
+    Kind(503, "too-many-waiting", "Too many claims are waiting"),
+    Kind(503, "too-many-large-bodies", "Too many large bodies at once"),
+    Kind(503, "not-ready", "The server is not ready"),
+    Kind(503, "not-written", "The data could not be written"),
+    Kind(503, "outcome-unknown", "It is not known whether the data was written"),
+    Kind(503, "busy", "Another program has locked the data"),
+    Kind(503, "overloaded", "Too many calls are waiting"),
+    Kind(503, "stopping", "The server is starting or stopping"),
+    Kind(500, "failed", "Something went wrong in the server"),
+)
+KINDS = {kind.code: kind for kind in _ALL_KINDS}
+"""By the codes of errors: those of refusals, which objects raise, of runtimes, and of the worker itself."""
 _TEMPORARY = {429, 503}
-_UNEXPECTED = Kind(500, "failed", "Something went wrong in the server")
+_UNEXPECTED = KINDS["failed"]
 _FIELD = re.compile(r"^(?P<rule>.*) - at (?:`key` in )?`\$\.?(?P<field>.*)`$", re.DOTALL)
 _MEMBER = {"body": "field", "query": "parameter"}
 _MISSING = re.compile(r"^Object missing required field `(?P<field>[^`]*)`")
@@ -94,8 +94,8 @@ def _path(*parts: str) -> str:
 
 def problem(error: Exception) -> Response:
     """The refusal as a response; an unexpected error is logged, and its text is not sent to the client."""
-    kind = next((_KINDS[cls] for cls in type(error).__mro__ if cls in _KINDS), _UNEXPECTED)
-    if kind.status == _UNEXPECTED.status:
+    kind = KINDS.get(getattr(error, "code", ""), _UNEXPECTED)
+    if kind is _UNEXPECTED:
         log.error("unexpected error", exc_info=error)
         return problem_response(kind, "the server's log has the details; nothing was changed")
     headers = {}
@@ -107,6 +107,8 @@ def problem(error: Exception) -> Response:
         headers["Upgrade"] = "websocket"
     if isinstance(error, errors.NotAllowed):
         headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, DurableObjectError):
+        return problem_response(kind, str(error), cast("str | None", error.fields.get("field")), headers=headers)
     return problem_response(kind, str(error), getattr(error, "field", None), getattr(error, "rule", None), headers)
 
 
@@ -118,7 +120,7 @@ def problem_response(
     headers: dict[str, str] | None = None,
 ) -> Response:
     """A problem as a response; a temporary one has ``Retry-After``."""
-    body = Problem(f"urn:saywhatwant:problem:{kind.name}", kind.title, kind.status, detail, field, rule)
+    body = Problem(f"urn:saywhatwant:problem:{kind.code}", kind.title, kind.status, detail, field, rule)
     response = Response(msgspec.json.encode(body), kind.status, headers, "application/problem+json")
     if kind.status in _TEMPORARY:
         response.headers.setdefault("Retry-After", str(RETRY_SECONDS))

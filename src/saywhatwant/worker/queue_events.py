@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from durable_objects import Stub
-from saywhatwant.queue import MessageQueue
+from durable_objects import Events
 from saywhatwant.queue.events import Event, parse
+from saywhatwant.topology import Wall
 
 
 class QueueEvent:
@@ -30,10 +30,11 @@ Listener = Callable[[QueueEvent], None]
 class QueueEvents:
     """Passes the queue's events to listeners, in the order in which they subscribed."""
 
-    def __init__(self, queue: Stub[MessageQueue]) -> None:
+    def __init__(self, wall: Wall) -> None:
         self._listeners: tuple[Listener, ...] = ()
         """Never changed but replaced, since a listener may subscribe another one or end itself."""
-        queue.subscribe(self._on_event)
+        stream = wall.events()
+        stream.offer = self._on_event  # type: ignore[attr-defined] # until it follows the stream in a task
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` for every event from now on; returns the function that ends it."""
@@ -44,7 +45,8 @@ class QueueEvents:
 
         return unsubscribe
 
-    def _on_event(self, raw: bytes) -> None:
-        event = QueueEvent(raw)
-        for listener in self._listeners:
-            listener(event)
+    def _on_event(self, events: Events) -> None:
+        for raw in events.data:
+            event = QueueEvent(raw)
+            for listener in self._listeners:
+                listener(event)

@@ -1,6 +1,5 @@
 """The handlers of the HTTP interface: each makes the checks that decoding cannot, calls the object, and answers."""
 
-from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 from urllib.parse import urlencode
@@ -11,13 +10,13 @@ from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
-from durable_objects import DurableObjectError, Meter, Stub
+from durable_objects import DurableObjectError, Runtime
 from saywhatwant import schemas
 from saywhatwant.entities import Entity
 from saywhatwant.errors import InvalidField, NotReady, UpgradeRequired
 from saywhatwant.message import clean_text, clean_username
-from saywhatwant.queue import MessageQueue
 from saywhatwant.queue.read_cache import page_of
+from saywhatwant.topology import Wall
 from saywhatwant.worker import assets
 from saywhatwant.worker.auth import BotAuth
 from saywhatwant.worker.broadcaster import Broadcaster
@@ -36,7 +35,7 @@ class Api:
 
     def __init__(
         self,
-        queue: Stub[MessageQueue],
+        wall: Wall,
         *,
         rules: MessageRules,
         auth: BotAuth,
@@ -44,10 +43,9 @@ class Api:
         waiters: ClaimWaiters,
         broadcaster: Broadcaster,
         metrics: Metrics,
-        meter: Meter,
-        trouble: Callable[[], str | None],
+        runtime: Runtime,
     ) -> None:
-        self._queue = queue
+        self._wall = wall
         self._rules = rules
         self._auth = auth
         self._posts = posts
@@ -55,8 +53,7 @@ class Api:
         self._broadcaster = broadcaster
         self._bots = waiters.bots
         self._metrics = metrics
-        self._meter = meter
-        self._trouble = trouble
+        self._runtime = runtime
 
     # -- The wall
 
@@ -71,8 +68,7 @@ class Api:
         link = None
         if query.changed_after is UNSET:
             newest_first = query.order != "asc"
-            page = await self._queue.call(
-                MessageQueue.read,
+            page = await self._wall.read(
                 query.since or 0,
                 limit,
                 newest_first=newest_first,
@@ -82,7 +78,7 @@ class Api:
             if page.cut_at is not None:
                 link = next_page(replace(query, **{"before" if newest_first else "since": page.cut_at}))
         else:
-            changes = await self._queue.call(MessageQueue.changes, query.changed_after, limit)
+            changes = await self._wall.changes(query.changed_after, limit)
             page = page_of(changes.seq, map(bytes, changes.messages))
             if changes.more:
                 link = next_page(replace(query, changed_after=changes.seq))
@@ -100,11 +96,11 @@ class Api:
 
     async def pending(self, _: Request, query: PendingQuery) -> Response:
         """GET /api/queue/pending."""
-        return JSON(await self._queue.call(MessageQueue.pending, query.limit, _given(query.entity)))
+        return JSON(await self._wall.pending(query.limit, _given(query.entity)))
 
     async def listing(self, _: Request, query: ListingQuery) -> Response:
         """GET /api/queue/messages."""
-        return JSON(await self._queue.call(MessageQueue.listing, query.state, query.limit))
+        return JSON(await self._wall.listing(query.state, query.limit))
 
     async def claim(self, request: Request, body: schemas.ClaimRequest) -> Response:
         """POST /api/queue/claim."""
@@ -115,7 +111,7 @@ class Api:
         conflicts = self._bots.claims(worker, entities, body.personas, body.version)
         also, context = tuple(body.personas or ()), body.context
         if body.message_id is not None:
-            claim = self._queue.call(MessageQueue.claim, body.message_id, worker, entities=entities, also=also, context=context)
+            claim = self._wall.claim(body.message_id, worker, entities=entities, also=also, context=context)
             return JSON(await claim)
         found = await self._waiters.claim(
             worker, entities, body.limit, body.wait, lambda: _disconnected(request), also=also, context=context
@@ -132,19 +128,18 @@ class Api:
                 username=None if reply.username is None else clean_username(reply.username, "reply.username"),
                 color=reply.color,
             )
-        done = await self._queue.call(MessageQueue.complete, body.message_id, body.worker_id, body.attempt, reply)
+        done = await self._wall.complete(body.message_id, body.worker_id, body.attempt, reply)
         return JSON(done)
 
     async def extend(self, _: Request, body: schemas.ExtendRequest) -> Response:
         """POST /api/queue/extend."""
         self._bots.calls(body.worker_id)
-        return JSON(await self._queue.call(MessageQueue.extend, body.message_id, body.worker_id, body.attempt))
+        return JSON(await self._wall.extend(body.message_id, body.worker_id, body.attempt))
 
     async def fail(self, _: Request, body: schemas.FailRequest) -> Response:
         """POST /api/queue/fail."""
         self._bots.calls(body.worker_id)
-        failed = await self._queue.call(
-            MessageQueue.fail,
+        failed = await self._wall.fail(
             body.message_id,
             body.worker_id,
             body.attempt,
@@ -157,7 +152,7 @@ class Api:
     async def release(self, _: Request, body: schemas.ReleaseRequest) -> Response:
         """POST /api/queue/release."""
         self._bots.calls(body.worker_id)
-        return JSON(await self._queue.call(MessageQueue.release, body.message_id, body.worker_id, body.attempt))
+        return JSON(await self._wall.release(body.message_id, body.worker_id, body.attempt))
 
     async def progress(self, _: Request, body: schemas.ProgressRequest) -> Response:
         """POST /api/queue/progress."""
@@ -165,12 +160,12 @@ class Api:
         text = ""
         if body.state == "writing" or body.text.strip():
             text = clean_text(body.text, self._rules.max_text)
-        await self._queue.call(MessageQueue.progress, body.message_id, body.worker_id, body.attempt, text, body.state)
+        await self._wall.progress(body.message_id, body.worker_id, body.attempt, text, body.state)
         return JSON(schemas.Ok())
 
     async def retry(self, _: Request, body: schemas.RetryRequest) -> Response:
         """POST /api/queue/retry."""
-        await self._queue.call(MessageQueue.retry, body.message_id)
+        await self._wall.retry(body.message_id)
         return JSON(schemas.Ok())
 
     async def batch(self, _: Request, body: schemas.BatchRequest) -> Response:
@@ -181,7 +176,7 @@ class Api:
             raise InvalidField(given[1] if given else "messageIds", "exactly one of messageIds, entity and all must be given")
         if body.reason is not None and body.action != "fail":
             raise InvalidField("reason", "is allowed only with the action fail")
-        return JSON(await self._queue.call(MessageQueue.batch, body))
+        return JSON(await self._wall.batch(body))
 
     async def bots(self, _: Request, __: NoParameters) -> Response:
         """GET /api/queue/bots."""
@@ -189,7 +184,7 @@ class Api:
 
     async def circuit(self, _: Request, body: schemas.CircuitReport) -> Response:
         """POST /api/queue/circuit."""
-        await self._queue.call(MessageQueue.report_circuit, body)
+        await self._wall.report_circuit(body)
         return JSON(schemas.Ok())
 
     # -- Figures and probes
@@ -232,7 +227,7 @@ class Api:
 
         text = exposition(
             self._metrics,
-            self._meter,
+            self._runtime.meter,
             await self._stats(),
             waiting_claims=len(self._waiters),
             sockets=len(self._broadcaster),
@@ -246,9 +241,9 @@ class Api:
 
     async def readyz(self, _: Request, __: NoParameters) -> Response:
         """GET /readyz."""
-        if trouble := self._trouble():
+        if trouble := self._runtime.health():
             raise NotReady(trouble)
-        await self._queue.call(MessageQueue.stats)
+        await self._wall.stats()
         return JSON({"status": "ready"})
 
     # -- Helpers
@@ -256,7 +251,7 @@ class Api:
     async def _stats(self) -> schemas.Stats:
         entities = self._rules.entities
         entities.refresh()
-        return await self._queue.call(MessageQueue.stats, tuple(entities.current))
+        return await self._wall.stats(tuple(entities.current))
 
 
 def next_page(query: ReadQuery) -> str:

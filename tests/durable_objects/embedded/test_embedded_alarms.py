@@ -7,6 +7,7 @@ from ledger import Ledger
 from processes import ALARM_MS, next_line, process
 
 from durable_objects.embedded import EmbeddedRuntime
+from listening import listen
 from scenario import run, until
 
 
@@ -20,7 +21,7 @@ def test_an_alarm_runs_once_it_is_due_and_is_cleared_by_then(tmp_path: Path) -> 
             ledgers = runtime.namespace("Ledger", Ledger)
             due, later = ledgers.get("due"), ledgers.get("later")
             ran: list[bytes] = []
-            due.subscribe(ran.append)
+            listen(due, ran.append)
             await later.call(Ledger.set_alarm, now_ms() + 3_600_000)
             await due.call(Ledger.set_alarm, now_ms() + 20)
             await until(lambda: len(ran) == 2)
@@ -38,7 +39,7 @@ def test_an_alarm_set_before_a_restart_runs_after_it_though_nobody_calls(tmp_pat
         runtime = EmbeddedRuntime(tmp_path, clock=lambda: 2_000)
         ledger = runtime.namespace("Ledger", Ledger).get("a")
         ran: list[bytes] = []
-        ledger.subscribe(ran.append)
+        listen(ledger, ran.append)
         async with runtime:
             await until(lambda: ran == [b"2 alarm ran"])
         async with EmbeddedRuntime(tmp_path) as again:
@@ -57,7 +58,7 @@ def test_an_alarm_runs_though_its_process_was_killed_after_it_was_set(tmp_path: 
         async with EmbeddedRuntime(tmp_path, clock=lambda: now_ms() + ALARM_MS) as runtime:
             ledger = runtime.namespace("Ledger", Ledger).get("a")
             ran: list[bytes] = []
-            ledger.subscribe(ran.append)
+            listen(ledger, ran.append)
             await until(lambda: ran == [b"2 alarm ran"])
 
     run(scenario())

@@ -13,6 +13,7 @@ from processes import NAMES, next_line, process
 from durable_objects import ObjectFailed, Overloaded, RuntimeClosed
 from durable_objects.embedded import EmbeddedRuntime
 from held import held_runtime
+from listening import listen
 from scenario import run, turns, until
 
 
@@ -25,7 +26,7 @@ def test_a_call_that_raises_after_a_write_leaves_nothing(tmp_path: Path, method:
             ledger = runtime.namespace("Ledger", Ledger).get("a")
             first_instance = await ledger.call(Ledger.which)
             events: list[bytes] = []
-            ledger.subscribe(events.append)
+            listen(ledger, events.append)
             earlier = [asyncio.create_task(ledger.call(Ledger.append, "in flight"))]
             await until(lambda: held.begun == 1)
             earlier.append(asyncio.create_task(ledger.call(Ledger.append, "waiting")))
@@ -162,7 +163,7 @@ def test_a_subscription_survives_eviction_and_keeps_no_object_in_memory(tmp_path
         async with EmbeddedRuntime(tmp_path) as runtime:
             ledger = runtime.namespace("Ledger", Ledger).get("a")
             events: list[bytes] = []
-            unsubscribe = ledger.subscribe(events.append)
+            unsubscribe = listen(ledger, events.append)
             assert runtime.live_objects == 0
             await ledger.call(Ledger.append, "first")
             runtime.evict_idle()

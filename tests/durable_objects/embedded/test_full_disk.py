@@ -11,6 +11,7 @@ from durable_objects import CommitFailed, DataLocked, OutcomeUnknown, Overloaded
 from durable_objects.embedded import EmbeddedRuntime
 from durable_objects.embedded.store import Store
 from held import HeldCommits, held_runtime
+from listening import listen
 from scenario import run, turns, until
 
 BIG = "x" * 100_000
@@ -31,7 +32,7 @@ def test_p1_a_commit_on_a_full_disk_fails_its_callers_and_leaves_nothing(tmp_pat
             ledgers = runtime.namespace("Ledger", Ledger)
             one, another = ledgers.get("a"), ledgers.get("b")
             events: list[bytes] = []
-            one.subscribe(events.append)
+            listen(one, events.append)
             await one.call(Ledger.append, "durable")
             instance = await one.call(Ledger.which)
             fill_up(runtime.disk)
@@ -46,14 +47,14 @@ def test_p1_a_commit_on_a_full_disk_fails_its_callers_and_leaves_nothing(tmp_pat
             assert [type(failure) for failure in failures] == [CommitFailed] * 5
             assert str(failures[0]) == "the data could not be written: database or disk is full"
             assert runtime.meter.commit_failures == 1
-            assert str(runtime.last_error) == "database or disk is full"
+            assert str(runtime.health()) == "database or disk is full"
             assert events == [b"1 durable"]
             assert await one.call(Ledger.texts) == ["durable"]
             assert await one.call(Ledger.which) != instance
             assert await one.call(Ledger.alarm_at) is None
             assert await another.call(Ledger.texts) == []
             assert await one.call(Ledger.append, BIG) == Entry(2, BIG)
-            assert runtime.last_error is None
+            assert runtime.health() is None
         async with EmbeddedRuntime(tmp_path) as runtime:
             assert await runtime.namespace("Ledger", Ledger).get("a").call(Ledger.texts) == ["durable", BIG]
 
@@ -67,8 +68,8 @@ def test_p9_after_a_failure_the_disk_is_probed_without_writes(tmp_path: Path) ->
             fill_up(runtime.disk)
             with pytest.raises(CommitFailed):
                 await ledger.call(Ledger.append, BIG)
-            assert runtime.last_error is not None
-            await until(lambda: runtime.last_error is None)
+            assert runtime.health() is not None
+            await until(lambda: runtime.health() is None)
 
     run(scenario())
 
@@ -79,8 +80,8 @@ def test_p2_calls_based_on_a_failed_commit_fail_with_it_and_no_others(tmp_path: 
             ledgers = runtime.namespace("Ledger", Ledger)
             one, another = ledgers.get("a"), ledgers.get("b")
             events: list[bytes] = []
-            one.subscribe(events.append)
-            another.subscribe(events.append)
+            listen(one, events.append)
+            listen(another, events.append)
             in_flight = asyncio.create_task(one.call(Ledger.append, BIG))
             await until(lambda: held.begun == 1)
             dependent = [
@@ -159,11 +160,11 @@ def test_p2_calls_that_wait_for_a_hanging_disk_are_answered(tmp_path: Path, monk
             one = runtime.namespace("Ledger", Ledger).get("a")
             with pytest.raises(OutcomeUnknown):
                 await one.call(Ledger.append, "first")
-            assert isinstance(runtime.last_error, TimeoutError)
+            assert isinstance(runtime.health(), TimeoutError)
             with pytest.raises(Overloaded):
                 await one.call(Ledger.last)
             held.go_on()
-            await until(lambda: runtime.last_error is None)
+            await until(lambda: runtime.health() is None)
             monkeypatch.setattr("durable_objects.commits._MAX_WAIT_MS", 60_000)
             assert await one.call(Ledger.last) == Entry(1, "first")
 

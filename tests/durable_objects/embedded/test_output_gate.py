@@ -11,6 +11,7 @@ from ledger import Closed, Entry, Ledger, key_of
 from durable_objects import ObjectFailed, Stub
 from durable_objects.embedded import EmbeddedRuntime
 from held import held_runtime
+from listening import listen
 from scenario import run, turns, until
 
 
@@ -74,7 +75,7 @@ def test_p2_an_event_is_published_after_the_commit_of_its_call(tmp_path: Path) -
         async with held_runtime(tmp_path) as (runtime, held):
             ledger = runtime.namespace("Ledger", Ledger).get("a")
             events: list[bytes] = []
-            ledger.subscribe(events.append)
+            listen(ledger, events.append)
             calls = [asyncio.create_task(ledger.call(Ledger.append, "first"))]
             await until(lambda: held.begun == 1)
             calls.append(asyncio.create_task(ledger.call(Ledger.append, "second")))
@@ -120,7 +121,7 @@ def test_p2_nothing_leaves_while_a_commit_is_on_disk_but_not_finished(tmp_path: 
             held.hold_after()
             ledger = runtime.namespace("Ledger", Ledger).get("a")
             events: list[bytes] = []
-            ledger.subscribe(events.append)
+            listen(ledger, events.append)
             first = asyncio.create_task(ledger.call(Ledger.append, "first"))
             await until(lambda: held.written == 1)
             assert runtime.disk.get("Ledger/a", key_of(1)) == b"first"

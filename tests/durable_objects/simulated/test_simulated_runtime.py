@@ -7,6 +7,7 @@ from ledger import Entry, Ledger
 
 from durable_objects import CommitFailed, DurableObject
 from durable_objects.simulated import Crashed, SimulatedRuntime
+from listening import listen
 
 STEPS = ("roll", "ask", "break", "begin_commit", "commit", "fail", "crash", "advance", "evict")
 
@@ -41,7 +42,7 @@ def history(seed: int, steps: list[tuple[str, str]]) -> list[str]:
     methods = {"roll": Dice.roll, "ask": Dice.ask, "break": Dice.cheat}
     for name, step in steps:
         if step in methods:
-            dice.get(name).subscribe(lambda event: events.append(event.decode()))
+            listen(dice.get(name), lambda event: events.append(event.decode()))
             tasks.append(runtime.start(dice.get(name).call(methods[step])))
         elif step == "advance":
             runtime.advance(1)

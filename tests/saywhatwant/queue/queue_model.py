@@ -12,8 +12,8 @@ from msgspec import UNSET
 from msgspec.structs import replace
 from queue_states import FINISHED, Known, Moment, States, Ticket
 
-from durable_objects import Refusal
-from saywhatwant.errors import AttemptRequired, BacklogFull, KeyReused, UnknownMessage
+from durable_objects import KeyReused, Refusal
+from saywhatwant.errors import AttemptRequired, BacklogFull, UnknownMessage
 from saywhatwant.message import Message, NewMessage, Posted, Status, conversation_of, decode
 from saywhatwant.schemas import (
     BatchResponse,

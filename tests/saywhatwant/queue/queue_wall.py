@@ -23,7 +23,7 @@ class Wall:
     def __init__(self, *, now_ms: int = 1_700_000_000_000, seed: int = 0, **config: Any) -> None:
         self.config = replace(QueueConfig(), **config)
         self.runtime = SimulatedRuntime(seed=seed, now_ms=now_ms)
-        self.stub = self.runtime.namespace("Queue", lambda ctx: MessageQueue(ctx, self.config)).get("wall")
+        self.stub = self.runtime.namespace("Queue", MessageQueue, self.config).get("wall")
 
     def call(self, method: Callable[Concatenate[MessageQueue, P], ResultT], *args: P.args, **kwargs: P.kwargs) -> ResultT:
         return self.runtime.run(self.stub.call(method, *args, **kwargs))

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from queue_wall import Wall
 
+from listening import listen
 from saywhatwant.errors import BacklogFull, WrongState
 from saywhatwant.limits import MAX_DUE_PER_CALL
 from saywhatwant.message import decode
@@ -101,7 +102,7 @@ def test_p4_an_unclaimed_message_fails_in_time_with_a_reason() -> None:
     wall = Wall(max_wait_ms=1_000 * DAY)
     asked = wall.ask(entity="nobody-serves-this")
     events: list[bytes] = []
-    wall.stub.subscribe(events.append)
+    listen(wall.stub, events.append)
     wall.runtime.advance(DAY - 1)
     assert (wall.params(asked).status, events) == ("pending", [])
     wall.runtime.advance(1)

@@ -99,7 +99,7 @@ def test_p8_one_wrong_id_and_nothing_changes(action: Action) -> None:
     before = wall.messages()
     with pytest.raises(WrongState, match=other) as wrong:
         batch(wall, action, message_ids=[fitting, other])
-    assert wrong.value.field == "messageIds"
+    assert wrong.value.fields["field"] == "messageIds"
     with pytest.raises(UnknownMessage, match="nosuchid00"):
         batch(wall, action, message_ids=[fitting, "nosuchid00"])
     assert wall.messages() == before

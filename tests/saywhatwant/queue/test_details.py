@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from msgspec import json
 from queue_wall import Wall
 
+from listening import listen
 from saywhatwant.limits import MAX_DETAIL
 from saywhatwant.queue import MessageQueue
 from saywhatwant.schemas import ListedMessage, ListState, Reply
@@ -42,7 +43,7 @@ def shown(wall: Wall, asked: str) -> object:
 def test_p8_an_operator_sees_the_detail_in_every_state_and_after_a_crash_and_no_reader_ever() -> None:
     wall = Wall()
     published: list[bytes] = []
-    wall.stub.subscribe(published.append)
+    listen(wall.stub, published.append)
     asked = failed(wall)
     assert shown(wall, asked) == PRIVATE
     wall.runtime.crash()

@@ -6,6 +6,7 @@ import pytest
 from msgspec import json
 from queue_wall import Wall
 
+from listening import listen
 from saywhatwant.message import BotParams, Message, Status, encode
 from saywhatwant.queue import MessageQueue, events
 from saywhatwant.schemas import ProgressState
@@ -56,7 +57,7 @@ def test_a_heartbeat_is_stored_and_not_published() -> None:
     wall.claim(asked)
     wall.runtime.advance(1)
     published: list[bytes] = []
-    wall.stub.subscribe(published.append)
+    listen(wall.stub, published.append)
     end = wall.call(MessageQueue.extend, asked, "bot", 1).lease_expires_at
     assert published == []
     wall.runtime.crash()
@@ -67,7 +68,7 @@ def test_p2_every_durable_change_is_published_and_nothing_else() -> None:
     wall = Wall(lease_ms=1_000, backoff_ms=1_000)
     wall.runtime.autocommit = False
     published: list[bytes] = []
-    wall.stub.subscribe(published.append)
+    listen(wall.stub, published.append)
 
     def news() -> list[str]:
         received = [json.decode(event) for event in published]

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from queue_wall import Wall
 
-from saywhatwant.errors import IdTaken, KeyReused
+from durable_objects import KeyReused
+from saywhatwant.errors import IdTaken
 from saywhatwant.message import NewMessage
 from saywhatwant.queue import MessageQueue
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 from queue_wall import Wall, again, answer_to
 
-from saywhatwant.errors import BacklogFull, KeyReused, NotTheHolder, UnknownMessage, WrongState
+from durable_objects import KeyReused
+from saywhatwant.errors import BacklogFull, NotTheHolder, UnknownMessage, WrongState
 from saywhatwant.message import NewMessage, encode
 from saywhatwant.queue import MessageQueue
 from saywhatwant.schemas import Reply
@@ -93,7 +94,7 @@ def test_p4_a_reply_to_a_message_that_nobody_holds_is_refused() -> None:
         wall.answer(question)
     with pytest.raises(UnknownMessage) as refusal:
         wall.answer("0000000000")
-    assert refusal.value.field == "replyTo"
+    assert refusal.value.fields["field"] == "replyTo"
     assert wall.answers_to(question) == []
 
 

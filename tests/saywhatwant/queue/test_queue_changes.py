@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from queue_wall import Wall
 
 from durable_objects import Refusal
+from listening import listen
 from profiles import examples
 from saywhatwant.message import BotParams, Message, Status, decode, encode
 from saywhatwant.queue import MessageQueue, QueueConfig
@@ -270,7 +271,7 @@ def test_p5_a_message_that_one_call_changed_twice_is_given_in_its_last_state() -
     wall.claim(asked)
     wall.runtime.now_ms += 1_000
     received: list[Any] = []
-    wall.stub.subscribe(received.append)
+    listen(wall.stub, received.append)
     (held,) = wall.claim_next(1)
     assert len(received) == 3
     (changed,) = changes(wall, 2)

@@ -14,6 +14,7 @@ from queue_states import Moment, Ticket
 
 from durable_objects import CommitFailed, Refusal
 from durable_objects.simulated import Crashed, SimulatedRuntime, Task
+from listening import listen
 from profiles import examples
 from saywhatwant.message import Message, NewMessage, decode, decode_list
 from saywhatwant.queue import MessageQueue
@@ -63,7 +64,7 @@ class QueueMachine(RuleBasedStateMachine):
         )
         self.runtime = SimulatedRuntime(seed=seed, autocommit=False)
         self.highest = self.runtime.now_ms
-        self.queue = self.runtime.namespace("Queue", lambda ctx: MessageQueue(ctx, self.config)).get("wall")
+        self.queue = self.runtime.namespace("Queue", MessageQueue, self.config).get("wall")
         self.promises = Promises(self.config)
         self.awaited: list[Call] = []
         self.calls = 0
@@ -75,7 +76,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.page_seqs: list[int] = []
         self.paged: list[Message] = []
         self.is_paging = False
-        self.queue.subscribe(self.notice)
+        listen(self.queue, self.notice)
 
     # -- How calls are made and judged
 
@@ -326,7 +327,7 @@ class QueueMachine(RuleBasedStateMachine):
             unanswered = [call.post for call in self.awaited if call.post]
             self.promises.learn(self.durable(), unanswered, Moment(0, self.runtime.now_ms))
             self.mirror = {decode(encoded).id: encoded for encoded in self.durable_bytes()}
-        self.queue.subscribe(self.notice)
+        listen(self.queue, self.notice)
         self.judge_answers()
 
     # -- What must hold

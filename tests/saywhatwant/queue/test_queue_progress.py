@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from queue_wall import Wall
 
+from listening import listen
 from saywhatwant.errors import NotTheHolder, WrongState
 from saywhatwant.queue import MessageQueue
 
@@ -13,7 +14,7 @@ def test_progress_reaches_subscribers_and_is_not_stored() -> None:
     question = wall.ask()
     wall.claim(question)
     shown: list[bytes] = []
-    wall.stub.subscribe(shown.append)
+    listen(wall.stub, shown.append)
     commits, before = wall.runtime.meter.commits, wall.messages()
     wall.call(MessageQueue.progress, question, "bot", 1, "Because")
     assert [msgspec.json.decode(event) for event in shown] == [
@@ -28,7 +29,7 @@ def test_p3_progress_of_an_attempt_that_is_over_is_refused_and_not_shown() -> No
     wall.claim(question, "late")
     wall.runtime.advance(60)
     shown: list[bytes] = []
-    wall.stub.subscribe(shown.append)
+    listen(wall.stub, shown.append)
     with pytest.raises(WrongState):
         wall.call(MessageQueue.progress, question, "late", 1, "Because")
     wall.claim(question)

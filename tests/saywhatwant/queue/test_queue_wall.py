@@ -195,8 +195,7 @@ def test_what_is_stored_and_is_no_message_is_named() -> None:
 def test_p6_a_lowered_retention_is_reached_step_by_step() -> None:
     wall = Wall(retention=100)
     thoughts = finish(wall, 100)
-    wall.config = QueueConfig(retention=5)
-    wall.runtime.crash()
+    wall.runtime.crash(configs={"Queue": QueueConfig(retention=5)})
     assert len(wall.messages()) == 100, "waking removes nothing"
     for _ in range(100):
         messages = wall.messages()

@@ -7,9 +7,11 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from durable_objects import CommitFailed, Stub
 from durable_objects.simulated import SimulatedRuntime, Task
+from listening import listen
 from saywhatwant.message import NewMessage, decode
 from saywhatwant.queue import MessageQueue
 from saywhatwant.schemas import ProgressState
+from saywhatwant.topology import SingleWall
 from saywhatwant.worker.auth import BotAuth
 from saywhatwant.worker.broadcaster import Broadcaster
 from saywhatwant.worker.limits import MAX_MISSED
@@ -29,9 +31,11 @@ class AsyncStub:
     def __init__(self, runtime: SimulatedRuntime, stub: Stub[MessageQueue]) -> None:
         self._runtime = runtime
         self._stub = stub
-        self.subscribe = stub.subscribe
+        self.events = stub.events
+        self.options = stub.options
+        self.settle = stub.settle
 
-    async def call(self, method: Callable[Concatenate[MessageQueue, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+    async def call(self, method: Callable[Concatenate[MessageQueue, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         task = self._runtime.start(self._stub.call(method, *args, **kwargs))
         while not task.done:  # noqa: ASYNC110 - the simulator's tasks wake nobody
             await asyncio.sleep(0)
@@ -122,11 +126,11 @@ class Harness:
         self.runtime = SimulatedRuntime(autocommit=autocommit)
         self.queue = self.runtime.namespace("Queue", MessageQueue).get("wall")
         self.log: list[Json] = []
-        self.queue.subscribe(lambda event: self.log.append(json.loads(event)))
+        listen(self.queue, lambda event: self.log.append(json.loads(event)))
         self.metrics = Metrics()
-        self.queue_events = QueueEvents(self.queue)
+        self.queue_events = QueueEvents(SingleWall(self.queue))
         self.broadcaster = Broadcaster(
-            AsyncStub(self.runtime, self.queue),
+            SingleWall(AsyncStub(self.runtime, self.queue)),
             self.queue_events,
             check_page=BotAuth(None, frozenset()).check_page,
             per_client=per_client,

@@ -9,6 +9,7 @@ from durable_objects.simulated import SimulatedRuntime
 from saywhatwant.message import NewMessage, decode
 from saywhatwant.queue import MessageQueue
 from saywhatwant.schemas import ClaimNextResponse
+from saywhatwant.topology import SingleWall
 from saywhatwant.worker.claim_waiters import ClaimWaiters
 from saywhatwant.worker.queue_events import QueueEvents
 from scenario import turns
@@ -22,13 +23,15 @@ class SlowStub:
 
     def __init__(self, stub: Stub[MessageQueue]) -> None:
         self._stub = stub
-        self.subscribe = stub.subscribe
+        self.events = stub.events
+        self.options = stub.options
+        self.settle = stub.settle
         self.calls = 0
         self.busy = 0
         self.open = asyncio.Event()
         self.open.set()
 
-    async def call(self, method: Callable[Concatenate[MessageQueue, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+    async def call(self, method: Callable[Concatenate[MessageQueue, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         self.calls += 1
         self.busy += 1
         try:
@@ -47,7 +50,7 @@ class Harness:
         self.runtime = SimulatedRuntime()
         self.queue = self.runtime.namespace("MessageQueue", MessageQueue).get("global-queue")
         self.stub = SlowStub(self.queue)
-        self.waiters = ClaimWaiters(self.stub, QueueEvents(self.queue))
+        self.waiters = ClaimWaiters(SingleWall(self.stub), QueueEvents(SingleWall(self.queue)))
 
     async def post(self, entity: str | None = "zen", priority: int = 50, username: str = "Human") -> str:
         """A message's id."""

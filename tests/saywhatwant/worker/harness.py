@@ -21,7 +21,6 @@ import uvloop
 from durable_objects.embedded import EmbeddedRuntime
 from held import HeldCommits
 from saywhatwant.message import NewMessage
-from saywhatwant.queue import MessageQueue
 from saywhatwant.settings import load
 from saywhatwant.worker import create_worker
 from saywhatwant.worker.claim_waiters import ClaimWaiters
@@ -267,7 +266,7 @@ class Harness:
     async def add_messages(self, *texts: str) -> None:
         """Add messages, in one commit."""
         new = [NewMessage(text=text, username="Human", color="169080199") for text in texts]
-        await asyncio.gather(*[self.waiters._queue.call(MessageQueue.post, message) for message in new])
+        await asyncio.gather(*[self.waiters._wall.post(message) for message in new])
 
 
 @asynccontextmanager

@@ -34,7 +34,7 @@ class App:
 
     def __init__(self, settings: Settings) -> None:
         self.runtime = SimulatedRuntime()
-        self.worker = create_worker(self.runtime, settings, meter=self.runtime.meter)
+        self.worker = create_worker(self.runtime, settings)
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(self.worker.app), base_url="http://127.0.0.1")
 
     async def post(self, text: str = "Why?", **more: object) -> str:

@@ -7,6 +7,7 @@ import pytest
 from durable_objects.simulated import SimulatedRuntime
 from saywhatwant.message import NewMessage
 from saywhatwant.queue import MessageQueue, events
+from saywhatwant.topology import SingleWall
 from saywhatwant.worker import queue_events
 from saywhatwant.worker.queue_events import QueueEvent, QueueEvents
 
@@ -21,7 +22,7 @@ def test_an_event_is_decoded_at_most_once_and_only_on_demand(monkeypatch: pytest
     monkeypatch.setattr(queue_events, "parse", parse)
     runtime = SimulatedRuntime()
     queue = runtime.namespace("MessageQueue", MessageQueue).get("global-queue")
-    source = QueueEvents(queue)
+    source = QueueEvents(SingleWall(queue))
     looked: list[str | None] = []
 
     def look(event: QueueEvent) -> None:

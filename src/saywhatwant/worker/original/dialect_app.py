@@ -8,10 +8,10 @@ from msgspec.structs import asdict
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from durable_objects import Meter, Stub
+from durable_objects import Meter
 from saywhatwant.errors import InvalidField
-from saywhatwant.queue import MessageQueue
 from saywhatwant.schemas import CompleteResponse
+from saywhatwant.topology import Wall
 from saywhatwant.worker.auth import BotAuth
 from saywhatwant.worker.bots import Bots
 from saywhatwant.worker.cors import cross_origin
@@ -113,7 +113,7 @@ ORIGINAL_OPERATIONS: tuple[Operation, ...] = (
 
 
 def original_app(
-    queue: Stub[MessageQueue],
+    wall: Wall,
     *,
     posts: Posts,
     rules: MessageRules,
@@ -123,7 +123,7 @@ def original_app(
     bots: Bots,
 ) -> ASGIApp:
     """The app for the paths below ``/original``; pages of every site may call it."""
-    api = OriginalApi(queue, posts, rules, meter, bots)
+    api = OriginalApi(wall, posts, rules, meter, bots)
     apps = dict(endpoints(api, ORIGINAL_OPERATIONS, rules=rules, auth=auth, metrics=metrics, refuse=refusal))
     router = Router(apps, {}, metrics.route(OTHER), refuse=refusal)
     one = f"{WALL}/ID"

@@ -8,12 +8,12 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
 
-from durable_objects import Meter, Stub
+from durable_objects import Meter
 from saywhatwant.errors import InvalidField
 from saywhatwant.limits import MAX_ANSWER_BYTES, MAX_PAGE
 from saywhatwant.message import MessageType
-from saywhatwant.queue import MessageQueue
 from saywhatwant.schemas import CompleteResponse
+from saywhatwant.topology import Wall
 from saywhatwant.worker.bots import Bots
 from saywhatwant.worker.decoders import NoParameters
 from saywhatwant.worker.endpoint import JSON
@@ -40,8 +40,8 @@ _head_of = msgspec.json.Decoder(_Head).decode
 class OriginalApi:
     """The handlers of the dialect. Each takes the request and its decoded body or query."""
 
-    def __init__(self, queue: Stub[MessageQueue], posts: Posts, rules: MessageRules, meter: Meter, bots: Bots) -> None:
-        self._queue = queue
+    def __init__(self, wall: Wall, posts: Posts, rules: MessageRules, meter: Meter, bots: Bots) -> None:
+        self._wall = wall
         self._posts = posts
         self._rules = rules
         self._meter = meter
@@ -65,7 +65,7 @@ class OriginalApi:
         comments = [translated(bytes(raw)) for raw in found[start:end]]
         if query.offset is UNSET and query.t is UNSET:
             return JSON(comments)
-        stats = await self._queue.call(MessageQueue.stats)
+        stats = await self._wall.stats()
         return JSON(dialect.WallPage(comments, stats.messages, more))
 
     async def _newest(self, count: int, after: int, kind: MessageType | UnsetType) -> tuple[list[Raw], bool]:
@@ -78,7 +78,7 @@ class OriginalApi:
         before: int | None = None
         limit = MAX_PAGE if kind is not UNSET else min(count + 1, MAX_PAGE)
         while True:
-            page = await self._queue.call(MessageQueue.read, after, limit, before=before)
+            page = await self._wall.read(after, limit, before=before)
             messages = _messages(page.body)
             for raw in messages:
                 if kind in {UNSET, _head_of(raw).message_type}:
@@ -97,7 +97,7 @@ class OriginalApi:
 
     async def stats(self, _: Request, __: NoParameters) -> Response:
         """GET /original/api/stats."""
-        stats = await self._queue.call(MessageQueue.stats)
+        stats = await self._wall.stats()
         return JSON(dialect.Figures(stats.messages))
 
     async def health(self, _: Request, __: NoParameters) -> Response:
@@ -110,29 +110,27 @@ class OriginalApi:
         """GET /original/api/queue/pending."""
         entity = None if query.entity is UNSET else query.entity
         self._bots.claims(POLLER, None if entity is None else [entity])
-        found = await self._queue.call(MessageQueue.pending, min(query.limit, MAX_PAGE), entity)
+        found = await self._wall.pending(min(query.limit, MAX_PAGE), entity)
         figures = dialect.StorageFigures(self._meter.reads, self._meter.writes)
         return JSON(dialect.PendingAnswer([translated(bytes(raw)) for raw in found], figures))
 
     async def claim(self, _: Request, body: dialect.ClaimOne) -> Response:
         """POST /original/api/queue/claim."""
         self._bots.claims(body.worker_id)
-        claimed = await self._queue.call(
-            MessageQueue.claim, body.message_id, body.worker_id, context=MEMORY_TURNS, unfenced=True
-        )
+        claimed = await self._wall.claim(body.message_id, body.worker_id, context=MEMORY_TURNS, unfenced=True)
         return JSON(dialect.Claimed(to_original(claimed.message, claimed.talks)))
 
     async def claim_next(self, _: Request, body: dialect.ClaimNext) -> Response:
         """POST /original/api/queue/claim-next."""
         self._bots.claims(body.worker_id)
-        claimed = await self._queue.call(MessageQueue.claim_next, body.worker_id, context=MEMORY_TURNS, unfenced=True)
+        claimed = await self._wall.claim_next(body.worker_id, context=MEMORY_TURNS, unfenced=True)
         if not claimed.messages:
             return JSON(dialect.NothingPending())
         (encoded,) = claimed.messages
-        left = (await self._queue.call(MessageQueue.stats)).depth.pending
+        left = (await self._wall.stats()).depth.pending
         return JSON(dialect.ClaimedNext(to_original(encoded, claimed.talks), left + 1, left))
 
     async def complete(self, _: Request, body: dialect.Complete) -> Response:
         """POST /original/api/queue/complete."""
-        await self._queue.call(MessageQueue.complete, body.message_id, body.worker_id, body.attempt)
+        await self._wall.complete(body.message_id, body.worker_id, body.attempt)
         return JSON(CompleteResponse(success=True))

@@ -1,0 +1,43 @@
+"""Randomness that belongs to one call."""
+
+from hashlib import blake2b
+from random import Random
+from typing import Any
+
+_BLOCK_BITS = 512
+
+
+class CallRandom(Random):
+    """Drawn from a seed of 64 bits by hashing, so that it is the same on every platform, and a new seed costs nothing.
+
+    (Seeding Python's own generator takes longer than most calls.)
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__(0)
+        self.reset(seed)
+
+    def reset(self, seed: int) -> None:
+        """Begin again with another seed."""
+        self._prefix = seed.to_bytes(8)
+        self._drawn = 0
+
+    def getrandbits(self, k: int, /) -> int:
+        """``k`` random bits."""
+        size = (k + 7) // 8
+        if k <= _BLOCK_BITS:
+            bits = int.from_bytes(self._block(size)) if size else 0
+        else:
+            bits = int.from_bytes(b"".join(self._block(_BLOCK_BITS // 8) for _ in range(-(-k // _BLOCK_BITS)))[:size])
+        return bits >> (size * 8 - k)
+
+    def random(self) -> float:
+        """A number of at least 0 and below 1."""
+        return self.getrandbits(53) * 2.0**-53
+
+    def seed(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - the base class's
+        """Does nothing: its seed is given by ``reset``."""
+
+    def _block(self, size: int) -> bytes:
+        self._drawn += 1
+        return blake2b(self._prefix + self._drawn.to_bytes(8), digest_size=size).digest()
