@@ -156,7 +156,7 @@ def _check(annotation: Any, where: str, argument: str | None) -> None:  # noqa: 
     except TypeError as error:
         raise TypeError(f"{what} cannot be encoded: {error}") from error
     if unknown is not None:
-        raise TypeError(f"{what} cannot be encoded: {unknown} is unknown to msgspec, and to whoever receives it")
+        raise TypeError(f"{what} cannot be encoded: msgspec cannot decode {unknown}")
 
 
 def _unknown_in(node: object, seen: set[int]) -> str | None:

@@ -81,3 +81,6 @@ MAX_KEYS_FORGOTTEN = 2
 """Expired keys that one keyed post removes."""
 MAX_CACHED_READS = 4
 """Answers of reads kept until the next commit."""
+
+MAX_REPLAYED = 1_000
+"""Messages that one page of missed events brings to a listener."""

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import Struct
 
 from durable_objects import Context, DurableObject
 from durable_objects.embedded.store import Store
@@ -18,7 +19,7 @@ from profiles import examples
 Entries = Sequence[tuple[str, bytes]]
 
 
-class Put(NamedTuple):
+class Put(Struct, frozen=True, tag=True):
     key: str
     value: bytes | None
 
@@ -35,7 +36,7 @@ class Put(NamedTuple):
             model[self.key] = self.value
 
 
-class Get(NamedTuple):
+class Get(Struct, frozen=True, tag=True):
     key: str
 
     def on_storage(self, ctx: Context) -> bytes | None:
@@ -45,7 +46,7 @@ class Get(NamedTuple):
         return model.get(self.key)
 
 
-class List(NamedTuple):
+class List(Struct, frozen=True, tag=True):
     prefix: str
     after: str
     limit: int
@@ -84,8 +85,11 @@ FIRST_PAGES = [List(prefix, "", limit) for prefix in ("", "a") for limit in (1, 
 
 
 class Shelf(DurableObject):
-    def take(self, steps: list[Step], answers: list[object], *, broken: bool) -> None:
-        answers.extend(step.on_storage(self.ctx) for step in steps)
+    answers: list[object]
+    """What the steps of the running call have answered, also if it breaks."""
+
+    def take(self, steps: list[Step], *, broken: bool) -> None:
+        Shelf.answers.extend(step.on_storage(self.ctx) for step in steps)
         if broken:
             raise ZeroDivisionError
 
@@ -149,9 +153,9 @@ def test_storage_is_a_sorted_dictionary_under_layers_of_uncommitted_writes(
     model = Model()
     for drawn in [Call([Put(key, b"") for key in first], broken=False, then="commit"), *calls]:
         call = drawn._replace(steps=[*drawn.steps, *FIRST_PAGES])
-        answers: list[object] = []
-        runtime.start(shelf.call(Shelf.take, call.steps, answers, broken=call.broken))
-        assert answers == model.call(call)
+        Shelf.answers = []
+        runtime.start(shelf.call(Shelf.take, call.steps, broken=call.broken))
+        assert Shelf.answers == model.call(call)
         if call.then == "evict":
             runtime.evict_idle()
             runtime.evict_idle()

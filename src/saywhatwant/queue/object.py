@@ -16,15 +16,18 @@ commit of its call. Everything in memory can be read from storage, so a rebuilt 
 
 from collections.abc import Callable
 from functools import partial
+from itertools import groupby
 
 from msgspec import UNSET, Raw
 from msgspec.structs import replace
 
 import durable_objects
+from durable_objects import Replay
 from saywhatwant.errors import IdTaken, NotTheHolder, WrongState
 from saywhatwant.limits import (
     MAX_ANSWER_BYTES,
     MAX_ERROR,
+    MAX_REPLAYED,
     MAX_USERNAME,
 )
 from saywhatwant.message import Message, NewMessage, Posted, conversation_of, split_color
@@ -114,6 +117,14 @@ class MessageQueue(QueueState):
         """
         changed, more = self._index.changed_after(since if since <= self.ctx.seq else 0, limit)
         return Changes(changed[-1].message.seq if more else self.ctx.seq, [Raw(entry.encoded) for entry in changed], more)
+
+    @durable_objects.read
+    def replay(self, since: int) -> Replay:
+        """The messages of ``changes`` as events, for the runtime."""
+        changed, more = self._index.changed_after(since if since <= self.ctx.seq else 0, MAX_REPLAYED)
+        by_seq = groupby(changed, key=lambda entry: entry.message.seq)
+        missed = [(seq, tuple(events.changed(entry.encoded) for entry in entries)) for seq, entries in by_seq]
+        return Replay(missed[-1][0] if more else self.ctx.seq, missed, more)
 
     # -- Lists of work
 

@@ -155,6 +155,5 @@ def test_p6_the_largest_batch_fits_one_call() -> None:
     for _ in range(MAX_BATCH):
         asked = wall.ask(entity="zen", context=("Remember this.",))
         wall.call(MessageQueue.fail, asked, "bot", wall.claim(asked).bot_params.attempt, "no words", detail="why")
-    wall.config = replace(wall.config, retention=1)
-    wall.runtime.crash()
+    wall.runtime.crash(configs={"Queue": replace(wall.config, retention=1)})
     assert len(batch(wall, "fail", all=True).changed) == MAX_BATCH

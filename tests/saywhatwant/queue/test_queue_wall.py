@@ -214,8 +214,7 @@ def test_p6_a_lowered_retention_leaves_every_call_within_the_bounds_of_one_commi
     for n in range(200):
         wall.ask(f"question {n}")
     assert len(wall.claim_next(100)) == 100
-    wall.config = QueueConfig(retention=5, max_attempts=1)
-    wall.runtime.crash()
+    wall.runtime.crash(configs={"Queue": QueueConfig(retention=5, max_attempts=1)})
     if alarm == "is lost":
         wall.forget_alarms()
     wall.runtime.advance(60)

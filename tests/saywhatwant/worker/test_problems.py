@@ -84,12 +84,16 @@ def test_p6_a_temporary_refusal_has_retry_after(kind: type[Exception]) -> None:
     assert int(response.headers["retry-after"]) >= 1
 
 
-def test_p7_an_unknown_outcome_is_not_written_and_its_detail_states_it() -> None:
+def test_p7_an_unknown_outcome_is_a_kind_of_its_own() -> None:
     """To a client both are the same: it repeats the request with its key."""
     bodies = [
         body_of(problem(error)) for error in (CommitFailed("no room"), OutcomeUnknown("whether it is written is unknown"))
     ]
-    assert {body["type"] for body in bodies} == {"urn:saywhatwant:problem:not-written"}
+    assert [body["type"] for body in bodies] == [
+        "urn:saywhatwant:problem:not-written",
+        "urn:saywhatwant:problem:outcome-unknown",
+    ]
+    assert [body["status"] for body in bodies] == [503, 503]
     assert [body["detail"] for body in bodies] == ["no room", "whether it is written is unknown"]
 
 
