@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from durable_objects.commits import Change
+from durable_objects.disk import Change
 from durable_objects.embedded import EmbeddedRuntime
 
 

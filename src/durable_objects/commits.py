@@ -8,39 +8,19 @@ Every answer that depends on a commit waits for it here.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol
 
 from durable_objects.contract import Events
+from durable_objects.disk import Change, Disk, Head
 from durable_objects.errors import CommitFailed, DurableObjectError, OutcomeUnknown
 from durable_objects.limits import MAX_COMMIT_WAIT_SECONDS, MAX_WAITING_CALLS, PROBE_MS
-from durable_objects.live import Head, LiveObject, Snapshot
+from durable_objects.live import LiveObject
 from durable_objects.meter import Meter
 
 log = logging.getLogger("durable_objects")
 
 _MAX_WAIT_MS = MAX_COMMIT_WAIT_SECONDS * 1_000
-
-
-class Change(NamedTuple):
-    """The changes of one commit to one object: its entries (``None`` deletes) and its new head."""
-
-    object_id: str
-    writes: dict[str, bytes | None]
-    head: Head
-
-
-class Disk(Snapshot, Protocol):
-    """Where commits go. Its ``str`` names the place in messages."""
-
-    def alarms(self) -> Iterable[tuple[str, int]]:
-        """Every object that has an alarm, with the alarm's time."""
-
-    def commit(self, changes: Sequence[Change]) -> Awaitable[None]:
-        """Make all of ``changes`` durable; an empty commit checks whether the disk takes writes.
-
-        Raises the disk's error; then none of the changes is visible.
-        """
 
 
 class Loop(Protocol):

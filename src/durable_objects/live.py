@@ -2,34 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import Any, Concatenate, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Concatenate, Generic, TypeVar
 
 from durable_objects.call_random import CallRandom
 from durable_objects.contract import Context, DurableObject, Events, ObjectId, ObjectT, P
+from durable_objects.disk import Head, Snapshot, Writes
 from durable_objects.errors import DataBusy, LimitExceeded, ObjectFailed, Refusal
 from durable_objects.limits import MAX_CALL_WRITES, MAX_KEY_BYTES, MAX_LIST_PAGE, MAX_TIME_MS, MAX_VALUE_BYTES
 from durable_objects.meter import Meter
 from durable_objects.methods import functions_of, reads_of
 
 ReceiverT = TypeVar("ReceiverT", bound=DurableObject)
-
-Writes = dict[str, bytes | None]
-"""Keys with their new value; ``None`` is a delete."""
-
-
-class Head(NamedTuple):
-    """What a runtime stores of an object besides its entries: the number of its last commit, and its alarm."""
-
-    seq: int = 0
-    alarm_at: int | None = None
-
-
-class Snapshot(Protocol):
-    """The durable data that objects read."""
-
-    def head(self, object_id: str) -> Head: ...
-    def get(self, object_id: str, key: str) -> bytes | None: ...
-    def list(self, object_id: str, prefix: str, after: str, limit: int) -> Sequence[tuple[str, bytes]]: ...
 
 
 class LiveStorage:

@@ -7,8 +7,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, cast
 
 from durable_objects.alarms import Alarms
-from durable_objects.commits import CommitLoop, Disk, Loop
+from durable_objects.commits import CommitLoop, Loop
 from durable_objects.contract import Context, DurableObject, Events, EventStream, Namespace, ObjectT, P, R, Replay, Stub
+from durable_objects.disk import Disk
 from durable_objects.errors import (
     ConfigMismatch,
     DataBusy,
@@ -93,7 +94,16 @@ class LocalNamespace(Generic[ObjectT]):
 
 
 class LocalRuntime:
-    """The common part of the embedded and the simulated runtime, which differ in disk, clock and event loop."""
+    """The base of a runtime whose objects live in this process: over a disk, with a clock and an event loop of its own.
+
+    A subclass calls ``_start`` when its disk is open, calls ``run_due`` in time (see ``ms_until_due`` and ``_rearm``), calls
+    ``evict_idle`` now and then, and ends with ``_end_streams`` and ``commits.drain``.
+
+    Args:
+        disk: where commits go.
+        clock: milliseconds since 1970; may step.
+        new_seed: a new seed of 64 bits, for each call that asks for randomness.
+    """
 
     def __init__(self, disk: Disk, *, clock: Callable[[], int], new_seed: Callable[[], int]) -> None:
         self.meter = Meter()

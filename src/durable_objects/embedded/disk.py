@@ -3,13 +3,13 @@
 from collections.abc import Awaitable, Sequence
 from pathlib import Path
 
-from durable_objects.commits import Change
+from durable_objects.disk import Change
 from durable_objects.embedded.store import Store
 from durable_objects.embedded.writer import WriterThread
 
 
 class SqliteDisk(Store):
-    """A ``Store`` whose commits do not block the event loop; a ``commits.Disk``."""
+    """A ``Store`` whose commits do not block the event loop; a ``disk.Disk``."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
@@ -29,5 +29,5 @@ class SqliteDisk(Store):
         super().close()
 
     def commit(self, changes: Sequence[Change]) -> Awaitable[None]:
-        """See ``commits.Disk``."""
+        """See ``disk.Disk``."""
         return self._thread.write(changes)

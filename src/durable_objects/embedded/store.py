@@ -12,10 +12,9 @@ from itertools import chain, takewhile
 from pathlib import Path
 from typing import Any
 
-from durable_objects.commits import Change
+from durable_objects.disk import Change, Head
 from durable_objects.errors import DataBusy, DataLocked, DataUnreadable
 from durable_objects.limits import MAX_IDLE_LOG_BYTES, READ_BUSY_SECONDS, WRITE_BUSY_SECONDS
-from durable_objects.live import Head
 
 APPLICATION_ID = 0x44_4F_50_59  # "DOPY"; distinguishes our files from other SQLite files
 VERSION = 1

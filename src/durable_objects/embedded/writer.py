@@ -6,7 +6,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Self
 
-from durable_objects.commits import Change
+from durable_objects.disk import Change
 from durable_objects.embedded.store import Store
 
 

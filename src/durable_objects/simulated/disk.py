@@ -3,12 +3,11 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from durable_objects.commits import Change
-from durable_objects.live import Head
+from durable_objects.disk import Change, Head
 
 
 class SimulatedDisk:
-    """Entries and heads in memory; a ``commits.Disk``.
+    """Entries and heads in memory; a ``disk.Disk``.
 
     Args:
         hold: returns a future that a commit waits for before it is durable, or None if it need not wait.
@@ -28,24 +27,24 @@ class SimulatedDisk:
         return "the simulated disk"
 
     def head(self, object_id: str) -> Head:
-        """See ``live.Snapshot``."""
+        """See ``disk.Snapshot``."""
         return self._heads.get(object_id, Head())
 
     def get(self, object_id: str, key: str) -> bytes | None:
-        """See ``live.Snapshot``."""
+        """See ``disk.Snapshot``."""
         return self._entries.get(object_id, {}).get(key)
 
     def list(self, object_id: str, prefix: str, after: str, limit: int) -> Sequence[tuple[str, bytes]]:
-        """See ``live.Snapshot``."""
+        """See ``disk.Snapshot``."""
         entries = self._entries.get(object_id, {})
         return [(key, entries[key]) for key in sorted(entries) if key > after and key.startswith(prefix)][:limit]
 
     def alarms(self) -> Sequence[tuple[str, int]]:
-        """See ``commits.Disk``."""
+        """See ``disk.Disk``."""
         return [(object_id, head.alarm_at) for object_id, head in self._heads.items() if head.alarm_at is not None]
 
     async def commit(self, changes: Sequence[Change]) -> None:
-        """See ``commits.Disk``. A commit without changes never waits."""
+        """See ``disk.Disk``. A commit without changes never waits."""
         if self.error is not None:
             raise self.error
         held = self._hold() if changes else None

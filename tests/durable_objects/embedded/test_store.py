@@ -13,11 +13,10 @@ import pytest
 from ledger import Entry, Ledger, key_of
 
 from durable_objects import DataBusy, DataLocked, DataUnreadable
-from durable_objects.commits import Change
+from durable_objects.disk import Change, Head
 from durable_objects.embedded import EmbeddedRuntime
 from durable_objects.embedded.store import _MAX_EXACT_ROWS, APPLICATION_ID, VERSION, Store, _insert, _make_durable
 from durable_objects.limits import READ_BUSY_SECONDS
-from durable_objects.live import Head
 from scenario import run
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from queue_wall import Wall, answer_to
 
-from durable_objects.live import Head
+from durable_objects.disk import Head
 from profiles import examples
 from saywhatwant.errors import NotTheHolder, UnknownMessage, WrongState
 from saywhatwant.limits import MAX_DUE_PER_CALL

@@ -9,9 +9,8 @@ from msgspec import Struct, json
 from queue_wall import Wall
 
 from durable_objects import ObjectFailed
-from durable_objects.commits import Change
+from durable_objects.disk import Change, Head
 from durable_objects.limits import MAX_LIST_PAGE
-from durable_objects.live import Head
 from saywhatwant.limits import MAX_PRUNED_AT_ONCE, MAX_STATS_ENTITIES
 from saywhatwant.message import decode_list
 from saywhatwant.queue import MessageQueue
