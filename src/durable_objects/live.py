@@ -1,93 +1,19 @@
-"""One object in memory: its instance, its context, and its writes that are not on disk yet."""
+"""One object in memory: its instance, its context, and the changes of its calls that are not on disk yet."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from random import Random
 from typing import Any, Concatenate, Generic, TypeVar
 
 from durable_objects.call_random import CallRandom
 from durable_objects.contract import Context, DurableObject, Events, ObjectId, ObjectT, P
-from durable_objects.disk import Head, Snapshot, Writes
+from durable_objects.disk import Head, Snapshot
 from durable_objects.errors import DataBusy, LimitExceeded, ObjectFailed, Refusal
-from durable_objects.limits import MAX_CALL_WRITES, MAX_KEY_BYTES, MAX_LIST_PAGE, MAX_TIME_MS, MAX_VALUE_BYTES
+from durable_objects.limits import MAX_TIME_MS
 from durable_objects.meter import Meter
 from durable_objects.methods import functions_of, reads_of
+from durable_objects.storage import LiveStorage
 
 ReceiverT = TypeVar("ReceiverT", bound=DurableObject)
-
-
-class LiveStorage:
-    """Storage as the running call sees it: the durable data under three layers of writes that are not durable yet.
-
-    ``in_flight`` is being committed, ``pending`` goes into the next commit, ``call`` belongs to the running call.
-    """
-
-    __slots__ = ("_meter", "_object_id", "_snapshot", "call", "in_flight", "pending")
-
-    def __init__(self, object_id: str, snapshot: Snapshot, meter: Meter) -> None:
-        self._object_id = object_id
-        self._snapshot = snapshot
-        self._meter = meter
-        self.call: Writes = {}
-        self.pending: Writes = {}
-        self.in_flight: Writes = {}
-
-    def get(self, key: str) -> bytes | None:
-        """The value under ``key``, or None."""
-        self._meter.reads += 1
-        for layer in (self.call, self.pending, self.in_flight):
-            if key in layer:
-                return layer[key]
-        return self._snapshot.get(self._object_id, key)
-
-    def put(self, key: str, value: bytes) -> None:
-        """Set ``key`` to ``value``; ``LimitExceeded`` beyond the bounds of ``limits``."""
-        if not isinstance(value, bytes):
-            raise TypeError(f"the value of {key!r} is {type(value).__name__}, not bytes")
-        if len(value) > MAX_VALUE_BYTES:
-            raise LimitExceeded(f"the value of {key!r} has {len(value)} bytes; at most {MAX_VALUE_BYTES} are allowed")
-        self._meter.writes += 1
-        self._change(key, value)
-
-    def delete(self, key: str) -> None:
-        """Remove ``key`` if it is there."""
-        self._meter.deletes += 1
-        self._change(key, None)
-
-    def list(self, prefix: str = "", *, after: str = "", limit: int = MAX_LIST_PAGE) -> Sequence[tuple[str, bytes]]:
-        """Up to ``limit`` entries in key order whose key starts with ``prefix`` and is greater than ``after``."""
-        if not 1 <= limit <= MAX_LIST_PAGE:
-            raise LimitExceeded(f"limit is {limit}; 1 to {MAX_LIST_PAGE} are allowed")
-        overlay = {
-            key: value
-            for layer in (self.in_flight, self.pending, self.call)
-            for key, value in layer.items()
-            if key > after and key.startswith(prefix)
-        }
-        # Each overlaid key can hide one durable entry, so read one more for each.
-        entries = self._snapshot.list(self._object_id, prefix, after, limit + len(overlay))
-        self._meter.reads += len(entries)
-        if not overlay:
-            return entries
-        merged = {**dict(entries), **overlay}
-        return [(key, value) for key in sorted(merged) if (value := merged[key]) is not None][:limit]
-
-    def _change(self, key: str, value: bytes | None) -> None:
-        size = len(key) if key.isascii() else utf8_length(key)  # nearly every key is ASCII, and a call has a price
-        if not 1 <= size <= MAX_KEY_BYTES:
-            raise LimitExceeded(f"a key has {size} bytes; 1 to {MAX_KEY_BYTES} are allowed")
-        if len(self.call) >= MAX_CALL_WRITES and key not in self.call:
-            raise LimitExceeded(f"one call writes more than {MAX_CALL_WRITES} keys")
-        self.call[key] = value
-
-
-def utf8_length(text: str) -> int:
-    """Bytes of ``text`` in UTF-8; raises ``LimitExceeded`` for half a surrogate pair, which UTF-8 cannot encode."""
-    if text.isascii():
-        return len(text)
-    try:
-        return len(text.encode())
-    except UnicodeEncodeError:
-        raise LimitExceeded(f"{text!r} cannot be written in UTF-8") from None
 
 
 class LiveObject(Generic[ObjectT]):
@@ -176,7 +102,7 @@ class LiveObject(Generic[ObjectT]):
     @property
     def changed(self) -> bool:
         """Whether the last call left changes that are not staged yet."""
-        return bool(self.storage.call or self.published) or self.alarm_at != self.staged_head.alarm_at
+        return bool(self.published) or self.storage.changed or self.alarm_at != self.staged_head.alarm_at
 
     def take_events(self) -> tuple[Events | None, Events | None]:
         """What the last call published, and its signals; call it after ``stage``."""
@@ -253,14 +179,13 @@ class LiveObject(Generic[ObjectT]):
     def stage(self) -> None:
         """Number the last call's changes as a commit, and add them to the next write."""
         self.seq += 1
-        self.storage.pending.update(self.storage.call)
-        self.storage.call = {}
+        self.storage.stage()
         self.staged_head = Head(self.seq, self.alarm_at)
 
     def rebuild(self) -> None:
         """Drop the running call's writes, alarm and events, and the instance, whose state may be half changed."""
         self._meter.failures += 1
         self.instance = None
-        self.storage.call = {}
+        self.storage.drop()
         self.published, self.signals = [], []
         self.seq, self.alarm_at = self.staged_head

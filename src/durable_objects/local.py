@@ -21,8 +21,9 @@ from durable_objects.errors import (
 )
 from durable_objects.event_streams import QueuedEventStream
 from durable_objects.limits import MAX_ALARMS_PER_TURN, MAX_LIVE_OBJECTS, MAX_NAME_CHARS, MAX_WAITING_CALLS, READS_PER_TURN
-from durable_objects.live import LiveObject, utf8_length
+from durable_objects.live import LiveObject
 from durable_objects.meter import Meter
+from durable_objects.storage import utf8_length
 
 if TYPE_CHECKING:
     import asyncio

@@ -24,6 +24,10 @@ class Shelf(DurableObject):
         self.ctx.storage.put("before", b"")
         self.ctx.storage.delete(key)
 
+    def get(self, key: str) -> None:
+        self.ctx.storage.put("before", b"")
+        self.ctx.storage.get(key)
+
     def put_many(self, count: int) -> None:
         for n in range(count):
             self.ctx.storage.put(f"{n}", b"")
@@ -53,6 +57,9 @@ BEYOND: dict[str, tuple[Callable[..., object], tuple[object, ...], str]] = {
     "a key long in bytes only": (Shelf.put, ("é" * (MAX_KEY_BYTES // 2 + 1),), "a key has 2050 bytes"),
     "a long key to delete": (Shelf.delete, ("k" * (MAX_KEY_BYTES + 1),), "a key has 2049 bytes"),
     "a large value": (Shelf.put, ("k", bytes(MAX_VALUE_BYTES + 1)), "the value of 'k' has 131073 bytes; at most 131072 are"),
+    "a key of the runtime": (Shelf.put, ("\1key",), "begins with U+0001; those keys are the runtime's"),
+    "a key of the runtime to delete": (Shelf.delete, ("\1key",), "begins with U+0001"),
+    "a key of the runtime to read": (Shelf.get, ("\1key",), "begins with U+0001"),
     "too many writes": (Shelf.put_many, (MAX_CALL_WRITES + 1,), "one call writes more than 1000 keys"),
     "a page of none": (Shelf.list, (0,), "limit is 0; 1 to 1000 are allowed"),
     "a long page": (Shelf.list, (MAX_LIST_PAGE + 1,), "limit is 1001; 1 to 1000 are allowed"),

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +14,7 @@ from durable_objects.embedded.store import Store
 from durable_objects.limits import MAX_LIST_PAGE
 from durable_objects.simulated import SimulatedRuntime
 from durable_objects.simulated.disk import SimulatedDisk
+from durable_objects.storage import RUNTIME_PREFIX
 from profiles import examples
 
 Entries = Sequence[tuple[str, bytes]]
@@ -68,7 +69,7 @@ class Call(NamedTuple):
 
 
 # Code point order differs from UTF-16 order in the last two.
-letters = ["\0", "/", "a", "b", "é", "\uffff", "😀"]
+letters = ["\0", "\2", "/", "a", "b", "é", "\uffff", "😀"]
 keys = st.sampled_from([*letters, *(f"a{letter}" for letter in letters), "a/a"])
 prefixes = st.sampled_from(["", "", "a", "a/", "é", "c"])
 limits = st.integers(1, 4) | st.just(MAX_LIST_PAGE)
@@ -89,7 +90,15 @@ class Shelf(DurableObject):
     """What the steps of the running call have answered, also if it breaks."""
 
     def take(self, steps: list[Step], *, broken: bool) -> None:
-        Shelf.answers.extend(step.on_storage(self.ctx) for step in steps)
+        """Take the steps, and write what they put as rows of the runtime too, beside the object's."""
+        storage: Any = self.ctx.storage
+        rows = storage.runtime
+        for step in steps:
+            Shelf.answers.append(step.on_storage(self.ctx))
+            if isinstance(step, Put):
+                key = f"{RUNTIME_PREFIX}{step.key}"
+                rows.delete(key) if step.value is None else rows.put(key, step.value)
+        Shelf.answers.append([(key[1:], value) for key, value in rows.list() if rows.get(key) == value])
         if broken:
             raise ZeroDivisionError
 
@@ -106,6 +115,7 @@ class Model:
     def call(self, call: Call) -> list[object]:
         before = dict(self.seen)
         answers: list[object] = [step.on_model(self.seen) for step in call.steps]
+        answers.append(sorted(self.seen.items()))
         if call.broken:
             self.seen = before
         elif any(isinstance(step, Put) for step in call.steps):
@@ -145,7 +155,10 @@ _names = itertools.count()
 def test_storage_is_a_sorted_dictionary_under_layers_of_uncommitted_writes(
     store: Store, kind: str, first: set[str], calls: list[Call]
 ) -> None:
-    """All or nothing for any sequence of calls, commits, failures and crashes; prefix, after and limit mean what they say."""
+    """All or nothing for any sequence of calls, commits, failures and crashes; prefix, after and limit mean what they say.
+
+    The runtime's rows share every commit, and the object does not see them.
+    """
     runtime = SimulatedRuntime(autocommit=False)
     if kind == "store":
         back_with(store, runtime.disk)

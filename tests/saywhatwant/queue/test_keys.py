@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from queue_wall import Wall, again
 
 from durable_objects import KeyReused, KeysFull
-from durable_objects.live import LiveStorage
 from durable_objects.meter import Meter
 from durable_objects.simulated.disk import SimulatedDisk
+from durable_objects.storage import LiveStorage
 from saywhatwant.limits import KEY_SECONDS, MAX_KEY_CLOCK_SECONDS, MAX_KEYS_FORGOTTEN
 from saywhatwant.message import NewMessage, Posted
 from saywhatwant.queue import MessageQueue
