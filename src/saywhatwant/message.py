@@ -73,6 +73,11 @@ Attempt = Annotated[int, Meta(ge=1, le=MAX_ATTEMPT, description="the number of t
 WorkerId = Annotated[
     str, Meta(min_length=1, max_length=MAX_WORKER_ID, description=f"the worker's name, 1 to {MAX_WORKER_ID} characters")
 ]
+POSITION = "the seq of the last frame seen, or the last ETag without its quotes"
+_COMMIT = "[0-9]{1,9}_[0-9]{1,16}"
+POSITION_PATTERN = rf"^([0-9]{{1,16}}|{_COMMIT}(-{_COMMIT}){{0,999}})$(?!\n)"
+PositionText = Annotated[str, Meta(pattern=POSITION_PATTERN, description=POSITION)]
+"""How far a reader has read; see ``topology.position``."""
 
 # Tab and line breaks are allowed; other control characters could control a reader's terminal.
 _CONTROLS = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
@@ -90,7 +95,7 @@ _HALF_CHARACTERS = r"\ud800-\udfff"
 _CONTROL = re.compile(f"[{_CONTROLS}{_HALF_CHARACTERS}]")
 _CONTROL_OR_BREAK = re.compile(f"[{_CONTROLS_AND_BREAKS}{_HALF_CHARACTERS}]")
 
-_PATTERNED = (Id, Color, TailedColor, Alias, SessionId, Conversation, Entity)
+_PATTERNED = (Id, Color, TailedColor, Alias, SessionId, Conversation, Entity, PositionText)
 PATTERNS = {meta.pattern: meta.description for meta in (get_args(kind)[1] for kind in _PATTERNED)}
 PATTERNS[CONTEXT_PATTERN] = "without NUL or other control characters (tab and line breaks are fine)"
 """Each pattern in words, for refusals."""

@@ -15,6 +15,11 @@ class Page(Struct, frozen=True):
     cut_at: int | None = None
     """If ``MAX_ANSWER_BYTES`` cut the list, the timestamp of its last message, where the next page continues."""
 
+    @property
+    def etag(self) -> bytes:
+        """The commit as a strong ETag."""
+        return b'"%d"' % self.seq
+
 
 class Changes(Struct, frozen=True):
     """Encoded messages, and the commit up to which they are all changes."""
@@ -48,4 +53,9 @@ class ReadCache:
 
 def page_of(seq: int, encoded: Iterable[bytes], cut_at: int | None = None) -> Page:
     """A page with these messages."""
-    return Page(seq, Raw(b"[%b]" % b",".join(encoded)), cut_at)
+    return Page(seq, as_list(encoded), cut_at)
+
+
+def as_list(encoded: Iterable[bytes]) -> Raw:
+    """These messages as one JSON list."""
+    return Raw(b"[%b]" % b",".join(encoded))

@@ -1,9 +1,12 @@
 """The topology ``single``: one object holds everything."""
 
-from durable_objects import Runtime, Stub
+from typing import Self
+
+from durable_objects import EventStream, Runtime, Stub
 from saywhatwant.queue import MessageQueue
 from saywhatwant.queue.config import QueueConfig
-from saywhatwant.topology.wall import bound
+from saywhatwant.topology.position import ONLY, Position, WallEvents
+from saywhatwant.topology.wall import WallChanges, bound
 
 QUEUE_NAME = "global-queue"
 
@@ -17,9 +20,9 @@ class SingleWall:
     """A ``Wall`` whose methods are those of its one object: nothing stands between a call and its stub."""
 
     def __init__(self, stub: Stub[MessageQueue]) -> None:
+        self._stub = stub
         self.post = bound(stub, MessageQueue.post)
         self.read = bound(stub, MessageQueue.read)
-        self.changes = bound(stub, MessageQueue.changes)
         self.pending = bound(stub, MessageQueue.pending)
         self.listing = bound(stub, MessageQueue.listing)
         self.claim = bound(stub, MessageQueue.claim)
@@ -33,4 +36,30 @@ class SingleWall:
         self.batch = bound(stub, MessageQueue.batch)
         self.report_circuit = bound(stub, MessageQueue.report_circuit)
         self.stats = bound(stub, MessageQueue.stats)
-        self.events = stub.events
+
+    async def changes(self, since: Position, limit: int | None = None) -> WallChanges:
+        """See ``Wall``."""
+        page = await self._stub.call(MessageQueue.changes, since[ONLY], limit)
+        return WallChanges(Position({ONLY: page.seq}), page.messages, page.more)
+
+    def events(self, since: Position | None = None) -> "SingleEvents":
+        """See ``Wall``."""
+        return SingleEvents(self._stub.events(None if since is None else since[ONLY]))
+
+
+class SingleEvents:
+    """The events of one object as those of a wall."""
+
+    def __init__(self, stream: EventStream) -> None:
+        self.stream = stream
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> WallEvents:
+        seq, data = await anext(self.stream)
+        return WallEvents(ONLY, seq, data)
+
+    async def aclose(self) -> None:
+        """End it."""
+        await self.stream.aclose()

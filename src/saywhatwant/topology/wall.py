@@ -1,14 +1,13 @@
 """The wall as the worker sees it, however many objects hold its messages."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
-from msgspec import Raw
+from msgspec import Raw, Struct
 
-from durable_objects import DurableObject, EventStream, Stub
+from durable_objects import DurableObject, Stub
 from saywhatwant.message import NewMessage, Posted
-from saywhatwant.queue.read_cache import Changes, Page
 from saywhatwant.schemas import (
     BatchRequest,
     BatchResponse,
@@ -23,6 +22,7 @@ from saywhatwant.schemas import (
     Reply,
     Stats,
 )
+from saywhatwant.topology.position import Position, WallEvents
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,8 +37,41 @@ def bound(stub: Stub[ObjectT], method: Callable[Concatenate[ObjectT, P], R]) -> 
     return cast("Callable[P, Answer[R]]", partial(stub.call, method))
 
 
+class WallPage(Protocol):
+    """Messages as one JSON list; see ``queue.read_cache.Page``."""
+
+    @property
+    def body(self) -> Raw: ...
+    @property
+    def cut_at(self) -> int | None: ...
+    @property
+    def etag(self) -> bytes:
+        """The position that they were read at, as a strong ETag."""
+
+
+class WallChanges(Struct, frozen=True):
+    """Encoded messages, and the position up to which they are all changes."""
+
+    position: Position
+    messages: list[Raw]
+    more: bool = False
+    """Whether later commits have changed more."""
+
+
+class WallEventStream(Protocol):
+    """The events of the wall's objects: those of one object in order, none skipped or repeated. Close it at the end."""
+
+    def __aiter__(self) -> AsyncIterator[WallEvents]: ...
+    async def __anext__(self) -> WallEvents: ...
+    async def aclose(self) -> None:
+        """End it."""
+
+
 class Wall(Protocol):
-    """The methods of ``queue.MessageQueue``, with the same arguments, results and refusals; see there."""
+    """The methods of ``queue.MessageQueue``, with the same arguments, results and refusals; see there.
+
+    What names a commit there names a ``Position`` here.
+    """
 
     def post(self, new: NewMessage, key: str | None = None) -> Answer[Posted]: ...
     def read(
@@ -49,8 +82,8 @@ class Wall(Protocol):
         newest_first: bool = True,
         before: int | None = None,
         conversation: str | None = None,
-    ) -> Answer[Page]: ...
-    def changes(self, since: int, limit: int | None = None) -> Answer[Changes]: ...
+    ) -> Answer[WallPage]: ...
+    def changes(self, since: Position, limit: int | None = None) -> Answer[WallChanges]: ...
     def pending(self, limit: int, entity: str | None = None) -> Answer[list[Raw]]: ...
     def listing(self, state: ListState, limit: int) -> Answer[list[Raw]]: ...
     def claim(
@@ -88,5 +121,5 @@ class Wall(Protocol):
     def batch(self, request: BatchRequest) -> Answer[BatchResponse]: ...
     def report_circuit(self, report: CircuitReport) -> Answer[None]: ...
     def stats(self, entities: tuple[str, ...] = ()) -> Answer[Stats]: ...
-    def events(self, since: int | None = None) -> EventStream:
-        """The events of the wall's objects; see ``durable_objects.Stub.events``."""
+    def events(self, since: Position | None = None) -> WallEventStream:
+        """The events of the wall's objects after ``since``, or from now on; see ``durable_objects.Stub.events``."""

@@ -16,7 +16,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from durable_objects import DurableObjectError
 from saywhatwant.errors import RequestRefused, TooManyReaders
 from saywhatwant.queue import events
-from saywhatwant.topology import Wall
+from saywhatwant.topology import Position, Wall
+from saywhatwant.topology.position import ONLY
 from saywhatwant.worker.decoders import Query, client_of
 from saywhatwant.worker.limits import HEARTBEAT_SECONDS, MAX_MISSED
 from saywhatwant.worker.metrics import Metrics
@@ -61,7 +62,7 @@ class Broadcaster:
         socket = WebSocket(scope, receive, send)
         try:
             self._check_page(socket)
-            since = self._query.read(socket).since
+            since = Position.parse(self._query.read(socket).since)
             self._check_free_slot(client_of(socket))
         except RequestRefused as error:
             refusal = problem(error)
@@ -97,7 +98,7 @@ class Broadcaster:
                 self._heartbeat.cancel()
                 self._heartbeat = None
 
-    async def _serve(self, socket: WebSocket, subscriber: Subscriber, since: int) -> None:
+    async def _serve(self, socket: WebSocket, subscriber: Subscriber, since: Position) -> None:
         watching = asyncio.create_task(_end_when_client_leaves(socket, subscriber))
         try:
             seq = await self._catch_up(socket, subscriber, since)
@@ -111,7 +112,7 @@ class Broadcaster:
         if subscriber.close_code is not None:
             await socket.close(subscriber.close_code)
 
-    async def _catch_up(self, socket: WebSocket, subscriber: Subscriber, since: int) -> int:
+    async def _catch_up(self, socket: WebSocket, subscriber: Subscriber, since: Position) -> int:
         """Send the changes after the commit ``since``, page by page; returns the commit up to which they are complete.
 
         Each page's ``seq`` is its token, so that a slow connection advances with every page. Live frames are kept from the read
@@ -120,15 +121,16 @@ class Broadcaster:
         while True:
             subscriber.resume()
             page = await self._wall.changes(since, MAX_MISSED)
-            self._seq = max(self._seq, page.seq)
+            seq = page.position[ONLY]
+            self._seq = max(self._seq, seq)
             missed: list[tuple[int | None, bytes]] = [(None, events.changed(bytes(wire))) for wire in page.messages]
             if not page.more:
                 missed += [(None, event) for event in self._progress.snapshot()]
-                await socket.send_text(Frame(page.seq, missed).text)
-                return page.seq
+                await socket.send_text(Frame(seq, missed).text)
+                return seq
             subscriber.pause()
-            await socket.send_text(Frame(page.seq, missed, more=True).text)
-            since = page.seq
+            await socket.send_text(Frame(seq, missed, more=True).text)
+            since = page.position
 
     def _on_event(self, event: QueueEvent) -> None:
         if not (self._subscribers or self._progress.chars or events.is_progress(event.raw)):

@@ -86,13 +86,13 @@ class JSON(Response):
 
     media_type = "application/json"
 
-    def __init__(self, content: object, status_code: int = 200, *, etag: int | None = None, link: str | None = None) -> None:
+    def __init__(self, content: object, status_code: int = 200, *, etag: bytes | None = None, link: str | None = None) -> None:
         self.status_code = status_code
         self.background = None
         self.body = memoryview(content) if isinstance(content, msgspec.Raw) else _encode(content)
         self._head = b"content-type: application/json\r\ncontent-length: %d\r\n" % len(self.body)
         if etag is not None:
-            self._head += b'etag: "%d"\r\n' % etag
+            self._head += b"etag: %b\r\n" % etag
         if link is not None:
             self._head += b"link: %b\r\n" % link.encode("ascii")
 

@@ -6,24 +6,17 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from saywhatwant.errors import InvalidField
 from saywhatwant.limits import MAX_PAGE
-from saywhatwant.message import Conversation, Entity, Message
+from saywhatwant.message import POSITION, Conversation, Entity, Message, PositionText
 from saywhatwant.schemas import ListState, ProgressState
 from saywhatwant.worker.limits import MAX_SINCE
 
 Since = Annotated[int, Meta(ge=0, le=MAX_SINCE, description="milliseconds since 1970: only messages newer than this")]
 Before = Annotated[int, Meta(ge=0, le=MAX_SINCE, description="milliseconds since 1970: only messages older than this")]
-Seq = Annotated[
-    int, Meta(ge=0, le=MAX_SINCE, description="the seq of the last frame or ETag seen: only messages changed since")
-]
 ChangedAfter = Annotated[
-    int,
-    Meta(
-        ge=0,
-        le=MAX_SINCE,
-        description="the seq of the last frame or ETag seen: only messages changed since; "
-        "not with since, before, order or conversation",
-    ),
+    PositionText,
+    Meta(description=f"{POSITION}: only messages changed since; not with since, before, order or conversation"),
 ]
+SocketSince = Annotated[PositionText, Meta(description=f"{POSITION}: only messages changed since")]
 Order = Annotated[Literal["asc", "desc"], Meta(description="asc: oldest first; desc, the default: newest first")]
 Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE, description="1 to 1,000 messages")]
 
@@ -54,7 +47,7 @@ class ReadQuery(Struct, frozen=True, rename="camel", forbid_unknown_fields=True)
 class SocketQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """Query of GET /api/ws."""
 
-    since: Seq = 0
+    since: SocketSince = "0"
 
 
 class PendingQuery(Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,7 +83,7 @@ class SocketEvent(Struct, frozen=True, rename="camel", omit_defaults=True):
 class SocketFrame(Struct, frozen=True, omit_defaults=True):
     """One frame of GET /api/ws. ``seq`` is the token to reconnect with; ``more`` announces more missed changes."""
 
-    seq: int
+    seq: int | str
     events: list[SocketEvent]
     more: bool = False
 

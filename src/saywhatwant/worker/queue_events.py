@@ -33,8 +33,8 @@ class QueueEvents:
     def __init__(self, wall: Wall) -> None:
         self._listeners: tuple[Listener, ...] = ()
         """Never changed but replaced, since a listener may subscribe another one or end itself."""
-        stream = wall.events()
-        stream.offer = self._on_event  # type: ignore[attr-defined] # until it follows the stream in a task
+        stream = wall.events().stream  # type: ignore[attr-defined] # that of the one object, for the moment
+        stream.offer = self._on_event  # # until it follows the stream in a task
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` for every event from now on; returns the function that ends it."""

@@ -15,8 +15,8 @@ from saywhatwant import schemas
 from saywhatwant.entities import Entity
 from saywhatwant.errors import InvalidField, NotReady, UpgradeRequired
 from saywhatwant.message import clean_text, clean_username
-from saywhatwant.queue.read_cache import page_of
-from saywhatwant.topology import Wall
+from saywhatwant.queue.read_cache import as_list
+from saywhatwant.topology import Position, Wall
 from saywhatwant.worker import assets
 from saywhatwant.worker.auth import BotAuth
 from saywhatwant.worker.broadcaster import Broadcaster
@@ -75,18 +75,19 @@ class Api:
                 before=_given(query.before),
                 conversation=_given(query.conversation),
             )
+            body, etag = page.body, page.etag
             if page.cut_at is not None:
                 link = next_page(replace(query, **{"before" if newest_first else "since": page.cut_at}))
         else:
-            changes = await self._wall.changes(query.changed_after, limit)
-            page = page_of(changes.seq, map(bytes, changes.messages))
+            changes = await self._wall.changes(Position.parse(query.changed_after), limit)
+            body, etag = as_list(map(bytes, changes.messages)), changes.position.etag
             if changes.more:
-                link = next_page(replace(query, changed_after=changes.seq))
+                link = next_page(replace(query, changed_after=str(changes.position)))
         known = header(request, b"if-none-match")
         # A client or proxy may send a list of ETags and mark them as weak; ours are digits in quotes.
-        if known is not None and b'"%d"' % page.seq in known:
-            return Response(status_code=304, headers={"etag": f'"{page.seq}"'})
-        return JSON(page.body, etag=page.seq, link=link)
+        if known is not None and etag in known:
+            return Response(status_code=304, headers={"etag": etag.decode()})
+        return JSON(body, etag=etag, link=link)
 
     async def websocket(self, _: Request, __: SocketQuery) -> Response:
         """GET /api/ws without a handshake; ``broadcaster.Broadcaster`` handles handshakes."""
