@@ -66,8 +66,8 @@ class BacklogFull(Refusal):
     """No more work is accepted, because the maximum is waiting. Accepted work is safe (P6)."""
 
 
-class TooManyWaiting(RequestRefused):
-    """The limit of waiting claims is reached."""
+class TooManyWaiting(Refusal):
+    """The limit of waiting claims is reached, of a gateway or of an object."""
 
 
 class TooManyReaders(RequestRefused):

@@ -39,6 +39,8 @@ MAX_ENTITIES = 64
 """Entities that one claim may name."""
 MAX_WAIT_SECONDS = 60
 """Seconds that a claim may wait for work (long poll)."""
+MAX_TICKETS = 10_000
+"""Claims that wait for work at one object, of all gateways; beyond it further ones get 503."""
 MAX_TALK_TURNS = 1_000
 """Messages of a talk that a claim may ask for."""
 MAX_TALK_BYTES = 1024 * 1024

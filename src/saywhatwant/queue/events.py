@@ -10,6 +10,7 @@ from saywhatwant.schemas import ProgressState
 
 _PROGRESS: Final = b'{"type":"progress"'
 _LEASE_ENDED: Final = b'{"type":"leaseEnded"'
+_WORK: Final = b'{"type":"work"'
 
 
 def changed(encoded: bytes) -> bytes:
@@ -26,6 +27,16 @@ def progress(message_id: str, attempt: int, text: str, state: ProgressState) -> 
     """A reply is on its way; ``text`` is the whole reply so far, empty before its first word."""
     event = {"type": "progress", "id": message_id, "attempt": attempt, "text": text, "state": state}
     return msgspec.json.encode(event)
+
+
+def work(ticket: str, since: int, message_id: str) -> bytes:
+    """A waiting claim is woken for a message; ``ticket`` and ``since`` are those of ``waiting.Wait``. For gateways only."""
+    return msgspec.json.encode({"type": "work", "id": message_id, "ticket": ticket, "since": since})
+
+
+def is_work(event: bytes) -> bool:
+    """Whether ``event`` is one of ``work``."""
+    return event.startswith(_WORK)
 
 
 def is_lease_ended(event: bytes) -> bool:
@@ -67,14 +78,19 @@ class ChangedMessage(Struct, frozen=True, rename="camel"):
 
 
 class Event(Struct, frozen=True):
-    """A published event, decoded: a changed message, a reply so far (with the id of what it answers), or a lease that ended."""
+    """A published event, decoded; ``type`` tells which of the fields it has.
 
-    type: Literal["message", "progress", "leaseEnded"]
+    A changed message; a reply so far, with the id of what it answers; a lease that ended; or work for a waiting claim.
+    """
+
+    type: Literal["message", "progress", "leaseEnded", "work"]
     message: ChangedMessage | None = None
     id: str = ""
     attempt: int = 0
     text: str = ""
     state: ProgressState = "writing"
+    ticket: str = ""
+    since: int = 0
 
 
 parse = msgspec.json.Decoder(Event).decode

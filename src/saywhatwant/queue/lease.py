@@ -28,6 +28,12 @@ _UNITS = ((86_400_000, "day"), (3_600_000, "hour"), (60_000, "minute"), (1_000, 
 # -- Checks
 
 
+def is_claimable(message: Message) -> bool:
+    """Whether the message is pending and does not back off; also while a due deadline waits for its alarm."""
+    params = message.bot_params
+    return params.status == "pending" and params.retry_at is None
+
+
 def check_claimable(message: Message, now: int, config: QueueConfig) -> None:
     """Raise ``WrongState`` unless the message may be claimed now."""
     params = message.bot_params

@@ -18,32 +18,28 @@ from collections.abc import Callable
 from functools import partial
 from itertools import groupby
 
-from msgspec import UNSET, Raw
+from msgspec import Raw
 from msgspec.structs import replace
 
 import durable_objects
 from durable_objects import Replay
 from saywhatwant.errors import IdTaken, NotTheHolder, WrongState
 from saywhatwant.limits import (
-    MAX_ANSWER_BYTES,
     MAX_ERROR,
     MAX_REPLAYED,
     MAX_USERNAME,
 )
-from saywhatwant.message import Message, NewMessage, Posted, conversation_of, split_color
+from saywhatwant.message import Message, NewMessage, Posted, split_color
 from saywhatwant.queue import backlog, batch, events, lease
+from saywhatwant.queue.claims import Claims
 from saywhatwant.queue.figures import figures
 from saywhatwant.queue.index import Index
 from saywhatwant.queue.keys import key_of_id
-from saywhatwant.queue.memory import talk_of
 from saywhatwant.queue.read_cache import Changes, Page, page_of
-from saywhatwant.queue.state import QueueState
 from saywhatwant.schemas import (
     BatchRequest,
     BatchResponse,
     CircuitReport,
-    ClaimNextResponse,
-    ClaimResponse,
     CompleteResponse,
     ExtendResponse,
     FailResponse,
@@ -51,7 +47,6 @@ from saywhatwant.schemas import (
     ProgressState,
     Reply,
     Stats,
-    Talk,
 )
 
 _LISTS: dict[ListState, Callable[[Index, int], list[Message]]] = {
@@ -59,7 +54,7 @@ _LISTS: dict[ListState, Callable[[Index, int], list[Message]]] = {
 }  # fmt: skip
 
 
-class MessageQueue(QueueState):
+class MessageQueue(Claims):
     """The wall and its work."""
 
     # -- The wall
@@ -144,63 +139,6 @@ class MessageQueue(QueueState):
         return [self._details.beside(message, self._index.encoded(message.id)) for message in found]
 
     # -- Work
-
-    def claim(
-        self,
-        message_id: str,
-        worker_id: str,
-        *,
-        entities: tuple[str, ...] | None = None,
-        also: tuple[str, ...] = (),
-        context: int = 0,
-        unfenced: bool = False,
-    ) -> ClaimResponse:
-        """Hold one message; ``entities``, ``also``, ``context`` and ``unfenced`` as for ``claim_next``.
-
-        Raises ``UnknownMessage``, or ``WrongState`` when it is not claimable now.
-        """
-        now = self._now()
-        message = self._known(message_id)
-        lease.check_claimable(message, now, self._config)
-        if message.bot_params.status == "processing":
-            self.ctx.publish(events.lease_ended(message.id))
-        held = self._assigned(lease.hold(message, worker_id, now, self._config, unfenced=unfenced), entities, also)
-        encoded = Raw(self._save(held))
-        return ClaimResponse(encoded, talks={held.id: self._talk_of(held, context)} if context else UNSET)
-
-    def claim_next(
-        self,
-        worker_id: str,
-        entities: tuple[str, ...] | None = None,
-        limit: int = 1,
-        *,
-        also: tuple[str, ...] = (),
-        context: int = 0,
-        unfenced: bool = False,
-    ) -> ClaimNextResponse:
-        """Hold up to ``limit`` of the most urgent claimable messages: all, or those to ``entities`` or to no entity.
-
-        A message to no entity is assigned one of ``entities``, or of those that the same bot ``also`` answers for: the one that
-        this person talked with last, else the one of ``entities`` whose turn it is. With ``context``, up to that many earlier
-        messages of each talk come too; fewer messages are held when they exceed ``MAX_ANSWER_BYTES``. An ``unfenced`` claim's
-        further calls need not name the attempt (P3).
-        """
-        now = self._now()
-        self._expire_due(now)
-        messages: list[Raw] = []
-        talks: dict[str, Talk] = {}
-        room = MAX_ANSWER_BYTES
-        for message in self._index.ready(limit, None if entities is None else (*entities, None)):
-            held = self._assigned(lease.hold(message, worker_id, now, self._config, unfenced=unfenced), entities, also)
-            encoded = self._save(held)
-            messages.append(Raw(encoded))
-            if context:
-                talk = talks[held.id] = self._talk_of(held, context)
-                brought = 0 if talk.context is UNSET else self._config.max_context_bytes
-                room -= len(encoded) + sum(map(len, talk.turns)) + brought
-                if room < 0:
-                    break
-        return ClaimNextResponse(messages, talks=talks if context else UNSET)
 
     def extend(self, message_id: str, worker_id: str, attempt: int) -> ExtendResponse:
         """Heartbeat: the lease restarts, up to the longest hold; not published. Raises like ``complete``."""
@@ -318,24 +256,6 @@ class MessageQueue(QueueState):
         return figures(self._index, self._config, entities, seq=self.ctx.seq, circuits=circuits)
 
     # -- Helpers
-
-    def _assigned(self, message: Message, entities: tuple[str, ...] | None, also: tuple[str, ...]) -> Message:
-        """The message, with an entity assigned if it names none; it keeps one that it was assigned before."""
-        params = message.bot_params
-        if params.entity is not None or not entities or params.assigned_entity in {*entities, *also}:
-            return message
-        tail = message.color_tail or None
-        session = params.session_id or None
-        talks = {
-            entity: conversation_of(entity, message.username, message.color, tail, session) for entity in (*entities, *also)
-        }
-        entity = max(talks, key=lambda name: self._index.talks.last(talks[name]))
-        if not self._index.talks.last(talks[entity]):
-            entity = self._index.assignments.longest_ago(entities)
-        return lease.assign(message, entity, talks[entity])
-
-    def _talk_of(self, message: Message, limit: int) -> Talk:
-        return talk_of(self._index, self.ctx.storage, message, limit)
 
     def _post_answer(self, new: NewMessage, reply_to: str, now: int) -> Posted:
         message = self._known(reply_to, "replyTo")

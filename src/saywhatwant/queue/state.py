@@ -1,5 +1,7 @@
 """The messages of a queue in memory and in storage, and how a change is saved: what ``object`` is built on."""
 
+from collections.abc import Iterable
+
 from msgspec import UNSET, Raw, UnsetType
 from msgspec.structs import replace
 
@@ -16,6 +18,7 @@ from saywhatwant.queue.keys import IdempotencyKeys
 from saywhatwant.queue.memory import context_key, store_context
 from saywhatwant.queue.read_cache import ReadCache
 from saywhatwant.queue.stored import key_of, messages_in
+from saywhatwant.queue.waiting import WaitingClaims
 
 NEWEST_KEY = "newest"
 """The key of the timestamp of a message that was discarded while it was the newest."""
@@ -32,6 +35,7 @@ class QueueState(DurableObject):
         self._circuits = Circuits(ctx.storage)
         self._details = Details(ctx.storage)
         self._reads = ReadCache()
+        self._waiting = WaitingClaims(ctx.storage)
         self._clock = ctx.now()
         self._deadlines_too_late = False
         # Put them in the order of their last changes, like the live object.
@@ -48,16 +52,20 @@ class QueueState(DurableObject):
     def alarm(self) -> None:
         """End the leases, backoffs and waits that are due, by the messages' own deadlines."""
         now = self._now()
-        self._expire_due(now)
+        self._wake(*self._expire_due(now))
         if self._deadlines_too_late:
             self._clamp_deadlines(now)
+        self._waiting.drop_expired(now)
         self._set_alarm()
 
-    def _expire_due(self, now: int) -> None:
-        for message in self._index.due(now, MAX_DUE_PER_CALL):
+    def _expire_due(self, now: int) -> list[Message]:
+        """End what is due; returns those messages, for which no waiting claim has been woken yet."""
+        due = self._index.due(now, MAX_DUE_PER_CALL)
+        for message in due:
             if message.bot_params.status == "processing":
                 self.ctx.publish(events.lease_ended(message.id))
-            self._save(lease.expire(message, now, self._config))
+            self._save(lease.expire(message, now, self._config), wake=False)
+        return due
 
     def _now(self) -> int:
         """The time of this call. After a step back of the clock, the alarm is set to check all deadlines."""
@@ -137,8 +145,11 @@ class QueueState(DurableObject):
             pass
         return message_id
 
-    def _save(self, *messages: Message, publish: bool = True) -> bytes:
-        """Store, index and publish changed messages of one call; returns the bytes of the last one."""
+    def _save(self, *messages: Message, publish: bool = True, wake: bool = True) -> bytes:
+        """Store, index and publish changed messages of one call; returns the bytes of the last one.
+
+        With ``wake``, a message that has become claimable wakes a waiting claim.
+        """
         seq = self.ctx.seq + 1
         encoded, finished = b"", 0
         for message in messages:
@@ -157,11 +168,39 @@ class QueueState(DurableObject):
                 self._details.on_change(old, message)
             if publish:
                 self.ctx.publish(events.changed(encoded))
+            if self._waiting and wake and not (old is not None and lease.is_claimable(old)):
+                self._wake(message)
         if finished:
             self._prune(finished * MAX_PRUNED_AT_ONCE)
             self._keys.store_clock(self._clock)
         self._set_alarm()
         return encoded
+
+    def _wake(self, *messages: Message) -> None:
+        """For each of these messages that is claimable, wake the claim for its entity that has waited longest.
+
+        For a message to anyone it is one for the entity that its author talked with last, else the one that has waited longest.
+        """
+        for known in messages if self._waiting else ():
+            message = self._index.get(known.id)
+            if message is None or not lease.is_claimable(message):
+                continue
+            params = message.bot_params
+            entity = params.entity or params.assigned_entity or self._partner(message)
+            woken = self._waiting.take(entity, self._clock, else_any=params.entity is None)
+            if woken is not None:
+                since, ticket = woken
+                self.ctx.publish(events.work(ticket, since, message.id))
+
+    def _partner(self, message: Message) -> str | None:
+        """The entity that the author talked with last, of those served here and those that claims wait for."""
+        return self._last_partner(message, dict.fromkeys((*self._config.entities, *self._waiting.entities)))
+
+    def _last_partner(self, message: Message, entities: Iterable[str]) -> str | None:
+        """The one of ``entities`` that the author of the message talked with last; None if with none of them."""
+        last = {entity: self._index.talks.last(talk_with(message, entity)) for entity in entities}
+        partner = max(last, key=last.__getitem__, default=None)
+        return partner if partner is not None and last[partner] else None
 
     def _prune(self, limit: int) -> None:
         for _ in range(limit):
@@ -182,3 +221,9 @@ class QueueState(DurableObject):
 
     def _encoded(self, messages: list[Message]) -> list[Raw]:
         return [Raw(self._index.encoded(message.id)) for message in messages]
+
+
+def talk_with(message: Message, entity: str) -> str:
+    """The talk of the message's author with an entity."""
+    tail, session = message.color_tail or None, message.bot_params.session_id or None
+    return conversation_of(entity, message.username, message.color, tail, session)

@@ -27,6 +27,7 @@ class SingleWall:
         self.listing = bound(stub, MessageQueue.listing)
         self.claim = bound(stub, MessageQueue.claim)
         self.claim_next = bound(stub, MessageQueue.claim_next)
+        self.cancel = bound(stub, MessageQueue.cancel)
         self.extend = bound(stub, MessageQueue.extend)
         self.complete = bound(stub, MessageQueue.complete)
         self.fail = bound(stub, MessageQueue.fail)

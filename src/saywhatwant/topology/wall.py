@@ -8,6 +8,7 @@ from msgspec import Raw, Struct
 
 from durable_objects import DurableObject, Stub
 from saywhatwant.message import NewMessage, Posted
+from saywhatwant.queue.waiting import Wait
 from saywhatwant.schemas import (
     BatchRequest,
     BatchResponse,
@@ -71,6 +72,21 @@ class Wall(Protocol):
     """The methods of ``queue.MessageQueue``, with the same arguments, results and refusals; see there.
 
     What names a commit there names a ``Position`` here.
+
+    **How a claim waits.** ``claim_next(..., wait=Wait(ticket, left_ms))`` that finds nothing stores the ticket in the object.
+    When a message for it becomes claimable, the object takes out the ticket that has waited longest, and publishes an event of
+    the type ``work`` with the ticket, its ``since`` and the message's id, in the commit that made the message claimable. The
+    gateway that owns the ticket claims again, with ``since`` and ``woken_for`` from the event: ``since`` keeps its place if it
+    has to wait again, and ``woken_for`` wakes the next claim if this one takes another message. A claim that ends without a
+    message before its time is up calls ``cancel``. The event may come before or after the answer of the call that stored the
+    ticket, twice, or never.
+
+    **Over several objects,** each one has its own tickets, under the same name. ``claim_next`` asks the objects that may have
+    work, in turn, with the same ``wait``, until one returns messages; each object that returns nothing keeps the ticket, and
+    those that do not know the message of ``woken_for`` ignore it. After one object has returned messages, ``cancel`` the ticket
+    at the others that have it. If one of them has woken it meanwhile, nothing is lost: the gateway gives that work back with
+    ``cancel(ticket, message_id)``, which goes to the object of the message. ``cancel`` without a message goes to all objects
+    that may have the ticket; the others ignore it.
     """
 
     def post(self, new: NewMessage, key: str | None = None) -> Answer[Posted]: ...
@@ -105,7 +121,9 @@ class Wall(Protocol):
         also: tuple[str, ...] = (),
         context: int = 0,
         unfenced: bool = False,
+        wait: Wait | None = None,
     ) -> Answer[ClaimNextResponse]: ...
+    def cancel(self, ticket: str, message_id: str | None = None) -> Answer[None]: ...
     def extend(self, message_id: str, worker_id: str, attempt: int) -> Answer[ExtendResponse]: ...
     def complete(
         self, message_id: str, worker_id: str | None = None, attempt: int | None = None, reply: Reply | None = None

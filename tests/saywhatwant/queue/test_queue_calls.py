@@ -9,6 +9,7 @@ from queue_wall import Wall
 from durable_objects.methods import functions_of
 from saywhatwant.message import NewMessage
 from saywhatwant.queue import MessageQueue
+from saywhatwant.queue.waiting import Wait
 from saywhatwant.schemas import BatchRequest, CircuitReport, Reply
 
 NEW = NewMessage(text="Why is space black?", username="Human", color="169080199", entity="zen")
@@ -34,6 +35,8 @@ CALLS: list[tuple[str, dict[str, Any]]] = [
     ("fail", {"message_id": "third", **FENCE, "error": "no words"}),
     ("listing", {"state": "waiting", "limit": 10}),
     ("claim", {"message_id": "fourth", "worker_id": "bot"}),
+    ("claim_next", {"worker_id": "bot", "entities": ("joy",), "wait": Wait("ticket", 1_000, since=1, woken_for="a")}),
+    ("cancel", {"ticket": "ticket", "message_id": "fourth"}),
     ("release", {"message_id": "fourth", **FENCE}),
     ("pending", {"limit": 10, "entity": None}),
     ("read", {"since": 0, "limit": 2, "newest_first": False, "before": None}),

@@ -119,7 +119,7 @@ def test_a_talk_is_cut_at_its_bytes_and_the_newest_turns_are_kept(monkeypatch: p
 
 def test_a_claim_of_many_talks_holds_only_what_fits_into_one_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others stay pending; nothing is held that the bot does not get."""
-    monkeypatch.setattr("saywhatwant.queue.object.MAX_ANSWER_BYTES", 3_000)
+    monkeypatch.setattr("saywhatwant.queue.claims.MAX_ANSWER_BYTES", 3_000)
     wall = Wall()
     for n in range(10):
         wall.ask("why? " * 100, entity="zen", username=f"Ann {n}")

@@ -1,0 +1,110 @@
+"""How bots claim messages, and wait for those that are not there yet."""
+
+from msgspec import UNSET, Raw
+
+from saywhatwant.limits import MAX_ANSWER_BYTES
+from saywhatwant.message import Message
+from saywhatwant.queue import events, lease
+from saywhatwant.queue.memory import talk_of
+from saywhatwant.queue.state import QueueState, talk_with
+from saywhatwant.queue.waiting import Wait
+from saywhatwant.schemas import ClaimNextResponse, ClaimResponse, Talk
+
+
+class Claims(QueueState):
+    """The calls that begin an attempt."""
+
+    def claim(
+        self,
+        message_id: str,
+        worker_id: str,
+        *,
+        entities: tuple[str, ...] | None = None,
+        also: tuple[str, ...] = (),
+        context: int = 0,
+        unfenced: bool = False,
+    ) -> ClaimResponse:
+        """Hold one message; ``entities``, ``also``, ``context`` and ``unfenced`` as for ``claim_next``.
+
+        Raises ``UnknownMessage``, or ``WrongState`` when it is not claimable now.
+        """
+        now = self._now()
+        message = self._known(message_id)
+        lease.check_claimable(message, now, self._config)
+        if message.bot_params.status == "processing":
+            self.ctx.publish(events.lease_ended(message.id))
+        held = self._assigned(lease.hold(message, worker_id, now, self._config, unfenced=unfenced), entities, also)
+        encoded = Raw(self._save(held))
+        return ClaimResponse(encoded, talks={held.id: self._talk_of(held, context)} if context else UNSET)
+
+    def claim_next(
+        self,
+        worker_id: str,
+        entities: tuple[str, ...] | None = None,
+        limit: int = 1,
+        *,
+        also: tuple[str, ...] = (),
+        context: int = 0,
+        unfenced: bool = False,
+        wait: Wait | None = None,
+    ) -> ClaimNextResponse:
+        """Hold up to ``limit`` of the most urgent claimable messages: all, or those to ``entities`` or to no entity.
+
+        A message to no entity is assigned one of ``entities``, or of those that the same bot ``also`` answers for: the one that
+        this person talked with last, else the one of ``entities`` whose turn it is. With ``context``, up to that many earlier
+        messages of each talk come too; fewer messages are held when they exceed ``MAX_ANSWER_BYTES``. An ``unfenced`` claim's
+        further calls need not name the attempt (P3).
+
+        A claim with ``wait`` that finds nothing waits: the event ``work`` with its ticket reports a message, once, and the
+        gateway then claims again. Raises ``TooManyWaiting``.
+        """
+        now = self._now()
+        if wait is not None:
+            self._waiting.check_room(wait, now)
+        expired = self._expire_due(now)
+        messages: list[Raw] = []
+        talks: dict[str, Talk] = {}
+        room = MAX_ANSWER_BYTES
+        for message in self._index.ready(limit, None if entities is None else (*entities, None)):
+            held = self._assigned(lease.hold(message, worker_id, now, self._config, unfenced=unfenced), entities, also)
+            encoded = self._save(held)
+            messages.append(Raw(encoded))
+            if context:
+                talk = talks[held.id] = self._talk_of(held, context)
+                brought = 0 if talk.context is UNSET else self._config.max_context_bytes
+                room -= len(encoded) + sum(map(len, talk.turns)) + brought
+                if room < 0:
+                    break
+        if expired:
+            self._wake(*expired)
+        if wait is not None:
+            if wait.woken_for is not None:
+                self._pass_on(wait.woken_for)
+            if messages:
+                self._waiting.remove(wait.ticket)
+            else:
+                self._waiting.add(wait, entities, now)
+        return ClaimNextResponse(messages, talks=talks if context else UNSET)
+
+    def cancel(self, ticket: str, message_id: str | None = None) -> None:
+        """A claim does not wait any more. ``message_id`` is what it was woken for and has not claimed: the next one gets it."""
+        self._now()
+        self._waiting.remove(ticket)
+        if message_id is not None:
+            self._pass_on(message_id)
+
+    def _assigned(self, message: Message, entities: tuple[str, ...] | None, also: tuple[str, ...]) -> Message:
+        """The message, with an entity assigned if it names none; it keeps one that it was assigned before."""
+        params = message.bot_params
+        if params.entity is not None or not entities or params.assigned_entity in {*entities, *also}:
+            return message
+        entity = self._last_partner(message, (*entities, *also)) or self._index.assignments.longest_ago(entities)
+        return lease.assign(message, entity, talk_with(message, entity))
+
+    def _pass_on(self, message_id: str) -> None:
+        message = self._index.get(message_id)
+        if message is not None:
+            self._wake(message)
+
+    def _talk_of(self, message: Message, limit: int) -> Talk:
+        return talk_of(self._index, self.ctx.storage, message, limit)

@@ -1,0 +1,156 @@
+"""Claims that wait for work: which of them a claimable message wakes.
+
+The object decides it, so that one message wakes one claim, however many gateways serve the bots. A claim that finds nothing
+leaves a ticket here; the message that it waits for takes the ticket out, in the commit that makes the message claimable, and
+publishes its name. Storage has one row for each ticket, so that any instance of the object knows who waits. A gateway that
+dies leaves its tickets behind: they expire, and ``Wait.ticket`` explains how a restarted gateway replaces them at once.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+import msgspec
+from msgspec import Struct
+from sortedcontainers import SortedList
+
+from durable_objects import Storage
+from saywhatwant.errors import TooManyWaiting
+from saywhatwant.limits import MAX_DUE_PER_CALL, MAX_TICKETS, MAX_WAIT_SECONDS
+
+_PREFIX = "waiting/"
+
+
+class Wait(Struct, frozen=True):
+    """What a claim that may wait brings along."""
+
+    ticket: str
+    """Its name, chosen by the gateway; the same for each call of one waiting claim, and for each object that is called."""
+    left_ms: int
+    """How long it still waits. A duration, since the clocks of gateways and objects may differ."""
+    since: int | None = None
+    """Its place in the order of arrival, from the event that woke it; None before that."""
+    woken_for: str | None = None
+    """The id of the message in that event."""
+
+
+class Ticket(Struct, frozen=True):
+    """A waiting claim as it is stored."""
+
+    since: int
+    """Its place: milliseconds, greater than those of all tickets that were there before."""
+    until: int
+    """When it ends."""
+    entities: tuple[str, ...] | None
+    """Whose messages it takes, besides those to anyone; None for all."""
+
+
+Place = tuple[int, str]
+"""A ticket's ``since`` and its name: the order of arrival."""
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Ticket).decode
+
+
+class WaitingClaims:
+    """The tickets of the claims that wait, in the order in which they came, all and for each entity."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._tickets: dict[str, Ticket] = {}
+        self._all: SortedList[Place] = SortedList()
+        self._for_any: SortedList[Place] = SortedList()
+        """Those that take the messages of every entity."""
+        self._by_entity: dict[str, SortedList[Place]] = {}
+        self._ends: SortedList[Place] = SortedList()
+        """``until`` and name of each."""
+        for name, ticket in _tickets_in(storage):
+            self._index(name, ticket)
+
+    def __len__(self) -> int:
+        return len(self._tickets)
+
+    @property
+    def entities(self) -> Iterable[str]:
+        """The entities that are waited for by name."""
+        return self._by_entity
+
+    def check_room(self, wait: Wait, now: int) -> None:
+        """Raise ``TooManyWaiting`` when there is no room for one more ticket."""
+        if len(self._tickets) >= MAX_TICKETS and wait.ticket not in self._tickets:
+            expired = self._ends.bisect_right((now + 1, ""))
+            if len(self._tickets) - min(expired, MAX_DUE_PER_CALL) >= MAX_TICKETS:
+                raise TooManyWaiting(f"{MAX_TICKETS} claims already wait for work")
+
+    def add(self, wait: Wait, entities: tuple[str, ...] | None, now: int) -> None:
+        """The claim waits from now on; if it does already, nothing changes."""
+        if wait.ticket in self._tickets:
+            return
+        self.drop_expired(now)
+        if wait.left_ms > 0:
+            newest = self._all[-1][0] if self._all else 0
+            since = max(now, newest + 1) if wait.since is None else wait.since
+            until = now + min(wait.left_ms, MAX_WAIT_SECONDS * 1_000)
+            ticket = Ticket(since, until, None if entities is None else tuple(dict.fromkeys(entities)))
+            self._storage.put(_PREFIX + wait.ticket, _encode(ticket))
+            self._index(wait.ticket, ticket)
+
+    def remove(self, name: str) -> None:
+        """The claim does not wait any more."""
+        ticket = self._tickets.pop(name, None)
+        if ticket is not None:
+            self._storage.delete(_PREFIX + name)
+            self._unindex(name, ticket)
+
+    def take(self, entity: str | None, now: int, *, else_any: bool = False) -> Place | None:
+        """Take out the claim for ``entity`` that has waited longest; with ``else_any``, if there is none, the one of all."""
+        self.drop_expired(now)
+        first = None
+        if entity is not None:
+            places = [self._first(queue, now) for queue in (self._for_any, self._by_entity.get(entity, ()))]
+            first = min(filter(None, places), default=None)
+        if first is None and else_any:
+            first = self._first(self._all, now)
+        if first is not None:
+            self.remove(first[1])
+        return first
+
+    def drop_expired(self, now: int) -> None:
+        """Remove those that have ended, up to ``MAX_DUE_PER_CALL``; there is no alarm for them."""
+        for _, name in list(islice(self._ends, MAX_DUE_PER_CALL)) if self._ends and self._ends[0][0] <= now else ():
+            if self._tickets[name].until > now:
+                break
+            self.remove(name)
+
+    def _first(self, queue: Iterable[Place], now: int) -> Place | None:
+        return next((place for place in queue if self._tickets[place[1]].until > now), None)
+
+    def _index(self, name: str, ticket: Ticket) -> None:
+        self._tickets[name] = ticket
+        self._ends.add((ticket.until, name))
+        for queue in self._queues_of(ticket):
+            queue.add((ticket.since, name))
+
+    def _unindex(self, name: str, ticket: Ticket) -> None:
+        self._ends.remove((ticket.until, name))
+        for queue in self._queues_of(ticket):
+            queue.remove((ticket.since, name))
+        for entity in ticket.entities or ():
+            if not self._by_entity[entity]:
+                del self._by_entity[entity]
+
+    def _queues_of(self, ticket: Ticket) -> Iterator[SortedList[Place]]:
+        yield self._all
+        if ticket.entities is None:
+            yield self._for_any
+        for entity in ticket.entities or ():
+            queue = self._by_entity.get(entity)
+            if queue is None:
+                queue = self._by_entity[entity] = SortedList()
+            yield queue
+
+
+def _tickets_in(storage: Storage) -> Iterator[tuple[str, Ticket]]:
+    after = ""
+    while entries := storage.list(_PREFIX, after=after):
+        for after, encoded in entries:
+            yield after.removeprefix(_PREFIX), _decode(encoded)
