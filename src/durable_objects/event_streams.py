@@ -13,6 +13,9 @@ from durable_objects.limits import MAX_BYTES_BEHIND
 Catch = Callable[[int], Awaitable[Replay]]
 """Calls the object's ``replay``."""
 
+_EVENT_BYTES = 128
+"""What an event in a queue takes besides its bytes, about."""
+
 
 class QueuedEventStream:
     """A ``contract.EventStream`` over a queue that somebody else fills.
@@ -32,16 +35,17 @@ class QueuedEventStream:
         new_waiter: Callable[[], "asyncio.Future[None]"],
         on_close: Callable[["QueuedEventStream"], None],
     ) -> None:
-        self._position = since
         self._replay = replay
         self._new_waiter = new_waiter
         self._on_close = on_close
-        self._caught_up_to: int | None = None
-        """The end of the page that is being read from ``_missed``."""
+        self._position = 0 if since is None else since
+        """The commit up to which the replay has gone; earlier events in the queue are repetitions."""
         self._has_all = since is None
+        """Whether the replay has come to its end, or nothing is to be replayed."""
         self._missed: deque[Events] = deque()
         self._queue: deque[Events] = deque()
         self._bytes = 0
+        self._reads = False
         self._waiter: asyncio.Future[None] | None = None
         self._error: DurableObjectError | None = None
         self._closed = False
@@ -50,7 +54,7 @@ class QueuedEventStream:
         """Add the events of one call, or signals."""
         if self._error is not None or self._closed:
             return
-        self._bytes += sum(map(len, events.data))
+        self._bytes += _size(events)
         if self._bytes > MAX_BYTES_BEHIND and self._queue:
             self.fail(EventsLost(f"a listener is more than {MAX_BYTES_BEHIND} bytes behind"))
             return
@@ -58,35 +62,48 @@ class QueuedEventStream:
         self._wake()
 
     def fail(self, error: DurableObjectError) -> None:
-        """End it with ``error``, which the listener gets in place of the events that it has not read."""
-        self._error = error
-        self._queue.clear()
-        self._wake()
+        """End it with ``error``, which the listener gets in place of the live events that it has not read."""
+        if self._error is None:
+            self._error = error
+            self._queue.clear()
+            self._wake()
+
+    def get_nowait(self) -> Events | None:
+        """The next events if they are here already, else None; raises the error that the stream has ended with."""
+        if self._missed:
+            return self._missed.popleft()
+        if self._error is not None:
+            raise self._error
+        while self._has_all and self._queue:
+            events = self._queue.popleft()
+            self._bytes -= _size(events)
+            if events.seq is None or events.seq > self._position:
+                return events
+        return None
 
     async def __anext__(self) -> Events:
-        while not self._closed:
-            if self._missed:
-                return self._missed.popleft()
-            if self._caught_up_to is not None:
-                self._position, self._caught_up_to = self._caught_up_to, None
-            if self._error is not None:
-                raise self._error
-            if not self._has_all:
-                await self._read_missed()
-            elif self._queue:
-                events = self._queue.popleft()
-                self._bytes -= sum(map(len, events.data))
-                if events.seq is None or self._position is None or events.seq > self._position:
+        if self._reads:
+            raise RuntimeError("another task already waits for the next event of this stream")
+        self._reads = True
+        try:
+            while not self._closed:
+                if (events := self.get_nowait()) is not None:
                     return events
-            else:
-                self._waiter = self._new_waiter()
-                await self._waiter
-        raise StopAsyncIteration
+                if self._has_all:
+                    self._waiter = self._new_waiter()
+                    await self._waiter
+                else:
+                    await self._read_missed()
+            raise StopAsyncIteration
+        finally:
+            self._reads = False
 
     async def _read_missed(self) -> None:
-        page = await self._replay(self._position or 0)
+        page = await self._replay(self._position)
+        if page.more and page.seq == self._position:
+            raise EventsLost(f"the object's replay stopped at commit {page.seq}, though it has more")
         self._missed.extend(Events(seq, data) for seq, data in page.events)
-        self._caught_up_to = page.seq
+        self._position = page.seq
         self._has_all = not page.more
 
     def _wake(self) -> None:
@@ -98,8 +115,9 @@ class QueuedEventStream:
         return self
 
     async def aclose(self) -> None:
-        """End it; harmless when it has ended."""
+        """End it, also for a task that waits for the next event; harmless when it has ended."""
         self._closed = True
+        self._missed.clear()
         self._queue.clear()
         self._on_close(self)
         self._wake()
@@ -111,3 +129,7 @@ class QueuedEventStream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def _size(events: Events) -> int:
+    return sum(map(len, events.data), _EVENT_BYTES)

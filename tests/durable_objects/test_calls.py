@@ -121,12 +121,11 @@ def test_a_constructor_left_half_way_leaves_nothing_however_it_was_left(
     Fragile.fails = [raised]
     runtime = SimulatedRuntime()
     fragile = runtime.namespace("Fragile", Fragile).get("a")
-    events: list[bytes] = []
-    listen(fragile, events.append)
+    events = listen(fragile)
     with pytest.raises(seen):
         runtime.run(fragile.call(Fragile.state))
     assert runtime.meter.failures == 1
     assert runtime.run(fragile.call(Fragile.state)) == ([], None, 0)
     runtime.run(fragile.call(Fragile.write))
     assert runtime.run(fragile.call(Fragile.state)) == ([("whole", b"written")], None, 1)
-    assert events == []
+    assert events.heard() == []

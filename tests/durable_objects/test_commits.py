@@ -34,15 +34,14 @@ def test_p2_a_call_that_waits_too_long_for_its_commit_gets_outcome_unknown() -> 
 def test_p1_changes_with_an_unknown_outcome_are_kept_if_the_disk_answers() -> None:
     runtime = SimulatedRuntime(autocommit=False)
     ledger = runtime.namespace("Ledger", Ledger).get("a")
-    events: list[bytes] = []
-    listen(ledger, events.append)
+    events = listen(ledger)
     write = runtime.start(ledger.call(Ledger.append, "first"))
     runtime.begin_commit()
     runtime.advance(MAX_COMMIT_WAIT_SECONDS)
     assert write.done
-    assert events == []
+    assert events.heard() == []
     runtime.commit()
-    assert events == [b"1 first"]
+    assert events.heard() == [b"1 first"]
     assert runtime.run(ledger.call(Ledger.append, "second")) == Entry(2, "second")
     assert runtime.run(ledger.call(Ledger.texts)) == ["first", "second"]
 
@@ -162,24 +161,21 @@ def test_the_writes_of_a_constructor_are_a_separate_commit() -> None:
 def test_p2_an_event_without_a_change_waits_only_for_earlier_changes() -> None:
     runtime = SimulatedRuntime(autocommit=False)
     ledger = runtime.namespace("Ledger", Ledger).get("a")
-    events: list[bytes] = []
-    listen(ledger, events.append)
+    events = listen(ledger)
     runtime.run(ledger.call(Ledger.announce, "hello"))
-    assert events == [b"hello"]
+    assert events.heard() == [b"hello"]
     runtime.start(ledger.call(Ledger.append, "first"))
     runtime.start(ledger.call(Ledger.announce, "one"))
-    assert events == [b"hello"]
+    assert events.heard() == [b"hello"]
     runtime.commit()
-    assert events == [b"hello", b"1 first", b"one"]
+    assert events.heard() == [b"hello", b"1 first", b"one"]
 
 
 def test_p2_events_of_other_objects_survive_a_failed_commit() -> None:
     runtime = SimulatedRuntime(autocommit=False)
     ledgers = runtime.namespace("Ledger", Ledger)
     one, another = ledgers.get("a"), ledgers.get("b")
-    events: list[bytes] = []
-    for ledger in (one, another):
-        listen(ledger, events.append)
+    events = listen(one, another)
     runtime.start(one.call(Ledger.append, "lost"))
     runtime.begin_commit()
     runtime.start(one.call(Ledger.append, "lost too"))
@@ -187,5 +183,5 @@ def test_p2_events_of_other_objects_survive_a_failed_commit() -> None:
     runtime.fail()
     assert runtime.meter.commit_failures == 1
     runtime.commit()
-    assert events == [b"1 kept"]
+    assert events.heard() == [b"1 kept"]
     assert (runtime.meter.commits, runtime.meter.commit_calls) == (1, 1), "only what was kept is counted"

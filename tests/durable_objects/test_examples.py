@@ -70,12 +70,11 @@ def test_a_job_that_is_not_done_is_given_out_again() -> None:
     runtime.run(scheduler.call(Scheduler.schedule, "backup", 1_000))
     runtime.advance(1)
     runtime.crash()
-    given_out: list[bytes] = []
-    listen(scheduler, given_out.append)
+    given_out = listen(scheduler)
     runtime.advance(RETRY_MS / 1_000)
-    [(key, job)] = [event.decode().split(" ") for event in given_out]
+    [(key, job)] = [event.decode().split(" ") for event in given_out.heard()]
     assert job == "backup"
     runtime.run(scheduler.call(Scheduler.done, key))
     runtime.advance(2 * RETRY_MS / 1_000)
-    assert len(given_out) == 1
+    assert len(given_out.heard()) == 1
     assert runtime.run(scheduler.call(Scheduler.waiting)) == []

@@ -4,7 +4,6 @@ The objects are ledgers, whose entry n is written by commit n, so that the disk 
 too early, was taken back, or left a gap.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from hypothesis import Phase, settings
@@ -51,15 +50,13 @@ class RuntimeMachine(RuleBasedStateMachine):
     def subscribe(self) -> None:
         """Listen to every ledger, as clients do again after a crash."""
         self.events: dict[str, list[Entry]] = {name: [Entry(self.seq(name), "")] for name in NAMES}
+        self.listeners = {name: listen(self.ledgers.get(name)) for name in NAMES}
+
+    def take_events(self) -> None:
         for name in NAMES:
-            listen(self.ledgers.get(name), self.listener(name))
-
-    def listener(self, name: str) -> Callable[[bytes], None]:
-        def take(event: bytes) -> None:
-            seq, text = event.decode().split(" ", 1)
-            self.events[name].append(Entry(int(seq), text))
-
-        return take
+            for event in self.listeners[name].take():
+                seq, text = event.decode().split(" ", 1)
+                self.events[name].append(Entry(int(seq), text))
 
     def seq(self, name: str) -> int:
         return self.runtime.disk.head(f"Ledger/{name}").seq
@@ -143,6 +140,7 @@ class RuntimeMachine(RuleBasedStateMachine):
     @invariant()
     def p1_p2_what_was_answered_is_on_the_disk_and_what_was_dropped_is_not(self) -> None:
         self.take_answers()
+        self.take_events()
         for name in NAMES:
             entries = self.runtime.disk.list(f"Ledger/{name}", "entry/", "", 1_000_000)
             texts = {int(key.removeprefix("entry/")): value.decode() for key, value in entries}
@@ -153,6 +151,7 @@ class RuntimeMachine(RuleBasedStateMachine):
 
     @invariant()
     def p5_commits_are_numbered_without_a_gap_and_answered_in_order(self) -> None:
+        self.take_events()
         for name in NAMES:
             keys = [key for key, _ in self.runtime.disk.list(f"Ledger/{name}", "entry/", "", 1_000_000)]
             assert keys == [key_of(seq + 1) for seq in range(self.seq(name))]

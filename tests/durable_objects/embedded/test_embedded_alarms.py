@@ -20,12 +20,11 @@ def test_an_alarm_runs_once_it_is_due_and_is_cleared_by_then(tmp_path: Path) -> 
         async with EmbeddedRuntime(tmp_path) as runtime:
             ledgers = runtime.namespace("Ledger", Ledger)
             due, later = ledgers.get("due"), ledgers.get("later")
-            ran: list[bytes] = []
-            listen(due, ran.append)
+            ran = listen(due)
             await later.call(Ledger.set_alarm, now_ms() + 3_600_000)
             await due.call(Ledger.set_alarm, now_ms() + 20)
-            await until(lambda: len(ran) == 2)
-            assert ran == [b"1 alarm set", b"2 alarm ran"]
+            await until(lambda: len(ran.heard()) == 2)
+            assert ran.heard() == [b"1 alarm set", b"2 alarm ran"]
             assert await due.call(Ledger.alarm_at) is None
             assert await later.call(Ledger.texts) == ["alarm set"]
 
@@ -38,10 +37,9 @@ def test_an_alarm_set_before_a_restart_runs_after_it_though_nobody_calls(tmp_pat
             await runtime.namespace("Ledger", Ledger).get("a").call(Ledger.set_alarm, 2_000)
         runtime = EmbeddedRuntime(tmp_path, clock=lambda: 2_000)
         ledger = runtime.namespace("Ledger", Ledger).get("a")
-        ran: list[bytes] = []
-        listen(ledger, ran.append)
+        ran = listen(ledger)
         async with runtime:
-            await until(lambda: ran == [b"2 alarm ran"])
+            await until(lambda: ran.heard() == [b"2 alarm ran"])
         async with EmbeddedRuntime(tmp_path) as again:
             assert await again.namespace("Ledger", Ledger).get("a").call(Ledger.alarm_at) is None
 
@@ -57,9 +55,8 @@ def test_an_alarm_runs_though_its_process_was_killed_after_it_was_set(tmp_path: 
     async def scenario() -> None:
         async with EmbeddedRuntime(tmp_path, clock=lambda: now_ms() + ALARM_MS) as runtime:
             ledger = runtime.namespace("Ledger", Ledger).get("a")
-            ran: list[bytes] = []
-            listen(ledger, ran.append)
-            await until(lambda: ran == [b"2 alarm ran"])
+            ran = listen(ledger)
+            await until(lambda: ran.heard() == [b"2 alarm ran"])
 
     run(scenario())
 

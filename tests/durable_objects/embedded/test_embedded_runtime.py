@@ -25,8 +25,7 @@ def test_a_call_that_raises_after_a_write_leaves_nothing(tmp_path: Path, method:
         async with held_runtime(tmp_path) as (runtime, held):
             ledger = runtime.namespace("Ledger", Ledger).get("a")
             first_instance = await ledger.call(Ledger.which)
-            events: list[bytes] = []
-            listen(ledger, events.append)
+            events = listen(ledger)
             earlier = [asyncio.create_task(ledger.call(Ledger.append, "in flight"))]
             await until(lambda: held.begun == 1)
             earlier.append(asyncio.create_task(ledger.call(Ledger.append, "waiting")))
@@ -41,7 +40,7 @@ def test_a_call_that_raises_after_a_write_leaves_nothing(tmp_path: Path, method:
             assert await ledger.call(Ledger.texts) == ["in flight", "waiting", "later"]
             assert await ledger.call(Ledger.alarm_at) is None
             assert await ledger.call(Ledger.which) != first_instance
-            assert events == [b"1 in flight", b"2 waiting", b"3 later"]
+            assert events.heard() == [b"1 in flight", b"2 waiting", b"3 later"]
         async with EmbeddedRuntime(tmp_path) as runtime:
             ledger = runtime.namespace("Ledger", Ledger).get("a")
             assert await ledger.call(Ledger.texts) == ["in flight", "waiting", "later"]
@@ -162,19 +161,18 @@ def test_a_subscription_survives_eviction_and_keeps_no_object_in_memory(tmp_path
     async def scenario() -> None:
         async with EmbeddedRuntime(tmp_path) as runtime:
             ledger = runtime.namespace("Ledger", Ledger).get("a")
-            events: list[bytes] = []
-            unsubscribe = listen(ledger, events.append)
+            events = listen(ledger)
             assert runtime.live_objects == 0
             await ledger.call(Ledger.append, "first")
             runtime.evict_idle()
             runtime.evict_idle()
             assert runtime.live_objects == 0
             await ledger.call(Ledger.append, "second")
-            assert events == [b"1 first", b"2 second"]
-            unsubscribe()
-            unsubscribe()
+            assert events.heard() == [b"1 first", b"2 second"]
+            await events.aclose()
+            await events.aclose()
             await ledger.call(Ledger.append, "third")
-            assert events == [b"1 first", b"2 second"]
+            assert events.heard() == [b"1 first", b"2 second"]
 
     run(scenario())
 

@@ -31,8 +31,7 @@ def test_p1_a_commit_on_a_full_disk_fails_its_callers_and_leaves_nothing(tmp_pat
         async with EmbeddedRuntime(tmp_path) as runtime:
             ledgers = runtime.namespace("Ledger", Ledger)
             one, another = ledgers.get("a"), ledgers.get("b")
-            events: list[bytes] = []
-            listen(one, events.append)
+            events = listen(one)
             await one.call(Ledger.append, "durable")
             instance = await one.call(Ledger.which)
             fill_up(runtime.disk)
@@ -48,7 +47,7 @@ def test_p1_a_commit_on_a_full_disk_fails_its_callers_and_leaves_nothing(tmp_pat
             assert str(failures[0]) == "the data could not be written: database or disk is full"
             assert runtime.meter.commit_failures == 1
             assert runtime.health() == "the last commit failed: database or disk is full"
-            assert events == [b"1 durable"]
+            assert events.heard() == [b"1 durable"]
             assert await one.call(Ledger.texts) == ["durable"]
             assert await one.call(Ledger.which) != instance
             assert await one.call(Ledger.alarm_at) is None
@@ -79,9 +78,7 @@ def test_p2_calls_based_on_a_failed_commit_fail_with_it_and_no_others(tmp_path: 
         async with held_runtime(tmp_path) as (runtime, held):
             ledgers = runtime.namespace("Ledger", Ledger)
             one, another = ledgers.get("a"), ledgers.get("b")
-            events: list[bytes] = []
-            listen(one, events.append)
-            listen(another, events.append)
+            events = listen(one, another)
             in_flight = asyncio.create_task(one.call(Ledger.append, BIG))
             await until(lambda: held.begun == 1)
             dependent = [
@@ -101,7 +98,7 @@ def test_p2_calls_based_on_a_failed_commit_fail_with_it_and_no_others(tmp_path: 
             held.go_on()
             assert await independent == Entry(1, "another object's")
             assert await fresh == Entry(1, "fresh")
-            assert events == [b"1 another object's", b"1 fresh"]
+            assert events.heard() == [b"1 fresh", b"1 another object's"]
             assert await one.call(Ledger.texts) == ["fresh"]
 
     run(scenario())

@@ -74,20 +74,19 @@ def test_p2_an_event_is_published_after_the_commit_of_its_call(tmp_path: Path) -
     async def scenario() -> None:
         async with held_runtime(tmp_path) as (runtime, held):
             ledger = runtime.namespace("Ledger", Ledger).get("a")
-            events: list[bytes] = []
-            listen(ledger, events.append)
+            events = listen(ledger)
             calls = [asyncio.create_task(ledger.call(Ledger.append, "first"))]
             await until(lambda: held.begun == 1)
             calls.append(asyncio.create_task(ledger.call(Ledger.append, "second")))
             announcement = asyncio.create_task(ledger.call(Ledger.announce, "there are two"))
             await turns()
-            assert events == []
+            assert events.heard() == []
             held.let_one_through()
             await until(lambda: held.begun == 2)
-            assert events == [b"1 first"]
+            assert events.heard() == [b"1 first"]
             held.go_on()
             await asyncio.gather(*calls, announcement)
-            assert events == [b"1 first", b"2 second", b"there are two"]
+            assert events.heard() == [b"1 first", b"2 second", b"there are two"]
 
     run(scenario())
 
@@ -120,8 +119,7 @@ def test_p2_nothing_leaves_while_a_commit_is_on_disk_but_not_finished(tmp_path: 
         async with held_runtime(tmp_path) as (runtime, held):
             held.hold_after()
             ledger = runtime.namespace("Ledger", Ledger).get("a")
-            events: list[bytes] = []
-            listen(ledger, events.append)
+            events = listen(ledger)
             first = asyncio.create_task(ledger.call(Ledger.append, "first"))
             await until(lambda: held.written == 1)
             assert runtime.disk.get("Ledger/a", key_of(1)) == b"first"
@@ -132,14 +130,14 @@ def test_p2_nothing_leaves_while_a_commit_is_on_disk_but_not_finished(tmp_path: 
             await turns()
             assert [runtime.evict_idle() for _ in range(2)] == [0, 0]
             assert not any(task.done() for task in (first, read, broken, texts, second))
-            assert events == []
+            assert events.heard() == []
             held.go_on()
             with pytest.raises(ObjectFailed):
                 await broken
             assert await first == await read == Entry(1, "first")
             assert await texts == ["first"]
             assert await second == Entry(2, "second")
-            assert events == [b"1 first", b"2 second"]
+            assert events.heard() == [b"1 first", b"2 second"]
             assert await ledger.call(Ledger.texts) == ["first", "second"]
 
     run(scenario())

@@ -37,12 +37,13 @@ def history(seed: int, steps: list[tuple[str, str]]) -> list[str]:
     """Everything that anybody could see of a run."""
     runtime = SimulatedRuntime(seed=seed, autocommit=False)
     dice = runtime.namespace("Dice", Dice)
-    events: list[str] = []
+    events: list[bytes] = []
+    listeners = []
     tasks = []
     methods = {"roll": Dice.roll, "ask": Dice.ask, "break": Dice.cheat}
     for name, step in steps:
         if step in methods:
-            listen(dice.get(name), lambda event: events.append(event.decode()))
+            listeners.append(listen(dice.get(name)))
             tasks.append(runtime.start(dice.get(name).call(methods[step])))
         elif step == "advance":
             runtime.advance(1)
@@ -50,13 +51,14 @@ def history(seed: int, steps: list[tuple[str, str]]) -> list[str]:
             runtime.evict_idle()
         else:
             getattr(runtime, step)()
+        events += [event for listener in listeners for event in listener.take()]
     answers = []
     for task in tasks:
         try:
             answers.append(repr(task.result() if task.done else "waits"))
         except Exception as error:  # noqa: BLE001 - part of the history
             answers.append(repr(error))
-    return [*answers, *events, repr(runtime.meter), repr(runtime.disk.alarms())]
+    return [*answers, *map(repr, events), repr(runtime.meter), repr(runtime.disk.alarms())]
 
 
 @given(st.integers(), st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(STEPS)), max_size=30))

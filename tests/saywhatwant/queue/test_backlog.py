@@ -101,16 +101,15 @@ def test_p6_an_ai_post_needs_no_room() -> None:
 def test_p4_an_unclaimed_message_fails_in_time_with_a_reason() -> None:
     wall = Wall(max_wait_ms=1_000 * DAY)
     asked = wall.ask(entity="nobody-serves-this")
-    events: list[bytes] = []
-    listen(wall.stub, events.append)
+    events = listen(wall.stub)
     wall.runtime.advance(DAY - 1)
-    assert (wall.params(asked).status, events) == ("pending", [])
+    assert (wall.params(asked).status, events.heard()) == ("pending", [])
     wall.runtime.advance(1)
     params = wall.params(asked)
     assert (params.status, params.error, params.completed_at) == (
         "failed", "nobody answered within 1 day", wall.runtime.now_ms,
     )  # fmt: skip
-    assert len(events) == 1
+    assert len(events.heard()) == 1
     assert [decode(encoded).id for encoded in wall.call(MessageQueue.listing, "failed", 10)] == [asked]
 
 

@@ -56,10 +56,9 @@ def test_a_heartbeat_is_stored_and_not_published() -> None:
     asked = wall.ask()
     wall.claim(asked)
     wall.runtime.advance(1)
-    published: list[bytes] = []
-    listen(wall.stub, published.append)
+    published = listen(wall.stub)
     end = wall.call(MessageQueue.extend, asked, "bot", 1).lease_expires_at
-    assert published == []
+    assert published.heard() == []
     wall.runtime.crash()
     assert wall.params(asked).lease_expires_at == end == wall.runtime.now_ms + 60_000
 
@@ -67,12 +66,10 @@ def test_a_heartbeat_is_stored_and_not_published() -> None:
 def test_p2_every_durable_change_is_published_and_nothing_else() -> None:
     wall = Wall(lease_ms=1_000, backoff_ms=1_000)
     wall.runtime.autocommit = False
-    published: list[bytes] = []
-    listen(wall.stub, published.append)
+    published = listen(wall.stub)
 
     def news() -> list[str]:
-        received = [json.decode(event) for event in published]
-        published.clear()
+        received = [json.decode(event) for event in published.take()]
         return [event["message"]["botParams"]["status"] if event["type"] == "message" else event["type"] for event in received]
 
     question = wall.ask()
@@ -88,10 +85,10 @@ def test_p2_every_durable_change_is_published_and_nothing_else() -> None:
     wall.runtime.commit()
     assert news() == ["leaseEnded", "pending"]
     wall.call(MessageQueue.fail, question, "bot", wall.claim(question).bot_params.attempt, "no")
-    assert not claimable(published[-1])
+    assert not claimable(published.heard()[-1])
     wall.runtime.advance(2)
     wall.runtime.commit()
-    assert claimable(published[-1]), "the end of a backoff is an event"
+    assert claimable(published.heard()[-1]), "the end of a backoff is an event"
 
 
 def claimable(event: bytes) -> bool:

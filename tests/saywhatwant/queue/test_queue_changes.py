@@ -1,7 +1,5 @@
 """The messages that changed after a commit, compared with a search of all messages."""
 
-from typing import Any
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -270,10 +268,9 @@ def test_p5_a_message_that_one_call_changed_twice_is_given_in_its_last_state() -
     asked = wall.ask()
     wall.claim(asked)
     wall.runtime.now_ms += 1_000
-    received: list[Any] = []
-    listen(wall.stub, received.append)
+    received = listen(wall.stub)
     (held,) = wall.claim_next(1)
-    assert len(received) == 3
+    assert len(received.heard()) == 3
     (changed,) = changes(wall, 2)
     assert changed == held == replace(held, seq=3)
     assert (changed.bot_params.status, changed.bot_params.attempt) == ("processing", 2)

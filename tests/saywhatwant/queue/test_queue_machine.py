@@ -76,7 +76,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.page_seqs: list[int] = []
         self.paged: list[Message] = []
         self.is_paging = False
-        listen(self.queue, self.notice)
+        self.listener = listen(self.queue)
 
     # -- How calls are made and judged
 
@@ -106,11 +106,12 @@ class QueueMachine(RuleBasedStateMachine):
             call.judge(call.moment, outcome)
         assert not any(call.task.done for call in self.awaited), "answers come in the order of calls"
 
-    def notice(self, event: bytes) -> None:
-        message = json.decode(event).get("message")
-        if message is not None:
-            self.mirror[message["id"]] = event[len(b'{"type":"message","message":') : -1]
-            self.event_seqs.append(message["seq"])
+    def take_events(self) -> None:
+        for event in self.listener.take():
+            message = json.decode(event).get("message")
+            if message is not None:
+                self.mirror[message["id"]] = event[len(b'{"type":"message","message":') : -1]
+                self.event_seqs.append(message["seq"])
 
     def durable(self) -> list[Message]:
         return [decode(encoded) for encoded in self.durable_bytes()]
@@ -321,19 +322,21 @@ class QueueMachine(RuleBasedStateMachine):
         """Before the commit in flight is durable, or after that and before anybody was answered."""
         if written:
             self.runtime.begin_commit()
+        self.take_events()
         self.runtime.crash(after_commit=written)
         if written:
             # What changed may have done so in any call since the last commit, before any step of the clock.
             unanswered = [call.post for call in self.awaited if call.post]
             self.promises.learn(self.durable(), unanswered, Moment(0, self.runtime.now_ms))
             self.mirror = {decode(encoded).id: encoded for encoded in self.durable_bytes()}
-        listen(self.queue, self.notice)
+        self.listener = listen(self.queue)
         self.judge_answers()
 
     # -- What must hold
 
     @invariant()
     def p1_p2_p4_p6_what_is_durable_is_what_was_promised(self) -> None:
+        self.take_events()
         stored = self.durable_bytes()
         before = {known.id: known.seq for known in self.promises.known.values()}
         self.promises.judge_durable([decode(encoded) for encoded in stored], self.moment())
@@ -352,6 +355,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def p5_commits_and_pages_go_forward(self) -> None:
+        self.take_events()
         assert self.event_seqs == sorted(self.event_seqs)
         assert self.page_seqs == sorted(self.page_seqs)
         stamps = [message.timestamp for message in self.paged]

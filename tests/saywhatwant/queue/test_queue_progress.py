@@ -13,11 +13,10 @@ def test_progress_reaches_subscribers_and_is_not_stored() -> None:
     wall = Wall()
     question = wall.ask()
     wall.claim(question)
-    shown: list[bytes] = []
-    listen(wall.stub, shown.append)
+    shown = listen(wall.stub)
     commits, before = wall.runtime.meter.commits, wall.messages()
     wall.call(MessageQueue.progress, question, "bot", 1, "Because")
-    assert [msgspec.json.decode(event) for event in shown] == [
+    assert [msgspec.json.decode(event) for event in shown.heard()] == [
         {"type": "progress", "id": question, "attempt": 1, "text": "Because", "state": "writing"}
     ]
     assert (wall.runtime.meter.commits, wall.messages()) == (commits, before)
@@ -28,12 +27,11 @@ def test_p3_progress_of_an_attempt_that_is_over_is_refused_and_not_shown() -> No
     question = wall.ask()
     wall.claim(question, "late")
     wall.runtime.advance(60)
-    shown: list[bytes] = []
-    listen(wall.stub, shown.append)
+    shown = listen(wall.stub)
     with pytest.raises(WrongState):
         wall.call(MessageQueue.progress, question, "late", 1, "Because")
     wall.claim(question)
-    shown.clear()
+    shown.take()
     with pytest.raises(NotTheHolder):
         wall.call(MessageQueue.progress, question, "late", 1, "Because")
-    assert shown == []
+    assert shown.heard() == []

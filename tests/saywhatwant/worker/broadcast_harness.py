@@ -125,8 +125,7 @@ class Harness:
     def __init__(self, *, autocommit: bool = True, per_client: int = 0) -> None:
         self.runtime = SimulatedRuntime(autocommit=autocommit)
         self.queue = self.runtime.namespace("Queue", MessageQueue).get("wall")
-        self.log: list[Json] = []
-        listen(self.queue, lambda event: self.log.append(json.loads(event)))
+        self._listener = listen(self.queue)
         self.metrics = Metrics()
         self.queue_events = QueueEvents(SingleWall(self.queue))
         self.broadcaster = Broadcaster(
@@ -139,6 +138,11 @@ class Harness:
         self.claims: list[Task[Any]] = []
         self.posts = 0
         self._written = ""
+
+    @property
+    def log(self) -> list[Json]:
+        """Every event that was published."""
+        return [json.loads(event) for event in self._listener.heard()]
 
     def post(self) -> Task[Any]:
         self.posts += 1
