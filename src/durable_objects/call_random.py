@@ -18,12 +18,15 @@ class CallRandom(Random):
         self.reset(seed)
 
     def reset(self, seed: int) -> None:
-        """Begin again with another seed."""
+        """Begin again with another seed, of 0 to 2**64 - 1."""
         self._prefix = seed.to_bytes(8)
         self._drawn = 0
+        self.gauss_next = None  # the base class keeps every second draw of gauss() here
 
     def getrandbits(self, k: int, /) -> int:
         """``k`` random bits."""
+        if k < 0:
+            raise ValueError(f"{k} random bits cannot be drawn")
         size = (k + 7) // 8
         if k <= _BLOCK_BITS:
             bits = int.from_bytes(self._block(size)) if size else 0
@@ -36,7 +39,12 @@ class CallRandom(Random):
         return self.getrandbits(53) * 2.0**-53
 
     def seed(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - the base class's
-        """Does nothing: its seed is given by ``reset``."""
+        """Does nothing, as for ``random.SystemRandom``: the seed comes with the call."""
+
+    def _no_state(self, *_: Any, **__: Any) -> Any:  # noqa: ANN401 - the base class's
+        raise NotImplementedError("the randomness of a call has no state to keep; it follows from the call's seed")
+
+    getstate = setstate = _no_state
 
     def _block(self, size: int) -> bytes:
         self._drawn += 1

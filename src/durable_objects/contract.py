@@ -1,8 +1,8 @@
 """The contract: what a durable object is, what it may use, and how it is called.
 
 Modelled on Cloudflare's Durable Objects <https://developers.cloudflare.com/durable-objects/>. A runtime promises, for every
-object: one live instance per name; one call at a time; a call's writes, alarm, events and messages to other objects become
-durable together or not at all; replies, reads and events are held until then (the output gate); an unexpected exception drops
+object: one live instance per name; one call at a time; a call's writes, alarm, events and calls to other objects become durable
+together or not at all; replies, reads and events are held until then (the output gate); an unexpected exception drops
 the call's writes and rebuilds the object from storage; alarms run at least once, also after a restart. A runtime may drop an
 instance at any time between calls; it keeps one only while no other has made a commit. Everything that crosses the contract
 can cross a network: see ``methods`` for calls, ``errors`` for refusals. The bounds are in ``limits``.
@@ -15,10 +15,11 @@ from typing import Concatenate, NamedTuple, ParamSpec, Protocol, Self, TypeVar
 
 from msgspec import Struct
 
+from durable_objects.config import config_of
 from durable_objects.errors import EventsLost
 from durable_objects.limits import MAX_LIST_PAGE
 from durable_objects.meter import Meter
-from durable_objects.methods import config_of, methods_of, read
+from durable_objects.methods import methods_of, read
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -130,6 +131,7 @@ class DurableObject:
 
     def __init_subclass__(cls) -> None:
         """Raises ``TypeError``, which names method and argument, for a method that cannot be called over a network."""
+        super().__init_subclass__()
         methods_of(cls)
         config_of(cls)
 

@@ -20,20 +20,21 @@ class ErrorRecord(Struct, frozen=True):
 
 
 def code_of(cls: type[Exception]) -> str:
-    """The code that a class of errors has by default: its name in kebab-case."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
+    """The code that a class of errors has by default: its name in kebab-case, so ``http-error`` for ``HTTPError``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", cls.__name__).lower()
 
 
 class DurableObjectError(Exception):
     """The base class of this package's exceptions. A subclass has a ``code``: its class argument, else its name in kebab-case.
 
-    A subclass may take other arguments in its constructor; it is rebuilt from a record without calling that.
+    A subclass may take other arguments in its constructor; it is rebuilt from a record without calling that. So what it must
+    keep on its way belongs in ``fields``, not in attributes of its own.
     """
 
     code: ClassVar[str] = "durable-object-error"
     _by_code: ClassVar[dict[str, type["DurableObjectError"]]] = {}
 
-    def __init__(self, detail: str = "", **fields: Value) -> None:
+    def __init__(self, detail: str = "", /, **fields: Value) -> None:
         super().__init__(detail)
         self.fields = fields
 
@@ -52,7 +53,10 @@ class DurableObjectError(Exception):
 
     @classmethod
     def from_record(cls, record: ErrorRecord) -> "DurableObjectError":
-        """The error that ``record`` was made of; a ``Refusal`` with its code when no class here has that code."""
+        """The error that ``record`` was made of.
+
+        A ``Refusal`` with the same code when no class in this process has it: only refusals have classes outside this package.
+        """
         found = cls._by_code.get(record.code, Refusal)
         error = found.__new__(found, record.detail)
         DurableObjectError.__init__(error, record.detail, **record.fields)
@@ -113,7 +117,7 @@ class KeysFull(Refusal):
     """The object remembers as many idempotency keys as it may, and forgets none early; the call was not started."""
 
 
-class EventsLost(DurableObjectError):
+class EventsLost(Refusal):
     """The events after a listener's position are not available any more; read the object's state instead."""
 
 

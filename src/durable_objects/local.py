@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, cast
 
 from durable_objects.alarms import Alarms
 from durable_objects.commits import CommitLoop, Loop
+from durable_objects.config import config_for, digest_of
 from durable_objects.contract import Context, DurableObject, Events, EventStream, Namespace, ObjectT, P, R, Replay, Stub
 from durable_objects.disk import Disk
 from durable_objects.errors import (
@@ -144,10 +145,11 @@ class LocalRuntime:
         _check_name("a namespace", name)
         if "/" in name:
             raise LimitExceeded(f"the name of a namespace is {name!r}; a slash is not allowed")
+        config = config_for(cls, config)
         namespace = self._namespaces.setdefault(name, LocalNamespace(self, name, cls, config))
         if namespace.cls is not cls:
             raise ValueError(f"the namespace {name!r} is already declared with {namespace.cls!r}")
-        if namespace.config != config:
+        if digest_of(namespace.config) != digest_of(config):
             raise ConfigMismatch(f"the namespace {name!r} is already declared with {namespace.config!r}")
         return namespace
 
