@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from durable_objects.contract import Events, Replay
 from durable_objects.errors import DurableObjectError, EventsLost
@@ -15,6 +15,46 @@ Catch = Callable[[int], Awaitable[Replay]]
 
 _EVENT_BYTES = 128
 """What an event in a queue takes besides its bytes, about."""
+
+
+class Listener(Protocol):
+    """What a runtime gives an object's events to."""
+
+    def offer(self, events: Events) -> None:
+        """Take the events of one call, or signals."""
+
+    def fail(self, error: DurableObjectError) -> None:
+        """No more will come, because of ``error``."""
+
+
+class Listeners:
+    """Who gets the events of which object."""
+
+    def __init__(self) -> None:
+        self._by_object: dict[str, dict[Listener, None]] = {}
+
+    def add(self, object_id: str, listener: Listener) -> None:
+        """Give ``listener`` the object's events from now on."""
+        self._by_object.setdefault(object_id, {})[listener] = None
+
+    def remove(self, object_id: str, listener: Listener) -> None:
+        """Give it no more; harmless when it gets none."""
+        listeners = self._by_object.get(object_id, {})
+        listeners.pop(listener, None)
+        if not listeners:
+            self._by_object.pop(object_id, None)
+
+    def publish(self, object_id: str, events: Events) -> None:
+        """Give an object's events to its listeners."""
+        for listener in self._by_object.get(object_id, ()):
+            listener.offer(events)
+
+    def end(self, error: DurableObjectError) -> None:
+        """Nothing will be published any more."""
+        ended, self._by_object = self._by_object, {}
+        for listeners in ended.values():
+            for listener in listeners:
+                listener.fail(error)
 
 
 class QueuedEventStream:

@@ -1,34 +1,33 @@
 """Common to every runtime in one process: find the live instance, run the call, wait until everything it saw is durable."""
 
+import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, cast
 
 from durable_objects.alarms import Alarms
 from durable_objects.commits import CommitLoop, Loop
 from durable_objects.config import config_for, digest_of
-from durable_objects.contract import Context, DurableObject, Events, EventStream, Namespace, ObjectT, P, R, Replay, Stub
+from durable_objects.contract import Context, DurableObject, EventStream, Namespace, ObjectT, P, R, Replay, Stub
 from durable_objects.disk import Disk
 from durable_objects.errors import (
     ConfigMismatch,
     DataBusy,
-    DurableObjectError,
     LimitExceeded,
     ObjectFailed,
     Overloaded,
     RuntimeClosed,
 )
-from durable_objects.event_streams import QueuedEventStream
+from durable_objects.event_streams import Listeners, QueuedEventStream
 from durable_objects.limits import MAX_ALARMS_PER_TURN, MAX_LIVE_OBJECTS, MAX_NAME_CHARS, MAX_WAITING_CALLS, READS_PER_TURN
 from durable_objects.live import LiveObject
 from durable_objects.meter import Meter
 from durable_objects.storage import utf8_length
 
 if TYPE_CHECKING:
-    import asyncio
-
     from msgspec import Struct
 
 log = logging.getLogger("durable_objects")
@@ -91,7 +90,7 @@ class LocalNamespace(Generic[ObjectT]):
 
     def get(self, name: str) -> LocalStub[ObjectT]:
         """A handle on the object called ``name``; nothing happens before its first call."""
-        _check_name("an object", name)
+        check_name("an object", name)
         return LocalStub(self._runtime, f"{self._name}/{name}", name, self.create)
 
 
@@ -99,7 +98,7 @@ class LocalRuntime:
     """The base of a runtime whose objects live in this process: over a disk, with a clock and an event loop of its own.
 
     A subclass calls ``_start`` when its disk is open, calls ``run_due`` in time (see ``ms_until_due`` and ``_rearm``), calls
-    ``evict_idle`` now and then, and ends with ``_end_streams`` and ``commits.drain``.
+    ``evict_idle`` now and then, and ends with ``listeners.end`` and ``commits.drain``.
 
     Args:
         disk: where commits go.
@@ -113,7 +112,7 @@ class LocalRuntime:
         self._clock = clock
         self._new_seed = new_seed
         self._namespaces: dict[str, LocalNamespace[Any]] = {}
-        self._listeners: dict[str, dict[QueuedEventStream, None]] = {}
+        self.listeners = Listeners()
         self._live: OrderedDict[str, LiveObject[Any]] = OrderedDict()
         """The objects in memory, ordered by their last call."""
         self._alarms = Alarms()
@@ -129,7 +128,7 @@ class LocalRuntime:
             meter=self.meter,
             on_committed=self._on_committed,
             on_lost=self._on_lost,
-            publish=self._publish,
+            publish=self.listeners.publish,
         )
         self._live.clear()
         self._alarms = Alarms()
@@ -142,7 +141,7 @@ class LocalRuntime:
 
     def namespace(self, name: str, cls: type[ObjectT], config: "Struct | None" = None) -> Namespace[ObjectT]:
         """See ``contract.Runtime``. Declare every class before the runtime starts, since overdue alarms run at once."""
-        _check_name("a namespace", name)
+        check_name("a namespace", name)
         if "/" in name:
             raise LimitExceeded(f"the name of a namespace is {name!r}; a slash is not allowed")
         config = config_for(cls, config)
@@ -233,30 +232,43 @@ class LocalRuntime:
 
     def listen(self, object_id: str, since: int | None, replay: Callable[[int], Awaitable[Replay]]) -> EventStream:
         """A stream of an object's events; see ``contract.Stub.events``."""
-        listeners = self._listeners.setdefault(object_id, {})
-
-        def remove(stream: QueuedEventStream) -> None:
-            listeners.pop(stream, None)
-            if not listeners and self._listeners.get(object_id) is listeners:
-                del self._listeners[object_id]
-
-        stream = QueuedEventStream(since, replay, new_waiter=self._create_waiter, on_close=remove)
-        listeners[stream] = None
+        stream = QueuedEventStream(
+            since,
+            replay,
+            new_waiter=self.create_waiter,
+            on_close=lambda stream: self.listeners.remove(object_id, stream),
+        )
+        self.listeners.add(object_id, stream)
         return stream
 
-    def _create_waiter(self) -> "asyncio.Future[None]":
+    def create_waiter(self) -> "asyncio.Future[None]":
+        """A future for a caller to wait for."""
         return self._loop.create_future()
 
-    def _end_streams(self, error: DurableObjectError) -> None:
-        """Nothing will be published any more."""
-        listeners, self._listeners = self._listeners, {}
-        for streams in listeners.values():
-            for stream in streams:
-                stream.fail(error)
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        """Call ``callback`` in the next turn of the loop."""
+        asyncio.get_running_loop().call_soon(callback)
 
-    def _publish(self, object_id: str, events: Events) -> None:
-        for stream in self._listeners.get(object_id, ()):
-            stream.offer(events)
+    async def next_turn(self) -> None:
+        """Return in the next turn of the loop."""
+        waiter = self.create_waiter()
+        self.call_soon(partial(_release, waiter))
+        await waiter
+
+    def wrap_disk(self, wrap: Callable[[Disk], Disk]) -> None:
+        """Put a layer between the objects and the disk; before the first call."""
+        self._disk = wrap(self._disk)
+        if self._running:
+            self._start(self._loop)
+
+    def drop(self, object_id: str) -> None:
+        """Drop an object's instance, which may happen at any time between calls; its next call makes it from storage."""
+        live = self._live.get(object_id)
+        if live is not None:
+            live.instance = None
+            self.meter.evictions += 1
+            if live.batch is None:
+                del self._live[object_id]
 
     def health(self) -> str | None:
         """See ``contract.Runtime``."""
@@ -323,7 +335,13 @@ class LocalRuntime:
             self._alarms.set(live.object_id, live.on_disk.alarm_at)
 
 
-def _check_name(kind: str, name: str) -> None:
+def _release(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+def check_name(kind: str, name: str) -> None:
+    """Check a name; ``kind`` names what it is of in the error. Raises ``LimitExceeded``."""
     utf8_length(name)
     if not 1 <= len(name) <= MAX_NAME_CHARS:
         raise LimitExceeded(f"the name of {kind} has {len(name)} characters; 1 to {MAX_NAME_CHARS} are allowed")

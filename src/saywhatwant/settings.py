@@ -32,6 +32,9 @@ PUBLIC_CONNECTIONS_PER_ADDRESS = 512
 """The default for such a server; a browser opens up to six."""
 
 
+RuntimeName = Literal["embedded", "wire"]
+
+
 class WrongSettings(ExpectedError):
     """One or more settings are wrong; the message has a line for each."""
 
@@ -81,7 +84,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         | None
     ) = None
     topology: Annotated[Literal["single"], Meta(description="'single'")] = "single"
-    runtime: Annotated[Literal["embedded"], Meta(description="'embedded'")] = "embedded"
+    runtime: Annotated[RuntimeName, Meta(description="'embedded' or 'wire' (for tests)")] = "embedded"
     cors_origins: Annotated[list[str], Meta(description="origins like https://example.org, commas between")] = []
     frame_ancestors: Annotated[list[str], Meta(description="origins like https://example.org, commas between; not *")] = []
     entities: Annotated[Path, Meta(description="a TOML file of entities; none is the package's own")] | None = None

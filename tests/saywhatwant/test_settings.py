@@ -57,7 +57,7 @@ def test_p8_origins_are_parted_by_commas(monkeypatch: pytest.MonkeyPatch) -> Non
         ("SWW_MAX_TEXT", "20001", "1 to 20000"),
         ("SWW_RATE_LIMIT", "-1", "0 (off) to 1000000"),
         ("SWW_TOPOLOGY", "mesh", "'single'"),
-        ("SWW_RUNTIME", "quantum", "'embedded'"),
+        ("SWW_RUNTIME", "quantum", "'embedded' or 'wire'"),
         ("SWW_OPEN_ENTITIES", "perhaps", "true or false"),
         ("SWW_CORS_ORIGINS", "example.org", "https://example.org"),
         ("SWW_CORS_ORIGINS", "https://example.org/path", "https://example.org"),

@@ -71,7 +71,7 @@ class EmbeddedRuntime(LocalRuntime):
         traceback: TracebackType | None,
     ) -> None:
         self._running = False
-        self._end_streams(RuntimeClosed("the runtime has stopped"))
+        self.listeners.end(RuntimeClosed("the runtime has stopped"))
         self._eviction.cancel()
         try:
             async with asyncio.timeout(MAX_COMMIT_WAIT_SECONDS):

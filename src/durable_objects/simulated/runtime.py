@@ -61,6 +61,8 @@ class SimulatedRuntime(LocalRuntime):
         self.now_ms = now_ms
         self._randomness = Random(seed)  # noqa: S311 - repeatable on purpose
         self._tasks: list[Task[Any]] = []
+        self._soon: list[Callable[[], object]] = []
+        self._settling = False
         self._next_flush: Callable[[], Coroutine[Any, Any, None]] | None = None
         self._flush: Task[None] | None = None
         super().__init__(
@@ -75,6 +77,7 @@ class SimulatedRuntime(LocalRuntime):
         task = Task(call)
         if not task.done:
             self._tasks.append(task)
+        self._settle()
         return task
 
     def run(self, call: Coroutine[Any, Any, ResultT]) -> ResultT:
@@ -119,7 +122,7 @@ class SimulatedRuntime(LocalRuntime):
             task.abandon()
         self._tasks = []
         self._next_flush = self._flush = None
-        self._end_streams(Crashed("the process died"))
+        self.listeners.end(Crashed("the process died"))
         self._start(self._manual_loop)
 
     def advance(self, seconds: float) -> None:
@@ -138,12 +141,18 @@ class SimulatedRuntime(LocalRuntime):
         else:
             self.now_ms += left
 
-    def _create_waiter(self) -> "asyncio.Future[None]":
-        # A stream may be read by a coroutine of a real event loop, which can wait for its own futures only.
-        try:
-            return asyncio.get_running_loop().create_future()
-        except RuntimeError:
-            return super()._create_waiter()
+    def create_waiter(self) -> "asyncio.Future[None]":
+        """See ``LocalRuntime``. A coroutine of a real event loop can wait for that loop's futures only."""
+        loop = _running_loop()
+        return super().create_waiter() if loop is None else loop.create_future()
+
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        """See ``LocalRuntime``. Without a real event loop, a turn is one step of each started call."""
+        loop = _running_loop()
+        if loop is None:
+            self._soon.append(callback)
+        else:
+            loop.call_soon(callback)
 
     def _move(self, milliseconds: int) -> None:
         self.now_ms += milliseconds
@@ -167,8 +176,27 @@ class SimulatedRuntime(LocalRuntime):
         self._settle()
 
     def _settle(self) -> None:
-        """Resume every call that can continue."""
-        if self._tasks:
-            for task in self._tasks:
-                task.step()
-            self._tasks = [task for task in self._tasks if not task.done]
+        """Resume every call that can continue, turn by turn, until none can."""
+        if self._settling:
+            return
+        self._settling = True
+        try:
+            while self._turn():
+                pass
+        finally:
+            self._settling = False
+
+    def _turn(self) -> bool:
+        callbacks, self._soon = self._soon, []
+        for callback in callbacks:
+            callback()
+        moved = [task.step() for task in self._tasks]
+        self._tasks = [task for task in self._tasks if not task.done]
+        return any(moved) or bool(self._soon)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -38,10 +38,10 @@ class Task(Generic[ResultT]):
             raise self._error
         return self._result[0]
 
-    def step(self) -> None:
-        """Run until the answer or the next wait; does nothing while its awaited future is not done."""
+    def step(self) -> bool:
+        """Run until the answer or the next wait, and return whether it went on; not while its awaited future is not done."""
         if self.done or self.waits:
-            return
+            return False
         try:
             self._awaited = self._coroutine.send(None)
         except StopIteration as stop:
@@ -50,6 +50,7 @@ class Task(Generic[ResultT]):
         except Exception as error:  # noqa: BLE001 - kept for result()
             self._error = error
             self.done = True
+        return self.done or self._awaited is not None
 
     def abandon(self) -> None:
         """The process died: the caller gets no answer."""

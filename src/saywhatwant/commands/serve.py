@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 import uvloop
 
-from durable_objects.embedded import EmbeddedRuntime
 from saywhatwant.commands import options
+from saywhatwant.commands.runtimes import open_runtime
 from saywhatwant.settings import Settings, WrongSettings, load
 from saywhatwant.worker import create_worker
 from saywhatwant.worker.server import Server, listen
@@ -43,8 +43,7 @@ async def run_server(
     ``on_ready`` is called with the URL once the server answers, ``on_stop`` before it stops. Raises ``WrongSettings`` when the
     data directory or the address cannot be used, and ``DataLocked`` or ``DataUnreadable``.
     """
-    runtime = EmbeddedRuntime(settings.data)
-
+    runtime = open_runtime(settings)
     worker = create_worker(runtime, settings)
     async with AsyncExitStack() as stack:
         # Open the data first: the error of its lock names the process that uses data and address.

@@ -96,7 +96,8 @@ def test_p8_a_wrong_file_of_settings_stops_the_start(tmp_path: Path, content: st
 
 
 def test_p8_a_wrong_option_stops_the_start(tmp_path: Path) -> None:
-    assert sww(tmp_path, "serve", "--runtime", "quantum").error == "sww: SWW_RUNTIME is 'quantum'; allowed: 'embedded'"
+    error = sww(tmp_path, "serve", "--runtime", "quantum").error
+    assert error == "sww: SWW_RUNTIME is 'quantum'; allowed: 'embedded' or 'wire' (for tests)"
 
 
 @pytest.mark.parametrize("command", ["up", "bot"])
