@@ -375,5 +375,7 @@ class Stats(Struct, frozen=True, rename="camel"):
     backing_off: int
     depth: Depth
     entities: dict[str, Depth]
+    lease_expiries: int
+    """Leases that ran out, since the beginning."""
     circuits: list[ReportedCircuit] | UnsetType = UNSET
     """Omitted for callers without the bot token, because circuits name providers."""

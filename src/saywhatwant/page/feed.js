@@ -77,7 +77,6 @@ export class Feed {
     for (const event of events) {
       if (event.type === "message") this.#take(event.message, changes);
       else if (event.type === "progress") this.#write(event);
-      else if (event.type === "leaseEnded") this.#written.delete(event.id);
     }
     if (changes.changed) this.#sort();
     for (const follower of this.#followers) follower(events);

@@ -49,8 +49,7 @@ export type ProgressState = "waking" | "thinking" | "writing";
 
 export type ServerEvent =
   | { type: "message"; message: Message }
-  | { type: "progress"; id: string; attempt: number; text?: string; offset?: number; state?: ProgressState }
-  | { type: "leaseEnded"; id: string };
+  | { type: "progress"; id: string; attempt: number; text?: string; offset?: number; state?: ProgressState };
 
 /** One frame of the WebSocket. `more` marks all but the last frame of what was missed. */
 export interface Frame {

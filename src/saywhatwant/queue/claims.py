@@ -4,7 +4,7 @@ from msgspec import UNSET, Raw
 
 from saywhatwant.limits import MAX_ANSWER_BYTES
 from saywhatwant.message import Message
-from saywhatwant.queue import events, lease
+from saywhatwant.queue import lease
 from saywhatwant.queue.memory import talk_of
 from saywhatwant.queue.state import QueueState, talk_with
 from saywhatwant.queue.waiting import Wait
@@ -32,7 +32,7 @@ class Claims(QueueState):
         message = self._known(message_id)
         lease.check_claimable(message, now, self._config)
         if message.bot_params.status == "processing":
-            self.ctx.publish(events.lease_ended(message.id))
+            self._count_expiry()
         held = self._assigned(lease.hold(message, worker_id, now, self._config, unfenced=unfenced), entities, also)
         encoded = Raw(self._save(held))
         return ClaimResponse(encoded, talks={held.id: self._talk_of(held, context)} if context else UNSET)

@@ -9,18 +9,12 @@ from saywhatwant.message import MessageType, Status
 from saywhatwant.schemas import ProgressState
 
 _PROGRESS: Final = b'{"type":"progress"'
-_LEASE_ENDED: Final = b'{"type":"leaseEnded"'
 _WORK: Final = b'{"type":"work"'
 
 
 def changed(encoded: bytes) -> bytes:
     """A message is new or has changed; ``encoded`` is used unchanged."""
     return b'{"type":"message","message":' + encoded + b"}"
-
-
-def lease_ended(message_id: str) -> bytes:
-    """A bot's lease ran out."""
-    return _LEASE_ENDED + b',"id":"' + message_id.encode() + b'"}'
 
 
 def progress(message_id: str, attempt: int, text: str, state: ProgressState) -> bytes:
@@ -37,11 +31,6 @@ def work(ticket: str, since: int, message_id: str) -> bytes:
 def is_work(event: bytes) -> bool:
     """Whether ``event`` is one of ``work``."""
     return event.startswith(_WORK)
-
-
-def is_lease_ended(event: bytes) -> bool:
-    """Whether ``event`` is one of ``lease_ended``."""
-    return event.startswith(_LEASE_ENDED)
 
 
 def is_progress(event: bytes) -> bool:
@@ -80,10 +69,10 @@ class ChangedMessage(Struct, frozen=True, rename="camel"):
 class Event(Struct, frozen=True):
     """A published event, decoded; ``type`` tells which of the fields it has.
 
-    A changed message; a reply so far, with the id of what it answers; a lease that ended; or work for a waiting claim.
+    A changed message; a reply so far, with the id of what it answers; or work for a waiting claim.
     """
 
-    type: Literal["message", "progress", "leaseEnded", "work"]
+    type: Literal["message", "progress", "work"]
     message: ChangedMessage | None = None
     id: str = ""
     attempt: int = 0

@@ -10,7 +10,15 @@ from saywhatwant.queue.index import Index
 from saywhatwant.schemas import Depth, ReportedCircuit, Stats
 
 
-def figures(index: Index, config: QueueConfig, entities: Sequence[str], *, seq: int, circuits: list[ReportedCircuit]) -> Stats:
+def figures(
+    index: Index,
+    config: QueueConfig,
+    entities: Sequence[str],
+    *,
+    seq: int,
+    lease_expiries: int,
+    circuits: list[ReportedCircuit],
+) -> Stats:
     """The figures at commit ``seq``; those of ``entities`` first."""
     depths = index.depths(MAX_STATS_ENTITIES, entities)
     return Stats(
@@ -22,6 +30,7 @@ def figures(index: Index, config: QueueConfig, entities: Sequence[str], *, seq: 
         backing_off=index.delayed_count,
         depth=_depth(index.total),
         entities={entity: _depth(of_entity) for entity, of_entity in depths.items()},
+        lease_expiries=lease_expiries,
         circuits=circuits,
     )
 

@@ -253,7 +253,14 @@ class MessageQueue(Claims):
     def stats(self, entities: tuple[str, ...] = ()) -> Stats:
         """The queue's figures; those of ``entities`` first."""
         circuits = self._circuits.open(self.ctx.now())
-        return figures(self._index, self._config, entities, seq=self.ctx.seq, circuits=circuits)
+        return figures(
+            self._index,
+            self._config,
+            entities,
+            seq=self.ctx.seq,
+            lease_expiries=self._lease_expiries,
+            circuits=circuits,
+        )
 
     # -- Helpers
 

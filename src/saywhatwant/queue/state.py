@@ -23,6 +23,9 @@ from saywhatwant.queue.waiting import WaitingClaims
 NEWEST_KEY = "newest"
 """The key of the timestamp of a message that was discarded while it was the newest."""
 
+EXPIRIES_KEY = "lease-expiries"
+"""The key of the number of leases that ran out."""
+
 
 class QueueState(DurableObject):
     """Messages with their deadlines. Every change goes through ``_save``; everything in memory can be read from storage."""
@@ -36,6 +39,7 @@ class QueueState(DurableObject):
         self._details = Details(ctx.storage)
         self._reads = ReadCache()
         self._waiting = WaitingClaims(ctx.storage)
+        self._lease_expiries = int(ctx.storage.get(EXPIRIES_KEY) or 0)
         self._clock = ctx.now()
         self._deadlines_too_late = False
         # Put them in the order of their last changes, like the live object.
@@ -63,9 +67,14 @@ class QueueState(DurableObject):
         due = self._index.due(now, MAX_DUE_PER_CALL)
         for message in due:
             if message.bot_params.status == "processing":
-                self.ctx.publish(events.lease_ended(message.id))
+                self._count_expiry()
             self._save(lease.expire(message, now, self._config), wake=False)
         return due
+
+    def _count_expiry(self) -> None:
+        """A lease ran out; counted in the commit that ends it."""
+        self._lease_expiries += 1
+        self.ctx.storage.put(EXPIRIES_KEY, b"%d" % self._lease_expiries)
 
     def _now(self) -> int:
         """The time of this call. After a step back of the clock, the alarm is set to check all deadlines."""

@@ -50,6 +50,11 @@ class Position:
         """The position once this commit is seen too; the same if it was."""
         return self if self.covers(source, seq) else Position(self._seqs | {source: seq})
 
+    def joined(self, other: "Position") -> "Position":
+        """The position of a reader who has read up to both: ``other`` itself if that has all, else this one if it has."""
+        joined = Position(self._seqs | {source: seq for source, seq in other if seq > self._seqs.get(source, 0)})
+        return other if joined == other else self if joined == self else joined
+
     @property
     def wire(self) -> int | str:
         """The position as clients get it in JSON."""

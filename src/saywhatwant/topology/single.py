@@ -10,6 +10,9 @@ from saywhatwant.topology.wall import WallChanges, bound
 
 QUEUE_NAME = "global-queue"
 
+MAX_SINCE = 2**53 - 1
+"""A read of what is newer than this finds nothing."""
+
 
 def open_wall(runtime: Runtime, config: QueueConfig) -> "SingleWall":
     """The wall of ``runtime``, which must not have started yet."""
@@ -42,6 +45,10 @@ class SingleWall:
         """See ``Wall``."""
         page = await self._stub.call(MessageQueue.changes, since[ONLY], limit)
         return WallChanges(Position({ONLY: page.seq}), page.messages, page.more)
+
+    async def position(self) -> Position:
+        """See ``Wall``."""
+        return Position({ONLY: (await self._stub.call(MessageQueue.read, MAX_SINCE)).seq})
 
     def events(self, since: Position | None = None) -> "SingleEvents":
         """See ``Wall``."""

@@ -9,7 +9,6 @@ from starlette.types import ASGIApp
 from durable_objects import Runtime
 from saywhatwant.entities import Entities
 from saywhatwant.queue.config import QueueConfig
-from saywhatwant.queue.events import is_lease_ended
 from saywhatwant.settings import Settings
 from saywhatwant.topology import open_wall
 from saywhatwant.worker import api_docs, assets
@@ -20,7 +19,7 @@ from saywhatwant.worker.endpoint import Action, Endpoint
 from saywhatwant.worker.metrics import OTHER, Metrics
 from saywhatwant.worker.operations import OPERATIONS
 from saywhatwant.worker.posts import MessageRules, Posts
-from saywhatwant.worker.queue_events import QueueEvent, QueueEvents
+from saywhatwant.worker.queue_events import QueueEvents
 from saywhatwant.worker.routes import Api
 from saywhatwant.worker.routing import Router, endpoints
 
@@ -34,6 +33,8 @@ class Worker(NamedTuple):
     app: ASGIApp
     waiters: ClaimWaiters
     """Close them before the server stops, or waiting claims delay it for up to a minute."""
+    events: QueueEvents
+    """Close them after the server has stopped."""
     on_refused: Callable[[int], None]
     """Counts a refusal made before any route, by its status."""
 
@@ -70,16 +71,12 @@ def create_worker(
         rules=rules,
         auth=auth,
         posts=posts,
+        queue_events=queue_events,
         waiters=waiters,
         broadcaster=broadcaster,
         metrics=metrics,
         runtime=runtime,
     )
-
-    def count_expiries(event: QueueEvent) -> None:
-        metrics.lease_expiries += is_lease_ended(event.raw)
-
-    queue_events.subscribe(count_expiries)
 
     @cache
     def original() -> ASGIApp:
@@ -94,7 +91,7 @@ def create_worker(
         metrics.route(OTHER),
         others={ORIGINAL: original},
     )
-    return Worker(_with_cors(router, settings.cors_origins, metrics), waiters, metrics.count_refused)
+    return Worker(_with_cors(router, settings.cors_origins, metrics), waiters, queue_events, metrics.count_refused)
 
 
 def _files(settings: Settings, metrics: Metrics) -> Iterator[tuple[str, ASGIApp]]:

@@ -1,7 +1,9 @@
 """The live wall over WebSocket: what a subscriber missed, then every change after its commit (P2, P5).
 
 A frame is ``{"seq": 7, "events": [...]}``: the events of one or more commits, encoded once for all subscribers. Its ``seq`` is
-the token to reconnect with. The first frames are the pages of missed changes, all but the last of them with ``"more": true``.
+the token to reconnect with: a position in the wall's events, never ahead of what this socket has got. The first frames are
+the pages of missed changes, all but the last of them with ``"more": true``. Events may come before or after the page that
+has them, so each frame is cut to what is newer than the socket's own position.
 """
 
 import asyncio
@@ -16,7 +18,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from durable_objects import DurableObjectError
 from saywhatwant.errors import RequestRefused, TooManyReaders
 from saywhatwant.queue import events
-from saywhatwant.topology import Position, Wall
+from saywhatwant.topology import START, Position, Wall
 from saywhatwant.topology.position import ONLY
 from saywhatwant.worker.decoders import Query, client_of
 from saywhatwant.worker.limits import HEARTBEAT_SECONDS, MAX_MISSED
@@ -25,7 +27,7 @@ from saywhatwant.worker.problems import problem
 from saywhatwant.worker.progress import ProgressTexts
 from saywhatwant.worker.queries import SocketQuery
 from saywhatwant.worker.queue_events import QueueEvent, QueueEvents
-from saywhatwant.worker.subscriber import POLICY_VIOLATION, TRY_AGAIN_LATER, Frame, Subscriber
+from saywhatwant.worker.subscriber import POLICY_VIOLATION, TRY_AGAIN_LATER, Change, Frame, Subscriber
 from saywhatwant.worker.websocket_protocol import ABORT
 
 
@@ -42,6 +44,7 @@ class Broadcaster:
         metrics: Metrics,
     ) -> None:
         self._wall = wall
+        self._queue_events = queue_events
         self._check_page = check_page
         self._per_client = per_client
         self._metrics = metrics
@@ -49,10 +52,12 @@ class Broadcaster:
         self._subscribers: dict[Subscriber, None] = {}
         self._clients: Counter[str] = Counter()
         self._heartbeat: asyncio.TimerHandle | None = None
-        self._changes: list[tuple[int | None, bytes]] = []
+        self._changes: list[Change] = []
         self._progress = ProgressTexts()
-        self._seq = 0
+        self._broadcast_up_to = START
+        """The position of the last frame."""
         queue_events.subscribe(self._on_event)
+        queue_events.on_lost(self._on_lost)
 
     def __len__(self) -> int:
         return len(self._subscribers)
@@ -101,10 +106,14 @@ class Broadcaster:
     async def _serve(self, socket: WebSocket, subscriber: Subscriber, since: Position) -> None:
         watching = asyncio.create_task(_end_when_client_leaves(socket, subscriber))
         try:
-            seq = await self._catch_up(socket, subscriber, since)
-            async for frame in subscriber.frames():
-                if frame.seq >= seq and (newer := frame.after(seq)):
-                    await socket.send_text(newer.text)
+            await self._queue_events.start()
+            position = since
+            while not subscriber.has_ended:
+                position = await self._catch_up(socket, subscriber, position)
+                async for frame in subscriber.frames():
+                    if (newer := frame.after(position)) is not None:
+                        await socket.send_text(newer.text)
+                        position = newer.position
         except DurableObjectError:
             subscriber.end(TRY_AGAIN_LATER)
         finally:
@@ -112,58 +121,62 @@ class Broadcaster:
         if subscriber.close_code is not None:
             await socket.close(subscriber.close_code)
 
-    async def _catch_up(self, socket: WebSocket, subscriber: Subscriber, since: Position) -> int:
-        """Send the changes after the commit ``since``, page by page; returns the commit up to which they are complete.
+    async def _catch_up(self, socket: WebSocket, subscriber: Subscriber, since: Position) -> Position:
+        """Send the changes after ``since``, page by page; returns the position up to which they are complete.
 
-        Each page's ``seq`` is its token, so that a slow connection advances with every page. Live frames are kept from the read
+        Each page has its own token, so that a slow connection advances with every page. Live frames are kept from the read
         of the last page on; earlier ones are part of a later page.
         """
         while True:
             subscriber.resume()
             page = await self._wall.changes(since, MAX_MISSED)
-            seq = page.position[ONLY]
-            self._seq = max(self._seq, seq)
-            missed: list[tuple[int | None, bytes]] = [(None, events.changed(bytes(wire))) for wire in page.messages]
+            missed: list[Change] = [(ONLY, None, events.changed(bytes(wire))) for wire in page.messages]
             if not page.more:
-                missed += [(None, event) for event in self._progress.snapshot()]
-                await socket.send_text(Frame(seq, missed).text)
-                return seq
+                missed += [(ONLY, None, event) for event in self._progress.snapshot()]
+                await socket.send_text(Frame(since, page.position, missed).text)
+                return page.position
             subscriber.pause()
-            await socket.send_text(Frame(seq, missed, more=True).text)
+            await socket.send_text(Frame(since, page.position, missed, more=True).text)
             since = page.position
 
     def _on_event(self, event: QueueEvent) -> None:
         if not (self._subscribers or self._progress.chars or events.is_progress(event.raw)):
             return
-        delta = self._follow_progress(event.decoded)
+        decoded = event.decoded
+        if decoded.type == "progress":
+            raw = self._progress.delta(decoded)
+        elif decoded.message is not None:
+            raw = event.raw
+            self._progress.on_change(decoded.message)
+        else:
+            return
         if not self._subscribers:
             return
         if not self._changes:
             # All events of a commit arrive before this runs, so they make one frame.
             asyncio.get_running_loop().call_soon(self._broadcast)
-        seq = None
-        if (message := event.decoded.message) is not None:
-            seq = message.seq
-            self._seq = max(self._seq, seq)
-        self._changes.append((seq, delta or event.raw))
-
-    def _follow_progress(self, event: events.Event) -> bytes | None:
-        """Keep up with the replies on their way, for those who subscribe later; returns what a piece of one adds to it."""
-        if event.message is not None:
-            self._progress.on_change(event.message)
-        return self._progress.delta(event) if event.type == "progress" else None
+        self._changes.append((event.source, event.seq, raw))
 
     def _broadcast(self) -> None:
-        changes, self._changes = self._changes, []
-        self._offer(Frame(self._seq, changes))
+        if changes := self._changes:
+            self._changes = []
+            self._offer(changes)
 
-    def _offer(self, frame: Frame) -> None:
+    def _offer(self, changes: list[Change]) -> None:
+        before, self._broadcast_up_to = self._broadcast_up_to, self._queue_events.position
+        frame = Frame(before, self._broadcast_up_to, changes)
         for subscriber in self._subscribers:
             subscriber.offer(frame)
 
+    def _on_lost(self) -> None:
+        self._changes.clear()
+        self._broadcast_up_to = self._queue_events.position
+        for subscriber in self._subscribers:
+            subscriber.interrupt()
+
     def _beat(self) -> None:
         if not self._changes:
-            self._offer(Frame(self._seq, []))
+            self._offer([])
         self._schedule_heartbeat()
 
     def _schedule_heartbeat(self) -> None:

@@ -94,6 +94,7 @@ class ClaimWaiters:
         self._numbers = count()
         self._unsubscribe: Callable[[], None] | None = None
         self._closed = False
+        queue_events.on_lost(self._wake_all)
         self.bots = Bots()
         """The bots that claim here."""
 
@@ -124,6 +125,7 @@ class ClaimWaiters:
         if not wait:
             return await claim_now()
         deadline = asyncio.get_running_loop().time() + wait
+        await self._events.start()
         gone = asyncio.create_task(disconnected())
         try:
             with Waiter(self, next(self._numbers), worker_id, entities) as waiter:
@@ -143,6 +145,9 @@ class ClaimWaiters:
     def close(self) -> None:
         """The server stops: every waiting claim returns."""
         self._closed = True
+        self._wake_all()
+
+    def _wake_all(self) -> None:
         for waiter in self._waiters:
             waiter.woken.set()
 

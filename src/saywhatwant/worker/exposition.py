@@ -25,7 +25,7 @@ def exposition(metrics: Metrics, meter: Meter, stats: Stats, *, waiting_claims: 
         *_queue(stats),
         GaugeMetricFamily("sww_waiting_claims", "Claims that wait for work", value=waiting_claims),
         GaugeMetricFamily("sww_bots", "Connected bots", value=bots),
-        CounterMetricFamily("sww_lease_expiries", "Leases that ran out", value=metrics.lease_expiries),
+        CounterMetricFamily("sww_lease_expiries", "Leases that ran out", value=stats.lease_expiries),
     ]
     registry = CollectorRegistry()
     registry.register(_Fixed(families))

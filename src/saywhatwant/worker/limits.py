@@ -42,6 +42,12 @@ MAX_PROGRESS_CHARS = 256 * 1024
 CLOSE_SECONDS = 2.0
 """Seconds in which a WebSocket that the server closes must read the close frame."""
 
+FIRST_RESUME_SECONDS = 0.05
+"""Seconds before the wall's events are followed again after an error; doubled each time."""
+
+LONGEST_RESUME_SECONDS = 5.0
+"""The longest such pause."""
+
 HEARTBEAT_SECONDS = 25.0
 """Seconds between frames without events on a WebSocket (browsers do not show pings to scripts)."""
 

@@ -40,7 +40,6 @@ class Metrics:
         """Ended WebSockets by close code; "client" if the client left."""
         self.refused: Counter[int] = Counter()
         """Requests and connections refused before any route, by status."""
-        self.lease_expiries = 0
 
     def route(self, route: str, method: str = OTHER) -> RouteMetrics:
         """New counters for one route and method."""

@@ -65,13 +65,13 @@ class ListingQuery(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SocketEvent(Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A message that is new or has changed; a reply on its way, with what its bot does; or a lease that ended.
+    """A message that is new or has changed, or a reply on its way, with what its bot does.
 
     A reader assembles a reply by ``offset``, in Unicode code points: 0 replaces its text; any other offset appends ``text`` to
     a text of exactly that length, and is ignored by a reader whose text has another length.
     """
 
-    type: Literal["message", "progress", "leaseEnded"]
+    type: Literal["message", "progress"]
     message: Message | None = None
     id: str | None = None
     attempt: int | None = None

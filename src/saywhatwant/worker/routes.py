@@ -26,6 +26,7 @@ from saywhatwant.worker.endpoint import JSON
 from saywhatwant.worker.metrics import Metrics
 from saywhatwant.worker.posts import MessageRules, Posts
 from saywhatwant.worker.queries import EntitySummary, ListingQuery, PendingQuery, ReadQuery, SocketQuery, WallSummary
+from saywhatwant.worker.queue_events import QueueEvents
 
 T = TypeVar("T")
 
@@ -40,6 +41,7 @@ class Api:
         rules: MessageRules,
         auth: BotAuth,
         posts: Posts,
+        queue_events: QueueEvents,
         waiters: ClaimWaiters,
         broadcaster: Broadcaster,
         metrics: Metrics,
@@ -49,6 +51,7 @@ class Api:
         self._rules = rules
         self._auth = auth
         self._posts = posts
+        self._queue_events = queue_events
         self._waiters = waiters
         self._broadcaster = broadcaster
         self._bots = waiters.bots
@@ -161,6 +164,7 @@ class Api:
         text = ""
         if body.state == "writing" or body.text.strip():
             text = clean_text(body.text, self._rules.max_text)
+        await self._queue_events.start()  # for those who open the page later
         await self._wall.progress(body.message_id, body.worker_id, body.attempt, text, body.state)
         return JSON(schemas.Ok())
 

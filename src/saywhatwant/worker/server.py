@@ -66,6 +66,7 @@ class Server(uvicorn.Server):
             )
         )
         self._waiters = worker.waiters
+        self._events = worker.events
         self._on_ready = on_ready
         self._on_stop = on_stop
 
@@ -92,6 +93,7 @@ class Server(uvicorn.Server):
             await self._on_stop()
         self._waiters.close()
         await super().shutdown(sockets)
+        await self._events.aclose()
 
 
 @contextmanager

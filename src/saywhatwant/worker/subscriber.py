@@ -3,8 +3,10 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Self
 
+import msgspec
+
+from saywhatwant.topology import Position
 from saywhatwant.worker.limits import CLOSE_SECONDS, MAX_BEHIND_CHARS
 
 POLICY_VIOLATION = 1_008
@@ -13,24 +15,35 @@ TOO_SLOW = 4_008
 """From the range for private use, modelled on HTTP's 408."""
 
 
+Change = tuple[int, int | None, bytes]
+"""An event, with the object and the number of its commit; None for one that no commit made."""
+
+
 class Frame:
-    """Some events, each with the number of its commit (None if it is not stored)."""
+    """Events, encoded once for all subscribers. ``position`` is the token of a socket that has got them and all ``before``."""
 
-    __slots__ = ("_changes", "seq", "text")
+    __slots__ = ("_changes", "before", "position", "text")
 
-    def __init__(self, seq: int, changes: Sequence[tuple[int | None, bytes]], *, more: bool = False) -> None:
+    def __init__(self, before: Position, position: Position, changes: Sequence[Change], *, more: bool = False) -> None:
         self._changes = changes
-        self.seq = seq
-        events = b",".join([event for _, event in changes])
-        self.text = (b'{"seq":%d,"events":[%b]%b}' % (seq, events, b',"more":true' if more else b"")).decode()
+        self.before = before
+        self.position = position
+        token = msgspec.json.encode(position.wire)
+        events = b",".join([event for _, _, event in changes])
+        self.text = (b'{"seq":%b,"events":[%b]%b}' % (token, events, b',"more":true' if more else b"")).decode()
 
-    def after(self, seq: int) -> Self | None:
-        """The part of this frame that is newer than commit ``seq``; None when nothing is."""
-        first = next((of for of, _ in self._changes if of is not None), None)
-        if first is None or first > seq:
+    def after(self, position: Position) -> "Frame | None":
+        """This frame for a socket that has got everything up to ``position``, which is at least ``before``.
+
+        Without the events that it has got; None when that were all.
+        """
+        if position is self.before or position == self.before:
             return self
-        newer = [change for change in self._changes if change[0] is None or change[0] > seq]
-        return type(self)(self.seq, newer) if newer else None
+        newer = [change for change in self._changes if change[1] is None or not position.covers(change[0], change[1])]
+        joined = position.joined(self.position)
+        if joined is self.position and len(newer) == len(self._changes):
+            return self
+        return Frame(position, joined, newer) if newer or not self._changes else None
 
 
 class Subscriber:
@@ -49,12 +62,22 @@ class Subscriber:
     def resume(self) -> None:
         """Keep every frame from now on."""
         self._live = True
+        self._behind = 0
 
     def pause(self) -> None:
         """Drop the kept frames, and keep no more until ``resume``."""
         self._live = False
         self._frames.clear()
-        self._behind = 0
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more may be sent."""
+        return self._ended
+
+    def interrupt(self) -> None:
+        """End ``frames``, because some are missing: the socket must catch up again."""
+        self.pause()
+        self._changed.set()
 
     def offer(self, frame: Frame) -> None:
         """Add a frame; beyond ``MAX_BEHIND_CHARS`` the socket is closed."""
@@ -78,8 +101,8 @@ class Subscriber:
                 asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._abort)
 
     async def frames(self) -> AsyncIterator[Frame]:
-        """The frames as they come, until the end. A frame counts as waiting until the next one is requested."""
-        while not self._ended:
+        """The frames as they come, until the end or a pause. A frame counts as waiting until the next one is requested."""
+        while self._live and not self._ended:
             await self._changed.wait()
             self._changed.clear()
             while self._frames:

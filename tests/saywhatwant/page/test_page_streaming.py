@@ -79,8 +79,7 @@ def test_p4_a_lease_that_runs_out_takes_the_unfinished_reply_away(server: Server
     (held,) = [message for message in server.http.get("/api/comments").json() if message["id"] == asked]
 
     pending = held | {"seq": held["seq"] + 1, "botParams": held["botParams"] | {"status": "pending", "leaseExpiresAt": None}}
-    events = [{"type": "leaseEnded", "id": asked}, {"type": "message", "message": pending}]
-    sockets.send({"seq": pending["seq"], "events": events})
+    sockets.send({"seq": pending["seq"], "events": [{"type": "message", "message": pending}]})
 
     expect(page.locator(PROVISIONAL)).to_have_count(0)
     expect(row(page, asked)).to_have_attribute("data-status", "pending")

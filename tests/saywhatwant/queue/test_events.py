@@ -16,7 +16,7 @@ def message(status: Status, entity: str | None = None, retry_at: int | None = No
     return Message(
         id="24spd5q8ti",
         timestamp=1,
-        text='{"status":"pending"} "type":"leaseEnded"',
+        text='{"status":"pending"} "type":"progress"',
         username="Human",
         color="169080199",
         message_type="human",
@@ -36,19 +36,11 @@ def test_p2_only_a_pending_message_that_does_not_back_off_is_claimable(
     assert decoded is not None
     assert decoded.claimable == (status == "pending" and retry_at is None)
     assert (decoded.id, decoded.bot_params.entity) == ("24spd5q8ti", entity)
-    assert not events.is_lease_ended(event)
 
 
 def test_p2_an_event_carries_the_message_as_every_reader_gets_it() -> None:
     encoded = encode(message("pending"))
     assert json.decode(events.changed(encoded)) == {"type": "message", "message": json.decode(encoded)}
-
-
-def test_p3_the_end_of_a_lease_is_a_separate_event_and_not_work() -> None:
-    event = events.lease_ended("24spd5q8ti")
-    assert json.decode(event) == {"type": "leaseEnded", "id": "24spd5q8ti"}
-    assert events.is_lease_ended(event)
-    assert events.parse(event) == events.Event(type="leaseEnded", id="24spd5q8ti")
 
 
 def test_a_heartbeat_is_stored_and_not_published() -> None:
@@ -83,7 +75,7 @@ def test_p2_every_durable_change_is_published_and_nothing_else() -> None:
     wall.runtime.advance(1)
     assert news() == []
     wall.runtime.commit()
-    assert news() == ["leaseEnded", "pending"]
+    assert news() == ["pending"]
     wall.call(MessageQueue.fail, question, "bot", wall.claim(question).bot_params.attempt, "no")
     assert not claimable(published.heard()[-1])
     wall.runtime.advance(2)
@@ -101,4 +93,4 @@ def test_p2_progress_is_an_event_with_the_whole_text_and_of_no_commit(state: Pro
     event = events.progress("24spd5q8ti", 2, "Because", state)
     assert events.parse(event) == events.Event(type="progress", id="24spd5q8ti", attempt=2, text="Because", state=state)
     assert events.is_progress(event)
-    assert not events.is_progress(events.lease_ended("24spd5q8ti"))
+    assert not events.is_progress(events.changed(encode(message("pending"))))

@@ -1,11 +1,11 @@
-"""A broadcaster over a simulated queue, its clients, and a check of what they received."""
+"""A broadcaster behind a slow network, over a simulated queue; its clients, and a check of what they received."""
 
 import asyncio
 import json
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
-from durable_objects import CommitFailed, Stub
+from durable_objects import CommitFailed, DurableObjectError, Events, EventStream, Stub
 from durable_objects.simulated import SimulatedRuntime, Task
 from listening import listen
 from saywhatwant.message import NewMessage, decode
@@ -25,21 +25,80 @@ Json = dict[str, Any]
 WALL = "Queue/wall"
 
 
-class AsyncStub:
-    """A simulated queue's stub whose answers wait for commits, under an event loop."""
+class Network:
+    """Between a gateway and its objects: it may hold back answers, events, or both, and break the events off."""
 
-    def __init__(self, runtime: SimulatedRuntime, stub: Stub[MessageQueue]) -> None:
-        self._runtime = runtime
+    def __init__(self, runtime: SimulatedRuntime) -> None:
+        self.runtime = runtime
+        self.answers, self.events = asyncio.Event(), asyncio.Event()
+        self.streams: list[HeldStream] = []
+        self.repeats = 0
+        """How many commits before its position a resumed stream begins."""
+        self.merges = False
+        """Whether events were broken off, so that several changes of a message may have come as one."""
+        self.hold(answers=False, events=False)
+
+    def hold(self, *, answers: bool, events: bool) -> None:
+        """Hold them back, or let them through."""
+        for gate, is_held in ((self.answers, answers), (self.events, events)):
+            (gate.clear if is_held else gate.set)()
+
+    def break_events(self, error: DurableObjectError) -> None:
+        """Those that are held back are gone."""
+        self.merges = self.merges or bool(self.streams)
+        for stream in self.streams:
+            stream.fail(error)
+
+
+class HeldStream:
+    """A stream of events behind the network."""
+
+    def __init__(self, network: Network, stream: Any) -> None:
+        self._network = network
+        self._stream = stream
+        network.streams.append(self)
+
+    def fail(self, error: DurableObjectError) -> None:
+        self._stream.fail(error)
+
+    async def __anext__(self) -> Events:
+        event = await anext(self._stream)
+        await self._network.events.wait()
+        return cast("Events", event)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        self._network.streams.remove(self)
+        await self._stream.aclose()
+
+
+class AsyncStub:
+    """A simulated queue's stub behind a network, whose answers wait for commits, under an event loop."""
+
+    def __init__(self, network: Network, stub: Stub[MessageQueue]) -> None:
+        self._network = network
         self._stub = stub
-        self.events = stub.events
         self.options = stub.options
         self.settle = stub.settle
 
     async def call(self, method: Callable[Concatenate[MessageQueue, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        task = self._runtime.start(self._stub.call(method, *args, **kwargs))
+        task = self._network.runtime.start(self._stub.call(method, *args, **kwargs))
         while not task.done:  # noqa: ASYNC110 - the simulator's tasks wake nobody
             await asyncio.sleep(0)
+        await self._network.answers.wait()
         return task.result()
+
+    def events(self, since: int | None = None) -> EventStream:
+        repeated = since if since is None else max(since - self._network.repeats, 0)
+        return HeldStream(self._network, self._stub.events(repeated))
 
 
 class Client:
@@ -103,6 +162,15 @@ class Client:
             assert texts.get(key, "") in {"", *self._harness.texts_of(*key)}
         return texts
 
+    def _assert_token_is_kept(self, token: int) -> None:
+        """P5: this client has got all that a reconnect with the token would not bring it again, and nothing twice."""
+        got: dict[str, int] = {}
+        for message in self.messages:
+            assert got.get(message["id"], self.since) < message["seq"] <= token
+            got[message["id"]] = message["seq"]
+        for message in self._harness.changes(self.since, token):
+            assert got.get(message["id"], -1) >= message["seq"], f"the token {token} is ahead of what was sent"
+
     async def _receive(self, message: Any) -> None:
         match message["type"]:
             case "websocket.send":
@@ -110,8 +178,8 @@ class Client:
                 frame = json.loads(message["text"])
                 durable = self._harness.runtime.disk.head(WALL).seq
                 assert frame["seq"] <= durable, "P2: the token of a commit that is not durable"
-                assert all(event["message"]["seq"] <= frame["seq"] for event in frame["events"] if "message" in event)
                 self.frames.append(frame)
+                self._assert_token_is_kept(frame["seq"])
             case "websocket.close":
                 self.close_code = message["code"]
             case "websocket.http.response.start":
@@ -127,9 +195,11 @@ class Harness:
         self.queue = self.runtime.namespace("Queue", MessageQueue).get("wall")
         self._listener = listen(self.queue)
         self.metrics = Metrics()
-        self.queue_events = QueueEvents(SingleWall(self.queue))
+        self.network = Network(self.runtime)
+        wall = SingleWall(AsyncStub(self.network, self.queue))
+        self.queue_events = QueueEvents(wall, sleep=lambda _: asyncio.sleep(0))
         self.broadcaster = Broadcaster(
-            SingleWall(AsyncStub(self.runtime, self.queue)),
+            wall,
             self.queue_events,
             check_page=BotAuth(None, frozenset()).check_page,
             per_client=per_client,
@@ -204,7 +274,10 @@ def assert_complete(harness: Harness, client: Client, max_missed: int = MAX_MISS
     stood = {message["id"]: message for message in harness.changes(0, token)}
     received = {message["id"]: message for message in before}
     assert received == {key: message for key, message in stood.items() if message["seq"] > client.since}
-    if client.caught_up:
+    if client.caught_up and client.close_code is None and not client.task.done():
+        received = {message["id"]: message for message in client.messages}
+        assert received == {message["id"]: message for message in harness.changes(client.since)}
+    if client.caught_up and not harness.network.merges:
         later = [message for message in client.messages if message["seq"] > token]
         until = None if client.close_code is None and not client.task.done() else client.token
         assert later == harness.changes(token, until)

@@ -1,12 +1,14 @@
 """The broadcaster: subscribing at any moment between two commits, and what every subscriber receives."""
 
 import asyncio
+from collections.abc import Callable
 from unittest import mock
 
 from broadcast_harness import WALL, Client, Harness, assert_complete, assert_replies, of_progress
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from durable_objects import EventsLost, OutcomeUnknown
 from profiles import examples
 from saywhatwant.schemas import ProgressState
 from saywhatwant.worker import broadcaster, subscriber
@@ -15,36 +17,50 @@ from saywhatwant.worker.subscriber import TOO_SLOW, TRY_AGAIN_LATER
 from scenario import run, turns
 
 CALLS = ["post", "post", "claim", "progress", "progress", "complete", "begin_commit", "commit", "fail", "evict_idle"]
-STEPS = [*CALLS, "turn", "join", "join", "come back", "leave"]
+NETWORK = ["hold answers", "hold events", "let through", "repeat", "break", "lose"]
+STEPS = [*CALLS, *NETWORK, "turn", "join", "join", "come back", "leave"]
 
 
 async def take_step(harness: Harness, clients: list[Client], step: str, pick: int) -> None:
-    match step:
-        case "post" | "claim" | "progress" | "complete":
-            getattr(harness, step)()
-        case "begin_commit" | "commit" | "fail" | "evict_idle":
-            getattr(harness.runtime, step)()
-        case "turn":
-            for _ in range(pick):
-                await asyncio.sleep(0)
-        case "join":
-            clients.append(Client(harness, min(pick, harness.runtime.disk.head(WALL).seq)))
-        case "come back" if clients:
-            clients.append(Client(harness, clients[pick % len(clients)].token))
-        case "leave" if clients:
-            clients[pick % len(clients)].leave()
+    network = harness.network
+    steps: dict[str, Callable[[], object]] = {
+        **{name: getattr(harness, name) for name in ("post", "claim", "progress", "complete")},
+        **{name: getattr(harness.runtime, name) for name in ("begin_commit", "commit", "fail", "evict_idle")},
+        "hold answers": lambda: network.hold(answers=True, events=False),
+        "hold events": lambda: network.hold(answers=False, events=True),
+        "let through": lambda: network.hold(answers=False, events=False),
+        "repeat": lambda: setattr(network, "repeats", pick),
+        "break": lambda: network.break_events(OutcomeUnknown("the connection was lost")),
+        "lose": lambda: network.break_events(EventsLost("too far behind")),
+        "join": lambda: clients.append(Client(harness, min(pick, harness.runtime.disk.head(WALL).seq))),
+    }
+    of_client: dict[str, Callable[[Client], object]] = {
+        "come back": lambda client: clients.append(Client(harness, client.token)),
+        "leave": Client.leave,
+    }
+    if step == "turn":
+        for _ in range(pick):
+            await asyncio.sleep(0)
+    elif step in steps:
+        steps[step]()
+    elif clients:
+        of_client[step](clients[pick % len(clients)])
 
 
 @settings(max_examples=examples(200))
 @given(steps=st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 9)), max_size=50))
 def test_p5_who_subscribes_at_any_moment_gets_every_change_once_in_order(steps: list[tuple[str, int]]) -> None:
-    """Between calls, before a commit, during it, after it, and when it fails; and so does who goes and comes back."""
+    """Between calls, before a commit, during it, after it, and when it fails; and so does who goes and comes back.
+
+    Events may come before or after answers, late, twice, or break off.
+    """
 
     async def scenario() -> None:
         harness = Harness(autocommit=False)
         clients: list[Client] = []
         for step, pick in steps:
             await take_step(harness, clients, step, pick)
+        harness.network.hold(answers=False, events=False)
         for _ in range(3):
             while not harness.runtime.commits.idle:
                 harness.runtime.commit()
@@ -148,6 +164,7 @@ def test_p2_who_subscribes_before_a_commit_gets_nothing_until_it_is_durable() ->
 def test_p2_who_subscribes_before_a_commit_that_fails_is_closed_with_try_again_later() -> None:
     async def scenario() -> None:
         harness = Harness(autocommit=False)
+        await harness.queue_events.start()
         harness.post()
         client, other = Client(harness), Client(harness)
         await turns()
@@ -196,6 +213,7 @@ def test_p9_without_subscribers_an_event_is_not_even_decoded() -> None:
         client.leave()
         await turns()
         harness.post()
+        await turns()
         assert [event._decoded is None for event in seen] == [False, True]
         assert harness.broadcaster._heartbeat is None
         last = Client(harness, harness.posts)
@@ -212,6 +230,7 @@ def test_p2_the_first_subscriber_sees_what_a_bot_has_been_doing_before_it_came()
 
     async def scenario() -> None:
         harness = Harness()
+        await harness.queue_events.start()
         harness.post()
         harness.claim()
         steps: list[tuple[ProgressState, str]] = [("waking", ""), ("thinking", ""), ("writing", "Because")]
@@ -262,6 +281,8 @@ def test_p5_a_heartbeat_has_the_token_of_what_was_sent_before_it() -> None:
         assert client.frames[-1] == {"seq": 1, "events": []}
         # The commit is done and its events are here, but their frame is only made in the loop's next turn.
         harness.post()
+        while not harness.broadcaster._changes:  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0)
         harness.broadcaster._beat()
         await turns()
         assert_complete(harness, client)

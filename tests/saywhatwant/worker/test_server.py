@@ -12,6 +12,7 @@ from harness import ALIVE, Harness, Run, request
 from saywhatwant.settings import load
 from saywhatwant.worker import Worker
 from saywhatwant.worker.claim_waiters import ClaimWaiters
+from saywhatwant.worker.queue_events import QueueEvents
 from saywhatwant.worker.server import Server
 
 pytest_plugins = ["harness_fixture"]
@@ -39,7 +40,8 @@ def test_what_a_server_changes_in_its_process_is_restored_when_it_stops(run: Run
 def test_a_server_that_never_serves_changes_nothing() -> None:
     before = process_settings()
     waiters: Any = ClaimWaiters
-    Server(Worker(lambda *_: None, waiters, print), load(), on_ready=print)  # type: ignore[arg-type]
+    events: Any = QueueEvents
+    Server(Worker(lambda *_: None, waiters, events, print), load(), on_ready=print)  # type: ignore[arg-type]
     assert process_settings() == before
 
 

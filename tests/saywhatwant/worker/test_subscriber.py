@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from saywhatwant.topology import START, Position
 from saywhatwant.worker.limits import MAX_BEHIND_CHARS
 from saywhatwant.worker.subscriber import TOO_SLOW, Frame, Subscriber
 from scenario import run, turns
@@ -23,8 +24,8 @@ def live() -> Subscriber:
 
 def large(chars: int) -> Frame:
     """A frame of this many characters."""
-    bare = len(Frame(1, [(1, b'""')]).text)
-    frame = Frame(1, [(1, b'"%b"' % (b"x" * (chars - bare)))])
+    bare = len(Frame(START, START, [(0, 1, b'""')]).text)
+    frame = Frame(START, START, [(0, 1, b'"%b"' % (b"x" * (chars - bare)))])
     assert len(frame.text) == chars
     return frame
 
@@ -37,7 +38,7 @@ async def taken(subscriber: Subscriber) -> list[Frame]:
 def test_p5_a_subscriber_gets_every_frame_in_order() -> None:
     async def scenario() -> None:
         subscriber = live()
-        offered = [Frame(seq, []) for seq in range(6)]
+        offered = [Frame(START, Position({0: seq}), []) for seq in range(6)]
         for frame in offered[:2]:
             subscriber.offer(frame)
         got: list[Frame] = []
