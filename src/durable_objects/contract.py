@@ -181,15 +181,20 @@ class Stub(Protocol[ObjectT_co]):
             TypeError: ``method`` is not a public method of the object.
         """
 
-    def options(self, *, idempotency_key: str, fingerprint: bytes | None = None) -> "Stub[ObjectT_co]":
-        """A stub whose call has a key: for 24 hours, every call with this key gets the answer of the first one.
+    def options(
+        self, *, idempotency_key: str, fingerprint: bytes | None = None, on_repeat: Callable[[], None] | None = None
+    ) -> "Stub[ObjectT_co]":
+        """A stub whose calls have a key: for 24 hours, every call with this key gets the answer of the first one.
 
         A call that is refused or fails does not count. At their bound new keys are refused with ``KeysFull``.
 
         Args:
             idempotency_key: 1 to ``MAX_IDEMPOTENCY_KEY_CHARS`` characters.
-            fingerprint: what the calls with this key have in common, at most 32 bytes; a call with another one is refused with
-                ``KeyReused``. By default a digest of the method's name and all arguments.
+            fingerprint: what the calls with this key have in common, at most ``MAX_FINGERPRINT_BYTES``; a call with another one
+                is refused with ``KeyReused``. By default a digest of the method's name and all arguments.
+            on_repeat: called when an earlier call's answer is returned.
+
+        Raises ``LimitExceeded`` beyond the bounds.
         """
 
     def events(self, since: int | None = None) -> EventStream:

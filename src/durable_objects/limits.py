@@ -32,6 +32,21 @@ MAX_COMMIT_WAIT_SECONDS = 30
 MAX_IDEMPOTENCY_KEY_CHARS = 256
 """Characters in an idempotency key."""
 
+MAX_FINGERPRINT_BYTES = 32
+"""Bytes in the fingerprint of a call with an idempotency key."""
+
+MAX_IDEMPOTENCY_KEYS = 1_000_000
+"""Idempotency keys that an object remembers, on disk; beyond it new ones are refused, and none is forgotten early."""
+
+KEY_SECONDS = 26 * 60 * 60
+"""Seconds that an idempotency key is remembered at least: a day, plus two hours for clocks that step forward."""
+
+MAX_KEY_CLOCK_SECONDS = 60 * 60
+"""Seconds that idempotency keys can age at one step of the clock, so that a step forward forgets none early."""
+
+MAX_KEYS_FORGOTTEN = 2
+"""Expired idempotency keys that one keyed call removes."""
+
 MAX_SENDS = 100
 """Calls that one call may send to other objects."""
 

@@ -8,12 +8,14 @@ from durable_objects.call_random import CallRandom
 from durable_objects.contract import Context, DurableObject, Events, ObjectId, ObjectT, P
 from durable_objects.disk import Head, Snapshot
 from durable_objects.errors import DataBusy, LimitExceeded, ObjectFailed, Refusal
+from durable_objects.idempotency import CallKey, IdempotencyKeys, fingerprint_of
 from durable_objects.limits import MAX_TIME_MS
 from durable_objects.meter import Meter
-from durable_objects.methods import functions_of, reads_of
+from durable_objects.methods import functions_of, methods_of, reads_of
 from durable_objects.storage import LiveStorage
 
 ReceiverT = TypeVar("ReceiverT", bound=DurableObject)
+T = TypeVar("T")
 
 
 class LiveObject(Generic[ObjectT]):
@@ -27,9 +29,9 @@ class LiveObject(Generic[ObjectT]):
     """
 
     __slots__ = (
-        "_clock", "_create", "_has_seed", "_meter", "_new_seed", "_now", "_random", "alarm_at", "batch", "instance", "name",
-        "names", "object_id", "on_disk", "published", "reads", "seq", "signals", "staged_head", "stays", "storage", "touched",
-        "wake_reads",
+        "_clock", "_create", "_has_seed", "_meter", "_new_seed", "_now", "_random", "alarm_at", "batch", "instance", "keys",
+        "name", "names", "object_id", "on_disk", "published", "reads", "seq", "signals", "staged_head", "stays", "storage",
+        "touched", "wake_reads",
     )  # fmt: skip
 
     def __init__(
@@ -64,6 +66,8 @@ class LiveObject(Generic[ObjectT]):
         self._random = CallRandom()
         self._has_seed = False
         self.instance: ObjectT | None = None
+        self.keys: IdempotencyKeys | None = None
+        """None until a call has a key."""
         self.names: dict[Callable[..., object], str] = {}
         self.reads: frozenset[str] = frozenset()
 
@@ -171,6 +175,38 @@ class LiveObject(Generic[ObjectT]):
             raise ObjectFailed(f"{self.object_id}: {method} is marked as a read, but it changed or sent something")
         return result
 
+    def run_once(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any], key: CallKey) -> tuple[Any, bool]:
+        """Run one call, or return the first answer to its key; and whether it is that. Raises as ``run`` and for the key."""
+        codec = methods_of(type(self.instance))[method]
+        fingerprint = key.fingerprint
+        if fingerprint is None:
+            fingerprint = fingerprint_of(method, codec.encode_arguments(args, kwargs))
+        if self.keys is None:
+            self.keys = IdempotencyKeys(self.storage.runtime)
+        keys = self.keys
+        first = self._of_keys(lambda: keys.find(key.key, fingerprint, self._clock()))
+        if first is not None:
+            return codec.decode_result(first), True
+        result = self.run(method, args, kwargs)
+        self._of_keys(lambda: keys.remember(key.key, fingerprint, codec.encode_result(result), self._now))
+        return result, False
+
+    def _of_keys(self, step: Callable[[], T]) -> T:
+        """Find or store an answer; if that fails, so does the call."""
+        try:
+            return step()
+        except Refusal:
+            raise
+        except DataBusy:
+            self.rebuild()
+            raise
+        except Exception as error:
+            self.rebuild()
+            raise ObjectFailed(f"{self.object_id}: an idempotency key could not be stored or found: {error!r}") from error
+        except BaseException:
+            self.rebuild()
+            raise
+
     def run_alarm(self) -> None:
         """Run ``alarm()`` as a call that also clears the alarm, so that both become durable together."""
         self.alarm_at = None
@@ -179,13 +215,15 @@ class LiveObject(Generic[ObjectT]):
     def stage(self) -> None:
         """Number the last call's changes as a commit, and add them to the next write."""
         self.seq += 1
+        if self.keys is not None:
+            self.keys.store_clock(self._now)
         self.storage.stage()
         self.staged_head = Head(self.seq, self.alarm_at)
 
     def rebuild(self) -> None:
         """Drop the running call's writes, alarm and events, and the instance, whose state may be half changed."""
         self._meter.failures += 1
-        self.instance = None
+        self.instance = self.keys = None
         self.storage.drop()
         self.published, self.signals = [], []
         self.seq, self.alarm_at = self.staged_head

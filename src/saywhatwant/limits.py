@@ -73,14 +73,6 @@ KEPT_BYTES = 2_048
 """Encoded bytes for each of which a finished message counts once more towards ``SWW_MAX_KEPT``."""
 MAX_STATS_ENTITIES = 50
 """Entities named in the figures."""
-MAX_KEYS = 1_000_000
-"""Idempotency-Keys remembered, on disk; beyond it new ones are refused, and none is forgotten early."""
-KEY_SECONDS = 26 * 60 * 60
-"""Seconds that a key is remembered at least: a day, plus two hours for clocks that step forward."""
-MAX_KEY_CLOCK_SECONDS = 60 * 60
-"""Seconds that keys can age at one step of the clock, so that a step forward forgets none early."""
-MAX_KEYS_FORGOTTEN = 2
-"""Expired keys that one keyed post removes."""
 MAX_CACHED_READS = 4
 """Answers of reads kept until the next commit."""
 

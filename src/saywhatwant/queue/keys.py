@@ -14,7 +14,8 @@ import msgspec
 from msgspec import Struct
 
 from durable_objects import KeyReused, KeysFull, Storage
-from saywhatwant.limits import KEY_SECONDS, MAX_KEY_CLOCK_SECONDS, MAX_KEYS, MAX_KEYS_FORGOTTEN
+from durable_objects.limits import KEY_SECONDS, MAX_KEY_CLOCK_SECONDS, MAX_KEYS_FORGOTTEN
+from durable_objects.limits import MAX_IDEMPOTENCY_KEYS as MAX_KEYS
 from saywhatwant.message import MessageType, NewMessage, OriginalFields, Posted
 
 _AGES = "keys/age/"

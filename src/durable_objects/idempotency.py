@@ -1,0 +1,213 @@
+"""Idempotency keys: a call repeated with its key gets the first answer, for at least a day.
+
+See the IETF draft "The Idempotency-Key HTTP Header Field". Keys are rows in the object's storage, not in memory, so that they
+cost a waking object nothing: one row by key with its answer, one by number with its age. Numbers have no gaps; the lowest is
+the oldest.
+
+Ages are counted by a separate clock, which advances at most an hour each time it is read, so that a clock that steps forward
+forgets no key early. If nothing happens for hours, keys are remembered for longer.
+"""
+
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from durable_objects.contract import Storage
+from durable_objects.errors import KeyReused, KeysFull, LimitExceeded
+from durable_objects.limits import (
+    KEY_SECONDS,
+    MAX_FINGERPRINT_BYTES,
+    MAX_IDEMPOTENCY_KEY_CHARS,
+    MAX_IDEMPOTENCY_KEYS,
+    MAX_KEY_CLOCK_SECONDS,
+    MAX_KEYS_FORGOTTEN,
+)
+from durable_objects.storage import RUNTIME_PREFIX, utf8_length
+
+_ANSWERS = f"{RUNTIME_PREFIX}keys/answer/"
+_AGES = f"{RUNTIME_PREFIX}keys/age/"
+_CLOCK = f"{RUNTIME_PREFIX}keys/clock"
+_KEEP_MS = KEY_SECONDS * 1_000
+_MAX_GAIN_MS = MAX_KEY_CLOCK_SECONDS * 1_000
+_STORE_CLOCK_MS = 10 * 60 * 1_000
+
+
+class CallKey(NamedTuple):
+    """What makes calls the same one; see ``contract.Stub.options``."""
+
+    key: str
+    fingerprint: bytes | None
+    on_repeat: Callable[[], None] | None
+
+    def check(self) -> "CallKey":
+        """Itself; raises ``LimitExceeded`` beyond the bounds of ``limits``."""
+        utf8_length(self.key)
+        if not 1 <= len(self.key) <= MAX_IDEMPOTENCY_KEY_CHARS:
+            size = f"{len(self.key)} characters; 1 to {MAX_IDEMPOTENCY_KEY_CHARS}"
+            raise LimitExceeded(f"an idempotency key has {size} are allowed")
+        if self.fingerprint is not None and len(self.fingerprint) > MAX_FINGERPRINT_BYTES:
+            raise LimitExceeded(f"a fingerprint has {len(self.fingerprint)} bytes; at most {MAX_FINGERPRINT_BYTES} are allowed")
+        return self
+
+
+def fingerprint_of(method: str, arguments: bytes) -> bytes:
+    """The fingerprint of a call that names none."""
+    return blake2b(b"%b\x00%b" % (method.encode(), arguments), digest_size=12).digest()
+
+
+class Answer(Struct, frozen=True, array_like=True):
+    """The row of a key: the first answer, the number and the age of the key, and what its calls have in common."""
+
+    result: bytes
+    at: int
+    number: int
+    fingerprint: bytes
+
+
+class Age(Struct, frozen=True, array_like=True):
+    """The row of a number: its key, and when that was used first."""
+
+    key: str
+    at: int
+    clock: int
+    """The object's clock at that time; ``at`` is by the keys' clock."""
+
+
+class Clock(Struct, frozen=True, array_like=True):
+    """The keys' clock, as of a time of the object's."""
+
+    at: int
+    clock: int
+
+
+encode = msgspec.msgpack.Encoder().encode
+_decode_answer = msgspec.msgpack.Decoder(Answer).decode
+_decode_age = msgspec.msgpack.Decoder(Age).decode
+_decode_clock = msgspec.msgpack.Decoder(Clock).decode
+
+
+class IdempotencyKeys:
+    """The answers to one object's keyed calls, up to ``max_keys`` of them, in the runtime's rows of its storage."""
+
+    def __init__(self, rows: Storage, max_keys: int = MAX_IDEMPOTENCY_KEYS) -> None:
+        self._rows = rows
+        self._max_keys = max_keys
+        self._loaded = False
+        self._oldest = self._next = 0
+        self._oldest_at = self._at = self._clock = self._stored_clock = 0
+
+    def find(self, key: str, fingerprint: bytes, now: int) -> bytes | None:
+        """The first answer to this key; None if the key is new.
+
+        Raises ``KeyReused`` when the key belongs to calls with another fingerprint, ``KeysFull`` when it is new and there is no
+        room for it.
+        """
+        if not self._loaded:
+            self._load(now)
+        at = self._advance(now)
+        stored = self._rows.get(answer_key(key))
+        if stored is not None:
+            answer = _decode_answer(stored)
+            if at - answer.at < _KEEP_MS:
+                if answer.fingerprint != fingerprint:
+                    raise KeyReused("this idempotency key was used for another call; use a new one for each call")
+                return answer.result
+        if self._next - self._oldest >= self._max_keys and not self._oldest_is_over(at):
+            raise KeysFull(
+                f"{self._max_keys} idempotency keys are remembered; no new ones are accepted until some are a day old"
+            )
+        return None
+
+    def remember(self, key: str, fingerprint: bytes, result: bytes, now: int) -> None:
+        """Store the answer to a key that ``find`` did not know, in the same commit as the call's changes.
+
+        Raises ``LimitExceeded`` for an answer that is too long for a row.
+        """
+        at = self._advance(now)
+        if self._oldest_is_over(at):
+            self._forget_some(at)
+        if self._oldest == self._next:
+            self._oldest_at = at
+        self._rows.put(answer_key(key), encode(Answer(result, at, self._next, fingerprint)))
+        self._rows.put(age_key(self._next), encode(Age(key, at, now)))
+        self._next += 1
+        self._stored_clock = now
+
+    def store_clock(self, now: int) -> None:
+        """Advance the keys' clock also without keyed calls; writes at most every ten minutes."""
+        if self._loaded and abs(now - self._stored_clock) >= _STORE_CLOCK_MS:
+            self._rows.put(_CLOCK, encode(Clock(self._advance(now), now)))
+            self._stored_clock = now
+
+    def _load(self, now: int) -> None:
+        self._at, self._clock = now, now
+        oldest = self._rows.list(_AGES, limit=1)
+        if oldest:
+            self._oldest = int(oldest[0][0].removeprefix(_AGES))
+            self._next = self._newest() + 1
+            newest = self._age(self._next - 1)
+            self._oldest_at = _decode_age(oldest[0][1]).at
+            stored = self._rows.get(_CLOCK)
+            clock = _decode_clock(stored) if stored is not None else Clock(0, 0)
+            self._at, self._clock = max((newest.at, newest.clock), (clock.at, clock.clock))
+        self._stored_clock = self._clock
+        self._loaded = True
+
+    def _newest(self) -> int:
+        """The highest number, found by exponential search."""
+        known, step = self._oldest, 1
+        while self._is_there(known + step):
+            known += step
+            step *= 2
+        while step > 1:
+            step //= 2
+            if self._is_there(known + step):
+                known += step
+        return known
+
+    def _is_there(self, number: int) -> bool:
+        return self._rows.get(age_key(number)) is not None
+
+    def _advance(self, now: int) -> int:
+        gain = now - self._clock
+        if gain > 0:
+            self._at += min(gain, _MAX_GAIN_MS)
+        self._clock = now
+        return self._at
+
+    def _oldest_is_over(self, at: int) -> bool:
+        return at - self._oldest_at >= _KEEP_MS and self._oldest < self._next
+
+    def _forget_some(self, at: int) -> None:
+        for _ in range(MAX_KEYS_FORGOTTEN):
+            if self._oldest_is_over(at):
+                self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        age = self._age(self._oldest)
+        stored = self._rows.get(answer_key(age.key))
+        # A key that was reused after its time has a higher number now.
+        if stored is not None and _decode_answer(stored).number == self._oldest:
+            self._rows.delete(answer_key(age.key))
+        self._rows.delete(age_key(self._oldest))
+        self._oldest += 1
+        if self._oldest < self._next:
+            self._oldest_at = self._age(self._oldest).at
+
+    def _age(self, number: int) -> Age:
+        stored = self._rows.get(age_key(number))
+        assert stored is not None  # noqa: S101 - numbers have no gaps
+        return _decode_age(stored)
+
+
+def answer_key(key: str) -> str:
+    """The row of a key."""
+    return _ANSWERS + key
+
+
+def age_key(number: int) -> str:
+    """The row of a number."""
+    return _AGES + str(number).zfill(15)
