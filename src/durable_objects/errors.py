@@ -68,6 +68,9 @@ class DurableObjectError(Exception):
         return DurableObjectError.from_record, (self.record(),)
 
 
+DurableObjectError._by_code[DurableObjectError.code] = DurableObjectError  # noqa: SLF001 - its own
+
+
 class Refusal(DurableObjectError):
     """An object refuses a call that its state does not allow.
 

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, Generic, TypeVar
 
-from durable_objects.errors import DurableObjectError
+from durable_objects.errors import OutcomeUnknown
 
 ResultT = TypeVar("ResultT")
 
 
-class Crashed(DurableObjectError):
+class Crashed(OutcomeUnknown):
     """The simulated process died while this call waited; the caller cannot know whether it became durable."""
 
 
