@@ -55,8 +55,8 @@ class Claims(QueueState):
         messages of each talk come too; fewer messages are held when they exceed ``MAX_ANSWER_BYTES``. An ``unfenced`` claim's
         further calls need not name the attempt (P3).
 
-        A claim with ``wait`` that finds nothing waits: the event ``work`` with its ticket reports a message, once, and the
-        gateway then claims again. Raises ``TooManyWaiting``.
+        A claim with ``wait`` that finds nothing waits: once a message for it becomes claimable, an event ``work`` names its
+        ticket, and the gateway claims again. Raises ``TooManyWaiting``.
         """
         now = self._now()
         if wait is not None:
@@ -78,20 +78,18 @@ class Claims(QueueState):
         if expired:
             self._wake(*expired)
         if wait is not None:
-            if wait.woken_for is not None:
-                self._pass_on(wait.woken_for)
+            self._pass_on(wait.woken_for)
             if messages:
                 self._waiting.remove(wait.ticket)
             else:
                 self._waiting.add(wait, entities, now)
         return ClaimNextResponse(messages, talks=talks if context else UNSET)
 
-    def cancel(self, ticket: str, message_id: str | None = None) -> None:
-        """A claim does not wait any more. ``message_id`` is what it was woken for and has not claimed: the next one gets it."""
+    def cancel(self, ticket: str, woken_for: tuple[str, ...] = ()) -> None:
+        """A claim does not wait any more. The next ones are woken for what it was ``woken_for`` and did not take."""
         self._now()
         self._waiting.remove(ticket)
-        if message_id is not None:
-            self._pass_on(message_id)
+        self._pass_on(woken_for)
 
     def _assigned(self, message: Message, entities: tuple[str, ...] | None, also: tuple[str, ...]) -> Message:
         """The message, with an entity assigned if it names none; it keeps one that it was assigned before."""
@@ -101,10 +99,8 @@ class Claims(QueueState):
         entity = self._last_partner(message, (*entities, *also)) or self._index.assignments.longest_ago(entities)
         return lease.assign(message, entity, talk_with(message, entity))
 
-    def _pass_on(self, message_id: str) -> None:
-        message = self._index.get(message_id)
-        if message is not None:
-            self._wake(message)
+    def _pass_on(self, message_ids: tuple[str, ...]) -> None:
+        self._wake(*filter(None, map(self._index.get, message_ids)))
 
     def _talk_of(self, message: Message, limit: int) -> Talk:
         return talk_of(self._index, self.ctx.storage, message, limit)

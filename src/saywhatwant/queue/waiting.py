@@ -2,12 +2,14 @@
 
 The object decides it, so that one message wakes one claim, however many gateways serve the bots. A claim that finds nothing
 leaves a ticket here; the message that it waits for takes the ticket out, in the commit that makes the message claimable, and
-publishes its name. Storage has one row for each ticket, so that any instance of the object knows who waits. A gateway that
-dies leaves its tickets behind: they expire, and ``Wait.ticket`` explains how a restarted gateway replaces them at once.
+publishes its name. Storage has one row for each ticket, so that any instance of the object knows who waits.
+
+A gateway that dies leaves its tickets behind. They are dropped with the first new ticket of the same gateway, which has started
+again by then; else they expire, and a message that one of them takes first is claimed when the other gateways miss its claim.
 """
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import islice, takewhile
 
 import msgspec
 from msgspec import Struct
@@ -24,13 +26,16 @@ class Wait(Struct, frozen=True):
     """What a claim that may wait brings along."""
 
     ticket: str
-    """Its name, chosen by the gateway; the same for each call of one waiting claim, and for each object that is called."""
+    """Its name: the same for each call of one waiting claim, and for each object that is called.
+
+    ``GATEWAY/LIFE/NUMBER``: the life is a number that grows with each start of the gateway. Other names are allowed.
+    """
     left_ms: int
     """How long it still waits. A duration, since the clocks of gateways and objects may differ."""
     since: int | None = None
     """Its place in the order of arrival, from the event that woke it; None before that."""
-    woken_for: str | None = None
-    """The id of the message in that event."""
+    woken_for: tuple[str, ...] = ()
+    """The ids of the messages that it was woken for; the next claim is woken for those that this one does not take."""
 
 
 class Ticket(Struct, frozen=True):
@@ -46,6 +51,9 @@ class Ticket(Struct, frozen=True):
 
 Place = tuple[int, str]
 """A ticket's ``since`` and its name: the order of arrival."""
+
+Life = tuple[int, str]
+"""The life of a ticket's gateway, and the ticket's name."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Ticket).decode
@@ -63,6 +71,8 @@ class WaitingClaims:
         self._by_entity: dict[str, SortedList[Place]] = {}
         self._ends: SortedList[Place] = SortedList()
         """``until`` and name of each."""
+        self._lives: dict[str, SortedList[Life]] = {}
+        """Those of each gateway."""
         for name, ticket in _tickets_in(storage):
             self._index(name, ticket)
 
@@ -86,6 +96,7 @@ class WaitingClaims:
         if wait.ticket in self._tickets:
             return
         self.drop_expired(now)
+        self._drop_past_lives(wait.ticket)
         if wait.left_ms > 0:
             newest = self._all[-1][0] if self._all else 0
             since = max(now, newest + 1) if wait.since is None else wait.since
@@ -116,10 +127,15 @@ class WaitingClaims:
 
     def drop_expired(self, now: int) -> None:
         """Remove those that have ended, up to ``MAX_DUE_PER_CALL``; there is no alarm for them."""
-        for _, name in list(islice(self._ends, MAX_DUE_PER_CALL)) if self._ends and self._ends[0][0] <= now else ():
-            if self._tickets[name].until > now:
-                break
+        ended = takewhile(lambda end: end[0] <= now, self._ends)
+        for _, name in list(islice(ended, MAX_DUE_PER_CALL)):
             self.remove(name)
+
+    def _drop_past_lives(self, name: str) -> None:
+        gateway, life = _gateway_of(name)
+        past = takewhile(lambda known: known[0] < life, self._lives.get(gateway, ()))
+        for _, old in list(islice(past, MAX_DUE_PER_CALL)):
+            self.remove(old)
 
     def _first(self, queue: Iterable[Place], now: int) -> Place | None:
         return next((place for place in queue if self._tickets[place[1]].until > now), None)
@@ -127,11 +143,17 @@ class WaitingClaims:
     def _index(self, name: str, ticket: Ticket) -> None:
         self._tickets[name] = ticket
         self._ends.add((ticket.until, name))
+        gateway, life = _gateway_of(name)
+        self._lives.setdefault(gateway, SortedList()).add((life, name))
         for queue in self._queues_of(ticket):
             queue.add((ticket.since, name))
 
     def _unindex(self, name: str, ticket: Ticket) -> None:
         self._ends.remove((ticket.until, name))
+        gateway, life = _gateway_of(name)
+        self._lives[gateway].remove((life, name))
+        if not self._lives[gateway]:
+            del self._lives[gateway]
         for queue in self._queues_of(ticket):
             queue.remove((ticket.since, name))
         for entity in ticket.entities or ():
@@ -147,6 +169,13 @@ class WaitingClaims:
             if queue is None:
                 queue = self._by_entity[entity] = SortedList()
             yield queue
+
+
+def _gateway_of(name: str) -> tuple[str, int]:
+    """The gateway of a ticket, and its life; 0 for a name of another form."""
+    gateway, _, rest = name.partition("/")
+    life = rest.partition("/")[0]
+    return gateway, int(life) if life.isdecimal() else 0
 
 
 def _tickets_in(storage: Storage) -> Iterator[tuple[str, Ticket]]:

@@ -83,10 +83,10 @@ class Wall(Protocol):
 
     **Over several objects,** each one has its own tickets, under the same name. ``claim_next`` asks the objects that may have
     work, in turn, with the same ``wait``, until one returns messages; each object that returns nothing keeps the ticket, and
-    those that do not know the message of ``woken_for`` ignore it. After one object has returned messages, ``cancel`` the ticket
+    ignores those messages in ``woken_for`` that it does not know. After one object has returned messages, ``cancel`` the ticket
     at the others that have it. If one of them has woken it meanwhile, nothing is lost: the gateway gives that work back with
-    ``cancel(ticket, message_id)``, which goes to the object of the message. ``cancel`` without a message goes to all objects
-    that may have the ticket; the others ignore it.
+    ``cancel(ticket, woken_for)``. ``cancel`` goes to all objects that may have the ticket and to those of the messages; the
+    others ignore it.
     """
 
     def post(self, new: NewMessage, key: str | None = None) -> Answer[Posted]: ...
@@ -123,7 +123,7 @@ class Wall(Protocol):
         unfenced: bool = False,
         wait: Wait | None = None,
     ) -> Answer[ClaimNextResponse]: ...
-    def cancel(self, ticket: str, message_id: str | None = None) -> Answer[None]: ...
+    def cancel(self, ticket: str, woken_for: tuple[str, ...] = ()) -> Answer[None]: ...
     def extend(self, message_id: str, worker_id: str, attempt: int) -> Answer[ExtendResponse]: ...
     def complete(
         self, message_id: str, worker_id: str | None = None, attempt: int | None = None, reply: Reply | None = None

@@ -1,5 +1,6 @@
 """The ASGI app: the table of operations, bound to one queue object."""
 
+import socket
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import NamedTuple
@@ -49,7 +50,7 @@ def create_worker(
     wall = open_wall(runtime, config)
     metrics = Metrics()
     queue_events = QueueEvents(wall)
-    waiters = ClaimWaiters(wall, queue_events)
+    waiters = ClaimWaiters(wall, queue_events, gateway=_gateway(settings))
     auth = BotAuth(settings.token, frozenset(settings.cors_origins))
     broadcaster = Broadcaster(
         wall,
@@ -92,6 +93,11 @@ def create_worker(
         others={ORIGINAL: original},
     )
     return Worker(_with_cors(router, settings.cors_origins, metrics), waiters, queue_events, metrics.count_refused)
+
+
+def _gateway(settings: Settings) -> str | None:
+    """A name that only this server's successors have: the same machine and port. None for a port that is picked at random."""
+    return f"{socket.gethostname()}:{settings.bind}" if settings.port else None
 
 
 def _files(settings: Settings, metrics: Metrics) -> Iterator[tuple[str, ASGIApp]]:

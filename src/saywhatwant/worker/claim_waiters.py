@@ -1,99 +1,105 @@
-"""Claims that wait for work (long poll)."""
+"""Claims that wait for work (long poll): each has a ticket at the wall's objects, which decide whom work wakes."""
 
 import asyncio
+import secrets
+import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from itertools import count
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any
 
-import msgspec
-from msgspec import Raw, Struct
-from sortedcontainers import SortedDict
-
+from durable_objects import DurableObjectError
 from saywhatwant.errors import TooManyWaiting
+from saywhatwant.queue import events
+from saywhatwant.queue.events import ChangedMessage
+from saywhatwant.queue.waiting import Wait
 from saywhatwant.schemas import ClaimNextResponse
 from saywhatwant.topology import Wall
 from saywhatwant.worker.bots import Bots
 from saywhatwant.worker.limits import MAX_WAITING_CLAIMS
-from saywhatwant.worker.partners import Partners
 from saywhatwant.worker.queue_events import QueueEvent, QueueEvents
+from saywhatwant.worker.unclaimed import CallLater, Unclaimed, call_later
 
 Disconnected = Callable[[], Coroutine[Any, Any, None]]
 """Returns when the client has gone away."""
 
 
-class Work(NamedTuple):
-    """A message that has become claimable."""
-
-    message_id: str
-    entity: str | None
-    partner: str | None = None
-    """The entity that its author talked with last, if it names none."""
-
-
-class _Claimed(Struct, frozen=True):
-    id: str
-
-
-_id_of = msgspec.json.Decoder(_Claimed).decode
-
-
 class Waiter:
-    """One waiting claim. It is idle until it is notified of work, and again once it has started to claim that."""
+    """One claim that may wait.
 
-    def __init__(self, waiters: "ClaimWaiters", number: int, worker_id: str, entities: tuple[str, ...] | None) -> None:
-        self._waiters = waiters
-        self.number = number
+    Attributes:
+        is_ticket_left: whether its ticket may be at an object, and must be cancelled.
+    """
+
+    def __init__(self, ticket: str, worker_id: str, entities: tuple[str, ...] | None) -> None:
+        self.ticket = ticket
         self.worker_id = worker_id
-        self.entities = None if entities is None else frozenset(entities)
+        self._entities = entities
+        self._since: int | None = None
+        self._woken_for: dict[str, None] = {}
+        self._claims_for: tuple[str, ...] = ()
+        """What the running call was woken for."""
+        self.is_ticket_left = False
         self.woken = asyncio.Event()
-        self.notified: Work | None = None
-        self.looking_for: Work | None = None
 
-    def begin_claim(self) -> None:
-        """Clear the notification before claiming, so that later work wakes this waiter again."""
-        self.looking_for, self.notified = self.notified, None
+    def wants(self, entity: str | None) -> bool:
+        """Whether it takes messages to this entity."""
+        return self._entities is None or entity is None or entity in self._entities
+
+    def wake(self, message_id: str, since: int | None = None) -> None:
+        """There is a message for it; ``since`` is its place, from the event."""
+        self._woken_for[message_id] = None
+        self._since = self._since or since
+        self.woken.set()
+
+    def begin_claim(self, left_seconds: float) -> Wait:
+        """What to claim with; later work wakes it again."""
+        self._claims_for, self._woken_for = (*self._claims_for, *self._woken_for), {}
         self.woken.clear()
-        if self.looking_for is not None:
-            self._waiters.add_idle(self)
+        self.is_ticket_left = True
+        return Wait(self.ticket, max(round(left_seconds * 1_000), 0), self._since, self._claims_for)
 
-    def found(self, claimed: list[Raw]) -> None:
-        """Called with the claim's result. Work that the waiter was notified of but did not get may still be there."""
-        if self.looking_for is not None and (
-            not claimed or self.looking_for.message_id in {_id_of(wire).id for wire in claimed}
-        ):
-            self.looking_for = None
+    def end_claim(self, found: ClaimNextResponse) -> None:
+        """The call has its answer: the object has passed on what the claim did not take."""
+        self._claims_for = ()
+        self.is_ticket_left = not found.messages
 
-    def __enter__(self) -> Self:
-        self._waiters.enter(self)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._waiters.leave(self)
-
-
-Idle = SortedDict[int, Waiter]
-"""Waiters that have not been notified, by number, which is their order of arrival."""
+    @property
+    def missed(self) -> tuple[str, ...]:
+        """The messages that it was woken for and that no call has looked for."""
+        return (*self._claims_for, *self._woken_for)
 
 
 class ClaimWaiters:
-    """For each message that becomes claimable, notifies the claim for its entity that has waited longest.
+    """The claims that wait at this gateway.
 
-    For a message to anyone it is one for the entity that its author talked with last, else the one that has waited longest.
+    Args:
+        wall: where they claim.
+        queue_events: bring the tickets that are woken.
+        gateway: the name of this gateway, without a slash; the next one with this name is its successor. By default random.
+        life: grows with each start of a gateway of this name.
+        call_later: the event loop's.
     """
 
-    def __init__(self, wall: Wall, queue_events: QueueEvents) -> None:
+    def __init__(
+        self,
+        wall: Wall,
+        queue_events: QueueEvents,
+        *,
+        gateway: str | None = None,
+        life: int | None = None,
+        call_later: CallLater = call_later,
+    ) -> None:
         self._wall = wall
-        self._events = queue_events
-        self._waiters: dict[Waiter, None] = {}
-        self._idle: Idle = SortedDict()
-        self._idle_for_any: Idle = SortedDict()
-        """The idle waiters that take work of every entity."""
-        self._idle_by_entity: dict[str, Idle] = {}
-        self._partners = Partners()
+        self._prefix = f"{gateway or secrets.token_hex(8)}/{time.time_ns() if life is None else life}/"
         self._numbers = count()
-        self._unsubscribe: Callable[[], None] | None = None
+        self._waiters: dict[str, Waiter] = {}
+        """By their tickets, in order of arrival."""
+        self._unclaimed = Unclaimed(self._on_unclaimed, call_later)
+        self._cancelling: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._events = queue_events
+        queue_events.subscribe(self._on_event)
         queue_events.on_lost(self._wake_all)
         self.bots = Bots()
         """The bots that claim here."""
@@ -118,27 +124,31 @@ class ClaimWaiters:
 
         Claims nothing for a client that has gone away. Raises ``TooManyWaiting`` at ``MAX_WAITING_CLAIMS``.
         """
-
-        def claim_now() -> Coroutine[Any, Any, ClaimNextResponse]:
-            return self._wall.claim_next(worker_id, entities, limit, also=also, context=context)
-
-        if not wait:
-            return await claim_now()
-        deadline = asyncio.get_running_loop().time() + wait
+        if not wait or self._closed:
+            return await self._wall.claim_next(worker_id, entities, limit, also=also, context=context)
+        if len(self._waiters) >= MAX_WAITING_CLAIMS:
+            raise TooManyWaiting(f"{MAX_WAITING_CLAIMS} claims already wait for work")
+        now = asyncio.get_running_loop().time
+        deadline = now() + wait
         await self._events.start()
         gone = asyncio.create_task(disconnected())
+        waiter = Waiter(f"{self._prefix}{next(self._numbers)}", worker_id, entities)
+        self._waiters[waiter.ticket] = waiter
         try:
-            with Waiter(self, next(self._numbers), worker_id, entities) as waiter:
-                while not gone.done():
-                    waiter.begin_claim()
-                    found = await claim_now()
-                    waiter.found(found.messages)
-                    if found.messages or self._closed or not await _woken(waiter, gone, deadline):
-                        return found
-                return ClaimNextResponse([])
+            while not gone.done():
+                ticket = waiter.begin_claim(deadline - now())
+                found = await self._wall.claim_next(worker_id, entities, limit, also=also, context=context, wait=ticket)
+                waiter.end_claim(found)
+                if found.messages or self._closed:
+                    return found
+                if not await _woken(waiter, gone, deadline - now()):
+                    waiter.is_ticket_left = gone.done()  # else it ends by itself
+                    return found
+            return ClaimNextResponse([])
         finally:
+            self._end(waiter)
             # After a restart the bot's new claim may be here before the end of the old one.
-            if gone.done() and not any(waiter.worker_id == worker_id for waiter in self._waiters):
+            if gone.done() and not any(other.worker_id == worker_id for other in self._waiters.values()):
                 self.bots.leaves(worker_id)
             gone.cancel()
 
@@ -148,85 +158,49 @@ class ClaimWaiters:
         self._wake_all()
 
     def _wake_all(self) -> None:
-        for waiter in self._waiters:
+        self._unclaimed.clear()
+        for waiter in self._waiters.values():
             waiter.woken.set()
 
-    def enter(self, waiter: Waiter) -> None:
-        """Add an idle waiter."""
-        if len(self._waiters) >= MAX_WAITING_CLAIMS:
-            raise TooManyWaiting(f"{MAX_WAITING_CLAIMS} claims already wait for work")
-        if self._unsubscribe is None:
-            self._unsubscribe = self._events.subscribe(self._on_event)
-        self._waiters[waiter] = None
-        self.add_idle(waiter)
+    def _end(self, waiter: Waiter) -> None:
+        del self._waiters[waiter.ticket]
+        if waiter.is_ticket_left or waiter.missed:
+            self._cancel(waiter.ticket, waiter.missed)
 
-    def leave(self, waiter: Waiter) -> None:
-        """Remove a waiter; the next one is notified of work that it has not claimed."""
-        del self._waiters[waiter]
-        if waiter.notified is None:
-            self.remove_idle(waiter)
-        for work in (waiter.looking_for, waiter.notified):
-            if work is not None:
-                self._notify(work)
-        if not self._waiters and self._unsubscribe is not None:
-            self._unsubscribe()
-            self._unsubscribe = None
+    def _cancel(self, ticket: str, woken_for: tuple[str, ...]) -> None:
+        async def cancel() -> None:
+            with suppress(DurableObjectError):  # the ticket expires, and other gateways miss the claim of the messages
+                await self._wall.cancel(ticket, woken_for)
 
-    def add_idle(self, waiter: Waiter) -> None:
-        """Make the waiter idle, so that it can be notified; it keeps its place."""
-        self._idle[waiter.number] = waiter
-        if waiter.entities is None:
-            self._idle_for_any[waiter.number] = waiter
-            return
-        for entity in waiter.entities:
-            if entity not in self._idle_by_entity:
-                self._idle_by_entity[entity] = SortedDict()
-            self._idle_by_entity[entity][waiter.number] = waiter
-
-    def remove_idle(self, waiter: Waiter) -> None:
-        """Remove the waiter from the idle ones."""
-        del self._idle[waiter.number]
-        if waiter.entities is None:
-            del self._idle_for_any[waiter.number]
-            return
-        for entity in waiter.entities:
-            of_entity = self._idle_by_entity[entity]
-            del of_entity[waiter.number]
-            if not of_entity:
-                del self._idle_by_entity[entity]
+        task = asyncio.create_task(cancel())
+        self._cancelling.add(task)
+        task.add_done_callback(self._cancelling.discard)
 
     def _on_event(self, event: QueueEvent) -> None:
-        message = event.decoded.message
-        if message is None:
-            return
-        self._partners.note(message)
-        if message.claimable:
-            self._notify(Work(message.id, message.bot_params.entity, self._partners.of(message)))
+        if events.is_work(event.raw):
+            self._on_work(event.decoded)
+        elif self._waiters and (message := event.decoded.message) is not None:
+            self._unclaimed.note(message)
 
-    def _notify(self, work: Work) -> None:
-        waiter = self._first_for(work.entity or work.partner)
-        if waiter is None and work.entity is None and self._idle:
-            waiter = self._idle.peekitem(0)[1]
+    def _on_work(self, work: events.Event) -> None:
+        waiter = self._waiters.get(work.ticket)
         if waiter is not None:
-            self.remove_idle(waiter)
-            waiter.notified = work
-            waiter.woken.set()
+            waiter.wake(work.id, work.since)
+        elif work.ticket.startswith(self._prefix):
+            self._cancel(work.ticket, (work.id,))
 
-    def _first_for(self, entity: str | None) -> Waiter | None:
-        """The first that claims for this entity."""
-        if entity is None:
-            return None
-        idle = (self._idle_for_any, self._idle_by_entity.get(entity))
-        firsts = [waiters.peekitem(0)[1] for waiters in idle if waiters]
-        return min(firsts, key=lambda waiter: waiter.number, default=None)
+    def _on_unclaimed(self, message: ChangedMessage) -> None:
+        idle = (waiter for waiter in self._waiters.values() if not waiter.woken.is_set())
+        waiter = next((waiter for waiter in idle if waiter.wants(message.bot_params.entity)), None)
+        if waiter is not None:
+            waiter.wake(message.id)
 
 
-async def _woken(waiter: Waiter, gone: asyncio.Task[None], deadline: float) -> bool:
-    """Wait for a notification; False when the time is up or the client is gone (the waiter then keeps a notification)."""
+async def _woken(waiter: Waiter, gone: asyncio.Task[None], left_seconds: float) -> bool:
+    """Wait for work; False when the time is up or the client is gone."""
     woken = asyncio.create_task(waiter.woken.wait())
     try:
-        timeout = deadline - asyncio.get_running_loop().time()
-        await asyncio.wait({woken, gone}, timeout=max(timeout, 0), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({woken, gone}, timeout=max(left_seconds, 0), return_when=asyncio.FIRST_COMPLETED)
     finally:
         woken.cancel()
     return waiter.woken.is_set() and not gone.done()

@@ -27,8 +27,8 @@ MAX_BOTS = 256
 MAX_BOT_ENTITIES = 256
 """Entities remembered for each of them."""
 
-MAX_PARTNERS = 10_000
-"""Visitors whose last entity the server remembers, to wake a bot of it; beyond it those that are quiet longest are dropped."""
+UNCLAIMED_SECONDS = 1.0
+"""Seconds, up to twice as many, after which an unclaimed message wakes a claim that waits here, whichever it woke before."""
 
 MAX_MISSED = 100
 """Missed messages in one frame of a WebSocket, unless one commit changed more."""

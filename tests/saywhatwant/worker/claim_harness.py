@@ -7,12 +7,14 @@ from typing import Concatenate, ParamSpec, TypeVar
 from durable_objects import Stub
 from durable_objects.simulated import SimulatedRuntime
 from saywhatwant.message import NewMessage, decode
-from saywhatwant.queue import MessageQueue
+from saywhatwant.queue import MessageQueue, QueueConfig
 from saywhatwant.schemas import ClaimNextResponse
 from saywhatwant.topology import SingleWall
 from saywhatwant.worker.claim_waiters import ClaimWaiters
 from saywhatwant.worker.queue_events import QueueEvents
 from scenario import turns
+
+CONFIG = QueueConfig(entities=("zen", "rude", "eliza", "suntsu"))
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -48,7 +50,7 @@ class Harness:
 
     def __init__(self) -> None:
         self.runtime = SimulatedRuntime()
-        self.queue = self.runtime.namespace("MessageQueue", MessageQueue).get("global-queue")
+        self.queue = self.runtime.namespace("MessageQueue", MessageQueue, CONFIG).get("global-queue")
         self.stub = SlowStub(self.queue)
         self.waiters = ClaimWaiters(SingleWall(self.stub), QueueEvents(SingleWall(self.queue)))
 
@@ -60,6 +62,10 @@ class Harness:
     async def pending(self) -> list[str]:
         """The ids of claimable messages."""
         return [decode(wire).id for wire in await self.queue.call(MessageQueue.pending, 1_000)]
+
+    def tickets(self) -> list[str]:
+        """The tickets in storage."""
+        return [key for key, _ in self.runtime.disk.list("MessageQueue/global-queue", "waiting/", "", 1_000)]
 
     async def wait(
         self, worker: str, *entities: str, limit: int = 1, gone: asyncio.Event | None = None
