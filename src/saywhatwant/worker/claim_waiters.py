@@ -126,11 +126,11 @@ class ClaimWaiters:
         """
         if not wait or self._closed:
             return await self._wall.claim_next(worker_id, entities, limit, also=also, context=context)
-        if len(self._waiters) >= MAX_WAITING_CLAIMS:
-            raise TooManyWaiting(f"{MAX_WAITING_CLAIMS} claims already wait for work")
         now = asyncio.get_running_loop().time
         deadline = now() + wait
         await self._events.start()
+        if len(self._waiters) >= MAX_WAITING_CLAIMS:
+            raise TooManyWaiting(f"{MAX_WAITING_CLAIMS} claims already wait for work")
         gone = asyncio.create_task(disconnected())
         waiter = Waiter(f"{self._prefix}{next(self._numbers)}", worker_id, entities)
         self._waiters[waiter.ticket] = waiter
