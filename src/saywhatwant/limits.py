@@ -78,3 +78,12 @@ MAX_CACHED_READS = 4
 
 MAX_REPLAYED = 1_000
 """Messages that one page of missed events brings to a listener."""
+
+MAX_QUEUES = 128
+"""Objects of a wall that has one for each entity; further entities share the object of the messages that name none."""
+MAX_UNKNOWN_QUEUES = 64
+"""The same, for entities that are not in the entities file."""
+MAX_IDS = 1_000_000
+"""Ids made by clients that a wall of several objects remembers, on disk; beyond it new ones are refused."""
+MAX_IDS_FORGOTTEN = 2
+"""Ids of removed messages that one post with an id forgets, a day after the removal."""

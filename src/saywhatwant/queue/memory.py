@@ -35,30 +35,37 @@ def talk_of(index: Index, storage: Storage, message: Message, limit: int, max_by
     if message.bot_params.has_context is not UNSET:
         stored = storage.get(context_key(message))
         return Talk([], _decode(stored or b"[]"))
-    return Talk([Raw(encoded) for encoded in _turns(index, message, limit, max_bytes)])
-
-
-def _turns(index: Index, message: Message, limit: int, max_bytes: int) -> list[bytes]:
     if message.conversation is UNSET:
-        return []
+        return Talk([])
+    return Talk([Raw(encoded) for encoded in turns_before(index, message.conversation, message.timestamp, limit, max_bytes)])
+
+
+def turns_before(index: Index, conversation: str, before: int, limit: int, max_bytes: int = MAX_TALK_BYTES) -> list[bytes]:
+    """The turns of a talk before this time, as in ``talk_of``."""
     found: dict[int, bytes] = {}
     size = 0
-    for entry in index.talk(message.conversation, message.timestamp):
+    for entry in index.talk(conversation, before):
         earlier = entry.message
         found[earlier.timestamp] = entry.encoded
         size += len(entry.encoded)
         answered_at = earlier.bot_params.answered_at
-        if answered_at is not None and answered_at > message.timestamp:
+        if answered_at is not None and answered_at > before:
             answer = index.at(answered_at)
             if answer is not None:
                 found[answered_at] = answer.encoded
                 size += len(answer.encoded)
         if len(found) >= limit or size >= max_bytes:
             break
-    turns: list[bytes] = []
-    for timestamp in sorted(found, reverse=True)[:limit]:
-        max_bytes -= len(found[timestamp])
+    stamped = [(timestamp, found[timestamp]) for timestamp in sorted(found, reverse=True)]
+    return newest(stamped, limit, max_bytes)
+
+
+def newest(turns: list[tuple[int, bytes]], limit: int, max_bytes: int = MAX_TALK_BYTES) -> list[bytes]:
+    """Up to ``limit`` of ``turns`` (newest first) and ``max_bytes``; returns them oldest first."""
+    kept: list[bytes] = []
+    for _, encoded in turns[:limit]:
+        max_bytes -= len(encoded)
         if max_bytes < 0:
             break
-        turns.append(found[timestamp])
-    return turns[::-1]
+        kept.append(encoded)
+    return kept[::-1]

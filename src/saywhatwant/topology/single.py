@@ -14,7 +14,7 @@ MAX_SINCE = 2**53 - 1
 """A read of what is newer than this finds nothing."""
 
 
-def open_wall(runtime: Runtime, config: QueueConfig) -> "SingleWall":
+def open_single(runtime: Runtime, config: QueueConfig) -> "SingleWall":
     """The wall of ``runtime``, which must not have started yet."""
     return SingleWall(runtime.namespace("MessageQueue", MessageQueue, config).get(QUEUE_NAME))
 

@@ -47,7 +47,7 @@ def create_worker(
     """The worker in front of ``runtime``, which must not have started yet."""
     entities = Entities(settings.entities)
     config = queue_config(settings, tuple(entities.current))
-    wall = open_wall(runtime, config)
+    wall = open_wall(runtime, config, settings.topology)
     metrics = Metrics()
     queue_events = QueueEvents(wall)
     waiters = ClaimWaiters(wall, queue_events, gateway=_gateway(settings))

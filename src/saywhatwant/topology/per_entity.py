@@ -1,0 +1,195 @@
+"""The topology ``per-entity``: one object for each entity, and one for the messages that name none.
+
+A message stays in its object, with its answer. ``shards`` finds it, ``merged`` makes one feed of all, ``claims`` and ``work``
+take work from all.
+"""
+
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
+from durable_objects import Refusal, Runtime
+from saywhatwant.errors import IdTaken
+from saywhatwant.message import NewMessage, Posted
+from saywhatwant.queue.config import QueueConfig
+from saywhatwant.queue.directory import Directory
+from saywhatwant.queue.keys import key_of_id
+from saywhatwant.queue.shard import QueueShard, Selection
+from saywhatwant.queue.waiting import Wait
+from saywhatwant.schemas import (
+    CircuitReport,
+    ClaimNextResponse,
+    ClaimResponse,
+    CompleteResponse,
+    ExtendResponse,
+    FailResponse,
+    ProgressState,
+    Reply,
+    Stats,
+)
+from saywhatwant.topology.claims import Claim, MergedClaims
+from saywhatwant.topology.merged import MergedFeed, MergedPage
+from saywhatwant.topology.merged_events import MergedEvents
+from saywhatwant.topology.position import Position
+from saywhatwant.topology.shards import Shard, Shards
+from saywhatwant.topology.work import MergedWork
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def open_per_entity(runtime: Runtime, config: QueueConfig) -> "PerEntityWall":
+    """The wall of ``runtime``, which must not have started yet."""
+    directory = runtime.namespace("Directory", Directory).get("directory")
+    queues = runtime.namespace("MessageQueue", QueueShard, config)
+    return PerEntityWall(Shards(directory, queues, config.entities), config)
+
+
+class PerEntityWall:
+    """See ``Wall``."""
+
+    def __init__(self, shards: Shards, config: QueueConfig) -> None:
+        self._shards = shards
+        self._feed = MergedFeed(shards)
+        self._claims = MergedClaims(shards)
+        self._work = MergedWork(shards, config.aging_ms)
+        self.changes = self._feed.changes
+        self.pending = self._work.pending
+        self.listing = self._work.listing
+        self.batch = self._work.batch
+
+    # -- The wall
+
+    async def post(self, new: NewMessage, key: str | None = None) -> Posted:
+        """See ``MessageQueue.post``."""
+        if new.message_type == "AI" and new.reply_to is not None:
+            return await self._shards.ask(new.reply_to, lambda shard: self._post_at(shard, new, key), "replyTo")
+        return await self._post_at(await self._shards.of(new.entity), new, key)
+
+    async def read(
+        self,
+        since: int = 0,
+        limit: int | None = None,
+        *,
+        newest_first: bool = True,
+        before: int | None = None,
+        conversation: str | None = None,
+    ) -> MergedPage:
+        """See ``MessageQueue.read``."""
+        return await self._feed.read(Selection(since, limit, newest_first, before, conversation))
+
+    def events(self, since: Position | None = None) -> MergedEvents:
+        """See ``Wall``."""
+        return MergedEvents(self._shards, since)
+
+    async def position(self) -> Position:
+        """See ``Wall``."""
+        return await self._feed.position()
+
+    async def _post_at(self, shard: Shard, new: NewMessage, key: str | None) -> Posted:
+        if new.id is not None:
+            return await self._post_with_id(shard, new, new.id)
+        if key is not None:
+            keyed = self._shards.directory.options(idempotency_key=key, fingerprint=b"")
+            first = await keyed.call(Directory.bind, shard.source)
+            if first != shard.source:
+                return await self._first_answer(first, new, key)
+        return await shard.stub.call(QueueShard.post, new, key)
+
+    async def _post_with_id(self, shard: Shard, new: NewMessage, message_id: str) -> Posted:
+        directory = self._shards.directory
+        reserved = await directory.call(Directory.reserve, message_id, shard.source)
+        if reserved.source != shard.source:
+            return await self._first_answer(reserved.source, new, key_of_id(message_id))
+        try:
+            if reserved.is_new and await self._shards.has_made(message_id, but=shard):
+                raise IdTaken(message_id)
+            return await shard.stub.call(QueueShard.post, new)
+        except Refusal:
+            if reserved.is_new:
+                await directory.call(Directory.release, message_id)
+            raise
+
+    async def _first_answer(self, source: int, new: NewMessage, key: str) -> Posted:
+        """The answer to the first post with this key, at another object, which refuses any other post."""
+        shard = await self._shards.numbered(source)
+        return await shard.stub.call(QueueShard.post, new, key)
+
+    # -- Work
+
+    async def claim(
+        self,
+        message_id: str,
+        worker_id: str,
+        *,
+        entities: tuple[str, ...] | None = None,
+        also: tuple[str, ...] = (),
+        context: int = 0,
+        unfenced: bool = False,
+    ) -> ClaimResponse:
+        """See ``MessageQueue.claim``."""
+        claim = Claim(worker_id, entities, also, context, unfenced)
+        return await self._shards.ask(message_id, lambda shard: self._claims.claim_at(shard, message_id, claim))
+
+    async def claim_next(
+        self,
+        worker_id: str,
+        entities: tuple[str, ...] | None = None,
+        limit: int = 1,
+        *,
+        also: tuple[str, ...] = (),
+        context: int = 0,
+        unfenced: bool = False,
+        wait: Wait | None = None,
+    ) -> ClaimNextResponse:
+        """See ``MessageQueue.claim_next``."""
+        return await self._claims.claim_next(Claim(worker_id, entities, also, context, unfenced), limit, wait)
+
+    async def cancel(self, ticket: str, woken_for: tuple[str, ...] = ()) -> None:
+        """See ``MessageQueue.cancel``."""
+        await self._claims.cancel(self._shards.all, ticket, woken_for)
+
+    async def extend(self, message_id: str, worker_id: str, attempt: int) -> ExtendResponse:
+        """See ``MessageQueue.extend``."""
+        return await self._ask(message_id, QueueShard.extend, message_id, worker_id, attempt)
+
+    async def complete(
+        self, message_id: str, worker_id: str | None = None, attempt: int | None = None, reply: Reply | None = None
+    ) -> CompleteResponse:
+        """See ``MessageQueue.complete``."""
+        return await self._ask(message_id, QueueShard.complete, message_id, worker_id, attempt, reply)
+
+    async def fail(
+        self, message_id: str, worker_id: str, attempt: int, error: str, *, retry: bool = True, detail: str = ""
+    ) -> FailResponse:
+        """See ``MessageQueue.fail``."""
+        return await self._ask(message_id, QueueShard.fail, message_id, worker_id, attempt, error, retry=retry, detail=detail)
+
+    async def release(self, message_id: str, worker_id: str, attempt: int) -> FailResponse:
+        """See ``MessageQueue.release``."""
+        return await self._ask(message_id, QueueShard.release, message_id, worker_id, attempt)
+
+    async def progress(
+        self, message_id: str, worker_id: str, attempt: int, text: str, state: ProgressState = "writing"
+    ) -> None:
+        """See ``MessageQueue.progress``."""
+        await self._ask(message_id, QueueShard.progress, message_id, worker_id, attempt, text, state)
+
+    async def retry(self, message_id: str) -> None:
+        """See ``MessageQueue.retry``."""
+        await self._ask(message_id, QueueShard.retry, message_id)
+
+    async def _ask(
+        self, message_id: str, method: Callable[Concatenate[QueueShard, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        return await self._shards.ask(message_id, lambda shard: shard.stub.call(method, *args, **kwargs))
+
+    # -- Figures
+
+    async def report_circuit(self, report: CircuitReport) -> None:
+        """See ``MessageQueue.report_circuit``."""
+        shard = await self._shards.of(None)
+        await shard.stub.call(QueueShard.report_circuit, report)
+
+    async def stats(self, entities: tuple[str, ...] = ()) -> Stats:
+        """See ``MessageQueue.stats``."""
+        return await self._work.stats(entities)

@@ -1,0 +1,135 @@
+"""Lists and figures of the work of several objects, and changes of many messages at once."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import islice
+from typing import TypeVar
+
+import msgspec
+from msgspec import UNSET, Raw, Struct
+
+from saywhatwant.limits import MAX_STATS_ENTITIES
+from saywhatwant.queue.shard import ANYONE, QueueShard
+from saywhatwant.schemas import BatchRequest, BatchResponse, Depth, ListState, Stats
+from saywhatwant.topology.shards import Shard, Shards
+from saywhatwant.topology.together import together
+
+FiguresT = TypeVar("FiguresT", bound=Struct)
+
+_SETTINGS = {"backlog_limit", "retention"}
+
+
+class _Params(Struct, frozen=True, rename="camel"):
+    priority: int
+    retry_at: int | None = None
+    lease_expires_at: int | None = None
+
+
+class _Listed(Struct, frozen=True, rename="camel"):
+    timestamp: int
+    bot_params: _Params
+
+
+_listed = msgspec.json.Decoder(_Listed).decode
+
+
+class MergedWork:
+    """The work of all objects."""
+
+    def __init__(self, shards: Shards, aging_ms: int) -> None:
+        self._shards = shards
+        self._orders: dict[ListState, Callable[[_Listed], tuple[int, int]]] = {
+            "pending": lambda one: (one.bot_params.priority * aging_ms + one.timestamp, one.timestamp),
+            "waiting": lambda one: (one.bot_params.retry_at or 0, one.timestamp),
+            "held": lambda one: (one.bot_params.lease_expires_at or 0, one.timestamp),
+            "failed": lambda one: (-one.timestamp, 0),
+        }
+
+    async def pending(self, limit: int, entity: str | None = None) -> list[Raw]:
+        """See ``MessageQueue.pending``."""
+        shards = await self._holding(entity)
+        lists = await together([shard.stub.call(QueueShard.pending, limit, entity) for shard in shards])
+        return self._merged(lists, "pending", limit)
+
+    async def listing(self, state: ListState, limit: int) -> list[Raw]:
+        """See ``MessageQueue.listing``."""
+        shards = await self._holding(None)
+        lists = await together([shard.stub.call(QueueShard.listing, state, limit) for shard in shards])
+        return self._merged(lists, state, limit)
+
+    def _merged(self, lists: list[list[Raw]], state: ListState, limit: int) -> list[Raw]:
+        order = self._orders[state]
+        return sorted([one for found in lists for one in found], key=lambda encoded: order(_listed(encoded)))[:limit]
+
+    async def _holding(self, entity: str | None) -> list[Shard]:
+        """The objects that may have messages to this entity; with None, all."""
+        await self._shards.refresh()
+        return [shard for shard in self._shards.all if entity is None or shard.name in {ANYONE, ANYONE + entity}]
+
+    # -- Figures
+
+    async def stats(self, entities: tuple[str, ...]) -> Stats:
+        """The figures of all objects: sums, and ``seq`` is the number of their commits."""
+        shards = await self._holding(None)
+        if not shards:
+            shards = [await self._shards.of(None)]
+        return _sum(await together([shard.stub.call(QueueShard.stats, entities) for shard in shards]), entities)
+
+    # -- Many messages
+
+    async def batch(self, request: BatchRequest) -> BatchResponse:
+        """See ``MessageQueue.batch``. Named messages are checked before any of them is changed.
+
+        Otherwise the messages of one object after another: ``more`` tells that there may be some in the next ones.
+        """
+        if request.message_ids is not None:
+            return await self._batch_named(request, list(dict.fromkeys(request.message_ids)))
+        shards = await self._holding(request.entity)
+        for index, shard in enumerate(shards):
+            answer = await shard.stub.call(QueueShard.batch, request)
+            if answer.changed:
+                rest = shards[index + 1 :]
+                return BatchResponse(answer.changed, answer.more or await self._has_some(rest, request))
+        return BatchResponse([], more=False)
+
+    async def _has_some(self, shards: list[Shard], request: BatchRequest) -> bool:
+        found = await together([shard.stub.call(QueueShard.check_batch, request) for shard in shards])
+        return any(found)
+
+    async def _batch_named(self, request: BatchRequest, message_ids: list[str]) -> BatchResponse:
+        names: dict[Shard, list[str]] = {}
+        for message_id in message_ids:
+            shard = await self._shards.ask(message_id, partial(_known, message_id), "messageIds")
+            names.setdefault(shard, []).append(message_id)
+        parts = [(shard, msgspec.structs.replace(request, message_ids=of_shard)) for shard, of_shard in names.items()]
+        await together([shard.stub.call(QueueShard.check_batch, part) for shard, part in parts])
+        await together([shard.stub.call(QueueShard.batch, part) for shard, part in parts])
+        return BatchResponse(message_ids, more=False)
+
+
+async def _known(message_id: str, shard: Shard) -> Shard:
+    await shard.stub.call(QueueShard.work, message_id)
+    return shard
+
+
+def _sum(all_stats: list[Stats], entities: Iterable[str]) -> Stats:
+    """Sums, but for what is a setting; ``entities`` first."""
+    depths: dict[str, Depth] = {}
+    for stats in all_stats:
+        for name, depth in stats.entities.items():
+            depths[name] = _added([depths[name], depth]) if name in depths else depth
+    names = dict.fromkeys([name for name in ("", *entities) if name in depths] + sorted(depths))
+    total = _added(all_stats)
+    return msgspec.structs.replace(
+        total,
+        depth=_added([stats.depth for stats in all_stats]),
+        entities={name: depths[name] for name in islice(names, MAX_STATS_ENTITIES)},
+        circuits=[circuit for stats in all_stats if stats.circuits is not UNSET for circuit in stats.circuits],
+    )
+
+
+def _added(figures: Sequence[FiguresT]) -> FiguresT:
+    """The first one with the sums of the whole numbers of all; settings are the same in all."""
+    first = figures[0]
+    numbers = [name for name in first.__struct_fields__ if isinstance(getattr(first, name), int) and name not in _SETTINGS]
+    return msgspec.structs.replace(first, **{name: sum(getattr(one, name) for one in figures) for name in numbers})
