@@ -201,9 +201,9 @@ class CommitLoop:
             pending.heads.pop(live, None)
             self._on_lost(live, live in batch.alarms or live in pending.alarms)
             pending.alarms.discard(live)
-        message = f"the data could not be written: {error}"
-        batch.failure = CommitFailed(message)
-        _fail(waiters, lambda: CommitFailed(message))
+        why = f"the data could not be written: {error}"
+        batch.failure = CommitFailed(why)
+        _fail(waiters, lambda: CommitFailed(why))
 
     def _end(self, waiters: Waiters, error: Exception | None) -> None:
         self._in_flight = None

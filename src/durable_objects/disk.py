@@ -40,7 +40,7 @@ class Snapshot(Protocol):
 
 
 class Disk(Snapshot, Protocol):
-    """Where commits go. Its ``str`` names the place in messages."""
+    """Where commits go. Its ``str`` names the place in errors."""
 
     def alarms(self) -> Iterable[tuple[str, int]]:
         """Every object that has an alarm, with the alarm's time."""

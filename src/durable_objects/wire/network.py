@@ -1,4 +1,4 @@
-"""What happens to messages on their way, drawn from a seed."""
+"""What happens to calls, answers and events on their way, drawn from a seed."""
 
 from collections import deque
 from collections.abc import Callable
@@ -9,12 +9,12 @@ from durable_objects.local import LocalRuntime
 
 
 class Network:
-    """Delays and loses messages. Calls and answers overtake each other; the events of one channel stay in order.
+    """Delays and loses what it carries. Calls and answers overtake each other; the events of one channel stay in order.
 
     All attributes may be set at any time.
 
     Attributes:
-        max_turns: how many turns of the event loop a message may take, 0 or more.
+        max_turns: how many turns of the event loop one may take, 0 or more.
         lost_calls: the share of calls that never arrive, 0 to 1.
         lost_answers: the share of answers that never arrive, 0 to 1; the call has been made.
         lost_signals: the share of signals that never arrive, 0 to 1.
@@ -41,7 +41,7 @@ class Network:
         return self._random.random() < self.lost_signals
 
     def turns(self) -> int:
-        """How many turns a message takes."""
+        """How many turns the next one takes."""
         return self._random.randint(0, self.max_turns)
 
     def call_soon(self, callback: Callable[[], object]) -> None:

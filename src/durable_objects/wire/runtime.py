@@ -130,11 +130,11 @@ class Gateway:
         """A stream of an object's events: its catch-up is a call, and what comes live comes through the channel."""
 
         def receive(encoded: bytes) -> None:
-            message = EVENTS.decode(encoded)
-            if isinstance(message, EndOfEvents):
-                stream.fail(DurableObjectError.from_record(message.error))
-            elif message.events.seq is not None or not self.network.loses_signal():
-                stream.offer(message.events)
+            pushed = EVENTS.decode(encoded)
+            if isinstance(pushed, EndOfEvents):
+                stream.fail(DurableObjectError.from_record(pushed.error))
+            elif pushed.events.seq is not None or not self.network.loses_signal():
+                stream.offer(pushed.events)
 
         stop = self._host.listen(to, lambda encoded: self._events.put(lambda: receive(encoded)))
         stream = QueuedEventStream(since, replay, new_waiter=self._host.runtime.create_waiter, on_close=lambda _: stop())
@@ -152,7 +152,7 @@ class WireRuntime(Gateway):
 
     Attributes:
         host: the same.
-        network: what happens to messages; may be changed at any time.
+        network: what happens to calls, answers and events on their way; may be changed at any time.
     """
 
     def __init__(self, host: LocalRuntime, *, seed: int = 0) -> None:

@@ -130,7 +130,7 @@ class Broadcaster:
         while True:
             subscriber.resume()
             page = await self._wall.changes(since, MAX_MISSED)
-            missed: list[Change] = [(ONLY, None, events.changed(bytes(wire))) for wire in page.messages]
+            missed: list[Change] = [(ONLY, None, events.changed(bytes(encoded))) for encoded in page.messages]
             if not page.more:
                 missed += [(ONLY, None, event) for event in self._progress.snapshot()]
                 await socket.send_text(Frame(since, page.position, missed).text)
