@@ -1,5 +1,7 @@
 """How bots claim messages, and wait for those that are not there yet."""
 
+from collections.abc import Container
+
 from msgspec import UNSET, Raw
 
 from saywhatwant.limits import MAX_ANSWER_BYTES
@@ -9,6 +11,9 @@ from saywhatwant.queue.memory import talk_of
 from saywhatwant.queue.state import QueueState, talk_with
 from saywhatwant.queue.waiting import Wait
 from saywhatwant.schemas import ClaimNextResponse, ClaimResponse, Talk
+
+LOOK_AHEAD = 20
+"""How many messages that are left to others a woken claim skips."""
 
 
 class Claims(QueueState):
@@ -35,6 +40,7 @@ class Claims(QueueState):
             self._count_expiry()
         held = self._assigned(lease.hold(message, worker_id, now, self._config, unfenced=unfenced), entities, also)
         encoded = Raw(self._save(held))
+        self._waiting.claimed(held.id)
         return ClaimResponse(encoded, talks={held.id: self._talk_of(held, context)} if context else UNSET)
 
     def claim_next(
@@ -65,9 +71,12 @@ class Claims(QueueState):
         messages: list[Raw] = []
         talks: dict[str, Talk] = {}
         room = MAX_ANSWER_BYTES
-        for message in self._index.ready(limit, None if entities is None else (*entities, None)):
+        taken: set[str | None] = set()
+        for message in self._chosen(limit, None if entities is None else (*entities, None), wait, now):
+            taken.add(message.bot_params.entity)
             held = self._assigned(lease.hold(message, worker_id, now, self._config, unfenced=unfenced), entities, also)
             encoded = self._save(held)
+            self._waiting.claimed(held.id)
             messages.append(Raw(encoded))
             if context:
                 talk = talks[held.id] = self._talk_of(held, context)
@@ -78,7 +87,7 @@ class Claims(QueueState):
         if expired:
             self._wake(*expired)
         if wait is not None:
-            self._pass_on(wait.woken_for)
+            self._pass_on(wait.woken_for, taken)
             if messages:
                 self._waiting.remove(wait.ticket)
             else:
@@ -99,8 +108,21 @@ class Claims(QueueState):
         entity = self._last_partner(message, (*entities, *also)) or self._index.assignments.longest_ago(entities)
         return lease.assign(message, entity, talk_with(message, entity))
 
-    def _pass_on(self, message_ids: tuple[str, ...]) -> None:
-        self._wake(*filter(None, map(self._index.get, message_ids)))
+    def _chosen(self, limit: int, entities: tuple[str | None, ...] | None, wait: Wait | None, now: int) -> list[Message]:
+        """The most urgent claimable messages. A woken claim leaves to other woken claims what they are on their way for."""
+        if wait is None or not wait.woken_for:
+            return self._index.ready(limit, entities)
+        ready = self._index.ready(limit + LOOK_AHEAD, entities)
+        own = [message for message in ready if not self._waiting.is_left_to_another(message.id, wait.woken_for, now)]
+        return (own or ready)[:limit]
+
+    def _pass_on(self, message_ids: tuple[str, ...], taken: Container[str | None] = ()) -> None:
+        """Wake the next claims for these messages, except those to an entity of which another message was ``taken``.
+
+        Nobody waits for that entity then, or the claim that was woken for the other message will find this one.
+        """
+        messages = filter(None, map(self._index.get, message_ids))
+        self._wake(*[message for message in messages if message.bot_params.entity not in taken])
 
     def _talk_of(self, message: Message, limit: int) -> Talk:
         return talk_of(self._index, self.ctx.storage, message, limit)

@@ -196,10 +196,10 @@ class QueueState(DurableObject):
                 continue
             params = message.bot_params
             entity = params.entity or params.assigned_entity or self._partner(message)
-            woken = self._waiting.take(entity, self._clock, else_any=params.entity is None)
+            woken = self._waiting.take(message.id, entity, self._clock, else_any=params.entity is None)
             if woken is not None:
                 since, ticket = woken
-                self.ctx.publish(events.work(ticket, since, message.id))
+                self.ctx.publish(events.work(ticket, since, message.id, params.entity))
 
     def _partner(self, message: Message) -> str | None:
         """The entity that the author talked with last, of those served here and those that claims wait for."""

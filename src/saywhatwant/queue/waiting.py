@@ -21,6 +21,9 @@ from saywhatwant.limits import MAX_DUE_PER_CALL, MAX_TICKETS, MAX_WAIT_SECONDS
 
 _PREFIX = "waiting/"
 
+WOKEN_MS = 2_000
+"""How long a message is left to the claim that was woken for it. Kept in memory only: without it, a claim may come in vain."""
+
 
 class Wait(Struct, frozen=True):
     """What a claim that may wait brings along."""
@@ -73,6 +76,8 @@ class WaitingClaims:
         """``until`` and name of each."""
         self._lives: dict[str, SortedList[Life]] = {}
         """Those of each gateway."""
+        self._woken: dict[str, int] = {}
+        """The messages that are left to a woken claim, and until when."""
         for name, ticket in _tickets_in(storage):
             self._index(name, ticket)
 
@@ -112,7 +117,7 @@ class WaitingClaims:
             self._storage.delete(_PREFIX + name)
             self._unindex(name, ticket)
 
-    def take(self, entity: str | None, now: int, *, else_any: bool = False) -> Place | None:
+    def take(self, message_id: str, entity: str | None, now: int, *, else_any: bool = False) -> Place | None:
         """Take out the claim for ``entity`` that has waited longest; with ``else_any``, if there is none, the one of all."""
         self.drop_expired(now)
         first = None
@@ -123,13 +128,25 @@ class WaitingClaims:
             first = self._first(self._all, now)
         if first is not None:
             self.remove(first[1])
+            self._woken[message_id] = now + WOKEN_MS
         return first
+
+    def is_left_to_another(self, message_id: str, woken_for: tuple[str, ...], now: int) -> bool:
+        """Whether a claim is on its way for this message, other than one that was ``woken_for`` it."""
+        return self._woken.get(message_id, 0) > now and message_id not in woken_for
+
+    def claimed(self, message_id: str) -> None:
+        """A message has been claimed."""
+        if self._woken:
+            self._woken.pop(message_id, None)
 
     def drop_expired(self, now: int) -> None:
         """Remove those that have ended, up to ``MAX_DUE_PER_CALL``; there is no alarm for them."""
         ended = takewhile(lambda end: end[0] <= now, self._ends)
         for _, name in list(islice(ended, MAX_DUE_PER_CALL)):
             self.remove(name)
+        for message_id in [name for name, until in islice(self._woken.items(), MAX_DUE_PER_CALL) if until <= now]:
+            del self._woken[message_id]
 
     def _drop_past_lives(self, name: str) -> None:
         gateway, life = _gateway_of(name)

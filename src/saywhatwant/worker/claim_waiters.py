@@ -11,7 +11,6 @@ from typing import Any
 from durable_objects import DurableObjectError
 from saywhatwant.errors import TooManyWaiting
 from saywhatwant.queue import events
-from saywhatwant.queue.events import ChangedMessage
 from saywhatwant.queue.waiting import Wait
 from saywhatwant.schemas import ClaimNextResponse
 from saywhatwant.topology import Wall
@@ -95,7 +94,7 @@ class ClaimWaiters:
         self._numbers = count()
         self._waiters: dict[str, Waiter] = {}
         """By their tickets, in order of arrival."""
-        self._unclaimed = Unclaimed(self._on_unclaimed, call_later)
+        self._unclaimed = Unclaimed(self._wake_one, call_later)
         self._cancelling: set[asyncio.Task[None]] = set()
         self._closed = False
         self._events = queue_events
@@ -180,7 +179,10 @@ class ClaimWaiters:
         if events.is_work(event.raw):
             self._on_work(event.decoded)
         elif self._waiters and (message := event.decoded.message) is not None:
-            self._unclaimed.note(message)
+            if message.claimable:
+                self._unclaimed.note(message.id, message.bot_params.entity)
+            else:
+                self._unclaimed.forget(message.id)
 
     def _on_work(self, work: events.Event) -> None:
         waiter = self._waiters.get(work.ticket)
@@ -188,12 +190,15 @@ class ClaimWaiters:
             waiter.wake(work.id, work.since)
         elif work.ticket.startswith(self._prefix):
             self._cancel(work.ticket, (work.id,))
+        if self._waiters:
+            self._unclaimed.note(work.id, work.entity)
 
-    def _on_unclaimed(self, message: ChangedMessage) -> None:
-        idle = (waiter for waiter in self._waiters.values() if not waiter.woken.is_set())
-        waiter = next((waiter for waiter in idle if waiter.wants(message.bot_params.entity)), None)
-        if waiter is not None:
-            waiter.wake(message.id)
+    def _wake_one(self, message_id: str, entity: str | None) -> bool:
+        """Wake a claim for a message that no other one has taken; False if none here wants it."""
+        waiters = [waiter for waiter in self._waiters.values() if waiter.wants(entity)]
+        if waiters:
+            min(waiters, key=lambda waiter: waiter.woken.is_set()).wake(message_id)
+        return bool(waiters)
 
 
 async def _woken(waiter: Waiter, gone: asyncio.Task[None], left_seconds: float) -> bool:

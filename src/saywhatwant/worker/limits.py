@@ -30,6 +30,9 @@ MAX_BOT_ENTITIES = 256
 UNCLAIMED_SECONDS = 1.0
 """Seconds, up to twice as many, after which an unclaimed message wakes a claim that waits here, whichever it woke before."""
 
+MAX_LOOKS = 5
+"""How many claims such a message may wake, one after another."""
+
 MAX_MISSED = 100
 """Missed messages in one frame of a WebSocket, unless one commit changed more."""
 

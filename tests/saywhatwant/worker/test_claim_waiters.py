@@ -297,7 +297,7 @@ async def post_to_first(harness: Harness, waiting: Waiting, entity: str | None, 
     if quiet:
         await turns()
     first = next((claim for claim, (entities, _) in waiting.items() if not claim.done() and wants(entities, entity)), None)
-    posted = await harness.post(entity, priority)
+    posted = await harness.post(entity, priority, username=f"visitor {harness.stub.calls}")
     if quiet and first is not None:
         await turns()
         assert posted in ids(first)
