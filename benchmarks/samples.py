@@ -23,6 +23,7 @@ from benchmarks.running import has_ended, scratch, stop
 from durable_objects.embedded import EmbeddedRuntime
 from saywhatwant.message import NewMessage, decode_list
 from saywhatwant.queue import MessageQueue
+from saywhatwant.topology import SingleWall
 
 SWW = str(Path(sys.executable).with_name("sww"))
 MESSAGES = 200
@@ -126,7 +127,7 @@ async def _wakes(directory: Path, runs: int) -> list[Sample]:
     async with EmbeddedRuntime(directory) as runtime:
         queue = runtime.namespace("MessageQueue", MessageQueue).get("global-queue")
         message = NewMessage(text="x" * 500, username="Human", color="169080199", entity="zen")
-        await asyncio.gather(*(queue.call(MessageQueue.post, message, f"key {number}") for number in range(MESSAGES)))
+        await asyncio.gather(*(SingleWall(queue).post(message, f"key {number}") for number in range(MESSAGES)))
         for _ in range(runs + 1):
             runtime.evict_idle()  # the first marks what is idle, the second evicts it
             assert runtime.evict_idle() == 1

@@ -8,9 +8,7 @@ Ages are counted by a separate clock, which advances at most an hour each time i
 forgets no key early. If nothing happens for hours, keys are remembered for longer.
 """
 
-from collections.abc import Callable
 from hashlib import blake2b
-from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -35,22 +33,14 @@ _MAX_GAIN_MS = MAX_KEY_CLOCK_SECONDS * 1_000
 _STORE_CLOCK_MS = 10 * 60 * 1_000
 
 
-class CallKey(NamedTuple):
-    """What makes calls the same one; see ``contract.Stub.options``."""
-
-    key: str
-    fingerprint: bytes | None
-    on_repeat: Callable[[], None] | None
-
-    def check(self) -> "CallKey":
-        """Itself; raises ``LimitExceeded`` beyond the bounds of ``limits``."""
-        utf8_length(self.key)
-        if not 1 <= len(self.key) <= MAX_IDEMPOTENCY_KEY_CHARS:
-            size = f"{len(self.key)} characters; 1 to {MAX_IDEMPOTENCY_KEY_CHARS}"
-            raise LimitExceeded(f"an idempotency key has {size} are allowed")
-        if self.fingerprint is not None and len(self.fingerprint) > MAX_FINGERPRINT_BYTES:
-            raise LimitExceeded(f"a fingerprint has {len(self.fingerprint)} bytes; at most {MAX_FINGERPRINT_BYTES} are allowed")
-        return self
+def check_key(key: str, fingerprint: bytes | None) -> None:
+    """Raise ``LimitExceeded`` for a key or a fingerprint that ``contract.Stub.options`` does not take."""
+    if not 1 <= len(key) <= MAX_IDEMPOTENCY_KEY_CHARS:
+        raise LimitExceeded(f"an idempotency key has {len(key)} characters; 1 to {MAX_IDEMPOTENCY_KEY_CHARS} are allowed")
+    if fingerprint is not None and len(fingerprint) > MAX_FINGERPRINT_BYTES:
+        raise LimitExceeded(f"a fingerprint has {len(fingerprint)} bytes; at most {MAX_FINGERPRINT_BYTES} are allowed")
+    if not key.isascii():
+        utf8_length(key)
 
 
 def fingerprint_of(method: str, arguments: bytes) -> bytes:
@@ -58,7 +48,7 @@ def fingerprint_of(method: str, arguments: bytes) -> bytes:
     return blake2b(b"%b\x00%b" % (method.encode(), arguments), digest_size=12).digest()
 
 
-class Answer(Struct, frozen=True, array_like=True):
+class _Answer(Struct, frozen=True, array_like=True):
     """The row of a key: the first answer, the number and the age of the key, and what its calls have in common."""
 
     result: bytes
@@ -67,7 +57,7 @@ class Answer(Struct, frozen=True, array_like=True):
     fingerprint: bytes
 
 
-class Age(Struct, frozen=True, array_like=True):
+class _Age(Struct, frozen=True, array_like=True):
     """The row of a number: its key, and when that was used first."""
 
     key: str
@@ -76,17 +66,17 @@ class Age(Struct, frozen=True, array_like=True):
     """The object's clock at that time; ``at`` is by the keys' clock."""
 
 
-class Clock(Struct, frozen=True, array_like=True):
+class _Clock(Struct, frozen=True, array_like=True):
     """The keys' clock, as of a time of the object's."""
 
     at: int
     clock: int
 
 
-encode = msgspec.msgpack.Encoder().encode
-_decode_answer = msgspec.msgpack.Decoder(Answer).decode
-_decode_age = msgspec.msgpack.Decoder(Age).decode
-_decode_clock = msgspec.msgpack.Decoder(Clock).decode
+_encode = msgspec.msgpack.Encoder().encode
+_decode_answer = msgspec.msgpack.Decoder(_Answer).decode
+_decode_age = msgspec.msgpack.Decoder(_Age).decode
+_decode_clock = msgspec.msgpack.Decoder(_Clock).decode
 
 
 class IdempotencyKeys:
@@ -108,7 +98,7 @@ class IdempotencyKeys:
         if not self._loaded:
             self._load(now)
         at = self._advance(now)
-        stored = self._rows.get(answer_key(key))
+        stored = self._rows.get(_ANSWERS + key)
         if stored is not None:
             answer = _decode_answer(stored)
             if at - answer.at < _KEEP_MS:
@@ -121,25 +111,26 @@ class IdempotencyKeys:
             )
         return None
 
-    def remember(self, key: str, fingerprint: bytes, result: bytes, now: int) -> None:
-        """Store the answer to a key that ``find`` did not know, in the same commit as the call's changes.
+    def remember(self, key: str, fingerprint: bytes, result: bytes) -> None:
+        """Store the answer to a key that ``find`` has just not known, in the same commit as the call's changes.
 
         Raises ``LimitExceeded`` for an answer that is too long for a row.
         """
-        at = self._advance(now)
-        if self._oldest_is_over(at):
+        number, at, clock = self._next, self._at, self._clock
+        if at - self._oldest_at >= _KEEP_MS:
             self._forget_some(at)
-        if self._oldest == self._next:
+        if self._oldest == number:
             self._oldest_at = at
-        self._rows.put(answer_key(key), encode(Answer(result, at, self._next, fingerprint)))
-        self._rows.put(age_key(self._next), encode(Age(key, at, now)))
-        self._next += 1
-        self._stored_clock = now
+        # The bytes of an ``_Answer`` and an ``_Age``, in less time.
+        self._rows.put(_ANSWERS + key, _encode((result, at, number, fingerprint)))
+        self._rows.put(_age_key(number), _encode((key, at, clock)))
+        self._next = number + 1
+        self._stored_clock = clock
 
     def store_clock(self, now: int) -> None:
         """Advance the keys' clock also without keyed calls; writes at most every ten minutes."""
-        if self._loaded and abs(now - self._stored_clock) >= _STORE_CLOCK_MS:
-            self._rows.put(_CLOCK, encode(Clock(self._advance(now), now)))
+        if not -_STORE_CLOCK_MS < now - self._stored_clock < _STORE_CLOCK_MS and self._loaded:
+            self._rows.put(_CLOCK, _encode(_Clock(self._advance(now), now)))
             self._stored_clock = now
 
     def _load(self, now: int) -> None:
@@ -151,7 +142,7 @@ class IdempotencyKeys:
             newest = self._age(self._next - 1)
             self._oldest_at = _decode_age(oldest[0][1]).at
             stored = self._rows.get(_CLOCK)
-            clock = _decode_clock(stored) if stored is not None else Clock(0, 0)
+            clock = _decode_clock(stored) if stored is not None else _Clock(0, 0)
             self._at, self._clock = max((newest.at, newest.clock), (clock.at, clock.clock))
         self._stored_clock = self._clock
         self._loaded = True
@@ -169,7 +160,7 @@ class IdempotencyKeys:
         return known
 
     def _is_there(self, number: int) -> bool:
-        return self._rows.get(age_key(number)) is not None
+        return self._rows.get(_age_key(number)) is not None
 
     def _advance(self, now: int) -> int:
         gain = now - self._clock
@@ -188,26 +179,21 @@ class IdempotencyKeys:
 
     def _forget_oldest(self) -> None:
         age = self._age(self._oldest)
-        stored = self._rows.get(answer_key(age.key))
+        stored = self._rows.get(_ANSWERS + age.key)
         # A key that was reused after its time has a higher number now.
         if stored is not None and _decode_answer(stored).number == self._oldest:
-            self._rows.delete(answer_key(age.key))
-        self._rows.delete(age_key(self._oldest))
+            self._rows.delete(_ANSWERS + age.key)
+        self._rows.delete(_age_key(self._oldest))
         self._oldest += 1
         if self._oldest < self._next:
             self._oldest_at = self._age(self._oldest).at
 
-    def _age(self, number: int) -> Age:
-        stored = self._rows.get(age_key(number))
+    def _age(self, number: int) -> _Age:
+        stored = self._rows.get(_age_key(number))
         assert stored is not None  # noqa: S101 - numbers have no gaps
         return _decode_age(stored)
 
 
-def answer_key(key: str) -> str:
-    """The row of a key."""
-    return _ANSWERS + key
-
-
-def age_key(number: int) -> str:
+def _age_key(number: int) -> str:
     """The row of a number."""
     return _AGES + str(number).zfill(15)

@@ -1,6 +1,6 @@
 """One object in memory: its instance, its context, and the changes of its calls that are not on disk yet."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any, Concatenate, Generic, TypeVar
 
@@ -8,14 +8,13 @@ from durable_objects.call_random import CallRandom
 from durable_objects.contract import Context, DurableObject, Events, ObjectId, ObjectT, P
 from durable_objects.disk import Head, Snapshot
 from durable_objects.errors import DataBusy, LimitExceeded, ObjectFailed, Refusal
-from durable_objects.idempotency import CallKey, IdempotencyKeys, fingerprint_of
+from durable_objects.idempotency import IdempotencyKeys, fingerprint_of
 from durable_objects.limits import MAX_TIME_MS
 from durable_objects.meter import Meter
-from durable_objects.methods import functions_of, methods_of, reads_of
+from durable_objects.methods import Method, functions_of, methods_of, reads_of
 from durable_objects.storage import LiveStorage
 
 ReceiverT = TypeVar("ReceiverT", bound=DurableObject)
-T = TypeVar("T")
 
 
 class LiveObject(Generic[ObjectT]):
@@ -30,8 +29,8 @@ class LiveObject(Generic[ObjectT]):
 
     __slots__ = (
         "_clock", "_create", "_has_seed", "_meter", "_new_seed", "_now", "_random", "alarm_at", "batch", "instance", "keys",
-        "name", "names", "object_id", "on_disk", "published", "reads", "seq", "signals", "staged_head", "stays", "storage",
-        "touched", "wake_reads",
+        "methods", "name", "names", "object_id", "on_disk", "published", "reads", "seq", "signals", "staged_head", "stays",
+        "storage", "touched", "wake_reads",
     )  # fmt: skip
 
     def __init__(
@@ -70,6 +69,7 @@ class LiveObject(Generic[ObjectT]):
         """None until a call has a key."""
         self.names: dict[Callable[..., object], str] = {}
         self.reads: frozenset[str] = frozenset()
+        self.methods: Mapping[str, Method] = {}
 
     @property
     def random(self) -> Random:
@@ -106,7 +106,8 @@ class LiveObject(Generic[ObjectT]):
     @property
     def changed(self) -> bool:
         """Whether the last call left changes that are not staged yet."""
-        return bool(self.published) or self.storage.changed or self.alarm_at != self.staged_head.alarm_at
+        storage = self.storage
+        return bool(storage.call or self.published or storage.runtime.call) or self.alarm_at != self.staged_head.alarm_at
 
     def take_events(self) -> tuple[Events | None, Events | None]:
         """What the last call published, and its signals; call it after ``stage``."""
@@ -124,21 +125,15 @@ class LiveObject(Generic[ObjectT]):
         reads = self._meter.reads
         try:
             self.instance = self._create(self)
-        except DataBusy:
-            self.rebuild()
-            raise
-        except Exception as error:
-            self.rebuild()
-            raise ObjectFailed(f"{self.object_id} could not be made from its storage: {error!r}") from error
-        except BaseException:
-            self.rebuild()
+        except BaseException as error:
+            self._drop(error, "it cannot be made from its storage")
             raise
         self.wake_reads = self._meter.reads - reads
         self._learn_methods()
 
     def _learn_methods(self) -> None:
         cls: Any = type(self.instance)
-        self.names, self.reads = functions_of(cls), reads_of(cls)
+        self.names, self.reads, self.methods = functions_of(cls), reads_of(cls), methods_of(cls)
 
     def name_of(self, method: Callable[..., object]) -> str:
         """The name of a method that is not in ``names`` because it was added to the class later, as tests do.
@@ -161,51 +156,40 @@ class LiveObject(Generic[ObjectT]):
                 self.rebuild()
             self.signals = []
             raise
-        except DataBusy:
-            self.rebuild()
-            raise
-        except Exception as error:
-            self.rebuild()
-            raise ObjectFailed(f"{self.object_id}: {method} failed: {error!r}") from error
-        except BaseException:
-            self.rebuild()
+        except BaseException as error:
+            self._drop(error, f"{method} failed")
             raise
         if method in self.reads and (self.changed or self.signals):
             self.rebuild()
             raise ObjectFailed(f"{self.object_id}: {method} is marked as a read, but it changed or sent something")
         return result
 
-    def run_once(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any], key: CallKey) -> tuple[Any, bool]:
+    def run_once(
+        self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any], key: str, fingerprint: bytes | None
+    ) -> tuple[Any, bool]:
         """Run one call, or return the first answer to its key; and whether it is that. Raises as ``run`` and for the key."""
-        codec = methods_of(type(self.instance))[method]
-        fingerprint = key.fingerprint
+        codec = self.methods[method]
         if fingerprint is None:
             fingerprint = fingerprint_of(method, codec.encode_arguments(args, kwargs))
         if self.keys is None:
             self.keys = IdempotencyKeys(self.storage.runtime)
         keys = self.keys
-        first = self._of_keys(lambda: keys.find(key.key, fingerprint, self._clock()))
+        try:
+            first = keys.find(key, fingerprint, self._clock())
+        except Refusal:
+            raise
+        except BaseException as error:
+            self._drop(error, "the idempotency keys cannot be read")
+            raise
         if first is not None:
             return codec.decode_result(first), True
         result = self.run(method, args, kwargs)
-        self._of_keys(lambda: keys.remember(key.key, fingerprint, codec.encode_result(result), self._now))
-        return result, False
-
-    def _of_keys(self, step: Callable[[], T]) -> T:
-        """Find or store an answer; if that fails, so does the call."""
         try:
-            return step()
-        except Refusal:
+            keys.remember(key, fingerprint, codec.encode_result(result))
+        except BaseException as error:
+            self._drop(error, f"the answer of {method} cannot be kept")
             raise
-        except DataBusy:
-            self.rebuild()
-            raise
-        except Exception as error:
-            self.rebuild()
-            raise ObjectFailed(f"{self.object_id}: an idempotency key could not be stored or found: {error!r}") from error
-        except BaseException:
-            self.rebuild()
-            raise
+        return result, False
 
     def run_alarm(self) -> None:
         """Run ``alarm()`` as a call that also clears the alarm, so that both become durable together."""
@@ -219,6 +203,12 @@ class LiveObject(Generic[ObjectT]):
             self.keys.store_clock(self._now)
         self.storage.stage()
         self.staged_head = Head(self.seq, self.alarm_at)
+
+    def _drop(self, error: BaseException, what: str) -> None:
+        """Drop what the running call did, after an unexpected error; raises ``ObjectFailed`` where a caller should get that."""
+        self.rebuild()
+        if isinstance(error, Exception) and not isinstance(error, DataBusy):
+            raise ObjectFailed(f"{self.object_id}: {what}: {error!r}") from error
 
     def rebuild(self) -> None:
         """Drop the running call's writes, alarm and events, and the instance, whose state may be half changed."""

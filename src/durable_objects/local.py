@@ -22,7 +22,8 @@ from durable_objects.errors import (
     RuntimeClosed,
 )
 from durable_objects.event_streams import Listeners, QueuedEventStream
-from durable_objects.idempotency import CallKey
+from durable_objects.idempotency import check_key
+from durable_objects.keyed_stub import KeyedStub
 from durable_objects.limits import MAX_ALARMS_PER_TURN, MAX_LIVE_OBJECTS, MAX_NAME_CHARS, MAX_WAITING_CALLS, READS_PER_TURN
 from durable_objects.live import LiveObject
 from durable_objects.meter import Meter
@@ -60,12 +61,36 @@ class LocalStub(Generic[ObjectT]):
                 await runtime.commits.wait_durable(live)
         return cast("R", result)
 
+    async def call_once(
+        self,
+        key: str,
+        fingerprint: bytes | None,
+        on_repeat: Callable[[], None] | None,
+        method: Callable[..., R],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> R:
+        """A call of ``KeyedStub``. The first answer to a key waits too until it is durable."""
+        runtime = self._runtime
+        live = runtime.find(self._object_id) or runtime.load(self._object_id, self._name, self._create)
+        name = live.names.get(method) or live.name_of(method)
+        runtime.meter.calls += 1
+        try:
+            result, repeated = live.run_once(name, args, kwargs, key, fingerprint)
+        finally:
+            runtime.commits.add(live)
+            if live.batch is not None:
+                await runtime.commits.wait_durable(live)
+        if repeated and on_repeat is not None:
+            on_repeat()
+        return cast("R", result)
+
     def options(
         self, *, idempotency_key: str, fingerprint: bytes | None = None, on_repeat: Callable[[], None] | None = None
     ) -> Stub[ObjectT]:
         """See ``contract.Stub``."""
-        key = CallKey(idempotency_key, fingerprint, on_repeat).check()
-        return KeyedStub(self._runtime, self._object_id, self._name, self._create, key)
+        check_key(idempotency_key, fingerprint)
+        return KeyedStub(self, idempotency_key, fingerprint, on_repeat)
 
     def events(self, since: int | None = None) -> EventStream:
         """See ``contract.Stub``."""
@@ -76,34 +101,6 @@ class LocalStub(Generic[ObjectT]):
 
     async def _replay(self, since: int) -> Replay:
         return await self.call(DurableObject.replay, since)
-
-
-class KeyedStub(LocalStub[ObjectT]):
-    """A ``LocalStub`` whose calls have an idempotency key."""
-
-    __slots__ = ("_key",)
-
-    def __init__(
-        self, runtime: "LocalRuntime", object_id: str, name: str, create: Callable[[Context], ObjectT], key: CallKey
-    ) -> None:
-        super().__init__(runtime, object_id, name, create)
-        self._key = key
-
-    async def call(self, method: Callable[Concatenate[ObjectT, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """See ``contract.Stub.options``. An earlier answer waits too until it is durable."""
-        runtime = self._runtime
-        live = runtime.find(self._object_id) or runtime.load(self._object_id, self._name, self._create)
-        name = live.names.get(method) or live.name_of(method)
-        runtime.meter.calls += 1
-        try:
-            result, repeated = live.run_once(name, args, kwargs, self._key)
-        finally:
-            runtime.commits.add(live)
-            if live.batch is not None:
-                await runtime.commits.wait_durable(live)
-        if repeated and self._key.on_repeat is not None:
-            self._key.on_repeat()
-        return cast("R", result)
 
 
 class LocalNamespace(Generic[ObjectT]):

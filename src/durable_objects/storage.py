@@ -37,7 +37,7 @@ class LiveStorage:
 
     def get(self, key: str) -> bytes | None:
         """The value under ``key``, or None."""
-        if key[:1] == RUNTIME_PREFIX:
+        if RUNTIME_PREFIX <= key < "\x02":
             raise _not_yours(key)
         self._meter.reads += 1
         for layer in (self.call, self.pending, self.in_flight):
@@ -70,11 +70,6 @@ class LiveStorage:
             return before
         return [*before, *self._list("", max(after, _AFTER_RUNTIME), limit - len(before))]
 
-    @property
-    def changed(self) -> bool:
-        """Whether the call wrote anything, or the runtime beside it."""
-        return bool(self.call or self.runtime.call)
-
     def stage(self) -> None:
         """The call is over: its writes, and the runtime's beside it, go into the next commit."""
         self.pending.update(self.call)
@@ -93,7 +88,7 @@ class LiveStorage:
         return _entries(self._snapshot, self._object_id, self._meter, layers, prefix, after, limit)
 
     def _change(self, key: str, value: bytes | None) -> None:
-        if key[:1] == RUNTIME_PREFIX:
+        if RUNTIME_PREFIX <= key < "\x02":
             raise _not_yours(key)
         size = len(key) if key.isascii() else utf8_length(key)  # nearly every key is ASCII, and a call has a price
         if not 1 <= size <= MAX_KEY_BYTES:
@@ -121,7 +116,8 @@ class RuntimeRows:
     def get(self, key: str) -> bytes | None:
         """The value under ``key``, or None."""
         self._meter.reads += 1
-        for layer in (self.call, self._beside.pending, self._beside.in_flight):
+        beside = self._beside
+        for layer in (self.call, beside.pending, beside.in_flight):
             if key in layer:
                 return layer[key]
         return self._snapshot.get(self._object_id, key)

@@ -40,7 +40,7 @@ class Keys:
             return first
         self.used += 1
         answer = b"%d" % self.used
-        self.keys.remember(key, b"", answer, self.now)
+        self.keys.remember(key, b"", answer)
         return answer
 
     def every_half_hour(self, hours: float) -> None:

@@ -34,7 +34,6 @@ from saywhatwant.queue import backlog, batch, events, lease
 from saywhatwant.queue.claims import Claims
 from saywhatwant.queue.figures import figures
 from saywhatwant.queue.index import Index
-from saywhatwant.queue.keys import key_of_id
 from saywhatwant.queue.read_cache import Changes, Page, page_of
 from saywhatwant.schemas import (
     BatchRequest,
@@ -59,30 +58,20 @@ class MessageQueue(Claims):
 
     # -- The wall
 
-    def post(self, new: NewMessage, key: str | None = None) -> Posted:
+    def post(self, new: NewMessage) -> Posted:
         """Post a message; human messages become work, unless they ask for no answer.
 
-        With ``key``, or an ``id`` in the message, a retry gets the first answer (P7); give only one of the two. A second AI
-        answer to the same message gets the first one's id (P4). Raises ``BacklogFull``, ``KeyReused``, ``IdTaken``,
-        ``KeysFull``; for an AI reply ``UnknownMessage``, ``WrongState`` when no bot holds the message, ``NotTheHolder`` when
-        another attempt does.
+        A second AI answer to the same message gets the first one's id (P4). Raises ``BacklogFull``, ``IdTaken``; for an AI
+        reply ``UnknownMessage``, ``WrongState`` when no bot holds the message, ``NotTheHolder`` when another attempt does.
         """
         now = self._now()
-        if new.id is not None:
-            key = key_of_id(new.id)
-        if key is not None and (first := self._keys.find(key, new, now)):
-            return first
         if new.id is not None and new.id in self._index:
             raise IdTaken(new.id)
         if new.message_type == "AI" and new.reply_to is not None:
-            posted = self._post_answer(new, new.reply_to, now)
-        else:
-            if new.message_type == "human" and new.answer:
-                backlog.check_room(self._index, self._config, new)
-            posted = self._add(new, now)
-        if key is not None:
-            self._keys.remember(key, new, posted, now)
-        return posted
+            return self._post_answer(new, new.reply_to, now)
+        if new.message_type == "human" and new.answer:
+            backlog.check_room(self._index, self._config, new)
+        return self._add(new, now)
 
     @durable_objects.read
     def read(

@@ -75,11 +75,11 @@ class QueueShard(MessageQueue):
         super().__init__(ctx, config)
         self._route = route_of(ctx.name)
 
-    def post(self, new: NewMessage, key: str | None = None) -> Posted:
+    def post(self, new: NewMessage) -> Posted:
         """See ``MessageQueue.post``. Raises ``KeyReused`` for a message of another object: its key belongs to this one."""
         if new.message_type == "human" and self.ctx.name not in {ANYONE, ANYONE + (new.entity or "")}:
             raise KeyReused(f"this key was used for a message of {self.ctx.name!r}; use a new one for each message")
-        return super().post(new, key)
+        return super().post(new)
 
     # -- Pages
 

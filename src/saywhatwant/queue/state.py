@@ -14,7 +14,6 @@ from saywhatwant.queue.circuits import Circuits
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.details import Details
 from saywhatwant.queue.index import Index
-from saywhatwant.queue.keys import IdempotencyKeys
 from saywhatwant.queue.memory import context_key, store_context
 from saywhatwant.queue.read_cache import ReadCache
 from saywhatwant.queue.stored import key_of, messages_in
@@ -34,7 +33,6 @@ class QueueState(DurableObject):
         super().__init__(ctx)
         self._config = config
         self._index = Index(config)
-        self._keys = IdempotencyKeys(ctx.storage)
         self._circuits = Circuits(ctx.storage)
         self._details = Details(ctx.storage)
         self._reads = ReadCache()
@@ -181,7 +179,6 @@ class QueueState(DurableObject):
                 self._wake(message)
         if finished:
             self._prune(finished * MAX_PRUNED_AT_ONCE)
-            self._keys.store_clock(self._clock)
         self._set_alarm()
         return encoded
 

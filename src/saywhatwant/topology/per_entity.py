@@ -12,7 +12,6 @@ from saywhatwant.errors import IdTaken
 from saywhatwant.message import NewMessage, Posted
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.directory import Directory
-from saywhatwant.queue.keys import key_of_id
 from saywhatwant.queue.shard import QueueShard, Selection
 from saywhatwant.queue.waiting import Wait
 from saywhatwant.schemas import (
@@ -27,6 +26,7 @@ from saywhatwant.schemas import (
     Stats,
 )
 from saywhatwant.topology.claims import Claim, MergedClaims
+from saywhatwant.topology.keyed_posts import post_once
 from saywhatwant.topology.merged import MergedFeed, MergedPage
 from saywhatwant.topology.merged_events import MergedEvents
 from saywhatwant.topology.position import Position
@@ -93,26 +93,27 @@ class PerEntityWall:
             first = await keyed.call(Directory.bind, shard.source)
             if first != shard.source:
                 return await self._first_answer(first, new, key)
-        return await shard.stub.call(QueueShard.post, new, key)
+            return await post_once(shard.stub, new, key)
+        return await shard.stub.call(QueueShard.post, new)
 
     async def _post_with_id(self, shard: Shard, new: NewMessage, message_id: str) -> Posted:
         directory = self._shards.directory
         reserved = await directory.call(Directory.reserve, message_id, shard.source)
         if reserved.source != shard.source:
-            return await self._first_answer(reserved.source, new, key_of_id(message_id))
+            return await self._first_answer(reserved.source, new, None)
         try:
             if reserved.is_new and await self._shards.has_made(message_id, but=shard):
                 raise IdTaken(message_id)
-            return await shard.stub.call(QueueShard.post, new)
+            return await post_once(shard.stub, new, None)
         except Refusal:
             if reserved.is_new:
                 await directory.call(Directory.release, message_id)
             raise
 
-    async def _first_answer(self, source: int, new: NewMessage, key: str) -> Posted:
-        """The answer to the first post with this key, at another object, which refuses any other post."""
+    async def _first_answer(self, source: int, new: NewMessage, key: str | None) -> Posted:
+        """The answer to the first post with this key or id, at another object, which refuses any other post."""
         shard = await self._shards.numbered(source)
-        return await shard.stub.call(QueueShard.post, new, key)
+        return await post_once(shard.stub, new, key)
 
     # -- Work
 

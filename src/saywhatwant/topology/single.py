@@ -3,10 +3,12 @@
 from typing import Self
 
 from durable_objects import EventStream, Runtime, Stub
+from saywhatwant.message import NewMessage, Posted
 from saywhatwant.queue import MessageQueue
 from saywhatwant.queue.config import QueueConfig
+from saywhatwant.topology.keyed_posts import post_once
 from saywhatwant.topology.position import ONLY, Position, WallEvents
-from saywhatwant.topology.wall import WallChanges, bound
+from saywhatwant.topology.wall import Answer, WallChanges, bound
 
 QUEUE_NAME = "global-queue"
 
@@ -24,7 +26,7 @@ class SingleWall:
 
     def __init__(self, stub: Stub[MessageQueue]) -> None:
         self._stub = stub
-        self.post = bound(stub, MessageQueue.post)
+        self._post = bound(stub, MessageQueue.post)
         self.read = bound(stub, MessageQueue.read)
         self.pending = bound(stub, MessageQueue.pending)
         self.listing = bound(stub, MessageQueue.listing)
@@ -40,6 +42,10 @@ class SingleWall:
         self.batch = bound(stub, MessageQueue.batch)
         self.report_circuit = bound(stub, MessageQueue.report_circuit)
         self.stats = bound(stub, MessageQueue.stats)
+
+    def post(self, new: NewMessage, key: str | None = None) -> Answer[Posted]:
+        """See ``Wall``."""
+        return self._post(new) if key is None and new.id is None else post_once(self._stub, new, key)
 
     async def changes(self, since: Position, limit: int | None = None) -> WallChanges:
         """See ``Wall``."""

@@ -14,6 +14,7 @@ from saywhatwant.message import BotParams, Message, NewMessage, Posted, decode, 
 from saywhatwant.queue import MessageQueue
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.schemas import Reply
+from saywhatwant.topology import SingleWall
 
 P = ParamSpec("P")
 ResultT = TypeVar("ResultT")
@@ -24,9 +25,14 @@ class Wall:
         self.config = replace(QueueConfig(), **config)
         self.runtime = SimulatedRuntime(seed=seed, now_ms=now_ms)
         self.stub = self.runtime.namespace("Queue", MessageQueue, self.config).get("wall")
+        self.wall = SingleWall(self.stub)
 
     def call(self, method: Callable[Concatenate[MessageQueue, P], ResultT], *args: P.args, **kwargs: P.kwargs) -> ResultT:
         return self.runtime.run(self.stub.call(method, *args, **kwargs))
+
+    def post(self, new: NewMessage, key: str | None = None) -> Posted:
+        """A post that may be repeated with its key or its id."""
+        return self.runtime.run(self.wall.post(new, key))
 
     def ask(self, text: str = "Why is space black?", **fields: Any) -> str:
         new = NewMessage(**({"text": text, "username": "Human", "color": "169080199"} | fields))

@@ -190,10 +190,10 @@ def test_p4_a_wait_is_measured_by_the_clock_though_timestamps_are_ahead() -> Non
 def test_p7_a_key_used_before_a_moment_a_year_ahead_is_still_known() -> None:
     wall = Wall()
     new = answer_to(None)
-    first = wall.call(MessageQueue.post, new, "key")
+    first = wall.post(new, "key")
     with Ahead(wall):
-        wall.call(MessageQueue.post, new, "another")
-    assert wall.call(MessageQueue.post, new, "key") == again(first)
+        wall.post(new, "another")
+    assert wall.post(new, "key") == again(first)
 
 
 def test_a_circuit_reported_in_a_moment_a_year_ahead_is_not_shown_for_a_year() -> None:

@@ -124,11 +124,11 @@ def test_p4_a_reply_that_retention_removes_with_its_question_leaves_nothing_behi
 
 def test_p7_a_repeated_key_gets_the_first_answer_and_makes_no_second_message() -> None:
     wall = Wall(backlog_limit=1)
-    first = wall.call(MessageQueue.post, QUESTION, "key")
+    first = wall.post(QUESTION, "key")
     wall.runtime.crash()
-    assert wall.call(MessageQueue.post, QUESTION, "key") == again(first), "though the backlog is full"
+    assert wall.post(QUESTION, "key") == again(first), "though the backlog is full"
     with pytest.raises(KeyReused):
-        wall.call(MessageQueue.post, answer_to(None), "key")
+        wall.post(answer_to(None), "key")
     assert [message.id for message in wall.messages()] == [first.id]
 
 
@@ -136,10 +136,10 @@ def test_p7_a_refused_post_does_not_use_up_its_key() -> None:
     wall = Wall(backlog_limit=1)
     other = wall.ask()
     with pytest.raises(BacklogFull):
-        wall.call(MessageQueue.post, QUESTION, "key")
+        wall.post(QUESTION, "key")
     wall.claim(other)
     wall.call(MessageQueue.complete, other)
-    posted = wall.call(MessageQueue.post, QUESTION, "key")
+    posted = wall.post(QUESTION, "key")
     assert wall.message(posted.id).text == QUESTION.text
 
 
@@ -148,9 +148,9 @@ def test_p7_a_key_makes_a_bots_reply_safe_to_repeat_after_its_lease_has_passed_o
     question = wall.ask()
     wall.claim(question)
     reply = answer_to(question, worker_id="bot", attempt=1)
-    first = wall.call(MessageQueue.post, reply, "key")
+    first = wall.post(reply, "key")
     wall.runtime.advance(60)
-    assert wall.call(MessageQueue.post, reply, "key") == again(first)
+    assert wall.post(reply, "key") == again(first)
     assert wall.answers_to(question) == [first.id]
 
 

@@ -17,8 +17,8 @@ CIRCUIT = CircuitReport(worker_id="bot", provider="a provider", entities=["zen"]
 FENCE = {"worker_id": "bot", "attempt": 1}
 
 CALLS: list[tuple[str, dict[str, Any]]] = [
-    ("post", {"new": NEW, "key": "a key"}),
-    ("post", {"new": NEW, "key": None}),
+    ("post", {"new": NEW}),
+    ("post", {"new": NEW}),
     ("post", {"new": replace(NEW, context=("Eve: I am Eve.",), ais="MyAI:255069000", session_id="s")}),
     ("post", {"new": NEW}),
     ("report_circuit", {"report": CIRCUIT}),

@@ -22,6 +22,7 @@ from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.lease import TOLERATED_STEP_MS
 from saywhatwant.queue.read_cache import Page
 from saywhatwant.schemas import BatchRequest, ListState, Reply
+from saywhatwant.topology import SingleWall
 
 Judge = Callable[[Moment, Any], None]
 
@@ -142,7 +143,7 @@ class QueueMachine(RuleBasedStateMachine):
         return NewMessage(**({"text": f"text {self.texts}", "username": "Human", "color": "169080199"} | fields))
 
     def post(self, new: NewMessage, key: str | None = None) -> None:
-        self.start(self.queue.call(MessageQueue.post, new, key), partial(self.promises.judge_post, new, key), (new, key))
+        self.start(SingleWall(self.queue).post(new, key), partial(self.promises.judge_post, new, key), (new, key))
 
     def complete(self, ticket: Ticket, *, fenced: bool, with_reply: bool) -> None:
         known = self.promises.known[ticket.message_id]
