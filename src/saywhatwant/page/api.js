@@ -36,9 +36,9 @@ export class CallFailed extends Error {
 }
 
 /**
- * A page of messages. `seq` is the commit it was read at, null if a proxy removed the ETag; `more` is true if there is
- * another page.
- * @typedef {{ messages: Message[], seq: number | null, more: boolean }} Page
+ * A page of messages. `token` stands for the state it was read at, and only the server knows what is in it; null if a
+ * proxy removed it. `more` is true if there is another page.
+ * @typedef {{ messages: Message[], token: string | null, more: boolean }} Page
  */
 
 /** The newest messages, newest first. @param {number} limit */
@@ -51,9 +51,8 @@ export const older = (before, limit) => list({ before, limit });
 export const newer = (since, limit) => list({ since, limit, order: "asc" });
 
 /**
- * The messages changed by commits after `token`, in their current state, ordered by last change; `seq` is the next
- * token.
- * @param {number} token
+ * The messages changed after `token`, in their current state, ordered by last change.
+ * @param {string} token
  * @param {number} limit
  */
 export const changes = (token, limit) => list({ changedAfter: token, limit }, { "If-None-Match": `"${token}"` });
@@ -93,14 +92,19 @@ async function list(query, headers = {}) {
   const url = `/api/comments?${new URLSearchParams(parameters)}`;
   const { content: messages, response } = await call(url, isMessages, { headers, cache: "no-store" });
   // A page that would have too many bytes ends early, with a link to the next one.
-  const linked = /rel="?next/.test(response.headers.get("Link") ?? "");
-  return { messages, seq: seqOf(response.headers.get("ETag")), more: linked || messages.length >= query.limit };
+  const [, next] = /<([^>]*)>; rel="?next/.exec(response.headers.get("Link") ?? "") ?? [];
+  const token = tokenOf(response.headers.get("ETag")) ?? linked(next, "changedAfter");
+  return { messages, token, more: next !== undefined || messages.length >= query.limit };
 }
 
-/** The number in an ETag, which a proxy may have marked as weak. @param {string | null} etag */
-function seqOf(etag) {
-  const digits = /\d+/.exec(etag ?? "");
-  return digits && Number(digits[0]);
+/** The token in an ETag, which a proxy may have marked as weak or as compressed. @param {string | null} etag */
+function tokenOf(etag) {
+  return /"(.+?)([-;](gzip|br|zstd))?"/.exec(etag ?? "")?.[1] ?? null;
+}
+
+/** A parameter of a link, or null. @param {string | undefined} link @param {string} parameter */
+function linked(link, parameter) {
+  return link === undefined ? null : new URL(link, location.href).searchParams.get(parameter);
 }
 
 /**

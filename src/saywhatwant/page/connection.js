@@ -13,6 +13,8 @@ import { Socket } from "./socket.js";
 
 const FIRST_PAGE = 50;
 const MISSED_PAGE = 200;
+/** The token of having nothing. */
+const NO_TOKEN = "0";
 /** A live socket that is silent for longer is probably dead: heartbeats come more often. */
 const SILENT_MS = 30_000;
 /** A socket that was live for less time is reopened only after a pause. */
@@ -97,7 +99,7 @@ export class Connection {
   #reconciler;
   /** @type {State} */
   #state = "loading";
-  /** The commit up to which the feed is complete. @type {number | null} */
+  /** Stands for what the feed has, all of it; comes from the server and is sent back as it is. @type {string | null} */
   #token = null;
   #reading = false;
   /** @type {Socket | null} */
@@ -223,22 +225,20 @@ export class Connection {
   }
 
   async #readFirst() {
-    const { messages, seq, more } = await latest(FIRST_PAGE);
-    this.#token = seq ?? 0;
+    const { messages, token, more } = await latest(FIRST_PAGE);
+    this.#token = token ?? NO_TOKEN;
     this.#changed(this.#feed.load(messages, !more));
     return false;
   }
 
-  /** @param {number} token @returns {Promise<boolean>} whether there is more */
+  /** @param {string} token @returns {Promise<boolean>} whether there is more */
   async #readChanges(token) {
-    const { messages, seq, more } = await changes(token, MISSED_PAGE);
+    const { messages, token: next, more } = await changes(token, MISSED_PAGE);
     this.#merge(messages);
-    // A proxy may have removed the ETag; the last message's seq is nearly as good.
-    const next = seq ?? messages.at(-1)?.seq ?? token;
-    // A socket may have brought more meanwhile.
-    if (this.#token !== token) return false;
+    // A proxy may have removed the token: then the same changes are read again. Or a socket has brought more meanwhile.
+    if (next === null || this.#token !== token) return false;
     this.#token = next;
-    return more && next > token;
+    return more && next !== token;
   }
 
   /** @param {Message[]} messages */
@@ -260,7 +260,7 @@ export class Connection {
   #open() {
     if (this.#socket) return;
     clearTimeout(this.#socketTimer);
-    const since = /** @type {number} */ (this.#token); // the first page is read before any socket is opened
+    const since = /** @type {string} */ (this.#token); // the first page is read before any socket is opened
     this.#socket = new Socket(
       since,
       (frame) => this.#receive(frame),
@@ -277,7 +277,7 @@ export class Connection {
     const applied = this.#feed.apply(events);
     if (events.length) this.#changed(applied);
     // Also behind a page of what was missed: a socket that is lost before the last one need not begin again.
-    this.#token = seq;
+    this.#token = String(seq);
     if (!more) this.#on("caughtUp");
   }
 

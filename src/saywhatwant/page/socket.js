@@ -21,7 +21,7 @@ export class Socket {
   #onEnd;
 
   /**
-   * @param {number} since the commit after which to begin
+   * @param {string} since the token after which to begin
    * @param {(frame: Frame) => void} onFrame
    * @param {(opened: boolean) => void} onEnd called once, when the connection has ended, with whether it was ever open
    *   (browsers do not show why a handshake was refused)
@@ -68,9 +68,9 @@ export class Socket {
   }
 }
 
-/** @param {number} since */
+/** @param {string} since */
 function address(since) {
-  const url = new URL(`/api/ws?since=${since}`, location.href);
+  const url = new URL(`/api/ws?${new URLSearchParams({ since })}`, location.href);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   return url;
 }

@@ -51,9 +51,9 @@ export type ServerEvent =
   | { type: "message"; message: Message }
   | { type: "progress"; id: string; attempt: number; text?: string; offset?: number; state?: ProgressState };
 
-/** One frame of the WebSocket. `more` marks all but the last frame of what was missed. */
+/** One frame of the WebSocket. `seq` is a token to send back; `more` marks all but the last frame of what was missed. */
 export interface Frame {
-  seq: number;
+  seq: number | string;
   events: ServerEvent[];
   more?: boolean;
 }

@@ -26,7 +26,7 @@ export function isWallSummary(value) {
 
 /** @param {any} value @returns {value is Frame} */
 export function isFrame(value) {
-  return Number.isFinite(value?.seq) && Array.isArray(value.events);
+  return ["number", "string"].includes(typeof value?.seq) && Array.isArray(value.events);
 }
 
 /** @param {any} value */

@@ -23,7 +23,7 @@ POST = """async ({ post, CallFailed }, { status, headers, body }) => {
 LIST = """async ({ latest, CallFailed }, { headers, body }) => {
   window.fetch = async () => new Response(body, { status: 200, headers });
   const page = await latest(2).catch((error) => ({ failed: error instanceof CallFailed && !error.permanent }));
-  return page.failed ?? [page.messages.length, page.seq, page.more];
+  return page.failed ?? [page.messages.length, page.token, page.more];
 }"""
 MESSAGE = (
     '{"id":"m1","timestamp":1,"text":"","username":"","color":"","messageType":"human","replyTo":null,"seq":1,'
@@ -126,8 +126,10 @@ def test_p8_a_refusal_gives_the_servers_reason(
 @pytest.mark.parametrize(
     ("headers", "body", "expected"),
     [
-        ({"ETag": '"7"'}, f"[{MESSAGE}]", [1, 7, False]),
-        ({"ETag": 'W/"7"'}, f"[{MESSAGE},{MESSAGE}]", [2, 7, True]),
+        ({"ETag": '"7"'}, f"[{MESSAGE}]", [1, "7", False]),
+        ({"ETag": 'W/"7-gzip"'}, f"[{MESSAGE},{MESSAGE}]", [2, "7", True]),
+        ({"ETag": '"0_7-12_3"'}, f"[{MESSAGE}]", [1, "0_7-12_3", False]),
+        ({"Link": '</api/comments?changedAfter=0_7-12_3>; rel="next"'}, f"[{MESSAGE}]", [1, "0_7-12_3", True]),
         ({"Link": '</api/comments?before=1>; rel="next"'}, f"[{MESSAGE}]", [1, None, True]),
         ({}, "{}", True),
         ({}, '[{"id":"aaaa"}]', True),

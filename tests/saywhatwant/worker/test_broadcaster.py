@@ -16,19 +16,20 @@ from saywhatwant.worker.queue_events import QueueEvent
 from saywhatwant.worker.subscriber import TOO_SLOW, TRY_AGAIN_LATER
 from scenario import run, turns
 
-CALLS = ["post", "post", "claim", "progress", "progress", "complete", "begin_commit", "commit", "fail", "evict_idle"]
-NETWORK = ["hold answers", "hold events", "let through", "repeat", "break", "lose"]
-STEPS = [*CALLS, *NETWORK, "turn", "join", "join", "come back", "leave"]
+CALLS = ["post", "post", "claim", "progress", "progress", "complete"]
+COMMITS = ["begin_commit", "commit", "commit", "commit", "fail", "evict_idle"]
+STEPS = [*CALLS, *COMMITS, "repeat", "break", "lose", "join", "join", "come back", "leave"]
+HELD = ["same", "same", "same", "same", "nothing", "answers", "events"]
+"""What the network holds back from a step on."""
+TURNS = [0, 0, 1, 2, 3, 5, 20]
+"""Of the event loop, after a step."""
 
 
-async def take_step(harness: Harness, clients: list[Client], step: str, pick: int) -> None:
+def take_step(harness: Harness, clients: list[Client], step: str, pick: int) -> None:
     network = harness.network
     steps: dict[str, Callable[[], object]] = {
         **{name: getattr(harness, name) for name in ("post", "claim", "progress", "complete")},
         **{name: getattr(harness.runtime, name) for name in ("begin_commit", "commit", "fail", "evict_idle")},
-        "hold answers": lambda: network.hold(answers=True, events=False),
-        "hold events": lambda: network.hold(answers=False, events=True),
-        "let through": lambda: network.hold(answers=False, events=False),
         "repeat": lambda: setattr(network, "repeats", pick),
         "break": lambda: network.break_events(OutcomeUnknown("the connection was lost")),
         "lose": lambda: network.break_events(EventsLost("too far behind")),
@@ -38,18 +39,21 @@ async def take_step(harness: Harness, clients: list[Client], step: str, pick: in
         "come back": lambda client: clients.append(Client(harness, client.token)),
         "leave": Client.leave,
     }
-    if step == "turn":
-        for _ in range(pick):
-            await asyncio.sleep(0)
-    elif step in steps:
+    if step in steps:
         steps[step]()
     elif clients:
         of_client[step](clients[pick % len(clients)])
 
 
 @settings(max_examples=examples(200))
-@given(steps=st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 9)), max_size=50))
-def test_p5_who_subscribes_at_any_moment_gets_every_change_once_in_order(steps: list[tuple[str, int]]) -> None:
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from(HELD), st.sampled_from(STEPS), st.integers(0, 9), st.sampled_from(TURNS)),
+        min_size=10,
+        max_size=60,
+    )
+)
+def test_p5_who_subscribes_at_any_moment_gets_every_change_once_in_order(steps: list[tuple[str, str, int, int]]) -> None:
     """Between calls, before a commit, during it, after it, and when it fails; and so does who goes and comes back.
 
     Events may come before or after answers, late, twice, or break off.
@@ -58,8 +62,11 @@ def test_p5_who_subscribes_at_any_moment_gets_every_change_once_in_order(steps: 
     async def scenario() -> None:
         harness = Harness(autocommit=False)
         clients: list[Client] = []
-        for step, pick in steps:
-            await take_step(harness, clients, step, pick)
+        for held, step, pick, turns_after in steps:
+            harness.network.hold_as(held)
+            take_step(harness, clients, step, pick)
+            for _ in range(turns_after):
+                await asyncio.sleep(0)
         harness.network.hold(answers=False, events=False)
         for _ in range(3):
             while not harness.runtime.commits.idle:
@@ -83,6 +90,75 @@ def test_p5_who_subscribes_at_any_moment_gets_every_change_once_in_order(steps: 
 
     with mock.patch.object(broadcaster, "MAX_MISSED", 2):
         run(scenario())
+
+
+def test_p5_an_event_that_comes_before_the_page_that_lacks_it_is_kept() -> None:
+    async def scenario() -> None:
+        harness = Harness()
+        await harness.queue_events.start()
+        harness.post()
+        harness.network.hold(answers=True, events=False)
+        client = Client(harness)
+        await turns()
+        harness.post()
+        await turns()
+        harness.network.hold(answers=False, events=False)
+        await turns()
+        assert [(frame["seq"], len(frame["events"])) for frame in client.frames] == [(1, 1), (2, 1)]
+        client.leave()
+        await turns()
+
+    run(scenario())
+
+
+def test_p5_an_event_that_comes_after_the_page_that_has_it_is_not_sent_again() -> None:
+    """Its token is not taken back either: that of another frame is behind what this client has."""
+
+    async def scenario() -> None:
+        harness = Harness()
+        await harness.queue_events.start()
+        harness.post()
+        harness.claim()
+        harness.network.hold(answers=False, events=True)
+        harness.post()
+        harness.post()
+        client = Client(harness)
+        await turns()
+        harness.broadcaster._beat()
+        harness.progress("Because")
+        harness.post()
+        harness.network.hold(answers=False, events=False)
+        await turns()
+        assert [frame["seq"] for frame in client.frames] == [4, 4, 5]
+        assert [message["seq"] for message in client.messages] == [2, 3, 4, 5]
+        assert_replies(harness, client)
+        client.leave()
+        await turns()
+
+    run(scenario())
+
+
+def test_p5_when_events_are_lost_each_client_goes_on_where_it_was() -> None:
+    async def scenario() -> None:
+        harness = Harness()
+        clients = [Client(harness), Client(harness)]
+        await turns()
+        for _ in range(3):
+            harness.post()
+            await turns()
+            harness.network.hold(answers=False, events=True)
+            harness.post()
+            harness.network.break_events(EventsLost("too far behind"))
+            harness.post()
+            harness.network.hold(answers=False, events=False)
+            await turns()
+        for client in clients:
+            assert client.close_code is None
+            assert [message["seq"] for message in client.messages] == list(range(1, 10))
+            client.leave()
+        await turns()
+
+    run(scenario())
 
 
 def test_p5_a_client_slower_than_the_wall_gets_further_with_each_page() -> None:
