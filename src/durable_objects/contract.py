@@ -1,11 +1,18 @@
 """The contract: what a durable object is, what it may use, and how it is called.
 
 Modelled on Cloudflare's Durable Objects <https://developers.cloudflare.com/durable-objects/>. A runtime promises, for every
-object: one live instance per name; one call at a time; a call's writes, alarm, events and calls to other objects become durable
-together or not at all; replies, reads and events are held until then (the output gate); an unexpected exception drops
-the call's writes and rebuilds the object from storage; alarms run at least once, also after a restart. A runtime may drop an
-instance at any time between calls; it keeps one only while no other has made a commit. Everything that crosses the contract
-can cross a network: see ``methods`` for calls, ``errors`` for refusals. The bounds are in ``limits``.
+object:
+
+- one live instance per name, and one call at a time;
+- a call's writes, alarm, events and calls to other objects become durable together or not at all;
+- replies, reads and events are held until then (the output gate);
+- an unexpected exception drops the call's writes and rebuilds the object from storage;
+- alarms run at least once, also after a restart.
+
+A runtime may drop an instance between calls at any time. It may keep one only while ``seq`` in storage is the instance's own.
+
+All that crosses the contract can cross a network, as JSON: see ``methods`` for calls, ``errors`` for refusals, ``config`` for
+configurations. The bounds are in ``limits``.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -42,11 +49,14 @@ class Events(NamedTuple):
 
 
 class Replay(Struct, frozen=True):
-    """Events that bring a listener up to the commit ``seq``, oldest first, and whether there are more after that."""
+    """A page of missed events."""
 
     seq: int
+    """The commit up to which the page is complete; with ``more``, not the one it was asked for."""
     events: list[tuple[int, tuple[bytes, ...]]]
+    """The number of each commit with its events, oldest first."""
     more: bool = False
+    """Whether there are later ones."""
 
 
 class Storage(Protocol):
@@ -81,13 +91,13 @@ class Context(Protocol):
 
     @property
     def random(self) -> Random:
-        """Randomness of the running call, from a seed that comes with it; not for secrets."""
+        """Randomness of the running call alone, from a seed that comes with it; not for secrets."""
 
     @property
     def seq(self) -> int:
-        """The number of the object's last commit. A call that changes or publishes anything makes commit ``seq + 1``.
+        """The number of the object's last commit; part of its state. A call that changes, publishes or sends makes the next.
 
-        Calls that become durable together still have one number each.
+        That call sees the number before its own. Calls that become durable together have one number each.
         """
 
     @property
@@ -121,16 +131,18 @@ class Context(Protocol):
 class DurableObject:
     """The base class. Every public method of a subclass can be called: a plain function that runs to its end.
 
-    Its arguments and its result are annotated with types that msgspec encodes. Return immutable values; callers may read them
-    later. The constructor takes the context and, if the class has one, its configuration: a struct. It loads its state from
-    ``ctx.storage`` and may write. Raise a ``Refusal`` to refuse a call; mark a method that changes nothing with ``read``.
+    Its arguments and its result are annotated with types that msgspec encodes as JSON. Return immutable values, since callers
+    may read them later. Raise a ``Refusal`` to refuse a call; mark a method that changes nothing with ``read``.
+
+    The constructor takes the context and, if the class has one, its configuration: a struct. It loads the object's state from
+    ``ctx.storage``, and may write.
     """
 
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
 
     def __init_subclass__(cls) -> None:
-        """Raises ``TypeError``, which names method and argument, for a method that cannot be called over a network."""
+        """Raises ``TypeError``, which names method and argument, for what cannot cross a network."""
         super().__init_subclass__()
         methods_of(cls)
         config_of(cls)
@@ -150,7 +162,11 @@ class DurableObject:
 
 
 class EventStream(Protocol):
-    """Events as they become durable, in order. Iterate over it, and close it, for example with ``async with``."""
+    """Events as they become durable, in order. Iterate over it in one task, and close it, for example with ``async with``.
+
+    A task that is cancelled while it waits for the next events loses none. A stream that has raised an error of ``call`` may be
+    read again; one that has lost events, or whose runtime has stopped, has ended.
+    """
 
     def __aiter__(self) -> AsyncIterator[Events]: ...
     async def __anext__(self) -> Events: ...
@@ -178,7 +194,7 @@ class Stub(Protocol[ObjectT_co]):
             Overloaded: too many calls wait; this one was not started.
             DataBusy: another program has locked the data; nothing was changed.
             RuntimeClosed: the runtime is not running.
-            TypeError: ``method`` is not a public method of the object.
+            TypeError: ``method`` is not a public method of the object, or does not take the arguments; nothing was changed.
         """
 
     def options(
@@ -200,8 +216,8 @@ class Stub(Protocol[ObjectT_co]):
     def events(self, since: int | None = None) -> EventStream:
         """The object's events after commit ``since``, none skipped or repeated, then live ones; by default live ones only.
 
-        It listens from now on. Keeps no object in memory. Raises ``EventsLost``, when the object cannot go back that far or
-        the listener is too slow: read the object's state, then listen from its ``seq``; or what ``call`` raises.
+        It listens from now on, and keeps no object in memory. Its reader gets ``EventsLost`` when the object cannot go back
+        that far or the reader is too slow (open another stream, then read the object's state), and what ``call`` raises.
         """
 
     async def settle(self) -> None:
@@ -233,6 +249,7 @@ class Runtime(Protocol):
             cls: the class.
             config: the class's configuration, for all its objects.
 
-        Raises ``ConfigMismatch`` when the objects run with another configuration, ``ValueError`` when the name is already
-        declared with another class, ``LimitExceeded`` for a name beyond bounds.
+        Raises ``TypeError`` when the class does not take this configuration, ``ConfigMismatch`` when the objects run with
+        another one, ``ValueError`` when the name is already declared with another class, ``LimitExceeded`` for a name beyond
+        bounds.
         """

@@ -146,7 +146,7 @@ class LiveObject(Generic[ObjectT]):
         return self.names[method]
 
     def run(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - typed by Stub.call
-        """Run one call; raises its ``Refusal``, or ``ObjectFailed`` with its writes dropped."""
+        """Run one call; raises its ``Refusal``, ``TypeError`` for wrong arguments, or ``ObjectFailed``, its writes dropped."""
         self._now = self._clock()
         self._has_seed = False
         try:
@@ -157,6 +157,8 @@ class LiveObject(Generic[ObjectT]):
             self.signals = []
             raise
         except BaseException as error:
+            if isinstance(error, TypeError) and _is_of_this_frame(error) and not self.changed:
+                raise  # the method does not take these arguments, and has not begun
             self._drop(error, f"{method} failed")
             raise
         if method in self.reads and (self.changed or self.signals):
@@ -217,3 +219,8 @@ class LiveObject(Generic[ObjectT]):
         self.storage.drop()
         self.published, self.signals = [], []
         self.seq, self.alarm_at = self.staged_head
+
+
+def _is_of_this_frame(error: BaseException) -> bool:
+    """Whether ``error`` was raised where it was caught, and not in a function that was called there."""
+    return error.__traceback__ is not None and error.__traceback__.tb_next is None

@@ -23,6 +23,14 @@ class State(Struct, frozen=True):
     seq: int
 
 
+WRONG_ARGUMENTS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
+    "too few": ((), {}),
+    "too many": (("a", "b"), {}),
+    "one twice": (("a",), {"key": "b"}),
+    "an unknown one": (("a",), {"kye": "b"}),
+}
+
+
 class Denied(Refusal):
     """A refusal after a change."""
 
@@ -46,6 +54,11 @@ class Notebook(DurableObject):
         self.ctx.storage.put(key, b"written")
         self.count += 1
         return self.ctx.seq + 1
+
+    def break_down(self) -> None:
+        """Raises what a call with wrong arguments raises, but of its own."""
+        self.ctx.storage.put("half", b"")
+        self.write()  # type: ignore[call-arg]
 
     def publish(self) -> int:
         self.ctx.publish(b"published")
@@ -110,6 +123,26 @@ def test_a_read_that_changes_or_sends_something_fails_and_changes_nothing(
             assert await notebook.call(Notebook.counted) == 1, "it was rebuilt"
             assert await notebook.call(Notebook.write, "next") == before.seq + 1
             assert events.heard() == []
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("local", LOCAL_RUNTIMES)
+@pytest.mark.parametrize("kind", WRONG_ARGUMENTS)
+def test_arguments_that_a_method_does_not_take_are_the_callers_mistake(tmp_path: Path, local: str, kind: str) -> None:
+    """So the object does not fall with them."""
+
+    async def scenario() -> None:
+        async with LOCAL_RUNTIMES[local](tmp_path) as opened:
+            notebook: Any = opened.namespace("Notebook", Notebook).get("a")
+            args, kwargs = WRONG_ARGUMENTS[kind]
+            for stub in (notebook, notebook.options(idempotency_key="key")):
+                with pytest.raises(TypeError, match="argument"):
+                    await stub.call(Notebook.write, *args, **kwargs)
+            with pytest.raises(ObjectFailed, match="break_down failed: TypeError"):
+                await notebook.call(Notebook.break_down)
+            assert opened.meter.failures == 1
+            assert await notebook.call(Notebook.state) == State([], None, 0)
 
     run(scenario())
 
