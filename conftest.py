@@ -9,7 +9,9 @@ from typing import Protocol
 
 import pytest
 
+import deployments
 import profiles
+from deployments import Deployment, deployments_of
 from servers import Server, environment
 
 profiles.register("ci")
@@ -29,9 +31,9 @@ class StartServer(Protocol):
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--runtimes",
-        default=os.environ.get("SWW_CONFORMANCE_RUNTIMES", "embedded"),
-        help="runtimes of the servers under test, separated by commas (also SWW_CONFORMANCE_RUNTIMES)",
+        "--deployments",
+        default="all",
+        help="what servers under test run on, such as embedded/single,wire/single (see tests/deployments.py)",
     )
 
 
@@ -41,27 +43,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "runtime" in metafunc.fixturenames:
-        names = str(metafunc.config.getoption("--runtimes")).split(",")
-        metafunc.parametrize("runtime", names, scope="session")
+    if "deployment" in metafunc.fixturenames:
+        chosen = deployments.named(metafunc.config.getoption("--deployments"))
+        metafunc.parametrize("deployment", deployments_of(metafunc.definition, chosen), ids=str, scope="session")
 
 
 @pytest.fixture(scope="module")
-def server(runtime: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for all tests of a module, with the default settings and a retention that keeps everything."""
-    with Server(tmp_path_factory.mktemp("server"), runtime=runtime, retention=100_000) as started:
+    with Server(tmp_path_factory.mktemp("server"), deployment=deployment, retention=100_000) as started:
         yield started
 
 
 @pytest.fixture
-def start_server(runtime: str, tmp_path: Path) -> Iterator[StartServer]:
+def start_server(deployment: Deployment, tmp_path: Path) -> Iterator[StartServer]:
     """Servers for one test alone, each with its own data."""
     with ExitStack() as servers:
 
         def start(*, command: str = "serve", **settings: object) -> Server:
             directory = tmp_path / f"server-{len(list(tmp_path.iterdir()))}"
             directory.mkdir()
-            return servers.enter_context(Server(directory, command=command, runtime=runtime, **settings))
+            return servers.enter_context(Server(directory, command=command, deployment=deployment, **settings))
 
         yield start
 

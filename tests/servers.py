@@ -12,6 +12,8 @@ from typing import Self, TypeVar
 
 import httpx
 
+from deployments import DEPLOYMENTS, Deployment
+
 T = TypeVar("T")
 
 SWW = Path(sys.executable).with_name("sww")
@@ -43,7 +45,9 @@ def environment(**settings: object) -> dict[str, str]:
 class Server:
     """``sww serve`` with its own data directory. A context manager that kills the process when it exits."""
 
-    def __init__(self, directory: Path, *, command: str = "serve", runtime: str = "embedded", **settings: object) -> None:
+    def __init__(
+        self, directory: Path, *, command: str = "serve", deployment: Deployment = DEPLOYMENTS[0], **settings: object
+    ) -> None:
         self.directory = directory
         self.data = directory / "data"
         self.url = ""
@@ -51,8 +55,8 @@ class Server:
         self._log = directory / "stderr"
         self._log_begins = 0
         self._bind = "127.0.0.1:0"
-        self._arguments = [str(SWW), command, "--data", str(self.data), "--runtime", runtime]
-        self._settings = settings
+        self._arguments = [*deployment.program, command, "--data", str(self.data), "--runtime", deployment.runtime]
+        self._settings = {"topology": deployment.topology} | settings
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from deployments import Deployment
 from documents import DOCUMENTS, ROOT, Block, blocks, inline_code, names_of_tests
 from servers import DEADLINE_SECONDS, SWW, Server, environment, until
 from test_backup import BACKUP, RESTORE
@@ -30,9 +31,9 @@ CHANGING = [
 
 
 @pytest.fixture(scope="module")
-def server(runtime: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The wall with a bot, as ``make up`` runs it."""
-    with Server(tmp_path_factory.mktemp("server"), command="up", runtime=runtime) as started:
+    with Server(tmp_path_factory.mktemp("server"), command="up", deployment=deployment) as started:
         yield started
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from calls import Json, read, said
 from clients import HOPELESS, Clients
 
+from deployments import Deployment
 from servers import Server, until
 
 SETTINGS: dict[str, Any] = {"lease_seconds": 1, "backoff_seconds": 0.05, "max_attempts": 5, "retention": 100_000}
@@ -26,9 +27,9 @@ class Aftermath:
         self.replies = [message for message in messages if message["messageType"] == "AI"]
 
 
-def kill_under_load(directory: Path, runtime: str, waits: Iterable[Callable[[Clients], None]]) -> Aftermath:
+def kill_under_load(directory: Path, deployment: Deployment, waits: Iterable[Callable[[Clients], None]]) -> Aftermath:
     """Start a server and clients, and kill and restart the server after each of ``waits``."""
-    with Server(directory, runtime=runtime, **SETTINGS) as server, Clients(server.url) as clients:
+    with Server(directory, deployment=deployment, **SETTINGS) as server, Clients(server.url) as clients:
         for wait in waits:
             wait(clients)
             server.restart()

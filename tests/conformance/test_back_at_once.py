@@ -15,6 +15,7 @@ from servers import until
 from sql_trace import trace_sql
 
 
+@pytest.mark.needs("durability")
 def test_p9_a_killed_server_comes_back_with_all_messages(start_server: StartServer) -> None:
     server = start_server()
     for number in range(200):
@@ -33,6 +34,7 @@ def test_p9_a_killed_server_comes_back_with_all_messages(start_server: StartServ
         assert until(answer, "an answer") == before
 
 
+@pytest.mark.needs("durability")
 def test_p9_an_idle_object_wakes_with_few_statements_however_many_messages_it_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,8 @@ from readers import shake_hands
 from conftest import StartServer
 from servers import Server
 
+pytestmark = pytest.mark.one_deployment("bad input is refused before any object is asked")
+
 HUGE = "9" * 400
 
 
@@ -279,6 +281,7 @@ def test_p8_a_bad_entity_in_a_query_is_refused(server: Server) -> None:
     assert_problem(server.http.get("/api/queue/pending", params={"entity": "Zen!"}), 422, "entity")
 
 
+@pytest.mark.every_deployment
 @pytest.mark.parametrize(
     ("call", "more"),
     [
@@ -293,10 +296,12 @@ def test_p8_an_unknown_id_is_a_404(server: Server, call: str, more: Json) -> Non
     assert_problem(queue(server, call, messageId="nosuchid00", **more), 404, "messageId", "nosuchid00")
 
 
+@pytest.mark.every_deployment
 def test_p8_an_answer_to_an_unknown_message_is_a_404(server: Server) -> None:
     assert_problem(answer(server, "nosuchid00"), 404, "replyTo", "nosuchid00")
 
 
+@pytest.mark.every_deployment
 def test_p8_calls_that_do_not_fit_the_state_are_409(server: Server) -> None:
     by_status = {message["botParams"]["status"]: message for message in read(server, order="desc")}
     pending, held = by_status["pending"], by_status["processing"]
@@ -318,6 +323,7 @@ def test_p8_a_bad_idempotency_key_is_refused(server: Server, key: str) -> None:
     assert_problem(response, 422, "Idempotency-Key", "1 to 255 printable ASCII characters")
 
 
+@pytest.mark.every_deployment
 def test_p7_a_key_that_was_used_for_another_message_is_refused(start_server: StartServer) -> None:
     server = start_server()
     headers = {"Idempotency-Key": "reused"}

@@ -11,6 +11,10 @@ from field_wall import FieldWall, field_wall
 from scripted_models import ScriptedModel, plays_both_sides
 from server_streams import llama_cpp
 
+from deployments import Deployment
+
+pytestmark = pytest.mark.one_deployment("it is about prompts and answers, which the bot makes")
+
 SAMPLING = {"temperature": 0.7, "max_tokens": 150, "top_p": 0.8, "top_k": 40, "min_p": 0.5, "repeat_penalty": 1.15, "seed": 7}
 PERSON = {"system_prompt": "You are a probe.", "concurrency": 8}
 ENTITIES = {
@@ -20,8 +24,8 @@ ENTITIES = {
 
 
 @pytest.fixture(scope="module")
-def wall(runtime: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FieldWall]:
-    with field_wall(tmp_path_factory.mktemp("wall"), runtime, ENTITIES, max_attempts=2) as started:
+def wall(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FieldWall]:
+    with field_wall(tmp_path_factory.mktemp("wall"), deployment, ENTITIES, max_attempts=2) as started:
         yield started
 
 

@@ -20,6 +20,7 @@ from scripted_models import ScriptedModel
 from scripted_server import ScriptedServer
 
 from conftest import StartServer
+from deployments import Deployment
 from servers import SWW, Server, environment, until
 
 TOKEN = "x" * 32
@@ -54,8 +55,11 @@ def test_p4_failure_1_a_burst_of_160_from_thirty_tabs_is_seen_and_answered_once(
     assert said(server.http.get("/api/queue/pending")) == []
 
 
-def test_p4_failure_2_a_bot_that_is_killed_and_started_again_answers_nothing_twice(tmp_path: Path, runtime: str) -> None:
-    with field_wall(tmp_path, runtime, {"probe": {"concurrency": 8}}) as wall:
+@pytest.mark.needs("durability")
+def test_p4_failure_2_a_bot_that_is_killed_and_started_again_answers_nothing_twice(
+    tmp_path: Path, deployment: Deployment
+) -> None:
+    with field_wall(tmp_path, deployment, {"probe": {"concurrency": 8}}) as wall:
         wall.models.scripts["probe"] = ScriptedModel("Yes.")
         visitor = Visitor(wall, "probe")
         asked = [visitor.post(f"Hello {number}") for number in range(50)]
@@ -120,9 +124,9 @@ def test_p7_failure_9_the_same_post_twice_with_its_own_id_is_one_message(start_s
 
 
 @pytest.fixture(scope="module")
-def wall(runtime: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FieldWall]:
+def wall(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FieldWall]:
     entities = {name: {"concurrency": 4} for name in NAMES}
-    with field_wall(tmp_path_factory.mktemp("wall"), runtime, entities) as started:
+    with field_wall(tmp_path_factory.mktemp("wall"), deployment, entities) as started:
         yield started
 
 

@@ -5,6 +5,7 @@ the page's. What the original's own clients send is understood under ``/original
 nobody is left to wonder.
 """
 
+import pytest
 from calls import a_post, assert_problem, claim_next, post, queue, read, said
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -51,6 +52,7 @@ def differences(before: list[float], after: list[float]) -> list[float]:
     return [now - then for then, now in zip(before, after, strict=True)]
 
 
+@pytest.mark.needs("memory")
 def test_failure_40_a_round_trip_costs_the_same_on_a_wall_of_any_size(start_server: StartServer) -> None:
     """Also with the talk, which is never searched for: one row for each message, and no row for a talk."""
     server = start_server(retention=100_000)

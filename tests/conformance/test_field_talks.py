@@ -15,6 +15,8 @@ from scripted_models import ScriptedModel, recalls
 from scripted_server import ScriptedServer
 from server_words import BROKEN, SERVERS, TOO_MANY, Words, loaded, models, props
 
+from deployments import Deployment
+
 WINDOW = 1_024
 TURNS = 170
 LONG = "The sea is wide and the wind is up. " * 14
@@ -31,8 +33,8 @@ ENTITIES = {
 
 
 @pytest.fixture(scope="module")
-def wall(runtime: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FieldWall]:
-    with field_wall(tmp_path_factory.mktemp("wall"), runtime, ENTITIES, max_attempts=2) as started:
+def wall(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FieldWall]:
+    with field_wall(tmp_path_factory.mktemp("wall"), deployment, ENTITIES, max_attempts=2) as started:
         # Ollama refuses nothing: it drops the oldest turns without a word, but it tells the window of what is loaded.
         started.models.documents["/api/ps"] = loaded({WINDOWED["Ollama"]: WINDOW, "another": 8 * WINDOW})
         yield started
@@ -62,12 +64,12 @@ def test_p4_failure_32_a_talk_that_outgrows_the_window_goes_on(wall: FieldWall, 
     ids=["llama.cpp", "vLLM", "Ollama"],
 )
 def test_failure_32_a_window_that_the_server_tells_is_never_exceeded(
-    tmp_path: Path, runtime: str, path: str, document: object
+    tmp_path: Path, deployment: Deployment, path: str, document: object
 ) -> None:
     with ScriptedServer() as server:
         server.documents[path] = document
         server.scripts["told"] = ScriptedModel(window=WINDOW)
-        with field_wall(tmp_path, runtime, {"told": PERSON | {"base_url": server.base_url}}) as wall:
+        with field_wall(tmp_path, deployment, {"told": PERSON | {"base_url": server.base_url}}) as wall:
             visitor = Visitor(wall, "told")
             visitor.ask("My name is Ada.")
             for number in range(10):
@@ -142,8 +144,9 @@ def test_failure_34_so_it_is_in_a_burst_of_thirty(wall: FieldWall) -> None:
     assert [wall.answer_to(posted) for posted in asked] == [f"Your town is T{number}." for number in range(30)]
 
 
-def test_failure_34_a_fact_is_remembered_by_a_server_and_a_bot_that_were_killed(tmp_path: Path, runtime: str) -> None:
-    with field_wall(tmp_path, runtime, {"probe": PERSON}) as wall:
+@pytest.mark.needs("durability")
+def test_failure_34_a_fact_is_remembered_by_a_server_and_a_bot_that_were_killed(tmp_path: Path, deployment: Deployment) -> None:
+    with field_wall(tmp_path, deployment, {"probe": PERSON}) as wall:
         visitor = wall.visitor(ScriptedModel(recalls))
         visitor.ask("My name is Ada.")
         wall.server.restart()

@@ -17,7 +17,10 @@ from kill_harness import (
 )
 
 from conftest import StartServer
+from deployments import Deployment
 from servers import until
+
+pytestmark = pytest.mark.needs("durability")
 
 KILLS = 4
 POSTS = 12
@@ -31,8 +34,8 @@ def wait_for_work(clients: Clients) -> None:
 
 
 @pytest.fixture(scope="module")
-def aftermath(runtime: str, tmp_path_factory: pytest.TempPathFactory) -> Aftermath:
-    return kill_under_load(tmp_path_factory.mktemp("killed"), runtime, [wait_for_work] * KILLS)
+def aftermath(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Aftermath:
+    return kill_under_load(tmp_path_factory.mktemp("killed"), deployment, [wait_for_work] * KILLS)
 
 
 def test_p8_clients_get_only_answers_they_can_expect(aftermath: Aftermath) -> None:

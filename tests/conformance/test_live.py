@@ -219,6 +219,7 @@ def test_p5_a_reader_that_reconnects_with_its_token_misses_nothing_and_gets_noth
         assert [event["message"]["id"] for event in feed.events] == [*missed, last]
 
 
+@pytest.mark.needs("durability")
 def test_p5_a_token_is_good_after_sigkill_and_restart(start_server: StartServer) -> None:
     server = start_server()
     known, changed = post(server, "known")["id"], post(server, "changed")["id"]
@@ -236,6 +237,7 @@ def test_p5_a_token_is_good_after_sigkill_and_restart(start_server: StartServer)
         assert feed.until_message(last)["seq"] == feed.view.token == token + 3
 
 
+@pytest.mark.needs("durability")
 def test_p5_reconnecting_readers_of_a_server_that_is_killed_see_one_wall(start_server: StartServer) -> None:
     """``WallView`` checks every frame; and no reader has a state that a crash took back (P2)."""
     server = start_server(lease_seconds=1, backoff_seconds=0.05, max_attempts=5, retention=100_000)
@@ -262,6 +264,7 @@ def test_p5_reconnecting_readers_of_a_server_that_is_killed_see_one_wall(start_s
 # -- The end
 
 
+@pytest.mark.needs("durability")
 def test_p5_readers_of_a_server_that_stops_are_asked_to_reconnect(start_server: StartServer) -> None:
     server = start_server()
     post(server)

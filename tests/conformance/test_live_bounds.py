@@ -15,6 +15,8 @@ from websockets.exceptions import ConnectionClosed
 from conftest import StartServer
 from servers import DEADLINE_SECONDS, Server, until
 
+pytestmark = pytest.mark.one_deployment("connections are bounded without any object")
+
 LONG_TEXT = '"' * 5_000
 """The longest text: each of its characters is two in JSON."""
 
@@ -101,6 +103,7 @@ def test_p6_clients_that_never_read_are_closed_and_cost_nobody_a_message(start_s
         assert by_change(list(other.view.messages.values())) == by_change(messages)
 
 
+@pytest.mark.every_deployment
 def test_p6_a_client_closed_for_being_too_slow_catches_up_with_its_token(start_server: StartServer) -> None:
     server = start_server(rate_limit=0)
     post(server)

@@ -7,6 +7,8 @@ from readers import Feed, open_sockets, shake_hands
 from conftest import StartServer
 from servers import Server, until
 
+pytestmark = pytest.mark.one_deployment("who may connect is decided before any object is asked")
+
 FRIEND = "https://friend.example"
 STRANGER = "https://stranger.example"
 

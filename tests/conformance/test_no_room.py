@@ -9,6 +9,8 @@ from calls import a_post, assert_problem, claim, post, queue, read, said
 
 from servers import Server, until
 
+pytestmark = pytest.mark.needs("durability")
+
 
 def set_room(server: Server, size: int) -> None:
     """Let none of the server's files grow beyond ``size``."""

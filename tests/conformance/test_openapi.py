@@ -13,6 +13,8 @@ from referencing.jsonschema import DRAFT202012
 
 from servers import Server
 
+pytestmark = pytest.mark.one_deployment("the document is the same for all")
+
 BASE = "urn:openapi"
 PROMISED = [
     ("post", "/api/comments"),
@@ -88,6 +90,7 @@ def test_p8_every_reference_in_the_document_resolves(document: Json) -> None:
         assert reference.removeprefix("#/components/schemas/") in document["components"]["schemas"]
 
 
+@pytest.mark.every_deployment
 @pytest.mark.parametrize(("method", "path"), PROMISED)
 def test_p8_every_promised_call_is_described_and_answers(server: Server, document: Json, method: str, path: str) -> None:
     operation = document["paths"][path][method]
@@ -105,6 +108,7 @@ def test_p8_every_call_that_is_described_answers(server: Server, document: Json)
         assert response.headers["content-type"].partition(";")[0] in described
 
 
+@pytest.mark.every_deployment
 def test_p8_bodies_and_answers_of_a_real_run_are_as_described(server: Server, document: Json) -> None:
     def check(method: str, path: str, body: Json | None = None, status: int = 200, key: str | None = None) -> Any:
         operation = document["paths"][path.partition("?")[0]][method]
@@ -169,6 +173,7 @@ def test_p8_the_page_of_the_interface_loads_from_this_server_only(server: Server
     assert "/api/openapi.json" in own_script
 
 
+@pytest.mark.every_deployment
 def test_p8_the_figures_are_prometheus_text(server: Server) -> None:
     post(server)
     families = list(text_string_to_metric_families(server.http.get("/metrics").text))

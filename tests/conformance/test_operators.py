@@ -43,6 +43,7 @@ def failed(server: Server, entity: str | None = None) -> str:
     return posted
 
 
+@pytest.mark.needs("durability")
 def test_p4_an_operator_retries_fails_and_discards_by_id_by_entity_and_all(start_server: StartServer) -> None:
     server = start_server()
     one, two, other = failed(server, "zen"), failed(server, "zen"), failed(server, "rude")
@@ -162,11 +163,13 @@ def test_p4_visitors_see_which_entities_are_served_and_why_not(start_server: Sta
     assert (zen()["served"], zen()["reason"]) == (True, None)
 
 
+@pytest.mark.one_deployment("what files are served is the same for all")
 def test_the_page_knows_its_own_version_from_its_address(server: Server) -> None:
     version = said(server.http.get("/api/entities"))["page"]
     assert set(re.findall(r"/page/(\w+)/", server.http.get("/").text)) == {version}
 
 
+@pytest.mark.one_deployment("what files are served is the same for all")
 def test_visitors_read_what_an_entity_is_and_what_to_ask_it(server: Server) -> None:
     for entity in said(server.http.get("/api/entities"))["entities"]:
         assert entity["about"]

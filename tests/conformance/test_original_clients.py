@@ -164,6 +164,7 @@ def test_p7_a_page_that_posts_twice_makes_one_message(wall: Server) -> None:
     assert texts(page.view()) == ["Once.", "An answer to Once."]
 
 
+@pytest.mark.needs("durability")
 def test_p7_a_page_that_posts_again_after_a_crash_makes_one_message(wall: Server) -> None:
     page = LaterPage(wall.http, "Human", TAILED, entity="zen")
     body = page.body("Once.")

@@ -22,12 +22,15 @@ from original_wall import (
 from conftest import StartServer
 from servers import Server
 
+pytestmark = pytest.mark.one_deployment("fields are translated before any object is asked")
+
 pytest_plugins = ["original_fixture"]
 
 
 # -- (a) POST /api/comments, sent by the page
 
 
+@pytest.mark.every_deployment
 def test_p7_the_id_of_a_page_is_the_id_of_its_message(wall: Server) -> None:
     assert posted(wall, id="k3j9x0a2b1z")["id"] == "k3j9x0a2b1z"
 
@@ -91,6 +94,7 @@ def test_p8_two_types_or_an_unknown_one_are_refused_by_name(wall: Server) -> Non
     assert_refused(send(wall, page_post() | {"message-type": "alien"}), 422, "message-type", "human, AI")
 
 
+@pytest.mark.every_deployment
 def test_context_lives_while_the_message_is_work_and_is_in_no_feed(wall: Server) -> None:
     lines = ["Ada: My name is Ada.", "Zen: I see."]
     taken = posted(wall, context=lines, botParams={"entity": "zen"})
@@ -107,6 +111,7 @@ def test_an_empty_context_means_that_the_entity_remembers_nothing(wall: Server) 
     assert claimed(wall, asked["id"])["context"] == []
 
 
+@pytest.mark.every_deployment
 def test_without_context_a_claim_brings_the_talk(wall: Server) -> None:
     talk = {"username": "Talker", "botParams": {"entity": "zen"}}
     first = posted(wall, text="My name is Ada.", **talk)
@@ -132,6 +137,7 @@ def test_p8_an_entity_is_a_plain_name(wall: Server) -> None:
         assert_refused(send(wall, page_post(botParams={"entity": entity})), 422, "botParams.entity", "plain name")
 
 
+@pytest.mark.every_deployment
 @pytest.mark.parametrize(
     ("domain", "entity"), [("zen.example.org", "zen"), ("saywhatwant.app", None), ("", None), ("Zen.example.org", "zen")]
 )

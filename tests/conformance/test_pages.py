@@ -70,6 +70,7 @@ def test_p8_a_query_that_is_no_number_is_refused(server: Server, query: str, fie
     assert (refused.status_code, refused.json()["field"]) == (422, field)
 
 
+@pytest.mark.one_deployment("what files are served is the same for all")
 def test_entities_are_listed_with_name_and_colour(server: Server) -> None:
     summary = said(server.http.get("/api/entities"))
     assert summary["maxText"] == 5_000
@@ -77,10 +78,12 @@ def test_entities_are_listed_with_name_and_colour(server: Server) -> None:
     assert zen.items() >= {"name": "zen", "displayName": "Zen", "color": "070140180"}.items()
 
 
+@pytest.mark.one_deployment("what files are served is the same for all")
 def test_the_summary_names_the_version_of_the_page_that_its_assets_are_under(server: Server) -> None:
     assert f"/page/{said(server.http.get('/api/entities'))['page']}/" in asset(server)
 
 
+@pytest.mark.one_deployment("what files are served is the same for all")
 def test_p8_pages_and_their_files_are_read_and_nothing_else(server: Server) -> None:
     for path in ("/", asset(server), "/api/docs", "/api/openapi.json"):
         for method in ("POST", "DELETE", "PUT"):
@@ -92,6 +95,7 @@ def test_p8_pages_and_their_files_are_read_and_nothing_else(server: Server) -> N
         assert (head.status_code, head.content) == (200, b"")
 
 
+@pytest.mark.one_deployment("what files are served is the same for all")
 def test_a_page_that_has_not_changed_is_not_sent_again(server: Server) -> None:
     for path in ("/", asset(server)):
         first = server.http.get(path)
@@ -100,6 +104,7 @@ def test_a_page_that_has_not_changed_is_not_sent_again(server: Server) -> None:
     assert first.headers["cache-control"] == "public, max-age=31536000, immutable"
 
 
+@pytest.mark.one_deployment("what files are served is the same for all")
 def test_pages_are_counted(server: Server) -> None:
     server.http.get("/")
     assert 'sww_http_requests_total{method="GET",route="/page",status="200"}' in server.http.get("/metrics").text

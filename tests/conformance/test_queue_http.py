@@ -308,6 +308,7 @@ def test_p3_another_worker_may_not_act_for_the_holder(server: Server, entity: st
     assert params(server, posted) == held
 
 
+@pytest.mark.needs("durability")
 def test_p4_leases_that_run_out_end_as_failed_with_the_reason_also_across_a_restart(start_server: StartServer) -> None:
     server = start_server(lease_seconds=1, max_attempts=2)
     posted = post(server)["id"]

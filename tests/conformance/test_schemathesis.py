@@ -4,8 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from conftest import StartServer
 from servers import environment
+
+pytestmark = pytest.mark.one_deployment("it makes requests that are refused before any object is asked")
 
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 CONFIG = Path(__file__).with_name("schemathesis.toml")

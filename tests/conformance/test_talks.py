@@ -110,6 +110,7 @@ def test_a_session_is_a_talk_of_its_own(server: Server) -> None:
     assert params(server, posted["id"])["sessionId"] == "s-1"
 
 
+@pytest.mark.needs("durability")
 def test_p1_a_talk_survives_kill_9(start_server: StartServer) -> None:
     server, ann = start_server(), somebody()
     exchange(server, "I am Ann.", "zen", **ann)
@@ -291,6 +292,7 @@ def test_p8_an_id_and_an_idempotency_key_together_are_refused(server: Server) ->
     assert_problem(refused, 422, "id", "Idempotency-Key")
 
 
+@pytest.mark.needs("durability")
 def test_p7_an_id_survives_kill_9(start_server: StartServer) -> None:
     server = start_server()
     first = send(server, "Why?", id="abcdef")

@@ -130,6 +130,7 @@ def test_p7_other_keys_and_no_key_make_other_messages(server: Server) -> None:
     assert len({answer["id"] for answer in answers}) == 4
 
 
+@pytest.mark.needs("durability")
 def test_p7_a_key_is_still_known_after_sigkill_and_restart(start_server: StartServer) -> None:
     server = start_server()
     headers = {"Idempotency-Key": "survives"}
@@ -139,6 +140,7 @@ def test_p7_a_key_is_still_known_after_sigkill_and_restart(start_server: StartSe
     assert len(read(server)) == 1
 
 
+@pytest.mark.needs("durability")
 def test_p6_retention_removes_the_oldest_finished_messages_and_no_work(start_server: StartServer) -> None:
     server = start_server(retention=3)
     unfinished = post(server, "oldest, and never answered")

@@ -9,7 +9,10 @@ import pytest
 from calls import a_post, answer, assert_problem, claim, post, read, said
 
 from conftest import StartServer
+from deployments import Deployment
 from servers import SWW, Server, environment
+
+pytestmark = pytest.mark.one_deployment("who may call is decided before any object is asked")
 
 TOKEN = "a-token-that-nobody-guesses"  # noqa: S105 - the test's own
 CALLS = ("claim", "complete", "extend", "fail", "release", "progress", "retry", "batch", "circuit")
@@ -18,9 +21,9 @@ FOREIGN = {"Origin": "https://elsewhere.example"}
 
 
 @pytest.fixture(scope="module")
-def guarded(runtime: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def guarded(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with a token."""
-    with Server(tmp_path_factory.mktemp("guarded"), runtime=runtime, bot_token=TOKEN) as started:
+    with Server(tmp_path_factory.mktemp("guarded"), deployment=deployment, bot_token=TOKEN) as started:
         yield started
 
 
@@ -82,6 +85,7 @@ def test_p8_without_the_token_nobody_calls_the_queue_or_posts_as_ai(guarded: Ser
     assert read(guarded) == before
 
 
+@pytest.mark.every_deployment
 def test_p8_with_the_token_bots_do_their_work(guarded: Server) -> None:
     posted = post(guarded, entity="with-the-token")
     bearer = {"Authorization": f"Bearer {TOKEN}"}

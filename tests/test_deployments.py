@@ -1,0 +1,65 @@
+"""Conformance runs on every deployment: what does not says why, and none of that is by accident."""
+
+from collections import defaultdict
+from typing import NamedTuple
+
+import pytest
+
+from deployments import DEPLOYMENTS, NEEDS, Deployment, deployments_of
+
+WITHOUT_SERVER = {"test_field_failures.py"}
+"""Files of conformance that look at tests only."""
+MOST_EXCLUDED = 0.2
+"""The largest share of a deployment's tests that needs may exclude."""
+
+
+class Shared(NamedTuple):
+    """A conformance test, and what it was collected for."""
+
+    item: pytest.Function
+    deployments: set[str]
+
+
+@pytest.fixture
+def shared(request: pytest.FixtureRequest) -> list[Shared]:
+    """The conformance tests of this run."""
+    if request.config.getoption("--deployments") != "all":
+        pytest.skip("not all deployments are tested")
+    found: dict[str, Shared] = {}
+    deployments: dict[str, set[str]] = defaultdict(set)
+    for item in request.session.items:
+        if "conformance" in item.path.parts and isinstance(item, pytest.Function):
+            name = item.nodeid.partition("[")[0]
+            found[name] = Shared(item, deployments[name])
+            if hasattr(item, "callspec") and "deployment" in item.callspec.params:
+                deployments[name].add(str(item.callspec.params["deployment"]))
+    return list(found.values())
+
+
+def test_a_conformance_test_runs_on_a_deployment_by_name(shared: list[Shared]) -> None:
+    without = {test.item.nodeid for test in shared if not test.deployments and test.item.path.name not in WITHOUT_SERVER}
+    assert without == set()
+
+
+def test_a_conformance_test_runs_on_every_deployment_that_no_mark_excludes(shared: list[Shared]) -> None:
+    for test in shared:
+        if test.deployments:
+            assert test.deployments == {*map(str, deployments_of(test.item, DEPLOYMENTS))}, test.item.nodeid
+            if not any(test.item.iter_markers(name) for name in ("one_deployment", "needs")):
+                assert len(test.deployments) == len(DEPLOYMENTS)
+
+
+def test_what_excludes_a_deployment_has_a_reason(shared: list[Shared]) -> None:
+    for test in shared:
+        for mark in test.item.iter_markers("one_deployment"):
+            assert [type(reason) for reason in mark.args] == [str], test.item.nodeid
+    for deployment in DEPLOYMENTS:
+        assert deployment.lacks.keys() <= NEEDS.keys()
+        assert all(deployment.lacks.values())
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=str)
+def test_needs_exclude_few_tests_from_a_deployment(shared: list[Shared], deployment: Deployment) -> None:
+    every = [test for test in shared if len(test.deployments) > 1 or next(test.item.iter_markers("needs"), None)]
+    excluded = [test for test in every if str(deployment) not in test.deployments]
+    assert len(excluded) <= MOST_EXCLUDED * len(every), sorted(test.item.nodeid for test in excluded)
