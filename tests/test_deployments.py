@@ -58,8 +58,8 @@ def test_what_excludes_a_deployment_has_a_reason(shared: list[Shared]) -> None:
         assert all(deployment.lacks.values())
 
 
-@pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=str)
-def test_needs_exclude_few_tests_from_a_deployment(shared: list[Shared], deployment: Deployment) -> None:
+@pytest.mark.parametrize("one", DEPLOYMENTS, ids=str)
+def test_needs_exclude_few_tests_from_a_deployment(shared: list[Shared], one: Deployment) -> None:
     every = [test for test in shared if len(test.deployments) > 1 or next(test.item.iter_markers("needs"), None)]
-    excluded = [test for test in every if str(deployment) not in test.deployments]
+    excluded = [test for test in every if str(one) not in test.deployments]
     assert len(excluded) <= MOST_EXCLUDED * len(every), sorted(test.item.nodeid for test in excluded)
