@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
-from durable_objects import EventStream, OutcomeUnknown, Stub
+from durable_objects import EventsLost, EventStream, OutcomeUnknown, Stub
 from durable_objects.simulated import SimulatedRuntime
 from saywhatwant.message import NewMessage, decode
 from saywhatwant.queue import MessageQueue, QueueConfig
@@ -33,6 +33,8 @@ class Network:
         """Those of claims that had been woken, and that found nothing."""
         self.loses: Loss | None = None
         """What of the next call is lost."""
+        self.events_lost = False
+        """Whether the next event is lost."""
         self.is_cut = False
         self.answers, self.events_come = asyncio.Event(), asyncio.Event()
         self.answers.set()
@@ -65,6 +67,9 @@ class _LateEvents:
     async def __anext__(self) -> Any:
         events = await anext(self._stream)
         await self._network.events_come.wait()
+        if self._network.events_lost:
+            self._network.events_lost = False
+            raise EventsLost("too far behind")
         if self._network.is_cut:
             await asyncio.Event().wait()
         return events

@@ -63,6 +63,42 @@ def test_p4_what_a_dead_gateway_was_woken_for_goes_to_another_one_a_moment_later
     run(scenario())
 
 
+def test_p4_what_is_passed_on_to_a_dead_gateway_is_claimed_a_moment_later_too() -> None:
+    async def scenario() -> None:
+        walls = Gateways("a", "b")
+        for entities in (("zen", "rude"), ("zen",)):
+            await walls[0].wait(*entities)
+        await walls[0].die()
+        living = [await walls[1].wait("rude", "zen"), await walls[1].wait("zen")]
+        posted = [await walls.post("zen", 50)]
+        await turns()
+        await walls[1].look()
+        posted.append(await walls.post("rude", 0))
+        await turns()
+        await walls[1].look()
+        assert ids(living[0]) == [posted[1]]
+        await walls[1].look()
+        await walls[1].look()
+        assert ids(living[1]) == [posted[0]]
+        await walls.aclose()
+
+    run(scenario())
+
+
+def test_p4_claims_look_again_when_events_were_lost() -> None:
+    async def scenario() -> None:
+        walls = Gateways("a")
+        claim = await walls[0].wait("zen")
+        walls[0].network.events_come.clear()
+        posted = await walls.post("zen")
+        walls[0].network.events_lost = True
+        await walls.settle()
+        assert ids(claim) == [posted]
+        await walls.aclose()
+
+    run(scenario())
+
+
 def test_p4_a_restarted_gateway_replaces_the_tickets_of_its_last_life() -> None:
     async def scenario() -> None:
         walls = Gateways("a", "b")
