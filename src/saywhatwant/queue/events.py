@@ -23,9 +23,9 @@ def progress(message_id: str, attempt: int, text: str, state: ProgressState) -> 
     return msgspec.json.encode(event)
 
 
-def work(ticket: str, since: int, message_id: str, entity: str | None) -> bytes:
+def work(ticket: str, since: int, message_id: str) -> bytes:
     """A waiting claim is woken for a message; ``ticket`` and ``since`` are those of ``waiting.Wait``. For gateways only."""
-    return msgspec.json.encode({"type": "work", "id": message_id, "entity": entity, "ticket": ticket, "since": since})
+    return msgspec.json.encode({"type": "work", "id": message_id, "ticket": ticket, "since": since})
 
 
 def is_work(event: bytes) -> bool:
@@ -80,7 +80,6 @@ class Event(Struct, frozen=True):
     state: ProgressState = "writing"
     ticket: str = ""
     since: int = 0
-    entity: str | None = None
 
 
 parse = msgspec.json.Decoder(Event).decode

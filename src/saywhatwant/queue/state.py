@@ -196,7 +196,7 @@ class QueueState(DurableObject):
             woken = self._waiting.take(message.id, entity, self._clock, else_any=params.entity is None)
             if woken is not None:
                 since, ticket = woken
-                self.ctx.publish(events.work(ticket, since, message.id, params.entity))
+                self.ctx.publish(events.work(ticket, since, message.id))
 
     def _partner(self, message: Message) -> str | None:
         """The entity that the author talked with last, of those served here and those that claims wait for."""

@@ -190,8 +190,6 @@ class ClaimWaiters:
             waiter.wake(work.id, work.since)
         elif work.ticket.startswith(self._prefix):
             self._cancel(work.ticket, (work.id,))
-        if self._waiters:
-            self._unclaimed.note(work.id, work.entity)
 
     def _wake_one(self, message_id: str, entity: str | None) -> bool:
         """Wake a claim for a message that no other one has taken; False if none here wants it."""

@@ -182,6 +182,15 @@ def test_a_woken_claim_leaves_to_another_what_that_one_is_on_its_way_for() -> No
     assert wall.wait("d", "zen", "rude", woken_for=(other,)) == [urgent], "its claim has not come for two seconds"
 
 
+def test_p4_a_woken_claim_whose_message_is_gone_takes_what_another_is_on_its_way_for() -> None:
+    wall = WaitingWall()
+    wall.wait("a", "zen")
+    wall.wait("b", "zen")
+    first, second = wall.ask(entity="zen"), wall.ask(entity="zen")
+    wall.claim(first)
+    assert wall.wait("a", "zen", woken_for=(first,)) == [second]
+
+
 def test_a_message_to_anyone_is_for_the_entity_that_it_was_assigned_before() -> None:
     wall = WaitingWall()
     message = wall.ask(entity=None)

@@ -31,8 +31,9 @@ class Network:
         """Calls of ``claim_next``."""
         self.in_vain = 0
         """Those of claims that had been woken, and that found nothing."""
-        self.loses: Loss | None = None
-        """What of the next call is lost."""
+        self.loses: list[Loss] = []
+        """What of the next calls is lost."""
+        self.calls = 0
         self.events_lost = False
         """Whether the next event is lost."""
         self.is_cut = False
@@ -41,7 +42,8 @@ class Network:
         self.events_come.set()
 
     async def call(self, method: Callable[Concatenate[MessageQueue, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        loses, self.loses = self.loses, None
+        self.calls += 1
+        loses = self.loses.pop(0) if self.loses else None
         if self.is_cut or loses == "request":
             raise OutcomeUnknown("the request was lost")
         answer = await self._stub.call(method, *args, **kwargs)
@@ -93,14 +95,14 @@ class Gateway:
         self.claims: dict[asyncio.Task[ClaimNextResponse], tuple[tuple[str, ...], asyncio.Event]] = {}
         """With the entities of each, and the event of its client's leaving."""
 
-    async def wait(self, *entities: str, limit: int = 1) -> asyncio.Task[ClaimNextResponse]:
+    async def wait(self, *entities: str, limit: int = 1, seconds: float = 60) -> asyncio.Task[ClaimNextResponse]:
         """A claim that has come as far as it can."""
         gone = asyncio.Event()
 
         async def disconnected() -> None:
             await gone.wait()
 
-        claim = asyncio.create_task(self.waiters.claim(f"bot of {self.name}", entities or None, limit, 60, disconnected))
+        claim = asyncio.create_task(self.waiters.claim(f"bot of {self.name}", entities or None, limit, seconds, disconnected))
         self.claims[claim] = (entities, gone)
         await turns()
         return claim

@@ -64,22 +64,71 @@ def test_p4_what_a_dead_gateway_was_woken_for_goes_to_another_one_a_moment_later
 
 
 def test_p4_what_is_passed_on_to_a_dead_gateway_is_claimed_a_moment_later_too() -> None:
+    """The first claim that takes the place of a dead one finds something more urgent, and the next in line is dead as well."""
+
     async def scenario() -> None:
         walls = Gateways("a", "b")
-        for entities in (("zen", "rude"), ("zen",)):
-            await walls[0].wait(*entities)
+        for entity in ("zen", "rude", "zen"):
+            await walls[0].wait(entity)
         await walls[0].die()
-        living = [await walls[1].wait("rude", "zen"), await walls[1].wait("zen")]
-        posted = [await walls.post("zen", 50)]
+        either, zen = await walls[1].wait("zen", "rude"), await walls[1].wait("zen")
+        for_zen, urgent = await walls.post("zen"), await walls.post("rude", 0)
         await turns()
+        for _ in range(2):
+            await walls[1].look()
+        assert ids(either) == [urgent]
+        assert not zen.done()
         await walls[1].look()
-        posted.append(await walls.post("rude", 0))
+        assert ids(zen) == [for_zen]
+        await walls.aclose()
+
+    run(scenario())
+
+
+def test_p4_all_that_a_dead_gateway_was_woken_for_is_claimed_at_once_by_different_claims() -> None:
+    async def scenario() -> None:
+        walls = Gateways("a", "b")
+        for _ in range(2):
+            await walls[0].wait("zen")
+        await walls[0].die()
+        living = [await walls[1].wait("zen") for _ in range(2)]
+        posted = [await walls.post("zen") for _ in range(2)]
         await turns()
-        await walls[1].look()
-        assert ids(living[0]) == [posted[1]]
-        await walls[1].look()
-        await walls[1].look()
-        assert ids(living[1]) == [posted[0]]
+        for _ in range(2):
+            await walls[1].look()
+        assert [ids(claim) for claim in living] == [[message] for message in posted]
+        await walls.aclose()
+
+    run(scenario())
+
+
+def test_p4_work_for_a_client_that_has_gone_is_passed_on_though_its_event_comes_late() -> None:
+    async def scenario() -> None:
+        walls = Gateways("a", "b")
+        leaver = await walls[0].wait("zen")
+        claim = await walls[1].wait("zen")
+        walls[0].network.events_come.clear()
+        posted = await walls.post("zen")
+        walls[0].leave(0)
+        await turns()
+        assert leaver.result().messages == []
+        await walls.settle()
+        assert ids(claim) == [posted]
+        await walls.aclose()
+
+    run(scenario())
+
+
+def test_a_claim_whose_time_is_up_makes_no_further_call() -> None:
+    """Its ticket ends by itself."""
+
+    async def scenario() -> None:
+        walls = Gateways("a")
+        claim = await walls[0].wait("zen", seconds=0.01)
+        calls = walls[0].network.calls
+        await claim
+        await turns()
+        assert walls[0].network.calls == calls
         await walls.aclose()
 
     run(scenario())
@@ -176,9 +225,9 @@ async def take_step(walls: Gateways, step: tuple[Any, ...]) -> None:  # noqa: C9
         case ("late events", number):
             walls[number].network.events_come.clear()
         case ("lost request", number):
-            walls[number].network.loses = "request"
+            walls[number].network.loses.append("request")
         case ("lost answer", number):
-            walls[number].network.loses = "answer"
+            walls[number].network.loses.append("answer")
         case ("die", number):
             await walls.restart(number)
         case ("look", number):
