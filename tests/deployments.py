@@ -59,7 +59,7 @@ def deployments_of(test: pytest.Item | pytest.Function, chosen: Sequence[Deploym
     if unknown := needs - NEEDS.keys():
         raise ValueError(f"{test.nodeid} needs {min(unknown)!r}, which is none of {', '.join(NEEDS)}")
     fit = [deployment for deployment in chosen if not needs & deployment.lacks.keys()]
-    every = "conformance" in test.path.parts
+    every = test.path.parent.name == "conformance"
     for mark in test.iter_markers():  # the closest first
         if mark.name in {"one_deployment", "every_deployment"}:
             every = mark.name == "every_deployment"

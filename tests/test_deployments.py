@@ -28,7 +28,7 @@ def shared(request: pytest.FixtureRequest) -> list[Shared]:
     found: dict[str, Shared] = {}
     deployments: dict[str, set[str]] = defaultdict(set)
     for item in request.session.items:
-        if "conformance" in item.path.parts and isinstance(item, pytest.Function):
+        if item.path.parent.name == "conformance" and isinstance(item, pytest.Function):
             name = item.nodeid.partition("[")[0]
             found[name] = Shared(item, deployments[name])
             if hasattr(item, "callspec") and "deployment" in item.callspec.params:

@@ -16,9 +16,11 @@ import msgspec
 from msgspec import Raw, Struct
 
 from durable_objects.config import config_for, digest_of
-from durable_objects.contract import DurableObject, EventStream, Namespace, ObjectId, ObjectT, P, R, Replay
+from durable_objects.contract import DurableObject, EventStream, Namespace, ObjectId, ObjectT, P, R, Replay, Stub
 from durable_objects.errors import DurableObjectError
 from durable_objects.event_streams import QueuedEventStream
+from durable_objects.idempotency import check_key
+from durable_objects.keyed_stub import KeyedStub
 from durable_objects.local import LocalRuntime, check_name
 from durable_objects.meter import Meter
 from durable_objects.methods import functions_of, methods_of
@@ -30,41 +32,42 @@ from durable_objects.wire.network import Channel, Network
 class WireStub(Generic[ObjectT]):
     """A handle on one object of the host."""
 
-    def __init__(
-        self,
-        gateway: "Gateway",
-        cls: type[ObjectT],
-        to: ObjectId,
-        *,
-        key: str | None = None,
-        fingerprint: bytes | None = None,
-        on_repeat: Callable[[], None] | None = None,
-    ) -> None:
+    def __init__(self, gateway: "Gateway", cls: type[ObjectT], to: ObjectId) -> None:
         self._gateway = gateway
         self._cls = cls
         self._to = to
-        self._key = key
-        self._fingerprint = fingerprint
-        self._on_repeat = on_repeat
 
     async def call(self, method: Callable[Concatenate[ObjectT, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """See ``contract.Stub``."""
+        return await self.call_once(None, None, None, method, args, kwargs)
+
+    async def call_once(
+        self,
+        key: str | None,
+        fingerprint: bytes | None,
+        on_repeat: Callable[[], None] | None,
+        method: Callable[..., R],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> R:
+        """The call, or the first answer to its key."""
         name = functions_of(self._cls).get(method)
         if name is None:
             raise TypeError(f"{method!r} is not a public method of {self._cls.__name__}")
         described = methods_of(self._cls)[name]
         arguments = Raw(described.encode_arguments(args, kwargs))
-        answer = await self._gateway.exchange(Call(self._to, name, arguments, self._key, self._fingerprint))
-        if answer.repeated and self._on_repeat is not None:
-            self._on_repeat()
+        answer = await self._gateway.exchange(Call(self._to, name, arguments, key, fingerprint))
+        if answer.repeated and on_repeat is not None:
+            on_repeat()
         result: R = described.decode_result(answer.result)
         return result
 
     def options(
         self, *, idempotency_key: str, fingerprint: bytes | None = None, on_repeat: Callable[[], None] | None = None
-    ) -> "WireStub[ObjectT]":
+    ) -> Stub[ObjectT]:
         """See ``contract.Stub``."""
-        return WireStub(self._gateway, self._cls, self._to, key=idempotency_key, fingerprint=fingerprint, on_repeat=on_repeat)
+        check_key(idempotency_key, fingerprint)
+        return KeyedStub(self, idempotency_key, fingerprint, on_repeat)
 
     def events(self, since: int | None = None) -> EventStream:
         """See ``contract.Stub``."""
