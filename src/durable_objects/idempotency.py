@@ -197,3 +197,21 @@ class IdempotencyKeys:
 def _age_key(number: int) -> str:
     """The row of a number."""
     return _AGES + str(number).zfill(15)
+
+
+# -- Rows that another table of keys is converted to
+
+
+def answer_row(key: str, result: bytes, fingerprint: bytes, *, number: int, at: int) -> tuple[str, bytes]:
+    """The entry with the first answer to ``key``: of the key with this number, used at ``at`` by the keys' clock."""
+    return _ANSWERS + key, _encode(_Answer(result, at, number, fingerprint))
+
+
+def age_row(key: str, *, number: int, at: int, clock: int) -> tuple[str, bytes]:
+    """The entry of a number, for each one from the oldest key's to the newest's. ``clock`` is the object's clock then."""
+    return _age_key(number), _encode(_Age(key, at, clock))
+
+
+def clock_row(at: int, clock: int) -> tuple[str, bytes]:
+    """The entry of the keys' clock, as of the time ``clock``."""
+    return _CLOCK, _encode(_Clock(at, clock))

@@ -1,18 +1,18 @@
 """The SQLite file as a disk: read on the event loop's thread, written on another."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
 
 from durable_objects.disk import Change
-from durable_objects.embedded.store import Store
+from durable_objects.embedded.store import Store, Upgrade
 from durable_objects.embedded.writer import WriterThread
 
 
 class SqliteDisk(Store):
     """A ``Store`` whose commits do not block the event loop; a ``disk.Disk``."""
 
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
+    def __init__(self, directory: Path, upgrades: Mapping[int, Upgrade] | None = None) -> None:
+        super().__init__(directory, upgrades)
         self._thread = WriterThread(self)
 
     def __str__(self) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -13,6 +13,7 @@ from typing import Self
 from durable_objects.embedded.disk import SqliteDisk
 from durable_objects.embedded.lock import DirectoryLock
 from durable_objects.embedded.loop import AsyncioLoop
+from durable_objects.embedded.store import Upgrade
 from durable_objects.errors import RuntimeClosed
 from durable_objects.limits import IDLE_SECONDS, MAX_COMMIT_WAIT_SECONDS
 from durable_objects.local import LocalRuntime, log
@@ -31,6 +32,8 @@ class EmbeddedRuntime(LocalRuntime):
         directory: the directory of the data; made if it is missing.
         idle_seconds: an object without a call for this long is dropped from memory; it stays at most twice as long.
         clock: milliseconds since 1970.
+        upgrades: for each earlier version of the data, what converts the objects' entries to the next one. All run in one
+            transaction. Data of a version without one is refused with ``DataUnreadable``.
     """
 
     def __init__(
@@ -39,9 +42,10 @@ class EmbeddedRuntime(LocalRuntime):
         *,
         idle_seconds: float = IDLE_SECONDS,
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        upgrades: Mapping[int, Upgrade] | None = None,
     ) -> None:
         self.directory = Path(directory)
-        self.disk = SqliteDisk(self.directory)
+        self.disk = SqliteDisk(self.directory, upgrades)
         self._lock = DirectoryLock(self.directory)
         self._idle_seconds = idle_seconds
         self._timer: asyncio.TimerHandle

@@ -5,8 +5,9 @@ event loop can cost a whole switch interval each time. So all changes of a commi
 triggers put, delete and update. In autocommit mode that statement is also the transaction.
 """
 
+import logging
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import chain, takewhile
 from pathlib import Path
@@ -16,8 +17,11 @@ from durable_objects.disk import Change, Head
 from durable_objects.errors import DataBusy, DataLocked, DataUnreadable
 from durable_objects.limits import MAX_IDLE_LOG_BYTES, READ_BUSY_SECONDS, WRITE_BUSY_SECONDS
 
+log = logging.getLogger("durable_objects")
+
 APPLICATION_ID = 0x44_4F_50_59  # "DOPY"; distinguishes our files from other SQLite files
-VERSION = 1
+VERSION = 2
+"""Of the tables, and of what this project's objects keep in them."""
 
 _SCHEMA = f"""
 BEGIN;
@@ -41,6 +45,12 @@ PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {VERSION};
 COMMIT;
 """  # noqa: S608 - our own constants
+
+_TABLES: dict[int, tuple[str, ...]] = {1: ()}
+"""The statements that make the tables of each earlier version those of the next one."""
+
+Upgrade = Callable[[sqlite3.Connection], None]
+"""Converts the entries of a data version to the next one, within a transaction that it must not end."""
 
 _LIST_FROM = "SELECT key, value FROM entries WHERE object = ? AND key >= ? ORDER BY key LIMIT ?"
 _LIST_AFTER = "SELECT key, value FROM entries WHERE object = ? AND key > ? ORDER BY key LIMIT ?"
@@ -87,23 +97,31 @@ def _is_busy(error: sqlite3.DatabaseError) -> bool:
 
 
 class Store:
-    """One SQLite file in ``directory``. Open it, then read from one thread and commit from another."""
+    """One SQLite file in ``directory``. Open it, then read from one thread and commit from another.
 
-    def __init__(self, directory: Path) -> None:
+    Args:
+        directory: where the file is.
+        upgrades: converts data of earlier versions, by the version; without them, such data is refused.
+    """
+
+    def __init__(self, directory: Path, upgrades: Mapping[int, Upgrade] | None = None) -> None:
         self.path = directory / "objects.sqlite3"
+        self._upgrades = upgrades or {}
         self._reader: sqlite3.Connection | None = None
         self._writer: sqlite3.Connection | None = None
 
     def open(self) -> None:
-        """Open the file; create it if it is missing.
+        """Open the file; create it if it is missing, and convert one of an earlier version.
 
         Raises ``DataUnreadable`` for a file that is damaged or of another program or version, and leaves it unchanged;
         ``DataLocked`` for a file that another program has locked.
         """
         try:
             self._writer = self._connect(WRITE_BUSY_SECONDS)
-            self._check_version(self._writer)
+            version = self._version(self._writer)
             _make_durable(self._writer)
+            if version < VERSION:
+                self._convert(self._writer, version)
             self._reader = self._connect(READ_BUSY_SECONDS)
             self.alarms()
         except sqlite3.DatabaseError as error:
@@ -190,13 +208,35 @@ class Store:
     def _connect(self, busy_seconds: float) -> sqlite3.Connection:
         return sqlite3.connect(self.path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
 
-    def _check_version(self, connection: sqlite3.Connection) -> None:
+    def _version(self, connection: sqlite3.Connection) -> int:
+        """The version of the data, which is empty or can be converted to ``VERSION``; raises ``DataUnreadable``."""
         (application_id,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         if application_id == 0 and version == 0 and tables == 0:
             connection.executescript(_SCHEMA)
-        elif application_id != APPLICATION_ID:
+            return VERSION
+        if application_id != APPLICATION_ID:
             raise DataUnreadable(f"{self.path} was written by another program (application id {application_id:#x})")
-        elif version != VERSION:
-            raise DataUnreadable(f"{self.path} has data version {version}; this program reads version {VERSION}")
+        if version > VERSION or not all(earlier in self._upgrades for earlier in range(version, VERSION)):
+            what = "start the program that wrote it, or a later one" if version > VERSION else "start one that can convert it"
+            raise DataUnreadable(f"{self.path} has data version {version}; this program reads version {VERSION}: {what}")
+        return int(version)
+
+    def _convert(self, connection: sqlite3.Connection, version: int) -> None:
+        """Convert the data to ``VERSION`` in one transaction: after a crash or an error it is what it was."""
+        log.info("converting %s from data version %d to %d", self.path, version, VERSION)
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for earlier in range(version, VERSION):
+                for statement in _TABLES[earlier]:
+                    connection.execute(statement)
+                self._upgrades[earlier](connection)
+            connection.execute(f"PRAGMA user_version = {VERSION}")
+            connection.execute("COMMIT")
+        except Exception as error:
+            connection.rollback()
+            if isinstance(error, sqlite3.DatabaseError) and _is_busy(error):
+                raise
+            what = f"cannot be converted to data version {VERSION}, and is unchanged"
+            raise DataUnreadable(f"{self.path} {what}: {error!r}") from error

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from durable_objects import Runtime
 from durable_objects.embedded import EmbeddedRuntime
+from saywhatwant.commands.data_upgrade import UPGRADES
 from saywhatwant.settings import RuntimeName, Settings
 
 
@@ -14,13 +15,13 @@ class ServerRuntime(Runtime, AbstractAsyncContextManager["ServerRuntime"], Proto
 
 
 def _embedded(settings: Settings) -> ServerRuntime:
-    return EmbeddedRuntime(settings.data)
+    return EmbeddedRuntime(settings.data, upgrades=UPGRADES)
 
 
 def _wire(settings: Settings) -> ServerRuntime:
     from durable_objects.wire import WireRuntime
 
-    return WireRuntime(EmbeddedRuntime(settings.data))
+    return WireRuntime(EmbeddedRuntime(settings.data, upgrades=UPGRADES))
 
 
 RUNTIMES: dict[RuntimeName, Callable[[Settings], ServerRuntime]] = {

@@ -321,3 +321,67 @@ def test_the_log_shrinks_to_its_bound_once_another_program_has_stopped_reading(
         store.write([Change("Ledger/a", {"key": b"x"}, Head(seq))])
     assert log.stat().st_size <= 1_000_000
     store.close()
+
+
+# -- Data of earlier versions
+
+
+def make_an_older_file(path: Path) -> None:
+    async def scenario() -> None:
+        async with EmbeddedRuntime(path.parent) as runtime:
+            await runtime.namespace("Ledger", Ledger).get("a").call(Ledger.append, "old")
+
+    run(scenario())
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("PRAGMA user_version = 1")
+
+
+def in_capitals(connection: sqlite3.Connection) -> None:
+    connection.execute("UPDATE entries SET value = CAST(upper(CAST(value AS TEXT)) AS BLOB)")
+
+
+def texts(directory: Path, **options: Any) -> list[str]:
+    async def scenario() -> list[str]:
+        async with EmbeddedRuntime(directory, **options) as runtime:
+            return await runtime.namespace("Ledger", Ledger).get("a").call(Ledger.texts)
+
+    return run(scenario())
+
+
+def test_data_of_an_earlier_version_is_converted_once_by_the_programs_own_function(tmp_path: Path) -> None:
+    make_an_older_file(Store(tmp_path).path)
+    assert texts(tmp_path, upgrades={1: in_capitals}) == ["OLD"]
+    assert texts(tmp_path) == ["OLD"]
+
+
+def test_data_of_an_earlier_version_is_refused_without_a_function(tmp_path: Path) -> None:
+    make_an_older_file(Store(tmp_path).path)
+    rule = f"has data version 1; this program reads version {VERSION}: start one that can convert it"
+    with pytest.raises(DataUnreadable, match=rule):
+        texts(tmp_path)
+    assert texts(tmp_path, upgrades={1: in_capitals}) == ["OLD"]
+
+
+def in_capitals_then_fail(connection: sqlite3.Connection) -> None:
+    in_capitals(connection)
+    raise ZeroDivisionError
+
+
+def test_p1_a_conversion_that_raises_changes_nothing(tmp_path: Path) -> None:
+    make_an_older_file(Store(tmp_path).path)
+    with pytest.raises(DataUnreadable, match="cannot be converted to data version 2, and is unchanged: ZeroDivisionError"):
+        texts(tmp_path, upgrades={1: in_capitals_then_fail})
+    assert texts(tmp_path, upgrades={1: lambda _: None}) == ["old"]
+
+
+def test_p1_a_conversion_is_synced_to_the_disk(tmp_path: Path) -> None:
+    make_an_older_file(Store(tmp_path).path)
+    found: list[tuple[Any, ...]] = []
+
+    def look(connection: sqlite3.Connection) -> None:
+        found.extend(connection.execute(f"PRAGMA {name}").fetchone() for name in ("journal_mode", "synchronous", "fullfsync"))
+
+    store = Store(tmp_path, {1: look})
+    store.open()
+    store.close()
+    assert found == [("wal",), (2,), (1,)]
