@@ -19,7 +19,7 @@ from saywhatwant.worker import problems
 
 texts = st.text()
 fields = st.dictionaries(
-    st.text(min_size=1),
+    st.text(min_size=1) | st.sampled_from(["detail", "self", "code", "fields"]),
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | texts,
 )
 
@@ -67,8 +67,10 @@ def assert_same(error: DurableObjectError, crossed: DurableObjectError) -> None:
 def test_every_error_crosses_with_its_class_its_code_its_detail_and_its_fields(
     cls: type[DurableObjectError], detail: str, fields: dict[str, Any]
 ) -> None:
-    error = DurableObjectError.from_record(ErrorRecord(cls.code, detail, fields))
+    record = ErrorRecord(cls.code, detail, fields)
+    error = DurableObjectError.from_record(record)
     assert type(error) is cls
+    assert error.record() == record
     for crossed in crossings(error):
         assert_same(error, crossed)
 
@@ -118,6 +120,7 @@ def test_an_unknown_code_is_a_refusal_that_keeps_it(detail: str, fields: dict[st
     record = ErrorRecord("of-a-newer-version", detail, fields)
     error = DurableObjectError.from_record(record)
     assert type(error) is Refusal
+    assert error.record() == record
     for crossed in crossings(error):
         assert_same(error, crossed)
     assert Refusal.code == "refusal"
