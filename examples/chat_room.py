@@ -9,7 +9,7 @@ import asyncio
 import sys
 import tempfile
 
-from durable_objects import Context, DurableObject, Refusal
+from durable_objects import Context, DurableObject, Refusal, Runtime
 from durable_objects.embedded import EmbeddedRuntime
 
 KEPT_LINES = 100
@@ -47,24 +47,29 @@ class ChatRoom(DurableObject):
         return list(self._lines.values())[-count:]
 
 
-async def main(directory: str) -> None:
+async def main(runtime: Runtime) -> None:
     """Two people talk; a third one listens."""
+    room = runtime.namespace("ChatRoom", ChatRoom).get("kitchen")
+    for line in await room.call(ChatRoom.last_lines, 3):
+        print(f"before    {line}")
+    events = room.events()
+    # Both lines are written by one commit, and nobody sees them before it.
+    await asyncio.gather(room.call(ChatRoom.say, "Ada", "Anybody here?"), room.call(ChatRoom.say, "Bob", "Me."))
+    for _, lines in (await anext(events), await anext(events)):
+        print("now       " + b" ".join(lines).decode())
+    try:
+        await room.call(ChatRoom.say, "Eve", "spam " * 200)
+    except LineTooLong as refusal:
+        print(f"refused   {refusal}")
+    await events.aclose()
+
+
+async def run(directory: str) -> None:
+    """On the embedded runtime."""
     async with EmbeddedRuntime(directory) as runtime:
-        room = runtime.namespace("ChatRoom", ChatRoom).get("kitchen")
-        for line in await room.call(ChatRoom.last_lines, 3):
-            print(f"before    {line}")
-        events = room.events()
-        # Both lines are written by one commit, and nobody sees them before it.
-        await asyncio.gather(room.call(ChatRoom.say, "Ada", "Anybody here?"), room.call(ChatRoom.say, "Bob", "Me."))
-        for _, lines in (await anext(events), await anext(events)):
-            print("now       " + b" ".join(lines).decode())
-        try:
-            await room.call(ChatRoom.say, "Eve", "spam " * 200)
-        except LineTooLong as refusal:
-            print(f"refused   {refusal}")
-        await events.aclose()
+        await main(runtime)
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as temporary:
-        asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else temporary))
+        asyncio.run(run(sys.argv[1] if len(sys.argv) > 1 else temporary))

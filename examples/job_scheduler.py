@@ -8,15 +8,14 @@ import sys
 import tempfile
 import time
 
-from durable_objects import Context, DurableObject
+from durable_objects import Context, DurableObject, Runtime, read
 from durable_objects.embedded import EmbeddedRuntime
 
 MINUTE_MS = 60_000
-RETRY_MS = MINUTE_MS  # how long a job may take before it is retried
 
 
 class Scheduler(DurableObject):
-    """Jobs ordered by when they are due. An object has one alarm, which is set for the first job."""
+    """Jobs ordered by when they are due. An object has one alarm, which is set for the first job that is not due yet."""
 
     def __init__(self, ctx: Context) -> None:
         super().__init__(ctx)
@@ -29,25 +28,30 @@ class Scheduler(DurableObject):
         key = f"job/{self.ctx.now() + delay_ms:016}/{self.ctx.seq + 1:012}"
         self.ctx.storage.put(key, job.encode())
         self._jobs = dict(sorted({**self._jobs, key: job}.items()))
-        self.ctx.set_alarm(due_at(next(iter(self._jobs))))
+        self._set_alarm()
 
     def done(self, key: str) -> None:
         """Remove a job that has run."""
         self.ctx.storage.delete(key)
         self._jobs.pop(key, None)
 
+    @read
     def waiting(self) -> list[str]:
         """The jobs that are not done, in their order."""
         return list(self._jobs.values())
 
+    @read
+    def due(self) -> list[tuple[str, str]]:
+        """The jobs whose time has come, with their keys; each stays due until it is done."""
+        return [(key, job) for key, job in self._jobs.items() if due_at(key) <= self.ctx.now()]
+
     def alarm(self) -> None:
-        """Publish the due jobs. An event may be lost with the process, so a job that is not done in time is published again."""
-        now = self.ctx.now()
-        for key, job in self._jobs.items():
-            if due_at(key) <= now:
-                self.ctx.publish(f"{key} {job}".encode())
-        next_times = [at if at > now else now + RETRY_MS for at in map(due_at, self._jobs)]
-        self.ctx.set_alarm(min(next_times, default=None))
+        """Tell who listens. An event may be lost with the process, so it only says when to ask for what is due."""
+        self.ctx.publish(b"due")
+        self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        self.ctx.set_alarm(min((at for at in map(due_at, self._jobs) if at > self.ctx.now()), default=None))
 
 
 def due_at(key: str) -> int:
@@ -55,23 +59,33 @@ def due_at(key: str) -> int:
     return int(key.split("/")[1])
 
 
-async def main(directory: str) -> None:
-    """Schedule three jobs, come back an hour later, by the clock at least, and run them."""
-    async with EmbeddedRuntime(directory) as runtime:
-        scheduler = runtime.namespace("Scheduler", Scheduler).get("jobs")
-        for job, minutes in (("report", 30), ("backup", 10), ("cleanup", 20)):
-            await scheduler.call(Scheduler.schedule, job, minutes * MINUTE_MS)
-        print("waiting  " + " ".join(await scheduler.call(Scheduler.waiting)))
-
-    runtime = EmbeddedRuntime(directory, clock=lambda: time.time_ns() // 1_000_000 + 60 * MINUTE_MS)
+async def schedule(runtime: Runtime) -> None:
+    """Schedule three jobs."""
     scheduler = runtime.namespace("Scheduler", Scheduler).get("jobs")
-    events = scheduler.events()
-    async with runtime, events:
+    for job, minutes in (("report", 30), ("backup", 10), ("cleanup", 20)):
+        await scheduler.call(Scheduler.schedule, job, minutes * MINUTE_MS)
+    print("waiting  " + " ".join(await scheduler.call(Scheduler.waiting)))
+
+
+async def work(runtime: Runtime) -> None:
+    """Run jobs until none is left."""
+    scheduler = runtime.namespace("Scheduler", Scheduler).get("jobs")
+    async with scheduler.events() as events:
         while await scheduler.call(Scheduler.waiting):
-            _, due = await anext(events)
-            for key, job in (event.decode().split(" ", 1) for event in due):
+            due = await scheduler.call(Scheduler.due)
+            for key, job in due:
                 print(f"running  {job}")
                 await scheduler.call(Scheduler.done, key)
+            if not due:
+                await anext(events)
+
+
+async def main(directory: str) -> None:
+    """Come back an hour later, by the clock at least."""
+    async with EmbeddedRuntime(directory) as runtime:
+        await schedule(runtime)
+    async with EmbeddedRuntime(directory, clock=lambda: time.time_ns() // 1_000_000 + 60 * MINUTE_MS) as runtime:
+        await work(runtime)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import tempfile
 
 import msgspec
 
-from durable_objects import Context, DurableObject
+from durable_objects import Context, DurableObject, Runtime
 from durable_objects.embedded import EmbeddedRuntime
 
 CAPACITY = 5
@@ -50,15 +50,20 @@ class RateLimiter(DurableObject):
         self._bucket = Bucket()
 
 
-async def main(directory: str) -> None:
+async def main(runtime: Runtime) -> None:
     """One client calls too often, another one does not."""
+    limiters = runtime.namespace("RateLimiter", RateLimiter)
+    for client in ["192.0.2.1"] * 7 + ["192.0.2.2"]:
+        wait_ms = await limiters.get(client).call(RateLimiter.take)
+        print(f"{client} {'wait' if wait_ms else 'ok'}")
+
+
+async def run(directory: str) -> None:
+    """On the embedded runtime."""
     async with EmbeddedRuntime(directory) as runtime:
-        limiters = runtime.namespace("RateLimiter", RateLimiter)
-        for client in ["192.0.2.1"] * 7 + ["192.0.2.2"]:
-            wait_ms = await limiters.get(client).call(RateLimiter.take)
-            print(f"{client} {'wait' if wait_ms else 'ok'}")
+        await main(runtime)
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as temporary:
-        asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else temporary))
+        asyncio.run(run(sys.argv[1] if len(sys.argv) > 1 else temporary))
