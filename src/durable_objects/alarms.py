@@ -1,35 +1,38 @@
 """The alarms of a runtime: which one is due next, and when a failed one is retried."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from heapq import heappop, heappush
+from typing import Generic, TypeVar
 
 from durable_objects.limits import ALARM_RETRY_MS, MAX_ALARM_RETRY_MS
+
+KeyT = TypeVar("KeyT", bound=Hashable)
 
 _SLACK = 64
 """The heap is rebuilt when it has this many more outdated entries than current ones."""
 
 
-class Timetable:
-    """At most one time per object, with access to the earliest."""
+class Timetable(Generic[KeyT]):
+    """At most one time per object, with access to the earliest. ``KeyT`` names the object, and can be ordered."""
 
     def __init__(self) -> None:
-        self._at: dict[str, int] = {}
-        self._heap: list[tuple[int, str]] = []
+        self._at: dict[KeyT, int] = {}
+        self._heap: list[tuple[int, KeyT]] = []
 
-    def __contains__(self, object_id: str) -> bool:
-        return object_id in self._at
+    def __contains__(self, key: KeyT) -> bool:
+        return key in self._at
 
-    def set(self, object_id: str, at: int | None) -> None:
+    def set(self, key: KeyT, at: int | None) -> None:
         """Set, move or clear an object's time."""
-        if self._at.get(object_id) == at:
+        if self._at.get(key) == at:
             return
         if at is None:
-            del self._at[object_id]
+            del self._at[key]
         else:
-            self._at[object_id] = at
-            heappush(self._heap, (at, object_id))
+            self._at[key] = at
+            heappush(self._heap, (at, key))
             if len(self._heap) > 2 * len(self._at) + _SLACK:
-                self._heap = sorted((at, object_id) for object_id, at in self._at.items())
+                self._heap = sorted((at, key) for key, at in self._at.items())
 
     def next(self) -> int | None:
         """The earliest time."""
@@ -37,12 +40,12 @@ class Timetable:
             heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
-    def pop_due(self, now: int) -> Iterator[str]:
+    def pop_due(self, now: int) -> Iterator[KeyT]:
         """Remove and yield the objects whose time has come, the earliest first."""
         while (at := self.next()) is not None and at <= now:
-            _, object_id = heappop(self._heap)
-            del self._at[object_id]
-            yield object_id
+            _, key = heappop(self._heap)
+            del self._at[key]
+            yield key
 
 
 class Alarms:
@@ -53,8 +56,8 @@ class Alarms:
     """
 
     def __init__(self) -> None:
-        self._alarms = Timetable()
-        self._retries = Timetable()
+        self._alarms: Timetable[str] = Timetable()
+        self._retries: Timetable[str] = Timetable()
         self._failures: dict[str, int] = {}
 
     def set(self, object_id: str, at: int | None) -> None:

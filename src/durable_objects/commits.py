@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 from durable_objects.contract import Events
-from durable_objects.disk import Change, Disk, Head
+from durable_objects.disk import Change, Disk, Head, Writes
 from durable_objects.errors import CommitFailed, DurableObjectError, OutcomeUnknown
 from durable_objects.limits import MAX_COMMIT_WAIT_SECONDS, MAX_WAITING_CALLS, PROBE_MS
 from durable_objects.live import LiveObject
@@ -42,7 +42,7 @@ Waiters = list[tuple[LiveObject[Any], "asyncio.Future[None]"]]
 class Batch:
     """The changes of some calls, and the futures of calls that wait until they are durable."""
 
-    __slots__ = ("alarms", "events", "failure", "heads", "since", "waiters")
+    __slots__ = ("alarms", "events", "failure", "heads", "sent", "since", "waiters")
 
     def __init__(self) -> None:
         self.since = 0
@@ -51,6 +51,7 @@ class Batch:
         """Why it was lost; set for callers that did not wait yet when it was lost."""
         self.heads: dict[LiveObject[Any], Head] = {}
         self.alarms: set[LiveObject[Any]] = set()
+        self.sent: list[tuple[LiveObject[Any], Sequence[tuple[str, int]]]] = []
         self.waiters: Waiters = []
         self.events: list[tuple[LiveObject[Any], Events]] = []
 
@@ -68,7 +69,8 @@ class CommitLoop:
     """Collects the changes of calls, and writes them to ``disk`` together.
 
     ``on_committed`` is called for each object whose changes became durable, ``on_lost`` for each whose changes are gone; both
-    also get whether an alarm was part of them. ``publish`` is called for the events of each call, after its commit.
+    also get whether an alarm was part of them. ``publish`` is called for the events of each call after its commit, ``on_sent``
+    for the calls that it has sent. ``beside`` returns the runtime's own writes to an object, to be part of its next commit.
     """
 
     def __init__(
@@ -80,6 +82,8 @@ class CommitLoop:
         on_committed: Callable[[LiveObject[Any], bool], None],
         on_lost: Callable[[LiveObject[Any], bool], None],
         publish: Callable[[str, Events], None],
+        on_sent: Callable[[str, Sequence[tuple[str, int]]], None],
+        beside: Callable[[str], Writes],
     ) -> None:
         self._disk = disk
         self._loop = loop
@@ -87,6 +91,8 @@ class CommitLoop:
         self._on_committed = on_committed
         self._on_lost = on_lost
         self._publish = publish
+        self._on_sent = on_sent
+        self._beside = beside
         self._pending = Batch()
         self._in_flight: Batch | None = None
         self._flushing = False
@@ -113,9 +119,22 @@ class CommitLoop:
             if alarm:
                 batch.alarms.add(live)
             live.batch = batch
+            if live.sent:
+                batch.sent.append((live, live.sent))
+                live.sent = []
         if live.published or live.signals:
             self._hold_events(live)
         if changed and not self._flushing:
+            self._schedule_flush()
+
+    def touch(self, live: LiveObject[Any]) -> None:
+        """Make a commit of ``live`` without a call of it; its number stays as it is."""
+        batch = self._pending
+        if not batch.heads:
+            batch.since = self._loop.steady_ms()
+        batch.heads.setdefault(live, live.staged_head)
+        live.batch = batch
+        if not self._flushing:
             self._schedule_flush()
 
     def _hold_events(self, live: LiveObject[Any]) -> None:
@@ -167,6 +186,7 @@ class CommitLoop:
             batch.since = self._loop.steady_ms()
         for live in batch.heads:
             live.storage.in_flight, live.storage.pending = live.storage.pending, {}
+            live.storage.in_flight.update(self._beside(live.object_id))
         self._in_flight = batch
         return batch
 
@@ -187,6 +207,8 @@ class CommitLoop:
                 waiter.set_result(None)
         for live, events in batch.events:
             self._publish(live.object_id, events)
+        for live, sent in batch.sent:
+            self._on_sent(live.object_id, sent)
 
     def _lose(self, batch: Batch, error: Exception) -> None:
         """The batch was not written: fail its calls, and all later calls that have seen its changes."""
@@ -197,6 +219,7 @@ class CommitLoop:
         self._meter.commit_failures += 1
         pending.waiters = [(live, waiter) for live, waiter in pending.waiters if live not in lost]
         pending.events = [(live, events) for live, events in pending.events if live not in lost]
+        pending.sent = [(live, sent) for live, sent in pending.sent if live not in lost]
         for live in lost:
             pending.heads.pop(live, None)
             self._on_lost(live, live in batch.alarms or live in pending.alarms)

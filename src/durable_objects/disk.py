@@ -45,6 +45,9 @@ class Disk(Snapshot, Protocol):
     def alarms(self) -> Iterable[tuple[str, int]]:
         """Every object that has an alarm, with the alarm's time."""
 
+    def senders(self) -> Iterable[tuple[str, int]]:
+        """Every object that has entries whose key begins with ``storage.OUTBOX``, with their number."""
+
     def commit(self, changes: Sequence[Change]) -> Awaitable[None]:
         """Make all of ``changes`` durable and visible; an empty commit checks whether the disk takes writes.
 

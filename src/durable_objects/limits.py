@@ -50,6 +50,9 @@ MAX_KEYS_FORGOTTEN = 2
 MAX_SENDS = 100
 """Calls that one call may send to other objects."""
 
+MAX_UNTAKEN_SENDS = 10_000
+"""Calls that one object has sent and that are not taken; at this bound its calls that send are refused (``Overloaded``)."""
+
 MAX_BYTES_BEHIND = 64 * 1024 * 1024
 """Bytes of events that wait for one listener; beyond it the listener gets ``EventsLost``."""
 
@@ -63,13 +66,13 @@ READS_PER_TURN = 1_000
 """Entries read at a wake for which an object stays ``IDLE_SECONDS`` longer, because another wake would hold up all calls."""
 
 MAX_ALARMS_PER_TURN = 10
-"""Alarms that run before other calls may run."""
+"""Alarms that run, and failed deliveries that start again, before other calls may run."""
 
 ALARM_RETRY_MS = 1_000
-"""Milliseconds until an alarm is retried after it, or its commit, failed; doubles with each failure in a row."""
+"""Milliseconds until a failed alarm, or a delivery that failed, is retried; doubles with each failure in a row."""
 
 MAX_ALARM_RETRY_MS = 300_000
-"""Milliseconds at which the delay of a failing alarm stops doubling."""
+"""Milliseconds at which the delay between such retries stops doubling."""
 
 PROBE_MS = 1_000
 """Milliseconds between two attempts to write to a disk that has failed."""

@@ -7,7 +7,7 @@ from typing import Any, Concatenate, Generic, TypeVar
 from durable_objects.call_random import CallRandom
 from durable_objects.contract import Context, DurableObject, Events, ObjectId, ObjectT, P
 from durable_objects.disk import Head, Snapshot
-from durable_objects.errors import DataBusy, LimitExceeded, ObjectFailed, Refusal
+from durable_objects.errors import DataBusy, LimitExceeded, ObjectFailed, Overloaded, Refusal
 from durable_objects.idempotency import IdempotencyKeys, fingerprint_of
 from durable_objects.limits import MAX_TIME_MS
 from durable_objects.meter import Meter
@@ -16,11 +16,14 @@ from durable_objects.storage import LiveStorage
 
 ReceiverT = TypeVar("ReceiverT", bound=DurableObject)
 
+Outbox = Callable[["LiveObject[Any]", ObjectId, Callable[..., object], tuple[Any, ...], dict[str, Any]], None]
+"""Adds a call to another object to the running call's changes; see ``contract.Context.send``."""
+
 
 class LiveObject(Generic[ObjectT]):
     """The one live instance of an id; also the ``Context`` that its object sees.
 
-    ``run`` executes one call to its end and leaves its changes in ``storage.call``, ``alarm_at``, ``published`` and
+    ``run`` executes one call to its end and leaves its changes in ``storage.call``, ``alarm_at``, ``published``, ``sent`` and
     ``signals``; ``stage`` adds them to the next commit. ``batch`` is the latest unfinished commit of this object; answers wait
     while it is set. ``on_disk`` is the head as of the last finished commit, ``staged_head`` as of the last call. ``instance``
     is the user's object, None until it is made from storage; ``names`` are its public methods, ``reads`` the names of those
@@ -29,7 +32,8 @@ class LiveObject(Generic[ObjectT]):
 
     __slots__ = (
         "_clock", "_create", "_has_seed", "_meter", "_new_seed", "_now", "_random", "alarm_at", "batch", "instance", "keys",
-        "methods", "name", "names", "object_id", "on_disk", "published", "reads", "seq", "signals", "staged_head", "stays",
+        "methods", "name", "names", "object_id", "on_disk", "outbox", "published", "reads", "sent", "seq", "signals",
+        "staged_head", "stays",
         "storage", "touched", "wake_reads",
     )  # fmt: skip
 
@@ -43,6 +47,7 @@ class LiveObject(Generic[ObjectT]):
         clock: Callable[[], int],
         new_seed: Callable[[], int],
         meter: Meter,
+        outbox: Outbox,
     ) -> None:
         self.object_id = object_id
         self.name = name
@@ -51,6 +56,9 @@ class LiveObject(Generic[ObjectT]):
         self.seq, self.alarm_at = self.on_disk
         self.published: list[bytes] = []
         self.signals: list[bytes] = []
+        self.sent: list[tuple[str, int]] = []
+        """The calls that the running call has sent: the receiver's id, and the call's number."""
+        self.outbox = outbox
         self.batch: Any = None
         self.touched = True
         self.wake_reads = 0
@@ -101,7 +109,7 @@ class LiveObject(Generic[ObjectT]):
         self, to: ObjectId, method: Callable[Concatenate[ReceiverT, P], object], /, *args: P.args, **kwargs: P.kwargs
     ) -> None:
         """Send a call to another object, once the call's changes are durable."""
-        raise NotImplementedError
+        self.outbox(self, to, method, args, kwargs)
 
     @property
     def changed(self) -> bool:
@@ -217,7 +225,7 @@ class LiveObject(Generic[ObjectT]):
         self._meter.failures += 1
         self.instance = self.keys = None
         self.storage.drop()
-        self.published, self.signals = [], []
+        self.published, self.signals, self.sent = [], [], []
         self.seq, self.alarm_at = self.staged_head
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, cast
@@ -23,10 +23,12 @@ from durable_objects.errors import (
 )
 from durable_objects.event_streams import Listeners, QueuedEventStream
 from durable_objects.idempotency import check_key
+from durable_objects.inbox import take
 from durable_objects.keyed_stub import KeyedStub
 from durable_objects.limits import MAX_ALARMS_PER_TURN, MAX_LIVE_OBJECTS, MAX_NAME_CHARS, MAX_WAITING_CALLS, READS_PER_TURN
 from durable_objects.live import LiveObject
 from durable_objects.meter import Meter
+from durable_objects.outbox import Outboxes, SentCall
 from durable_objects.storage import utf8_length
 
 if TYPE_CHECKING:
@@ -98,6 +100,7 @@ class LocalStub(Generic[ObjectT]):
 
     async def settle(self) -> None:
         """See ``contract.Stub``."""
+        await self._runtime.settle(self._object_id)
 
     async def _replay(self, since: int) -> Replay:
         return await self.call(DurableObject.replay, since)
@@ -147,10 +150,20 @@ class LocalRuntime:
         self._alarms = Alarms()
         self._running = False
         self.commits: CommitLoop
+        self._outboxes: Outboxes
 
     def _start(self, loop: Loop) -> None:
         """Start with nothing in memory except the durable alarms; overdue ones run at once."""
         self._loop = loop
+        self._outboxes = Outboxes(
+            self._disk,
+            class_of=lambda name: self._declared(name).cls,
+            deliver=self._deliver,
+            touch=lambda object_id: self.commits.touch(self._held(object_id)),
+            spawn=self._spawn,
+            steady_ms=loop.steady_ms,
+            new_waiter=self.create_waiter,
+        )
         self.commits = CommitLoop(
             self._disk,
             loop,
@@ -158,12 +171,19 @@ class LocalRuntime:
             on_committed=self._on_committed,
             on_lost=self._on_lost,
             publish=self.listeners.publish,
+            on_sent=self._outboxes.committed,
+            beside=self._outboxes.removals,
         )
+        self._outboxes.open(self._disk.senders())
         self._live.clear()
         self._alarms = Alarms()
         for object_id, at in self._disk.alarms():
             self._alarms.set(object_id, at)
         self._running = True
+
+    def _spawn(self, job: Coroutine[Any, Any, None]) -> None:
+        """Run ``job`` beside everything else, to its end or until the runtime stops."""
+        raise NotImplementedError
 
     def _rearm(self, at: int) -> None:
         """Called when an alarm was set for ``at``; the runtime should call ``run_due`` at that time."""
@@ -199,11 +219,8 @@ class LocalRuntime:
             raise RuntimeClosed("the runtime is not running")
         if self.commits.waiting_calls >= MAX_WAITING_CALLS:
             raise Overloaded(f"{MAX_WAITING_CALLS} calls already wait for the disk")
-        live = self._live.get(object_id)
-        if live is None:
-            self._make_room()
-            live = self._live[object_id] = self._read(object_id, name, create)
-        elif self.commits.stalled and live.batch is not None:
+        live = self._live.get(object_id) or self._read(object_id, name, create)
+        if self.commits.stalled and live.batch is not None:
             raise Overloaded(f"{object_id} has changes that are not durable yet: {self.commits.error}")
         live.touched = True
         self._live.move_to_end(object_id)
@@ -214,8 +231,10 @@ class LocalRuntime:
         return live
 
     def _read(self, object_id: str, name: str, create: Callable[[Context], ObjectT]) -> LiveObject[ObjectT]:
+        """Hold an object in memory, whose instance is not made yet."""
+        self._make_room()
         try:
-            return LiveObject(
+            live = self._live[object_id] = LiveObject(
                 object_id,
                 name,
                 create=create,
@@ -223,11 +242,35 @@ class LocalRuntime:
                 clock=self._clock,
                 new_seed=self._new_seed,
                 meter=self.meter,
+                outbox=self._outboxes.add,
             )
         except DataBusy:
             raise
         except Exception as error:
             raise ObjectFailed(f"{object_id} could not be read from its storage: {error!r}") from error
+        return live
+
+    def _declared(self, name: str) -> LocalNamespace[Any]:
+        namespace = self._namespaces.get(name)
+        if namespace is None:
+            raise ObjectFailed(f"no class is declared for the namespace {name!r}")
+        return namespace
+
+    def _held(self, object_id: str) -> LiveObject[Any]:
+        """The object in memory, perhaps without its instance."""
+        live = self._live.get(object_id)
+        if live is not None:
+            return live
+        namespace, _, name = object_id.partition("/")
+        return self._read(object_id, name, self._declared(namespace).create)
+
+    def _ready(self, object_id: str) -> LiveObject[Any]:
+        """The live instance, ready for a call."""
+        found = self.find(object_id)
+        if found is not None:
+            return found
+        namespace, _, name = object_id.partition("/")
+        return self.load(object_id, name, self._declared(namespace).create)
 
     def _make_room(self) -> None:
         """Make room for one more object: at the bound, drop the least recently called one."""
@@ -304,12 +347,13 @@ class LocalRuntime:
         return None if self.commits.error is None else f"the last commit failed: {self.commits.error}"
 
     def run_due(self) -> None:
-        """Answer calls that have waited too long, probe a failed disk, and run due alarms, up to ``MAX_ALARMS_PER_TURN``.
+        """Answer calls that have waited too long, probe a failed disk, deliver again, and run due alarms.
 
-        Alarms wait while the disk takes no writes, since they would only fail.
+        It runs up to ``MAX_ALARMS_PER_TURN``. They wait while the disk takes no writes, since they would only fail.
         """
         self.commits.run_due()
         if self._running and self.commits.error is None:
+            self._outboxes.run_due()
             due = list(islice(self._alarms.pop_due(self._clock(), self._loop.steady_ms()), MAX_ALARMS_PER_TURN))
             for object_id in due:
                 try:
@@ -319,17 +363,20 @@ class LocalRuntime:
 
     def ms_until_due(self) -> int | None:
         """Milliseconds until ``run_due`` has work; None if it has none."""
-        now = self._loop.steady_ms()
         at = self.commits.due_at()
-        waits = [None if at is None else at - now, None if self.commits.error else self._alarms.wait_ms(self._clock(), now)]
+        waits = [None if at is None else at - self._loop.steady_ms(), self._ms_until_work()]
         return min((max(wait, 0) for wait in waits if wait is not None), default=None)
 
+    def _ms_until_work(self) -> int | None:
+        """Milliseconds until an alarm or a delivery is due, negative when one is overdue; None when there is none."""
+        if self.commits.error is not None:
+            return None
+        now, at = self._loop.steady_ms(), self._outboxes.due_at()
+        waits = [None if at is None else at - now, self._alarms.wait_ms(self._clock(), now)]
+        return min((wait for wait in waits if wait is not None), default=None)
+
     def _run_alarm(self, object_id: str) -> None:
-        namespace_name, _, name = object_id.partition("/")
-        namespace = self._namespaces.get(namespace_name)
-        if namespace is None:
-            raise ObjectFailed(f"no class is declared for the namespace {namespace_name!r}")
-        live = self.find(object_id) or self.load(object_id, name, namespace.create)
+        live = self._ready(object_id)
         if live.alarm_at is None or live.alarm_at > self._clock():
             # An uncommitted call moved the alarm, and its commit (or failure) re-arms it; or the clock has just stepped back.
             if live.batch is None:
@@ -348,6 +395,31 @@ class LocalRuntime:
         failures, delay = self._alarms.failed(object_id, self._loop.steady_ms())
         log.warning("the alarm of %s failed, %d in a row, next attempt in %d ms: %s", object_id, failures, delay, error)
 
+    async def settle(self, object_id: str) -> None:
+        """See ``contract.Stub``."""
+        live = self._live.get(object_id)
+        if live is not None and live.batch is not None:
+            await self.commits.wait_durable(live)
+        await self._outboxes.settle(object_id)
+
+    async def _deliver(self, sender: str, receiver: str, calls: Sequence[SentCall]) -> int:
+        """See ``outbox.Deliver``: between objects of this process these are plain calls, and one wait for the disk."""
+        taken = 0
+        for call in calls:
+            try:
+                live = self._ready(receiver)
+                self.meter.sends += 1
+                take(live, sender, call)
+            except DurableObjectError:
+                if not taken:
+                    raise
+                break
+            self.commits.add(live)
+            taken = call.number
+        if live.batch is not None:
+            await self.commits.wait_durable(live)
+        return taken
+
     def _on_committed(self, live: LiveObject[Any], alarm: bool) -> None:  # noqa: FBT001 - CommitLoop's
         if alarm:
             self._alarms.succeeded(live.object_id)
@@ -358,6 +430,7 @@ class LocalRuntime:
     def _on_lost(self, live: LiveObject[Any], alarm: bool) -> None:  # noqa: FBT001 - CommitLoop's
         self.meter.failures += 1
         self._live.pop(live.object_id, None)
+        self._outboxes.not_removed(live.object_id, live.storage.in_flight)
         if alarm:
             self._retry_alarm(live.object_id, self.commits.error)
         else:

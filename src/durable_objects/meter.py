@@ -17,6 +17,8 @@ class Meter:
     failures: int = 0
     """Calls undone by an exception, and objects dropped with a failed commit."""
     alarms: int = 0
+    sends: int = 0
+    """Calls of objects to each other that were delivered, repeated deliveries included."""
     reads: int = 0
     writes: int = 0
     deletes: int = 0

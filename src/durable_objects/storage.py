@@ -5,6 +5,7 @@ commits, and the object sees none of them.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from durable_objects.disk import Snapshot, Writes
 from durable_objects.errors import LimitExceeded
@@ -13,6 +14,8 @@ from durable_objects.meter import Meter
 
 RUNTIME_PREFIX = "\x01"
 """The first character of the runtime's own keys."""
+OUTBOX: Final = f"{RUNTIME_PREFIX}out/"
+"""What the keys of calls begin with that were sent to other objects and may not be taken yet."""
 _AFTER_RUNTIME = RUNTIME_PREFIX + "\U0010ffff" * (MAX_KEY_BYTES // 4)
 """Greater than every key of the runtime, less than every later one."""
 

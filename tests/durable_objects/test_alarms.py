@@ -16,7 +16,7 @@ from durable_objects.simulated import SimulatedRuntime
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.none() | st.integers(0, 9)) | st.integers(0, 9), max_size=400))
 def test_a_timetable_is_a_dictionary_that_knows_what_is_next(steps: list[tuple[str, int | None] | int]) -> None:
     """A tuple sets one; a number takes all that are due by then, the earliest first."""
-    alarms, model = Timetable(), dict[str, int]()
+    alarms, model = Timetable[str](), dict[str, int]()
     for step in steps:
         if isinstance(step, int):
             due = sorted((at, name) for name, at in model.items() if at <= step)
@@ -31,7 +31,7 @@ def test_a_timetable_is_a_dictionary_that_knows_what_is_next(steps: list[tuple[s
 
 
 def test_a_time_that_is_moved_again_and_again_takes_no_more_memory() -> None:
-    timetable = Timetable()
+    timetable = Timetable[str]()
     for at in range(1_000):
         timetable.set("a", at)
         timetable.set("b", 1_000 - at)

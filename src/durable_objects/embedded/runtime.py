@@ -3,12 +3,12 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from pathlib import Path
 from random import Random
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from durable_objects.embedded.disk import SqliteDisk
 from durable_objects.embedded.lock import DirectoryLock
@@ -52,6 +52,7 @@ class EmbeddedRuntime(LocalRuntime):
         self._tick_at = 0
         """When the timer is due, by the wall clock at the time it was set."""
         self._eviction: asyncio.TimerHandle
+        self._jobs: set[asyncio.Task[None]] = set()
         super().__init__(self.disk, clock=clock, new_seed=partial(Random(os.urandom(16)).getrandbits, 64))  # noqa: S311 - ids and jitter, no secrets
 
     async def __aenter__(self) -> Self:
@@ -77,6 +78,9 @@ class EmbeddedRuntime(LocalRuntime):
         self._running = False
         self.listeners.end(RuntimeClosed("the runtime has stopped"))
         self._eviction.cancel()
+        self._outboxes.close()
+        for job in self._jobs:
+            job.cancel()
         try:
             async with asyncio.timeout(MAX_COMMIT_WAIT_SECONDS):
                 await self.commits.drain()
@@ -90,6 +94,11 @@ class EmbeddedRuntime(LocalRuntime):
             self._live.clear()
             self._timer.cancel()
 
+    def _spawn(self, job: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(job)
+        self._jobs.add(task)
+        task.add_done_callback(self._jobs.discard)
+
     def _rearm(self, at: int) -> None:
         # If the disk hung, a commit may end after the runtime has stopped.
         if self._running and at < self._tick_at:
@@ -98,7 +107,7 @@ class EmbeddedRuntime(LocalRuntime):
 
     def _set_timer(self) -> None:
         now = self._clock()
-        wait_ms = None if self.commits.error else self._alarms.wait_ms(now, self._loop.steady_ms())
+        wait_ms = self._ms_until_work()
         delay_ms = _TICK_MS if wait_ms is None else min(max(wait_ms, 0), _TICK_MS)
         self._tick_at = now + delay_ms
         self._timer = asyncio.get_running_loop().call_later(delay_ms / 1_000, self._tick)

@@ -16,6 +16,7 @@ from typing import Any
 from durable_objects.disk import Change, Head
 from durable_objects.errors import DataBusy, DataLocked, DataUnreadable
 from durable_objects.limits import MAX_IDLE_LOG_BYTES, READ_BUSY_SECONDS, WRITE_BUSY_SECONDS
+from durable_objects.storage import OUTBOX
 
 log = logging.getLogger("durable_objects")
 
@@ -23,11 +24,15 @@ APPLICATION_ID = 0x44_4F_50_59  # "DOPY"; distinguishes our files from other SQL
 VERSION = 2
 """Of the tables, and of what this project's objects keep in them."""
 
+_IN_OUTBOX = f"WHERE key >= '{OUTBOX}' AND key < '{OUTBOX[:-1]}0'"  # 0 follows the slash
+_OUTBOX_INDEX = f"CREATE INDEX outboxes ON entries (object) {_IN_OUTBOX};"
+
 _SCHEMA = f"""
 BEGIN;
 CREATE TABLE entries (object TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (object, key)) WITHOUT ROWID;
 CREATE TABLE heads (object TEXT NOT NULL PRIMARY KEY, seq INTEGER NOT NULL, alarm_at INTEGER) WITHOUT ROWID;
 CREATE INDEX alarms ON heads (alarm_at) WHERE alarm_at IS NOT NULL;
+{_OUTBOX_INDEX}
 CREATE VIEW changes (object, key, value, alarm_at) AS SELECT NULL, NULL, NULL, NULL;
 CREATE TRIGGER put INSTEAD OF INSERT ON changes WHEN new.key IS NOT NULL AND new.value IS NOT NULL BEGIN
   INSERT INTO entries VALUES (new.object, new.key, new.value)
@@ -46,7 +51,7 @@ PRAGMA user_version = {VERSION};
 COMMIT;
 """  # noqa: S608 - our own constants
 
-_TABLES: dict[int, tuple[str, ...]] = {1: ()}
+_TABLES = {1: (_OUTBOX_INDEX,)}
 """The statements that make the tables of each earlier version those of the next one."""
 
 Upgrade = Callable[[sqlite3.Connection], None]
@@ -159,6 +164,10 @@ class Store:
     def alarms(self) -> Sequence[tuple[str, int]]:
         """Every object that has an alarm, with the alarm's time."""
         return self._read("SELECT object, alarm_at FROM heads WHERE alarm_at IS NOT NULL")
+
+    def senders(self) -> Sequence[tuple[str, int]]:
+        """Every object that has sent calls which may not be taken yet, with their number."""
+        return self._read(f"SELECT object, count(*) FROM entries INDEXED BY outboxes {_IN_OUTBOX} GROUP BY object")  # noqa: S608 - our own constants
 
     def write(self, changes: Iterable[Change]) -> None:
         """Make all of ``changes`` durable, fsync included, or none of them; raises ``sqlite3.Error`` or ``DataUnreadable``.

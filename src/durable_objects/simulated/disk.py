@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from durable_objects.disk import Change, Head
+from durable_objects.storage import OUTBOX
 
 
 class SimulatedDisk:
@@ -42,6 +43,11 @@ class SimulatedDisk:
     def alarms(self) -> Sequence[tuple[str, int]]:
         """See ``disk.Disk``."""
         return [(object_id, head.alarm_at) for object_id, head in self._heads.items() if head.alarm_at is not None]
+
+    def senders(self) -> Sequence[tuple[str, int]]:
+        """See ``disk.Disk``."""
+        rows = {name: sum(key.startswith(OUTBOX) for key in entries) for name, entries in self._entries.items()}
+        return [(object_id, count) for object_id, count in rows.items() if count]
 
     async def commit(self, changes: Sequence[Change]) -> None:
         """See ``disk.Disk``. A commit without changes never waits."""

@@ -65,6 +65,7 @@ class SimulatedRuntime(LocalRuntime):
         self._settling = False
         self._next_flush: Callable[[], Coroutine[Any, Any, None]] | None = None
         self._flush: Task[None] | None = None
+        self._committing = False
         super().__init__(
             self.disk,
             clock=lambda: self.now_ms,
@@ -91,10 +92,16 @@ class SimulatedRuntime(LocalRuntime):
 
     def begin_commit(self) -> None:
         """Start writing the pending changes; they are not durable yet, and later changes go into the next commit."""
-        while self._next_flush is not None and self._flush is None:
-            flush, self._next_flush = self._next_flush, None
-            self._flush = Task(flush())
-            self._settle_flush()
+        if self._committing:
+            return  # the loop below goes on with what is pending
+        self._committing = True
+        try:
+            while self._next_flush is not None and self._flush is None:
+                flush, self._next_flush = self._next_flush, None
+                self._flush = Task(flush())
+                self._settle_flush()
+        finally:
+            self._committing = False
 
     def commit(self) -> None:
         """Make the commit in flight durable; if there is none, the pending changes."""
@@ -140,6 +147,11 @@ class SimulatedRuntime(LocalRuntime):
             self._move(left)
         else:
             self.now_ms += left
+
+    def _spawn(self, job: Coroutine[Any, Any, None]) -> None:
+        task = Task(job)
+        if not task.done:
+            self._tasks.append(task)
 
     def create_waiter(self) -> "asyncio.Future[None]":
         """See ``LocalRuntime``. A coroutine of a real event loop can wait for that loop's futures only."""

@@ -16,13 +16,14 @@ class Crashed(OutcomeUnknown):
 class Task(Generic[ResultT]):
     """A started call, which may wait for a commit."""
 
-    __slots__ = ("_awaited", "_coroutine", "_error", "_result", "done")
+    __slots__ = ("_awaited", "_coroutine", "_error", "_result", "_running", "done")
 
     def __init__(self, coroutine: Coroutine[Any, Any, ResultT]) -> None:
         self._coroutine = coroutine
         self._awaited: asyncio.Future[Any] | None = None
         self._result: list[ResultT] = []
         self._error: BaseException | None = None
+        self._running = False
         self.done = False
         """Whether the caller has its answer."""
         self.step()
@@ -40,8 +41,9 @@ class Task(Generic[ResultT]):
 
     def step(self) -> bool:
         """Run until the answer or the next wait, and return whether it went on; not while its awaited future is not done."""
-        if self.done or self.waits:
+        if self._running or self.done or self.waits:
             return False
+        self._running = True
         try:
             self._awaited = self._coroutine.send(None)
         except StopIteration as stop:
@@ -50,6 +52,8 @@ class Task(Generic[ResultT]):
         except Exception as error:  # noqa: BLE001 - kept for result()
             self._error = error
             self.done = True
+        finally:
+            self._running = False
         return self.done or self._awaited is not None
 
     def abandon(self) -> None:

@@ -1,0 +1,355 @@
+"""Calls that objects send to each other, at their sender: a transactional outbox.
+
+``send`` adds a row to the sender's commit. After the commit the call is delivered, in order for each pair of sender and
+receiver, until the receiver has taken it; then the row is removed, with the sender's next commit or a second later. A crash in
+between repeats the delivery, which the receiver recognizes (see ``inbox``).
+
+See Pat Helland, Life beyond Distributed Transactions (2007), and the transactional outbox
+<https://microservices.io/patterns/data/transactional-outbox.html>.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from durable_objects.alarms import Timetable
+from durable_objects.contract import DurableObject, ObjectId
+from durable_objects.disk import Snapshot, Writes
+from durable_objects.errors import DurableObjectError, LimitExceeded, ObjectFailed, OutcomeUnknown, Overloaded, RuntimeClosed
+from durable_objects.limits import (
+    ALARM_RETRY_MS,
+    MAX_ALARM_RETRY_MS,
+    MAX_ALARMS_PER_TURN,
+    MAX_SENDS,
+    MAX_UNTAKEN_SENDS,
+    MAX_VALUE_BYTES,
+)
+from durable_objects.live import LiveObject
+from durable_objects.methods import functions_of, methods_of
+from durable_objects.storage import OUTBOX
+
+if TYPE_CHECKING:
+    import asyncio
+
+log = logging.getLogger("durable_objects")
+
+_NUMBERS_PER_COMMIT: Final = 1_000
+"""A call's number is its commit's times this, plus its place in the commit. Numbers only rise, so this must never change."""
+_PAGE: Final = 50
+"""Calls of one delivery."""
+_REMOVE_AFTER_MS: Final = 1_000
+
+
+class SentCall(Struct, frozen=True, array_like=True):
+    """One call on its way: its number, which rises from each sender to each receiver, the method's name, and the arguments."""
+
+    number: int
+    method: str
+    arguments: Raw
+
+
+Deliver = Callable[[str, str, Sequence[SentCall]], Awaitable[int]]
+"""Brings calls of a sender (an object's id) to a receiver, and returns the number of the last one that it has durably taken.
+
+Raises when it has taken none of them.
+"""
+
+_decode: Final = msgspec.json.Decoder(SentCall).decode
+
+
+class _Settling:
+    """A ``settle`` that waits for some pairs."""
+
+    __slots__ = ("future", "pairs")
+
+    def __init__(self, future: "asyncio.Future[None]", pairs: int) -> None:
+        self.future = future
+        self.pairs = pairs
+
+    def one_less(self) -> None:
+        """One of the pairs has taken everything."""
+        self.pairs -= 1
+        if not self.pairs and not self.future.done():
+            self.future.set_result(None)
+
+    def fail(self, error: OutcomeUnknown) -> None:
+        """One of the pairs will not in the near future."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class _Pair:
+    """What one object has sent to another, while anything is left to deliver."""
+
+    __slots__ = ("active", "failures", "newest", "problem", "receiver", "sender", "taken", "waiters")
+
+    def __init__(self, sender: str, receiver: str, taken: int) -> None:
+        self.sender = sender
+        self.receiver = receiver
+        self.newest = taken
+        """No durable call has a higher number."""
+        self.taken = taken
+        """The receiver has taken all calls up to this number."""
+        self.active = False
+        """Whether a delivery is running."""
+        self.failures = 0
+        self.problem: str | None = None
+        """Why the last delivery failed, if it did."""
+        self.waiters: list[tuple[int, _Settling]] = []
+        """Who waits until calls up to a number are taken."""
+
+    def release(self) -> None:
+        """Continue those whose calls are taken."""
+        for number, waiter in self.waiters:
+            if number <= self.taken:
+                waiter.one_less()
+        self.waiters = [(number, waiter) for number, waiter in self.waiters if number > self.taken]
+
+    def fail(self, why: object) -> None:
+        """End the wait of all."""
+        for _, waiter in self.waiters:
+            waiter.fail(self.not_taken(why))
+        self.waiters = []
+
+    def not_taken(self, why: object) -> OutcomeUnknown:
+        """What they get."""
+        return OutcomeUnknown(f"{self.receiver} has not taken all calls of {self.sender} yet: {why}")
+
+
+class Outboxes:
+    """The outboxes of all objects of a runtime. The calls are on the disk; in memory is which pairs have something to deliver.
+
+    Args:
+        disk: where the calls are read from.
+        class_of: the class of a namespace; raises when it is not declared.
+        deliver: see ``Deliver``.
+        touch: makes the sender with this id commit, if only to remove what was taken.
+        spawn: runs a coroutine beside the running one.
+        steady_ms: a clock that never steps.
+        new_waiter: makes the future that ``settle`` waits for.
+    """
+
+    def __init__(
+        self,
+        disk: Snapshot,
+        *,
+        class_of: Callable[[str], type[DurableObject]],
+        deliver: Deliver,
+        touch: Callable[[str], None],
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+        steady_ms: Callable[[], int],
+        new_waiter: Callable[[], "asyncio.Future[None]"],
+    ) -> None:
+        self._disk = disk
+        self._class_of = class_of
+        self._bring = deliver
+        self._touch = touch
+        self._spawn = spawn
+        self._steady_ms = steady_ms
+        self._new_waiter = new_waiter
+        self._pairs: dict[str, dict[str, _Pair]] = {}
+        self._rows: dict[str, int] = {}
+        """How many rows of each sender are on the disk."""
+        self._taken: dict[str, list[str]] = {}
+        """The keys of rows that can be removed, by sender."""
+        self._remove_at: int | None = None
+        self._due: Timetable[tuple[str, str]] = Timetable()
+        """Pairs whose delivery failed; and with an empty receiver, senders that are to be read after a restart."""
+
+    def open(self, senders: Iterable[tuple[str, int]]) -> None:
+        """Begin with what the disk holds: objects that have sent calls, with the number of their rows."""
+        for sender, rows in senders:
+            self._rows[sender] = rows
+            self._due.set((sender, ""), self._steady_ms())
+
+    def add(
+        self,
+        live: LiveObject[Any],
+        to: ObjectId,
+        method: Callable[..., object],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> None:
+        """Make a call part of the running call's commit; see ``contract.Context.send``."""
+        if len(live.sent) >= MAX_SENDS:
+            raise LimitExceeded(f"one call sends more than {MAX_SENDS} calls")
+        if self._rows.get(live.object_id, 0) >= MAX_UNTAKEN_SENDS:
+            raise Overloaded(f"{MAX_UNTAKEN_SENDS} calls that {live.object_id} has sent are not taken yet")
+        cls = self._class_of(to.namespace)
+        name = functions_of(cls).get(method)
+        if name is None:
+            raise TypeError(f"{method!r} is not a public method of {cls.__name__}")
+        arguments = methods_of(cls)[name].encode_arguments(args, kwargs)
+        receiver = f"{to.namespace}/{to.name}"
+        number = (live.seq + 1) * _NUMBERS_PER_COMMIT + len(live.sent)
+        row = msgspec.json.encode(SentCall(number, name, Raw(arguments)))
+        if len(row) > MAX_VALUE_BYTES:
+            raise LimitExceeded(f"a call of {name} that is sent has {len(row)} bytes; at most {MAX_VALUE_BYTES} are allowed")
+        live.storage.runtime.put(_key(receiver, number), row)
+        live.sent.append((receiver, number))
+
+    def committed(self, sender: str, sent: Sequence[tuple[str, int]]) -> None:
+        """Deliver calls that have become durable."""
+        self._rows[sender] = self._rows.get(sender, 0) + len(sent)
+        self._read_restarted(sender)
+        for receiver, number in sent:
+            pair = self._pair(sender, receiver, number - 1)
+            pair.newest = number
+            self._start(pair)
+
+    def removals(self, sender: str) -> Writes:
+        """The deletes of rows whose calls were taken, for the sender's next commit."""
+        keys = self._taken.pop(sender, ())
+        self._count(sender, -len(keys))
+        return dict.fromkeys(keys)
+
+    def not_removed(self, sender: str, writes: Writes) -> None:
+        """The commit with these writes was lost."""
+        keys = [key for key, value in writes.items() if value is None and key.startswith(OUTBOX)]
+        if keys:
+            self._count(sender, len(keys))
+            self._taken.setdefault(sender, []).extend(keys)
+            self._remove_at = self._steady_ms() + _REMOVE_AFTER_MS
+
+    async def settle(self, sender: str) -> None:
+        """Wait until everything durable that ``sender`` has sent is taken; raises ``OutcomeUnknown``."""
+        self._read_restarted(sender)
+        pairs = self._pairs.get(sender, {}).values()
+        for pair in pairs:
+            if pair.problem is not None:
+                raise pair.not_taken(pair.problem)
+        if pairs:
+            settling = _Settling(self._new_waiter(), len(pairs))
+            for pair in pairs:
+                pair.waiters.append((pair.newest, settling))
+            await settling.future
+
+    def run_due(self) -> None:
+        """Deliver again what failed, up to ``MAX_ALARMS_PER_TURN`` pairs, and remove rows that were taken a while ago."""
+        now = self._steady_ms()
+        for sender, receiver in list(islice(self._due.pop_due(now), MAX_ALARMS_PER_TURN)):
+            if not receiver:
+                self._read_receivers(sender)
+            else:
+                pair = self._pairs[sender][receiver]
+                pair.problem = None
+                self._start(pair)
+        if self._remove_at is not None and self._remove_at <= now:
+            self._remove_at = now + _REMOVE_AFTER_MS if self._taken else None
+            for sender in list(self._taken):
+                self._remove(sender)
+
+    def due_at(self) -> int | None:
+        """When ``run_due`` has work next, by the steady clock."""
+        return min((at for at in (self._due.next(), self._remove_at) if at is not None), default=None)
+
+    def close(self) -> None:
+        """Nothing is delivered before the next start."""
+        for pairs in self._pairs.values():
+            for pair in pairs.values():
+                pair.fail("the runtime has stopped")
+
+    def _pair(self, sender: str, receiver: str, taken: int) -> _Pair:
+        pairs = self._pairs.setdefault(sender, {})
+        return pairs.get(receiver) or pairs.setdefault(receiver, _Pair(sender, receiver, taken))
+
+    def _start(self, pair: _Pair) -> None:
+        if not pair.active and pair.problem is None:
+            pair.active = True
+            self._spawn(self._deliver(pair))
+
+    async def _deliver(self, pair: _Pair) -> None:
+        sender, receiver = pair.sender, pair.receiver
+        try:
+            while pair.taken < pair.newest:
+                page = self._disk.list(sender, _prefix(receiver), _key(receiver, pair.taken), _PAGE)
+                if not page:
+                    pair.taken = pair.newest
+                    break
+                taken = await self._bring(sender, receiver, [_decode(row) for _, row in page])
+                self._took(pair, taken, [key for key, _ in page])
+        except RuntimeClosed as error:
+            pair.fail(error)
+        except Exception as error:  # noqa: BLE001 - the call must not be lost
+            self._retry(pair, error)
+        else:
+            self._forget(pair)
+        finally:
+            pair.active = False
+
+    def _took(self, pair: _Pair, taken: int, keys: Iterable[str]) -> None:
+        pair.failures = 0
+        pair.taken = taken
+        pair.release()
+        last = _key(pair.receiver, taken)
+        self._taken.setdefault(pair.sender, []).extend(key for key in keys if key <= last)
+        if self._remove_at is None:
+            self._remove_at = self._steady_ms() + _REMOVE_AFTER_MS
+
+    def _retry(self, pair: _Pair, error: Exception) -> None:
+        # A disk that takes no writes is no fault of the receiver.
+        is_its_fault = isinstance(error, ObjectFailed) or not isinstance(error, DurableObjectError)
+        pair.failures = pair.failures + 1 if is_its_fault else 1
+        delay = min(ALARM_RETRY_MS << min(pair.failures - 1, 16), MAX_ALARM_RETRY_MS)
+        pair.problem = str(error)
+        self._due.set((pair.sender, pair.receiver), self._steady_ms() + delay)
+        log.warning("%s has not taken a call of %s, next attempt in %d ms: %s", pair.receiver, pair.sender, delay, error)
+        pair.fail(error)
+
+    def _read_restarted(self, sender: str) -> None:
+        if (sender, "") in self._due:
+            self._due.set((sender, ""), None)
+            self._read_receivers(sender)
+
+    def _read_receivers(self, sender: str) -> None:
+        """Deliver what was sent before the restart."""
+        after = ""
+        try:
+            newest = (self._disk.head(sender).seq + 1) * _NUMBERS_PER_COMMIT
+            while page := self._disk.list(sender, OUTBOX, after, 1):
+                receiver = _receiver_of(page[0][0])
+                after = f"{_prefix(receiver)}:"  # greater than all digits
+                pair = self._pair(sender, receiver, 0)
+                pair.newest = newest
+                self._start(pair)
+        except DurableObjectError as error:
+            self._due.set((sender, ""), self._steady_ms() + ALARM_RETRY_MS)
+            log.warning("the calls that %s has sent cannot be read, next attempt in %d ms: %s", sender, ALARM_RETRY_MS, error)
+
+    def _remove(self, sender: str) -> None:
+        try:
+            self._touch(sender)
+        except DurableObjectError as error:
+            log.warning("calls of %s that were taken are not removed yet: %s", sender, error)
+
+    def _forget(self, pair: _Pair) -> None:
+        pair.release()
+        pairs = self._pairs[pair.sender]
+        del pairs[pair.receiver]
+        if not pairs:
+            del self._pairs[pair.sender]
+
+    def _count(self, sender: str, rows: int) -> None:
+        left = self._rows.get(sender, 0) + rows
+        if left > 0:
+            self._rows[sender] = left
+        else:
+            self._rows.pop(sender, None)
+
+
+def _prefix(receiver: str) -> str:
+    """What the keys of all calls to ``receiver`` begin with, and no others: a name may contain slashes."""
+    return f"{OUTBOX}{len(receiver)}/{receiver}/"
+
+
+def _key(receiver: str, number: int) -> str:
+    return f"{_prefix(receiver)}{number:019}"
+
+
+def _receiver_of(key: str) -> str:
+    length, _, rest = key[len(OUTBOX) :].partition("/")
+    return rest[: int(length)]
