@@ -11,7 +11,7 @@ class NotToday(Refusal):
 
 
 class Letters(DurableObject):
-    """Entry ``sent/<to>/<n>`` and ``got/<from>/<n>/<number>``: the letter ``number`` is the nth one."""
+    """Entries ``sent/`` name the receiver and the letter, entries ``got/`` the sender and the letter, both in order."""
 
     def __init__(self, ctx: Context) -> None:
         super().__init__(ctx)
@@ -25,7 +25,7 @@ class Letters(DurableObject):
         self.ctx.set_alarm(alarm_at)
         for name in to:
             self.sent += 1
-            self.ctx.storage.put(f"sent/{name}/{self.sent:06}", b"")
+            self.ctx.storage.put(f"sent/{self.sent:06}", f"{name} {self.sent}".encode())
             self.ctx.send(ObjectId("Letters", name), Letters.take, self.ctx.name, number=self.sent)
 
     def write_and_break(self, *, to: list[str]) -> None:

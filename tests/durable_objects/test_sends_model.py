@@ -12,7 +12,7 @@ from durable_objects import CommitFailed, ObjectFailed, OutcomeUnknown
 from durable_objects.simulated import Crashed, SimulatedRuntime, Task
 from profiles import examples
 
-NAMES = ("a", "b", "c/1")
+NAMES = ("a", "b", "b/1")
 names = st.sampled_from(NAMES)
 
 
@@ -29,13 +29,15 @@ class SendMachine(RuleBasedStateMachine):
 
     def sent(self, sender: str, receiver: str) -> list[int]:
         """The numbers of the durable letters, in order."""
-        entries = self.runtime.disk.list(f"Letters/{sender}", f"sent/{receiver}/", "", 1_000_000)
-        return [int(key.rpartition("/")[2]) for key, _ in entries]
+        return self.numbers(sender, "sent/", receiver)
 
     def got(self, sender: str, receiver: str) -> list[int]:
-        entries = self.runtime.disk.list(f"Letters/{receiver}", "got/", "", 1_000_000)
+        return self.numbers(receiver, "got/", sender)
+
+    def numbers(self, name: str, prefix: str, other: str) -> list[int]:
+        entries = self.runtime.disk.list(f"Letters/{name}", prefix, "", 1_000_000)
         letters = [value.decode().split() for _, value in entries]
-        return [int(number) for name, number in letters if name == sender]
+        return [int(number) for who, number in letters if who == other]
 
     @rule(
         sender=names,
@@ -68,7 +70,7 @@ class SendMachine(RuleBasedStateMachine):
         return not self.runtime.commits.idle
 
     @precondition(something_is_uncommitted)
-    @rule(times=st.integers(1, 4))
+    @rule(times=st.sampled_from([1, 1, 1, 2, 4]))
     def commit(self, times: int) -> None:
         for _ in range(times):
             self.runtime.commit()
@@ -92,9 +94,11 @@ class SendMachine(RuleBasedStateMachine):
         self.runtime.evict_idle()
         self.runtime.evict_idle()
 
-    @rule(name=names)
+    @rule(name=st.sampled_from(["", "", "", *NAMES]))
     def break_or_repair(self, name: str) -> None:
-        courier.broken.symmetric_difference_update({name})
+        """At most one object is broken."""
+        courier.broken.clear()
+        courier.broken.add(name)
 
     @invariant()
     def only_what_was_sent_is_taken_once_and_in_order(self) -> None:
@@ -137,5 +141,5 @@ class SendMachine(RuleBasedStateMachine):
 
 # The phase left out explains a failure, for minutes.
 phases = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
-SendMachine.TestCase.settings = settings(max_examples=examples(160), stateful_step_count=40, phases=phases)
+SendMachine.TestCase.settings = settings(max_examples=examples(320), stateful_step_count=40, phases=phases)
 test_every_call_that_is_sent_is_taken_once_and_in_order_whatever_happens = SendMachine.TestCase
