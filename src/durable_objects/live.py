@@ -217,7 +217,7 @@ class LiveObject(Generic[ObjectT]):
     def _drop(self, error: BaseException, what: str) -> None:
         """Drop what the running call did, after an unexpected error; raises ``ObjectFailed`` where a caller should get that."""
         self.rebuild()
-        if isinstance(error, Exception) and not isinstance(error, DataBusy):
+        if isinstance(error, Exception) and not isinstance(error, DataBusy | Overloaded):
             raise ObjectFailed(f"{self.object_id}: {what}: {error!r}") from error
 
     def rebuild(self) -> None:

@@ -6,124 +6,34 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, cast
+from typing import TYPE_CHECKING, Any
 
 from durable_objects.alarms import Alarms
 from durable_objects.commits import CommitLoop, Loop
 from durable_objects.config import config_for, digest_of
-from durable_objects.contract import Context, DurableObject, EventStream, Namespace, ObjectT, P, R, Replay, Stub
+from durable_objects.contract import Context, EventStream, Namespace, ObjectT, Replay
 from durable_objects.disk import Disk
 from durable_objects.errors import (
     ConfigMismatch,
     DataBusy,
+    DurableObjectError,
     LimitExceeded,
     ObjectFailed,
     Overloaded,
     RuntimeClosed,
 )
 from durable_objects.event_streams import Listeners, QueuedEventStream
-from durable_objects.idempotency import check_key
 from durable_objects.inbox import take
-from durable_objects.keyed_stub import KeyedStub
-from durable_objects.limits import MAX_ALARMS_PER_TURN, MAX_LIVE_OBJECTS, MAX_NAME_CHARS, MAX_WAITING_CALLS, READS_PER_TURN
+from durable_objects.limits import MAX_ALARMS_PER_TURN, MAX_LIVE_OBJECTS, MAX_WAITING_CALLS, READS_PER_TURN
 from durable_objects.live import LiveObject
+from durable_objects.local_stub import LocalNamespace, check_name
 from durable_objects.meter import Meter
 from durable_objects.outbox import Outboxes, SentCall
-from durable_objects.storage import utf8_length
 
 if TYPE_CHECKING:
     from msgspec import Struct
 
 log = logging.getLogger("durable_objects")
-
-
-class LocalStub(Generic[ObjectT]):
-    """A handle on one object of this process."""
-
-    __slots__ = ("_create", "_name", "_object_id", "_runtime")
-
-    def __init__(self, runtime: "LocalRuntime", object_id: str, name: str, create: Callable[[Context], ObjectT]) -> None:
-        self._runtime = runtime
-        self._object_id = object_id
-        self._name = name
-        self._create = create
-
-    async def call(self, method: Callable[Concatenate[ObjectT, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """See ``contract.Stub``. With nothing uncommitted this is a plain call: it never suspends."""
-        runtime = self._runtime
-        live = runtime.find(self._object_id) or runtime.load(self._object_id, self._name, self._create)
-        name = live.names.get(method) or live.name_of(method)
-        runtime.meter.calls += 1
-        try:
-            result = live.run(name, args, kwargs)
-        finally:
-            # A refusal may reveal changes that are not durable yet, so it waits as well.
-            runtime.commits.add(live)
-            if live.batch is not None:
-                await runtime.commits.wait_durable(live)
-        return cast("R", result)
-
-    async def call_once(
-        self,
-        key: str,
-        fingerprint: bytes | None,
-        on_repeat: Callable[[], None] | None,
-        method: Callable[..., R],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> R:
-        """A call of ``KeyedStub``. The first answer to a key waits too until it is durable."""
-        runtime = self._runtime
-        live = runtime.find(self._object_id) or runtime.load(self._object_id, self._name, self._create)
-        name = live.names.get(method) or live.name_of(method)
-        runtime.meter.calls += 1
-        try:
-            result, repeated = live.run_once(name, args, kwargs, key, fingerprint)
-        finally:
-            runtime.commits.add(live)
-            if live.batch is not None:
-                await runtime.commits.wait_durable(live)
-        if repeated and on_repeat is not None:
-            on_repeat()
-        return cast("R", result)
-
-    def options(
-        self, *, idempotency_key: str, fingerprint: bytes | None = None, on_repeat: Callable[[], None] | None = None
-    ) -> Stub[ObjectT]:
-        """See ``contract.Stub``."""
-        check_key(idempotency_key, fingerprint)
-        return KeyedStub(self, idempotency_key, fingerprint, on_repeat)
-
-    def events(self, since: int | None = None) -> EventStream:
-        """See ``contract.Stub``."""
-        return self._runtime.listen(self._object_id, since, self._replay)
-
-    async def settle(self) -> None:
-        """See ``contract.Stub``."""
-        await self._runtime.settle(self._object_id)
-
-    async def _replay(self, since: int) -> Replay:
-        return await self.call(DurableObject.replay, since)
-
-
-class LocalNamespace(Generic[ObjectT]):
-    """All objects of one class in this process's runtime."""
-
-    def __init__(self, runtime: "LocalRuntime", name: str, cls: type[ObjectT], config: "Struct | None") -> None:
-        self._runtime = runtime
-        self._name = name
-        self.cls = cls
-        self.config = config
-
-    def create(self, ctx: Context) -> ObjectT:
-        """A new instance."""
-        create: Callable[..., ObjectT] = self.cls
-        return create(ctx) if self.config is None else create(ctx, self.config)
-
-    def get(self, name: str) -> LocalStub[ObjectT]:
-        """A handle on the object called ``name``; nothing happens before its first call."""
-        check_name("an object", name)
-        return LocalStub(self._runtime, f"{self._name}/{name}", name, self.create)
 
 
 class LocalRuntime:
@@ -440,10 +350,3 @@ class LocalRuntime:
 def _release(waiter: "asyncio.Future[None]") -> None:
     if not waiter.done():
         waiter.set_result(None)
-
-
-def check_name(kind: str, name: str) -> None:
-    """Check a name; ``kind`` names what it is of in the error. Raises ``LimitExceeded``."""
-    utf8_length(name)
-    if not 1 <= len(name) <= MAX_NAME_CHARS:
-        raise LimitExceeded(f"the name of {kind} has {len(name)} characters; 1 to {MAX_NAME_CHARS} are allowed")

@@ -31,6 +31,10 @@ class EncodedDisk:
         """See ``disk.Disk``."""
         return ALARMS.through(list(self._disk.alarms()))
 
+    def senders(self) -> Iterable[tuple[str, int]]:
+        """See ``disk.Disk``."""
+        return ALARMS.through(list(self._disk.senders()))
+
     def commit(self, changes: Sequence[Change]) -> Awaitable[None]:
         """See ``disk.Disk``."""
         return self._disk.commit(CHANGES.through(changes))

@@ -21,7 +21,8 @@ from durable_objects.errors import DurableObjectError
 from durable_objects.event_streams import QueuedEventStream
 from durable_objects.idempotency import check_key
 from durable_objects.keyed_stub import KeyedStub
-from durable_objects.local import LocalRuntime, check_name
+from durable_objects.local import LocalRuntime
+from durable_objects.local_stub import check_name
 from durable_objects.meter import Meter
 from durable_objects.methods import functions_of, methods_of
 from durable_objects.wire.encoding import ANSWER, EVENTS, REQUEST, Call, EndOfEvents, Settle
