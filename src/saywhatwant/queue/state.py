@@ -175,7 +175,7 @@ class QueueState(DurableObject):
                 self._details.on_change(old, message)
             if publish:
                 self.ctx.publish(events.changed(encoded))
-            if self._waiting and wake and not (old is not None and lease.is_claimable(old)):
+            if params.status == "pending" and wake and self._waiting and not (old and lease.is_claimable(old)):
                 self._wake(message)
         if finished:
             self._prune(finished * MAX_PRUNED_AT_ONCE)
