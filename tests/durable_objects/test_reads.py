@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from local_runtimes import LOCAL_RUNTIMES
 from msgspec import Struct
+from places import PLACES
 
 from durable_objects import Context, DurableObject, Events, ObjectFailed, Refusal, read
 from durable_objects.simulated import SimulatedRuntime
@@ -106,13 +106,13 @@ class Notebook(DurableObject):
 CHANGING = [Notebook.put, Notebook.delete, Notebook.arm, Notebook.publishing, Notebook.signalling]
 
 
-@pytest.mark.parametrize("local", LOCAL_RUNTIMES)
+@pytest.mark.parametrize("local", PLACES)
 @pytest.mark.parametrize("method", [*CHANGING, Notebook.refusing], ids=lambda method: method.__name__)
 def test_a_read_that_changes_or_sends_something_fails_and_changes_nothing(
     tmp_path: Path, local: str, method: Callable[[Notebook], None]
 ) -> None:
     async def scenario() -> None:
-        async with LOCAL_RUNTIMES[local](tmp_path) as opened:
+        async with PLACES[local](tmp_path).running() as opened:
             notebook = opened.namespace("Notebook", Notebook).get("a")
             await notebook.call(Notebook.write, "old")
             before = await notebook.call(Notebook.state)
@@ -127,13 +127,13 @@ def test_a_read_that_changes_or_sends_something_fails_and_changes_nothing(
     run(scenario())
 
 
-@pytest.mark.parametrize("local", LOCAL_RUNTIMES)
+@pytest.mark.parametrize("local", PLACES)
 @pytest.mark.parametrize("kind", WRONG_ARGUMENTS)
 def test_arguments_that_a_method_does_not_take_are_the_callers_mistake(tmp_path: Path, local: str, kind: str) -> None:
     """So the object does not fall with them."""
 
     async def scenario() -> None:
-        async with LOCAL_RUNTIMES[local](tmp_path) as opened:
+        async with PLACES[local](tmp_path).running() as opened:
             notebook: Any = opened.namespace("Notebook", Notebook).get("a")
             args, kwargs = WRONG_ARGUMENTS[kind]
             for stub in (notebook, notebook.options(idempotency_key="key")):
@@ -155,10 +155,10 @@ def test_a_read_makes_no_commit() -> None:
     assert (runtime.meter.commits, runtime.meter.failures) == (0, 0)
 
 
-@pytest.mark.parametrize("local", LOCAL_RUNTIMES)
+@pytest.mark.parametrize("local", PLACES)
 def test_p5_an_event_without_a_write_is_a_commit_and_a_signal_is_none(tmp_path: Path, local: str) -> None:
     async def scenario() -> None:
-        async with LOCAL_RUNTIMES[local](tmp_path) as opened:
+        async with PLACES[local](tmp_path).running() as opened:
             notebook = opened.namespace("Notebook", Notebook).get("a")
             async with notebook.events() as events:
                 assert await notebook.call(Notebook.publish) == 1
@@ -175,10 +175,10 @@ def test_p5_an_event_without_a_write_is_a_commit_and_a_signal_is_none(tmp_path: 
     run(scenario())
 
 
-@pytest.mark.parametrize("local", LOCAL_RUNTIMES)
+@pytest.mark.parametrize("local", PLACES)
 def test_p5_calls_that_become_durable_together_are_numbered_one_by_one(tmp_path: Path, local: str) -> None:
     async def scenario() -> None:
-        async with LOCAL_RUNTIMES[local](tmp_path) as opened:
+        async with PLACES[local](tmp_path).running() as opened:
             notebook = opened.namespace("Notebook", Notebook).get("a")
             await notebook.call(Notebook.state)  # awake
             calls: list[Any] = [notebook.call(Notebook.write, f"{n}") for n in range(5)]
