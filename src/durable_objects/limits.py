@@ -54,7 +54,7 @@ MAX_UNTAKEN_SENDS = 10_000
 """Calls that one object has sent and that are not taken; at this bound its calls that send are refused (``Overloaded``)."""
 
 MAX_BYTES_BEHIND = 64 * 1024 * 1024
-"""Bytes of events that wait for one listener; beyond it the listener gets ``EventsLost``."""
+"""Bytes of events that wait for one listener, and 128 for each call that published some; beyond it, ``EventsLost``."""
 
 MAX_LIVE_OBJECTS = 10_000
 """Objects in memory; beyond it the ones that were idle longest are dropped."""

@@ -106,6 +106,18 @@ def test_p8_a_problem_is_the_refusals_record(error: DurableObjectError) -> None:
         assert shown["status"] == response.status_code == problems.KINDS[record.code].status
 
 
+def test_p8_a_refusal_that_is_newer_than_the_worker_is_passed_on() -> None:
+    response = problems.problem(DurableObjectError.from_record(ErrorRecord("too-late", "it is over", {"field": "text"})))
+    assert response.status_code == 409
+    assert msgspec.json.decode(response.body) == {
+        "type": "urn:saywhatwant:problem:too-late",
+        "title": "The call was refused",
+        "status": 409,
+        "detail": "it is over",
+        "field": "text",
+    }
+
+
 def test_a_code_belongs_to_one_class() -> None:
     with pytest.raises(TypeError, match=r"durable_objects\.errors\.KeysFull already has the error code 'keys-full'"):
         type("KeysFull", (Refusal,), {})

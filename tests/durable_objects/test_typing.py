@@ -13,7 +13,7 @@ from typing import assert_type
 
 from msgspec import Struct
 
-from durable_objects import Context, DurableObject, Namespace, Runtime, Stub
+from durable_objects import Context, DurableObject, Namespace, ObjectId, Runtime, Stub, read
 
 
 class Step(Struct, frozen=True):
@@ -30,6 +30,10 @@ class Counter(DurableObject):
         return count
 
     def reset(self) -> None: ...
+
+    @read
+    def total(self, *, since: int = 0) -> float:
+        return 1.0
 
 
 class Elder(Counter):
@@ -66,7 +70,11 @@ async def calls(counter: Stub[Counter], elder: Stub[Elder]) -> None:
             assert_type(seq, int | None)
             assert_type(data, tuple[bytes, ...])
     counter.events(since="7")  # E: arg-type
+    assert_type(await counter.call(Counter.total, since=1), float)
+    await counter.call(Counter.total, 1)  # E: call-arg
     assert_type(await counter.options(idempotency_key="a").call(Counter.add, 2), int)
+    await counter.options(idempotency_key="a", on_repeat=print).call(Counter.add, "x")  # E: arg-type
+    counter.options("a")  # E: call-arg
 
 
 def declares(runtime: Runtime) -> None:
@@ -87,6 +95,10 @@ def touches(ctx: Context) -> None:
     ctx.set_alarm(1.5)  # E: arg-type
     ctx.set_alarm(None)
     ctx.publish("text")  # E: arg-type
+    ctx.signal("text")  # E: arg-type
+    ctx.send(ObjectId("Counter", "a"), Counter.add, 2, twice=True)
+    ctx.send(ObjectId("Counter", "a"), Counter.add, "x")  # E: arg-type
+    ctx.send("Counter/a", Counter.reset)  # E: arg-type
     ctx.seq = 2  # E: misc
 """
 

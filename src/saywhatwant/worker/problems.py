@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 from starlette.responses import Response
 
-from durable_objects import DurableObjectError
+from durable_objects import DurableObjectError, Refusal
 from saywhatwant import errors
 from saywhatwant.validation import humanize
 
@@ -94,7 +94,7 @@ def _path(*parts: str) -> str:
 
 def problem(error: Exception) -> Response:
     """The refusal as a response; an unexpected error is logged, and its text is not sent to the client."""
-    kind = KINDS.get(getattr(error, "code", ""), _UNEXPECTED)
+    kind = _kind_of(error)
     if kind is _UNEXPECTED:
         log.error("unexpected error", exc_info=error)
         return problem_response(kind, "the server's log has the details; nothing was changed")
@@ -110,6 +110,14 @@ def problem(error: Exception) -> Response:
     if isinstance(error, DurableObjectError):
         return problem_response(kind, str(error), cast("str | None", error.fields.get("field")), headers=headers)
     return problem_response(kind, str(error), getattr(error, "field", None), getattr(error, "rule", None), headers)
+
+
+def _kind_of(error: Exception) -> Kind:
+    code = getattr(error, "code", "")
+    if type(error) is Refusal and code not in KINDS:
+        # No class here has the code: it comes from an object of a newer version.
+        return Kind(409, code, "The call was refused")
+    return KINDS.get(code, _UNEXPECTED)
 
 
 def problem_response(
