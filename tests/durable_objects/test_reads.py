@@ -9,7 +9,7 @@ import pytest
 from msgspec import Struct
 from places import PLACES
 
-from durable_objects import Context, DurableObject, Events, ObjectFailed, Refusal, read
+from durable_objects import Context, DurableObject, Events, ObjectFailed, ObjectId, Refusal, read
 from durable_objects.simulated import SimulatedRuntime
 from listening import listen
 from scenario import run
@@ -93,6 +93,10 @@ class Notebook(DurableObject):
         self.ctx.signal(b"signalled")
 
     @read
+    def sending(self) -> None:
+        self.ctx.send(ObjectId("Notebook", "b"), Notebook.write, "sent")
+
+    @read
     def refusing(self) -> None:
         self.ctx.storage.put("new", b"")
         raise Denied("after a write")
@@ -103,7 +107,7 @@ class Notebook(DurableObject):
         self.ctx.set_alarm(None)
 
 
-CHANGING = [Notebook.put, Notebook.delete, Notebook.arm, Notebook.publishing, Notebook.signalling]
+CHANGING = [Notebook.put, Notebook.delete, Notebook.arm, Notebook.publishing, Notebook.signalling, Notebook.sending]
 
 
 @pytest.mark.parametrize("local", PLACES)
@@ -113,7 +117,8 @@ def test_a_read_that_changes_or_sends_something_fails_and_changes_nothing(
 ) -> None:
     async def scenario() -> None:
         async with PLACES[local](tmp_path).running() as opened:
-            notebook = opened.namespace("Notebook", Notebook).get("a")
+            namespace = opened.namespace("Notebook", Notebook)
+            notebook = namespace.get("a")
             await notebook.call(Notebook.write, "old")
             before = await notebook.call(Notebook.state)
             events = listen(notebook)
@@ -123,6 +128,8 @@ def test_a_read_that_changes_or_sends_something_fails_and_changes_nothing(
             assert await notebook.call(Notebook.counted) == 1, "it was rebuilt"
             assert await notebook.call(Notebook.write, "next") == before.seq + 1
             assert events.heard() == []
+            await notebook.settle()
+            assert (await namespace.get("b").call(Notebook.state)).seq == 0, "nothing was sent"
 
     run(scenario())
 
