@@ -35,22 +35,31 @@ class _Clock(Struct, frozen=True, array_like=True):
     clock: int
 
 
+_decode_answer = msgspec.msgpack.Decoder(_Answer).decode
+_decode_age = msgspec.msgpack.Decoder(_Age).decode
+_decode_clock = msgspec.msgpack.Decoder(_Clock).decode
+
+
 def move_keys(connection: sqlite3.Connection) -> None:
     """Make the queue's own table of keys the runtime's."""
-    for object_id, key, value in _entries(connection, "keys/"):
-        kind, _, name = key.removeprefix("keys/").partition("/")
-        match kind:
-            case "answer":
-                answer = msgspec.msgpack.decode(value, type=_Answer)
-                result = msgspec.json.encode(Posted(answer.message_id, answer.timestamp))
-                row = answer_row(name, result, answer.digest, number=answer.number, at=answer.at)
-            case "age":
-                age = msgspec.msgpack.decode(value, type=_Age)
-                row = age_row(age.key, number=int(name), at=age.at, clock=age.clock)
-            case _:
-                row = clock_row(*msgspec.structs.astuple(msgspec.msgpack.decode(value, type=_Clock)))
-        connection.execute("INSERT INTO entries VALUES (?, ?, ?)", (object_id, *row))
+    moved = ((object_id, *_of_the_runtime(key, value)) for object_id, key, value in _entries(connection, "keys/"))
+    connection.executemany("INSERT INTO entries VALUES (?, ?, ?)", moved)
     connection.execute("DELETE FROM entries WHERE object LIKE 'MessageQueue/%' AND key >= 'keys/' AND key < 'keys0'")
+
+
+def _of_the_runtime(key: str, value: bytes) -> tuple[str, bytes]:
+    kind, _, name = key.removeprefix("keys/").partition("/")
+    match kind:
+        case "answer":
+            answer = _decode_answer(value)
+            result = msgspec.json.encode(Posted(answer.message_id, answer.timestamp))
+            return answer_row(name, result, answer.digest, number=answer.number, at=answer.at)
+        case "age":
+            age = _decode_age(value)
+            return age_row(age.key, number=int(name), at=age.at, clock=age.clock)
+        case _:
+            clock = _decode_clock(value)
+            return clock_row(clock.at, clock.clock)
 
 
 def _entries(connection: sqlite3.Connection, prefix: str) -> Iterable[Entry]:
