@@ -50,10 +50,11 @@ class SentEvents(Struct, tag=True, frozen=True):
 
 
 class Codec:
-    """Bytes of one type, and back."""
+    """Bytes of one type, and back: MessagePack for what holds bytes, JSON for what holds the JSON of a ``methods.Method``."""
 
-    def __init__(self, kind: Any) -> None:  # noqa: ANN401 - typing has no name for a union of types
-        self._decoder = msgspec.json.Decoder(kind)
+    def __init__(self, kind: Any, *, json: bool = False) -> None:  # noqa: ANN401 - typing has no name for a union of types
+        self._decoder: Any = msgspec.json.Decoder(kind) if json else msgspec.msgpack.Decoder(kind)
+        self._encoder: Any = msgspec.json.Encoder() if json else msgspec.msgpack.Encoder()
 
     def through(self, value: T) -> T:
         """A value equal to ``value``, of which nothing else is the same."""
@@ -62,15 +63,16 @@ class Codec:
 
     def encode(self, value: object) -> bytes:
         """The bytes."""
-        return msgspec.json.encode(value)
+        encoded: bytes = self._encoder.encode(value)
+        return encoded
 
     def decode(self, encoded: bytes) -> Any:  # noqa: ANN401 - the codec's type
         """The value; raises ``msgspec.ValidationError``."""
         return self._decoder.decode(encoded)
 
 
-REQUEST = Codec(Call | Settle)
-ANSWER = Codec(Answer)
+REQUEST = Codec(Call | Settle, json=True)
+ANSWER = Codec(Answer, json=True)
 EVENTS = Codec(SentEvents | EndOfEvents)
 CHANGES = Codec(list[Change])
 ENTRIES = Codec(list[tuple[str, bytes]])
