@@ -151,11 +151,12 @@ def test_events_come_before_the_answer_and_after_it() -> None:
 
 @given(seed=st.integers(0, 2**32), calls=st.integers(1, 20))
 def test_the_events_of_an_object_stay_in_order(seed: int, calls: int) -> None:
-    runtime, host = ledger_of(seed)
+    runtime, host = ledger_of(seed, autocommit=False)
     ledger = runtime.namespace("Ledger", Ledger).get("a")
     stream = ledger.events()
     for n in range(calls):
         host.start(ledger.call(Ledger.append, f"{n}"))
+    host.commit()
     assert [host.run(anext(stream)).seq for _ in range(calls)] == list(range(1, calls + 1))
 
 
@@ -200,7 +201,25 @@ def test_a_caller_that_gives_up_leaves_the_others_alone() -> None:
     asyncio.run(scenario())
 
 
-def test_what_objects_store_crosses_as_bytes_too() -> None:
+def test_what_objects_read_has_crossed_as_bytes_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime, host = ledger_of()
+    stored = b"on the disk"
+    same: list[bool] = []
+
+    class Reader(DurableObject):
+        def look(self) -> None:
+            values = [self.ctx.storage.get("key"), *(value for _, value in self.ctx.storage.list())]
+            assert {*values} == {stored}
+            same.extend(value is stored for value in values)
+
+    monkeypatch.setattr(host.disk, "get", lambda *_: stored)
+    monkeypatch.setattr(host.disk, "list", lambda *_: [("key", stored)])
+    host.run(runtime.namespace("Reader", Reader).get("a").call(Reader.look))
+    assert len(same) > 1
+    assert not any(same)
+
+
+def test_what_objects_store_comes_back_as_it_was() -> None:
     runtime, host = ledger_of()
     ledgers = runtime.namespace("Ledger", Ledger)
     value = bytes(range(256))
