@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, get_type_hints
 
@@ -23,13 +24,20 @@ def checked(function: Callable[..., Any], argument: str | None, where: str) -> A
     what = f"{where}: the result" if argument is None else f"{where}: the argument {argument!r}"
     annotation = _resolved(function, argument or "return", what)
     try:
-        found = _unknown_in(types.type_info(annotation), set())
-        msgspec.json.Decoder(annotation)
+        fault = _fault_of(annotation) if _is_hashable(annotation) else _fault_of.__wrapped__(annotation)
     except Exception as error:  # msgspec resolves the fields of structs here, which can raise anything
         raise TypeError(f"{what} cannot be encoded: {error}") from error
-    if found is not None:
-        raise TypeError(f"{what} cannot be encoded: {found}")
+    if fault is not None:
+        raise TypeError(f"{what} cannot be encoded: {fault}")
     return annotation
+
+
+@lru_cache(maxsize=1_000)
+def _fault_of(annotation: Any) -> str | None:  # noqa: ANN401 - any annotation
+    """Why values of a type cannot cross, or None; a program starts sooner when ``str`` is looked at once."""
+    found = _unknown_in(types.type_info(annotation), set())
+    msgspec.json.Decoder(annotation)
+    return found
 
 
 def _resolved(function: Callable[..., Any], name: str, what: str) -> Any:  # noqa: ANN401 - any annotation
@@ -63,3 +71,11 @@ def _unknown_in(node: object, seen: set[int]) -> str | None:
 def _name(node: types.Type) -> str:
     cls = getattr(node, "cls", None)
     return type(node).__name__.removesuffix("Type") if cls is None else getattr(cls, "__name__", str(cls))
+
+
+def _is_hashable(annotation: object) -> bool:
+    try:
+        hash(annotation)
+    except TypeError:
+        return False
+    return True

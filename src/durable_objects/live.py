@@ -75,7 +75,7 @@ class LiveObject(Generic[ObjectT]):
         self.instance: ObjectT | None = None
         self.keys: IdempotencyKeys | None = None
         """None until a call has a key."""
-        self.names: dict[Callable[..., object], str] = {}
+        self.names: Mapping[Callable[..., object], str] = {}
         self.reads: frozenset[str] = frozenset()
         self.methods: Mapping[str, Method] = {}
 
@@ -137,21 +137,8 @@ class LiveObject(Generic[ObjectT]):
             self._drop(error, "it cannot be made from its storage")
             raise
         self.wake_reads = self._meter.reads - reads
-        self._learn_methods()
-
-    def _learn_methods(self) -> None:
         cls: Any = type(self.instance)
         self.names, self.reads, self.methods = functions_of(cls), reads_of(cls), methods_of(cls)
-
-    def name_of(self, method: Callable[..., object]) -> str:
-        """The name of a method that is not in ``names`` because it was added to the class later, as tests do.
-
-        Raises ``TypeError`` if it is not a public method of the object.
-        """
-        self._learn_methods()
-        if method not in self.names:
-            raise TypeError(f"{method!r} is not a public method of {type(self.instance).__name__}")
-        return self.names[method]
 
     def run(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - typed by Stub.call
         """Run one call; raises its ``Refusal``, ``TypeError`` for wrong arguments, or ``ObjectFailed``, its writes dropped."""

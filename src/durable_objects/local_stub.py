@@ -13,6 +13,7 @@ from durable_objects.keyed_stub import KeyedStub
 from durable_objects.limits import MAX_NAME_CHARS
 from durable_objects.live import LiveObject
 from durable_objects.meter import Meter
+from durable_objects.methods import name_of
 from durable_objects.storage import utf8_length
 
 
@@ -50,7 +51,7 @@ class LocalStub(Generic[ObjectT]):
         """See ``contract.Stub``. With nothing uncommitted this is a plain call: it never suspends."""
         runtime = self._runtime
         live = runtime.find(self._object_id) or runtime.load(self._object_id, self._name, self._create)
-        name = live.names.get(method) or live.name_of(method)
+        name = live.names.get(method) or name_of(type(live.instance), method)
         runtime.meter.calls += 1
         try:
             result = live.run(name, args, kwargs)
@@ -73,7 +74,7 @@ class LocalStub(Generic[ObjectT]):
         """A call of ``KeyedStub``. The first answer to a key waits too until it is durable."""
         runtime = self._runtime
         live = runtime.find(self._object_id) or runtime.load(self._object_id, self._name, self._create)
-        name = live.names.get(method) or live.name_of(method)
+        name = live.names.get(method) or name_of(type(live.instance), method)
         runtime.meter.calls += 1
         try:
             result, repeated = live.run_once(name, args, kwargs, key, fingerprint)

@@ -5,8 +5,8 @@ Everything crosses as JSON, and is decoded by the annotations. What they cannot 
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from functools import wraps
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 
 import msgspec
 from msgspec import Struct
@@ -86,23 +86,40 @@ class Method:
 
 
 def _once_a_class(describe: Callable[[type[Any]], T]) -> Callable[[type[Any]], T]:
-    """Keep what ``describe`` returns for as long as the class lives."""
-    known: WeakKeyDictionary[type[Any], T] = WeakKeyDictionary()
+    """Keep what ``describe`` returns, with the class itself, so that it goes when the class does."""
+    kept = f"__{describe.__name__}__"
 
+    @wraps(describe)
     def described(cls: type[Any]) -> T:
-        found = known.get(cls)
+        found: T | None = vars(cls).get(kept)
         if found is None:
-            found = known[cls] = describe(cls)
+            found = describe(cls)
+            setattr(cls, kept, found)
         return found
 
     return described
 
 
-def functions_of(cls: type[Any]) -> dict[Callable[..., object], str]:
+@_once_a_class
+def functions_of(cls: type[Any]) -> Mapping[Callable[..., object], str]:
     """The public methods of ``cls`` and its base classes, with their names; an object runs its own override."""
+    return functions_now(cls)
+
+
+def functions_now(cls: type[Any]) -> Mapping[Callable[..., object], str]:
+    """The same, with what was added to the class after it was first asked for, as tests do."""
     return {function: names[-1] for function, names in _names_of(cls).items()}
 
 
+def name_of(cls: type[Any], method: Callable[..., object]) -> str:
+    """The name of a public method; raises ``TypeError`` for anything else."""
+    name = functions_of(cls).get(method) or functions_now(cls).get(method)
+    if name is None:
+        raise TypeError(f"{method!r} is not a public method of {cls.__name__}")
+    return name
+
+
+@_once_a_class
 def reads_of(cls: type[Any]) -> frozenset[str]:
     """The names of the public methods that are marked with ``read``, in ``cls`` or where they override one that is."""
     return frozenset(name for function, name in functions_of(cls).items() if getattr(function, _READ, False))

@@ -29,7 +29,7 @@ from durable_objects.limits import (
     MAX_VALUE_BYTES,
 )
 from durable_objects.live import LiveObject
-from durable_objects.methods import functions_of, methods_of
+from durable_objects.methods import methods_of, name_of
 from durable_objects.storage import OUTBOX
 
 if TYPE_CHECKING:
@@ -180,9 +180,7 @@ class Outboxes:
         if self._rows.get(live.object_id, 0) >= MAX_UNTAKEN_SENDS:
             raise Overloaded(f"{MAX_UNTAKEN_SENDS} calls that {live.object_id} has sent are not taken yet")
         cls = self._class_of(to.namespace)
-        name = functions_of(cls).get(method)
-        if name is None:
-            raise TypeError(f"{method!r} is not a public method of {cls.__name__}")
+        name = name_of(cls, method)
         arguments = methods_of(cls)[name].encode_arguments(args, kwargs)
         receiver = f"{to.namespace}/{to.name}"
         number = (live.seq + 1) * _NUMBERS_PER_COMMIT + len(live.sent)

@@ -70,7 +70,8 @@ def test_a_mixin_is_checked_like_the_class_itself() -> None:
 TAKEN = [
     "count: int", "count: 'int'", "count: int | None = None", "count: Literal['a', 'b'] = 'a'", "count: Color = Color.RED",
     "count: Point = Point(1, 2)", "count: list[int] = [1]", "count: dict[int, Tree]", "count: bytes", "count: Raw",
-    "count: int | UnsetType = UNSET", "*, count: Annotated[int, Meta(ge=0)]", "count: tuple[int, str] = (1, 'a')",
+    "count: int | UnsetType = UNSET", "*, count: Annotated[int, Meta(ge=0)]",
+    "count: Annotated[int, Meta(extra={'unit': []}), []]", "count: tuple[int, str] = (1, 'a')",
 ]  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from durable_objects.keyed_stub import KeyedStub
 from durable_objects.local import LocalRuntime
 from durable_objects.local_stub import check_name
 from durable_objects.meter import Meter
-from durable_objects.methods import functions_of, methods_of
+from durable_objects.methods import methods_of, name_of
 from durable_objects.wire.encoding import ANSWER, EVENTS, REQUEST, Call, EndOfEvents, Settle
 from durable_objects.wire.host import Host
 from durable_objects.wire.network import Channel, Network
@@ -52,9 +52,7 @@ class WireStub(Generic[ObjectT]):
         kwargs: dict[str, Any],
     ) -> R:
         """The call, or the first answer to its key."""
-        name = functions_of(self._cls).get(method)
-        if name is None:
-            raise TypeError(f"{method!r} is not a public method of {self._cls.__name__}")
+        name = name_of(self._cls, method)
         described = methods_of(self._cls)[name]
         arguments = Raw(described.encode_arguments(args, kwargs))
         answer = await self._gateway.exchange(Call(self._to, name, arguments, key, fingerprint))
