@@ -377,5 +377,7 @@ class Stats(Struct, frozen=True, rename="camel"):
     entities: dict[str, Depth]
     lease_expiries: int
     """Leases that ran out, since the beginning."""
+    waited_for: list[str]
+    """The entities that answer here and for which a claim waits now, at any gateway."""
     circuits: list[ReportedCircuit] | UnsetType = UNSET
     """Omitted for callers without the bot token, because circuits name providers."""

@@ -17,6 +17,7 @@ def figures(
     *,
     seq: int,
     lease_expiries: int,
+    waited_for: list[str],
     circuits: list[ReportedCircuit],
 ) -> Stats:
     """The figures at commit ``seq``; those of ``entities`` first."""
@@ -31,6 +32,7 @@ def figures(
         depth=_depth(index.total),
         entities={entity: _depth(of_entity) for entity, of_entity in depths.items()},
         lease_expiries=lease_expiries,
+        waited_for=waited_for,
         circuits=circuits,
     )
 

@@ -241,14 +241,15 @@ class MessageQueue(Claims):
     @durable_objects.read
     def stats(self, entities: tuple[str, ...] = ()) -> Stats:
         """The queue's figures; those of ``entities`` first."""
-        circuits = self._circuits.open(self.ctx.now())
+        now = self.ctx.now()
         return figures(
             self._index,
             self._config,
             entities,
             seq=self.ctx.seq,
             lease_expiries=self._lease_expiries,
-            circuits=circuits,
+            waited_for=[entity for entity in entities if self._waiting.waits_for(entity, now)],
+            circuits=self._circuits.open(now),
         )
 
     # -- Helpers

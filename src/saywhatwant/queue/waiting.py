@@ -99,6 +99,10 @@ class WaitingClaims:
             self._woken.move_to_end(message_id)
         return first
 
+    def waits_for(self, entity: str, now: int) -> bool:
+        """Whether a claim waits that takes messages to this entity."""
+        return self._tickets.first(now, entity) is not None
+
     def is_left_to_another(self, message_id: str, woken_for: tuple[str, ...], now: int) -> bool:
         """Whether a claim is on its way for this message, other than one that was ``woken_for`` it."""
         until = self._woken.get(message_id, now)

@@ -124,6 +124,7 @@ def _sum(all_stats: list[Stats], entities: Iterable[str]) -> Stats:
         total,
         depth=_added([stats.depth for stats in all_stats]),
         entities={name: depths[name] for name in islice(names, MAX_STATS_ENTITIES)},
+        waited_for=sorted({name for stats in all_stats for name in stats.waited_for}),
         circuits=[circuit for stats in all_stats if stats.circuits is not UNSET for circuit in stats.circuits],
     )
 

@@ -1,4 +1,4 @@
-"""The bots that this server has seen: the entities they serve, with which personas, and when they were seen last.
+"""The bots that this gateway has seen: the entities they serve, with which personas, and when they were seen last.
 
 Nothing is stored: after a restart a bot is known again with its next claim, which comes within a minute.
 """

@@ -101,7 +101,7 @@ class EntitySummary(Struct, frozen=True, rename="camel"):
     alias: bool
     """Whether a post may choose the name and color that it answers under."""
     served: bool
-    """Whether a bot answers for it at the moment."""
+    """Whether a bot answers for it at the moment, at any gateway."""
     reason: str | None = None
     """Why there may be no answer at the moment."""
 

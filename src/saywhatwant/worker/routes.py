@@ -197,18 +197,24 @@ class Api:
     async def entities(self, _: Request, __: NoParameters) -> Response:
         """GET /api/entities."""
         self._rules.entities.refresh()
-        circuits: list[schemas.ReportedCircuit] = []
-        with suppress(DurableObjectError):  # without the queue's circuits the rest is still true
-            circuits = (await self._stats()).circuits or []
-        summaries = [self._summary(name, entity, circuits) for name, entity in self._rules.entities.current.items()]
+        stats = None
+        with suppress(DurableObjectError):  # without the queue's figures the rest is still true
+            stats = await self._stats()
+        summaries = [self._summary(name, entity, stats) for name, entity in self._rules.entities.current.items()]
         return JSON(WallSummary(summaries, self._rules.max_text, assets.version()))
 
-    def _summary(self, name: str, entity: Entity, circuits: list[schemas.ReportedCircuit]) -> EntitySummary:
-        bots = self._bots.serving(name)
+    def _summary(self, name: str, entity: Entity, stats: schemas.Stats | None) -> EntitySummary:
+        """``stats`` shows what bots do at other gateways: they wait for work, have some, or report a circuit."""
+        bots, cut_off, is_waited_for, is_held = self._bots.serving(name), set[str](), False, False
+        if stats is not None:
+            cut_off = {circuit.worker_id for circuit in stats.circuits or () if name in circuit.entities}
+            is_waited_for = name in stats.waited_for
+            is_held = name in stats.entities and stats.entities[name].processing > 0
+        served = bool(bots or cut_off or is_waited_for or is_held)
         reason = None
-        if not bots:
+        if not served:
             reason = "no bot answers for it at the moment"
-        elif bots <= {circuit.worker_id for circuit in circuits if name in circuit.entities}:
+        elif cut_off and bots <= cut_off and (bots or not is_waited_for):
             reason = "its model does not answer at the moment"
         return EntitySummary(
             name=name,
@@ -217,7 +223,7 @@ class Api:
             about=entity.about,
             openers=entity.openers,
             alias=entity.alias,
-            served=bool(bots),
+            served=served,
             reason=reason,
         )
 

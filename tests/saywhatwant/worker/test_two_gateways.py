@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from durable_objects.simulated import SimulatedRuntime
 from durable_objects.wire import WireRuntime
 from profiles import examples
+from saywhatwant.queue import read_cache
 from saywhatwant.settings import load
 from saywhatwant.worker import create_worker, queue_events
 from scenario import run, turns
@@ -94,6 +95,18 @@ class Gateway:
         body = {"messageId": message["id"], "workerId": "bot", "attempt": message["botParams"]["attempt"]}
         await self.http.post(f"/api/queue/{call}", json=body | more)
 
+    async def entity(self, name: str) -> tuple[bool, str | None]:
+        """Whether it is served, and why not."""
+        entities = (await self.http.get("/api/entities")).raise_for_status().json()["entities"]
+        (found,) = [entity for entity in entities if entity["name"] == name]
+        return found["served"], found["reason"]
+
+    async def metric(self, name: str) -> float:
+        """A metric without labels."""
+        lines = (await self.http.get("/metrics")).raise_for_status().text.splitlines()
+        (value,) = [line.partition(" ")[2] for line in lines if line.startswith(f"{name} ")]
+        return float(value)
+
     async def wall(self) -> dict[str, Json]:
         messages = (await self.http.get("/api/comments")).raise_for_status().json()
         return {message["id"]: message for message in messages}
@@ -103,7 +116,8 @@ class Gateways:
     """Two of them over one runtime. Make it inside a running event loop."""
 
     def __init__(self, topology: str, seed: int = 0) -> None:
-        self.runtime = WireRuntime(SimulatedRuntime(), seed=seed)
+        self.host = SimulatedRuntime()
+        self.runtime = WireRuntime(self.host, seed=seed)
         self.both = [Gateway(runtime, topology) for runtime in (self.runtime, self.runtime.gateway())]
         self.readers: list[Reader] = []
         self._tasks: list[asyncio.Task[Any]] = []
@@ -157,6 +171,19 @@ class Gateways:
             await gateway.http.aclose()
 
 
+def with_gateways(scenario: Callable[[Gateways], Awaitable[None]], topology: str = "single") -> None:
+    """Run ``scenario`` with two gateways."""
+
+    async def whole() -> None:
+        gateways = Gateways(topology)
+        try:
+            await scenario(gateways)
+        finally:
+            await gateways.close()
+
+    run(whole())
+
+
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 @settings(max_examples=examples(60))
 @given(
@@ -188,3 +215,62 @@ def test_p5_readers_at_both_gateways_get_every_change_wherever_it_was_made(
 
     with mock.patch.object(queue_events, "FIRST_RESUME_SECONDS", 0):
         run(scenario())
+
+
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+def test_an_entity_is_served_at_both_gateways_whichever_its_bot_claims_at(topology: str) -> None:
+    nobody = (False, "no bot answers for it at the moment")
+
+    async def scenario(gateways: Gateways) -> None:
+        here, there = gateways.both
+        assert await there.entity("zen") == nobody
+        waiting = asyncio.create_task(here.claim("zen", wait=60))
+        await gateways.settle()
+        assert (await there.entity("zen"), await there.entity("rude")) == ((True, None), nobody)
+        await there.post("zen")
+        (message,) = await waiting
+        assert await there.entity("zen") == (True, None), "it writes an answer"
+        await here.work("complete", message)
+        assert await there.entity("zen") == nobody, "nothing shows that it will claim again"
+        assert await here.entity("zen") == (True, None)
+        report = {"workerId": "bot", "provider": "http://10.0.0.5", "entities": ["zen"], "seconds": 60, "reason": "down"}
+        (await here.http.post("/api/queue/circuit", json=report)).raise_for_status()
+        for gateway in gateways.both:
+            assert await gateway.entity("zen") == (True, "its model does not answer at the moment")
+
+    with_gateways(scenario, topology)
+
+
+def test_leases_that_run_out_are_counted_once_for_all_gateways() -> None:
+    async def scenario(gateways: Gateways) -> None:
+        here, there = gateways.both
+        for _ in range(3):
+            await here.post()
+        await here.claim()
+        await there.claim()
+        gateways.host.advance(60)
+        for gateway in gateways.both:
+            assert await gateway.metric("sww_lease_expiries_total") == 2
+
+    with_gateways(scenario)
+
+
+def test_p2_gateways_share_the_cached_reads_and_none_is_older_than_the_last_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[int] = []
+    page_of = read_cache.page_of
+
+    def counting(seq: int, *given: Any) -> read_cache.Page:
+        encoded.append(seq)
+        return page_of(seq, *given)
+
+    monkeypatch.setattr(read_cache, "page_of", counting)
+
+    async def scenario() -> None:
+        runtime = SimulatedRuntime()
+        here, there = Gateway(runtime, "single"), Gateway(runtime, "single")
+        for number in range(1, 4):
+            await here.post()
+            assert len(await there.wall()) == len(await here.wall()) == number
+        assert encoded == [1, 2, 3]
+
+    run(scenario())
