@@ -13,7 +13,8 @@ NAMED = re.compile(
 )
 """The name of a runtime. (``wire`` alone is also the word for the form of what is sent.)"""
 OF_THE_PRODUCT = re.compile(
-    r"messages?|saywhatwant|\b(?:bots?|entity|entities|wall(?! clock)|talks?|personas?|leases?|claims?|posts?)\b", re.IGNORECASE
+    r"message(?!pack)|saywhatwant|\b(?:bots?|entity|entities|wall(?! clock)|talks?|personas?|leases?|claims?|posts?)\b",
+    re.IGNORECASE,
 )
 """A word that means something in the product only."""
 
