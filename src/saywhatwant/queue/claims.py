@@ -12,9 +12,6 @@ from saywhatwant.queue.state import QueueState, talk_with
 from saywhatwant.queue.waiting import Wait
 from saywhatwant.schemas import ClaimNextResponse, ClaimResponse, Talk
 
-LOOK_AHEAD = 20
-"""How many messages that are left to others a woken claim skips."""
-
 
 class Claims(QueueState):
     """The calls that begin an attempt."""
@@ -40,7 +37,6 @@ class Claims(QueueState):
             self._count_expiry()
         held = self._assigned(lease.hold(message, worker_id, now, self._config, unfenced=unfenced), entities, also)
         encoded = Raw(self._save(held))
-        self._waiting.claimed(held.id)
         return ClaimResponse(encoded, talks={held.id: self._talk_of(held, context)} if context else UNSET)
 
     def claim_next(
@@ -72,11 +68,10 @@ class Claims(QueueState):
         talks: dict[str, Talk] = {}
         room = MAX_ANSWER_BYTES
         taken: set[str | None] = set()
-        for message in self._chosen(limit, None if entities is None else (*entities, None), wait, now):
+        for message in self._chosen(limit, None if entities is None else (*entities, None), wait):
             taken.add(message.bot_params.entity)
             held = self._assigned(lease.hold(message, worker_id, now, self._config, unfenced=unfenced), entities, also)
             encoded = self._save(held)
-            self._waiting.claimed(held.id)
             messages.append(Raw(encoded))
             if context:
                 talk = talks[held.id] = self._talk_of(held, context)
@@ -108,13 +103,20 @@ class Claims(QueueState):
         entity = self._last_partner(message, (*entities, *also)) or self._index.assignments.longest_ago(entities)
         return lease.assign(message, entity, talk_with(message, entity))
 
-    def _chosen(self, limit: int, entities: tuple[str | None, ...] | None, wait: Wait | None, now: int) -> list[Message]:
-        """The most urgent claimable messages. A woken claim leaves to other woken claims what they are on their way for."""
+    def _chosen(self, limit: int, entities: tuple[str | None, ...] | None, wait: Wait | None) -> list[Message]:
+        """The most urgent claimable messages; for a woken claim those that it was woken for, unless one has a better priority.
+
+        While it waited there was none for it, so what is older now is what other claims have been woken for.
+        """
+        ready = self._index.ready(limit, entities)
         if wait is None or not wait.woken_for:
-            return self._index.ready(limit, entities)
-        ready = self._index.ready(limit + LOOK_AHEAD, entities)
-        own = [message for message in ready if not self._waiting.is_left_to_another(message.id, wait.woken_for, now)]
-        return (own or ready)[:limit]
+            return ready
+        known = filter(None, map(self._index.get, wait.woken_for))
+        wanted = [message for message in known if entities is None or message.bot_params.entity in entities]
+        own = [message for message in wanted if lease.is_claimable(message)]
+        worst = max((message.bot_params.priority for message in own), default=0)
+        urgent = [message for message in ready if message.bot_params.priority < worst]
+        return list({message.id: message for message in (*urgent, *own, *ready)}.values())[:limit]
 
     def _pass_on(self, message_ids: tuple[str, ...], taken: Container[str | None] = ()) -> None:
         """Wake the next claims for these messages, except those to an entity of which another message was ``taken``.

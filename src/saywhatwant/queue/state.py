@@ -193,7 +193,7 @@ class QueueState(DurableObject):
                 continue
             params = message.bot_params
             entity = params.entity or params.assigned_entity or self._partner(message)
-            woken = self._waiting.take(message.id, entity, self._clock, else_any=params.entity is None)
+            woken = self._waiting.take(entity, self._clock, else_any=params.entity is None)
             if woken is not None:
                 since, ticket = woken
                 self.ctx.publish(events.work(ticket, since, message.id))

@@ -8,7 +8,6 @@ A gateway that dies leaves its tickets behind. They are dropped with the first n
 again by then; else they expire, and a message that one of them takes first is claimed when the other gateways miss its claim.
 """
 
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -20,9 +19,6 @@ from saywhatwant.limits import MAX_DUE_PER_CALL, MAX_TICKETS, MAX_WAIT_SECONDS
 from saywhatwant.queue.tickets import Place, Ticket, Tickets
 
 _PREFIX = "waiting/"
-
-WOKEN_MS = 2_000
-"""How long a message is left to the claim that was woken for it. Kept in memory only: without it, a claim may come in vain."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Ticket).decode
@@ -50,8 +46,6 @@ class WaitingClaims:
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._tickets = Tickets()
-        self._woken: OrderedDict[str, int] = OrderedDict()
-        """The messages that are left to a woken claim, and until when, in this order."""
         for name, ticket in sorted(_stored(storage), key=lambda stored: stored[1].since):
             self._tickets.add(name, ticket)
 
@@ -87,7 +81,7 @@ class WaitingClaims:
         if self._tickets.pop(name) is not None:
             self._storage.delete(_PREFIX + name)
 
-    def take(self, message_id: str, entity: str | None, now: int, *, else_any: bool = False) -> Place | None:
+    def take(self, entity: str | None, now: int, *, else_any: bool = False) -> Place | None:
         """Take out the claim for ``entity`` that has waited longest; with ``else_any``, if there is none, the one of all."""
         self.drop_expired(now)
         first = None if entity is None else self._tickets.first(now, entity)
@@ -95,23 +89,11 @@ class WaitingClaims:
             first = self._tickets.first(now)
         if first is not None:
             self.remove(first[1])
-            self._woken[message_id] = now + WOKEN_MS
-            self._woken.move_to_end(message_id)
         return first
 
     def waits_for(self, entity: str, now: int) -> bool:
         """Whether a claim waits that takes messages to this entity."""
         return self._tickets.first(now, entity) is not None
-
-    def is_left_to_another(self, message_id: str, woken_for: tuple[str, ...], now: int) -> bool:
-        """Whether a claim is on its way for this message, other than one that was ``woken_for`` it."""
-        until = self._woken.get(message_id, now)
-        return now < until <= now + WOKEN_MS and message_id not in woken_for
-
-    def claimed(self, message_id: str) -> None:
-        """A message has been claimed."""
-        if self._woken:
-            self._woken.pop(message_id, None)
 
     def drop_expired(self, now: int) -> None:
         """Remove those that have ended, up to ``MAX_DUE_PER_CALL``; there is no alarm for them."""
@@ -120,8 +102,6 @@ class WaitingClaims:
             if ended is None:
                 break
             self.remove(ended)
-        while self._woken and next(iter(self._woken.values())) <= now:
-            self._woken.popitem(last=False)
 
 
 def _stored(storage: Storage) -> Iterator[tuple[str, Ticket]]:

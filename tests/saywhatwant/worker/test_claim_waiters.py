@@ -252,7 +252,7 @@ def test_p4_all_that_a_failed_claim_was_woken_for_is_passed_on(monkeypatch: pyte
             patch.setattr(MessageQueue, "claim_next", broken_claim_next)
             for_zen = await harness.post("zen")
             await turns()
-        for_anybody = await harness.post(None)
+        for_anybody = await harness.post(None, username="Ada")
         harness.stub.open.set()
         await turns()
         assert unlucky.exception() is not None

@@ -95,7 +95,7 @@ def test_p4_each_message_wakes_one_claim_of_all_servers(topology: str, *, wire: 
         servers = Servers(topology, wire=wire)
         claims = [await servers.wait(number, "zen", "rude") for _ in range(3) for number in range(SERVERS)]
         entities = ("zen", "rude", None)
-        posted = [await servers.post(number % SERVERS, entities[number // 2]) for number in range(6)]
+        posted = await asyncio.gather(*[servers.post(number % SERVERS, entities[number // 2]) for number in range(6)])
         await until(lambda: sum(claim.done() for claim in claims) == len(posted))
         await servers.settle()
         done = [claim.result() for claim in claims if claim.done()]
