@@ -170,6 +170,9 @@ class EventStream(Protocol):
 
     def __aiter__(self) -> AsyncIterator[Events]: ...
     async def __anext__(self) -> Events: ...
+    def get_nowait(self) -> Events | None:
+        """The next events if they are here already, else None; raises the error that the stream has ended with."""
+
     async def aclose(self) -> None:
         """End it."""
 

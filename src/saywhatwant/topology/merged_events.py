@@ -39,9 +39,15 @@ class MergedEvents:
         if not self._streams:
             await self._begin()
         while self._streams:
-            while not self._done:
-                self._woken.clear()
-                await self._woken.wait()
+            if (events := self.get_nowait()) is not None:
+                return events
+            self._woken.clear()
+            await self._woken.wait()
+        raise StopAsyncIteration
+
+    def get_nowait(self) -> WallEvents | None:
+        """See ``WallEventStream``."""
+        while self._done:
             task = self._done.popleft()
             source = self._reads.pop(task, None)
             if source is None:
@@ -52,7 +58,7 @@ class MergedEvents:
                 return WallEvents(source, events.seq, events.data)
             self._shards.add([_decode_place(encoded) for encoded in events.data])
             self._listen(START if self._since is None else self._since)
-        raise StopAsyncIteration
+        return None
 
     async def aclose(self) -> None:
         """End it."""

@@ -74,6 +74,11 @@ class SingleEvents:
         seq, data = await anext(self.stream)
         return WallEvents(ONLY, seq, data)
 
+    def get_nowait(self) -> WallEvents | None:
+        """See ``WallEventStream``."""
+        events = self.stream.get_nowait()
+        return None if events is None else WallEvents(ONLY, *events)
+
     async def aclose(self) -> None:
         """End it."""
         await self.stream.aclose()

@@ -64,6 +64,9 @@ class WallEventStream(Protocol):
 
     def __aiter__(self) -> AsyncIterator[WallEvents]: ...
     async def __anext__(self) -> WallEvents: ...
+    def get_nowait(self) -> WallEvents | None:
+        """The next events if they are here already, else None; raises the error that the stream has ended with."""
+
     async def aclose(self) -> None:
         """End it."""
 

@@ -57,6 +57,7 @@ class Broadcaster:
         self._broadcast_up_to = START
         """The position of the last frame."""
         queue_events.subscribe(self._on_event)
+        queue_events.on_batch(self._broadcast)
         queue_events.on_lost(self._on_lost)
 
     def __len__(self) -> int:
@@ -152,9 +153,6 @@ class Broadcaster:
             return
         if not self._subscribers:
             return
-        if not self._changes:
-            # All events of a commit arrive before this runs, so they make one frame.
-            asyncio.get_running_loop().call_soon(self._broadcast)
         self._changes.append((event.source, event.seq, raw))
 
     def _broadcast(self) -> None:

@@ -51,18 +51,20 @@ class QueueEvents:
         self._sleep = sleep
         self._listeners: tuple[Listener, ...] = ()
         """Never changed but replaced, since a listener may subscribe another one or end itself."""
+        self._on_batch: list[Callable[[], None]] = []
         self._on_lost: list[Callable[[], None]] = []
         self._starting = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
-        self._position = START
         self._seqs: dict[int, int] = {}
-        """The commits since ``_position``; one is made of both when it is asked for."""
+        """The last commit of each object that has reached the listeners."""
+        self._position: Position | None = START
+        """Made of ``_seqs``; None until it is asked for again."""
 
     @property
     def position(self) -> Position:
         """Every event up to here has reached the listeners."""
-        if self._seqs:
-            self._position, self._seqs = self._position.joined(Position(self._seqs)), {}
+        if self._position is None:
+            self._position = Position(self._seqs)
         return self._position
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
@@ -73,6 +75,10 @@ class QueueEvents:
             self._listeners = tuple(other for other in self._listeners if other is not listener)
 
         return unsubscribe
+
+    def on_batch(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` each time when all events that have come together are passed on."""
+        self._on_batch.append(listener)
 
     def on_lost(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` each time when events were lost: it must read again what it follows."""
@@ -86,9 +92,9 @@ class QueueEvents:
         if self._task is None:
             async with self._starting:
                 if self._task is None:
-                    self._position, self._seqs = await self._wall.position(), {}
+                    await self._begin_now()
                     # Listen before the task runs: signals have no position.
-                    self._task = asyncio.create_task(self._follow(self._wall.events(self._position)))
+                    self._task = asyncio.create_task(self._follow(self._wall.events(self.position)))
 
     async def aclose(self) -> None:
         """End it; harmless when it has not begun."""
@@ -96,6 +102,10 @@ class QueueEvents:
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
+
+    async def _begin_now(self) -> None:
+        self._position = await self._wall.position()
+        self._seqs = dict(self._position)
 
     async def _follow(self, stream: WallEventStream) -> None:
         pause = FIRST_RESUME_SECONDS
@@ -118,18 +128,33 @@ class QueueEvents:
     async def _skip(self) -> None:
         """Continue from now on; what is missing until then is for the listeners to read."""
         with suppress(DurableObjectError):
-            self._position, self._seqs = await self._wall.position(), {}
+            await self._begin_now()
             for read_again in self._on_lost:
                 read_again()
 
     async def _pass_on(self, stream: WallEventStream) -> None:
         async with aclosing(stream):
-            async for source, seq, data in stream:
-                if seq is not None:
-                    if seq <= (self._seqs.get(source) or self._position[source]):
-                        continue
-                    self._seqs[source] = seq
-                for raw in data:
-                    event = QueueEvent(source, seq, raw)
-                    for listener in self._listeners:
-                        listener(event)
+            async for first in stream:
+                self._deliver(*first)
+                try:
+                    while (events := stream.get_nowait()) is not None:
+                        self._deliver(*events)
+                except DurableObjectError:
+                    self._end_batch()
+                    raise
+                self._end_batch()
+
+    def _end_batch(self) -> None:
+        for on_batch in self._on_batch:
+            on_batch()
+
+    def _deliver(self, source: int, seq: int | None, data: tuple[bytes, ...]) -> None:
+        if seq is not None:
+            if seq <= self._seqs.get(source, 0):
+                return
+            self._seqs[source] = seq
+            self._position = None
+        for raw in data:
+            event = QueueEvent(source, seq, raw)
+            for listener in self._listeners:
+                listener(event)

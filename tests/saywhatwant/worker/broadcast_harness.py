@@ -76,6 +76,9 @@ class HeldStream:
         await self._network.events.wait()
         return cast("Events", event)
 
+    def get_nowait(self) -> Events | None:
+        return cast("Events | None", self._stream.get_nowait()) if self._network.events.is_set() else None
+
     def __aiter__(self) -> Self:
         return self
 

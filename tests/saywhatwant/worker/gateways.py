@@ -65,6 +65,7 @@ class _LateEvents:
         self._network = network
         self._stream = stream
         self.aclose = stream.aclose
+        self.get_nowait = lambda: None
 
     async def __anext__(self) -> Any:
         events = await anext(self._stream)

@@ -1,9 +1,8 @@
 """One task follows the wall's events for all parts of a worker, and each event is decoded once."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -21,6 +20,30 @@ BREAK = OutcomeUnknown("the connection was lost")
 POST = NewMessage(text="Why?", username="Human", color="169080199")
 
 
+class Stream:
+    """The next events of a line."""
+
+    def __init__(self, events: "asyncio.Queue[WallEvents | DurableObjectError]") -> None:
+        self._next = events
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> WallEvents:
+        return self._given(await self._next.get())
+
+    def get_nowait(self) -> WallEvents | None:
+        return None if self._next.empty() else self._given(self._next.get_nowait())
+
+    async def aclose(self) -> None:
+        pass
+
+    def _given(self, event: WallEvents | DurableObjectError) -> WallEvents:
+        if isinstance(event, DurableObjectError):
+            raise event
+        return event
+
+
 class Line:
     """A wall that only has events, given by the test; ``began`` is where each stream began."""
 
@@ -29,7 +52,7 @@ class Line:
         self.reads = 0
         self.began: list[str] = []
         self.error: DurableObjectError | None = None
-        self._next: asyncio.Queue[WallEvents | DurableObjectError] = asyncio.Queue()
+        self.next: asyncio.Queue[WallEvents | DurableObjectError] = asyncio.Queue()
 
     async def position(self) -> Position:
         self.reads += 1
@@ -38,15 +61,13 @@ class Line:
             raise self.error
         return Position({0: self.at})
 
-    async def events(self, since: Position) -> AsyncIterator[WallEvents]:
+    def events(self, since: Position) -> "Stream":
         self.began.append(str(since))
-        while not isinstance(event := await self._next.get(), DurableObjectError):
-            yield event
-        raise event
+        return Stream(self.next)
 
     async def send(self, *events: WallEvents | DurableObjectError) -> None:
         for event in events:
-            self._next.put_nowait(event)
+            self.next.put_nowait(event)
         await turns()
 
 
@@ -57,9 +78,11 @@ class Follower:
         self.got: list[str] = []
         self.pauses: list[float] = []
         self.lost: list[str] = []
+        self.batches: list[list[str]] = []
         wall: Any = line
         self.events = QueueEvents(wall, sleep=self._sleep)
         self.events.subscribe(lambda event: self.got.append(event.raw.decode()))
+        self.events.on_batch(lambda: self.batches.append(list(self.got)))
         self.events.on_lost(lambda: self.lost.append(str(self.events.position)))
 
     async def _sleep(self, seconds: float) -> None:
@@ -150,6 +173,7 @@ def test_p5_after_an_error_it_resumes_where_it_was_after_a_pause_that_doubles() 
         await follower.events.start()
         await line.send(event(1, "one"), event(7, "seven", source=2), event(None, "signal"), BREAK)
         assert line.began == ["0", "0_1-2_7"]
+        assert follower.batches == [["one", "seven", "signal"]], "what came before the error"
         await line.send(*[BREAK] * 8)
         assert follower.pauses[:3] == [FIRST_RESUME_SECONDS, FIRST_RESUME_SECONDS, 2 * FIRST_RESUME_SECONDS]
         assert follower.pauses[-1] == LONGEST_RESUME_SECONDS
@@ -157,6 +181,21 @@ def test_p5_after_an_error_it_resumes_where_it_was_after_a_pause_that_doubles() 
         assert follower.pauses[-2:] == [LONGEST_RESUME_SECONDS, FIRST_RESUME_SECONDS]
         assert line.began[-1] == "0_2-2_7"
         assert (follower.got, follower.lost) == (["one", "seven", "signal", "two"], [])
+        await follower.events.aclose()
+
+    run(scenario())
+
+
+def test_p2_what_comes_together_is_passed_on_together() -> None:
+    """So that it is one frame for each socket."""
+
+    async def scenario() -> None:
+        line = Line()
+        follower = Follower(line)
+        await follower.events.start()
+        await line.send(event(1, "one"), event(2, "two"), event(1, "other", source=1))
+        await line.send(event(3, "three"))
+        assert follower.batches == [["one", "two", "other"], ["one", "two", "other", "three"]]
         await follower.events.aclose()
 
     run(scenario())
