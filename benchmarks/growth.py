@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import httpx
+from msgspec.structs import replace
 
 from benchmarks.contenders.product import Product
 from benchmarks.loads import POSTS_AT_32
@@ -21,6 +22,8 @@ from saywhatwant.queue import MessageQueue
 from saywhatwant.queue.config import QueueConfig
 
 MESSAGE = NewMessage(text="x" * 300, username="Bench", color="169080199", entity="bench")
+FINISHED = replace(MESSAGE, answer=False)
+"""Retained messages are finished; unfinished ones are the backlog, which is in memory whole."""
 POSTS_AT_ONCE = 500
 CALLERS = 32
 WAKES = 5
@@ -32,52 +35,77 @@ class Retained(NamedTuple):
     messages: int
     posts_per_second: float
     resident_megabytes: float
+    resident_after_posts: float
     start_ms: float
-    wake_ms: float
+    wakes: "Wakes"
 
     def __str__(self) -> str:
         return (
             f"{self.messages:,} retained: {self.posts_per_second:,.0f} posts/s, {self.resident_megabytes:.0f} MB, "
-            f"started in {self.start_ms:.0f} ms, object awake in {self.wake_ms:.1f} ms"
+            f"{self.resident_after_posts:.0f} MB after the posts, started in {self.start_ms:.0f} ms, {self.wakes}"
+        )
+
+
+class Wakes(NamedTuple):
+    """How long the first calls after a start take: a read, then a post, which is compared with all that is retained."""
+
+    read_ms: float
+    rows: int
+    post_ms: float
+    post_rows: int
+
+    def __str__(self) -> str:
+        return (
+            f"object awake in {self.read_ms:.1f} ms ({self.rows:,} rows), "
+            f"its first post in {self.post_ms:.1f} ms ({self.post_rows:,} rows)"
         )
 
 
 def retained(messages: int, seconds: int) -> Retained:
     """Fill a wall, then measure its wake and a server on it: start, memory at rest, posts."""
     with scratch() as directory:
-        wake_ms = asyncio.run(fill(directory / "data", messages))
+        wakes = asyncio.run(fill(directory / "data", messages))
         began = time.perf_counter()
-        with Product().start(directory) as server:
+        with Product(SWW_RETENTION=str(messages)).start(directory) as server:
             start_ms = (time.perf_counter() - began) * 1_000
             httpx.get(f"{server.url}/api/stats", timeout=60, trust_env=False).raise_for_status()
             resident = server.resident_bytes / 1e6
             figure = measure(server.url, POSTS_AT_32, seconds)
-    return Retained(messages, figure.per_second, resident, start_ms, wake_ms)
+            after_posts = server.resident_bytes / 1e6
+    return Retained(messages, figure.per_second, resident, after_posts, start_ms, wakes)
 
 
-async def fill(directory: Path, messages: int) -> float:
-    """Store messages in an empty directory; returns the median time of the first call after a start, in milliseconds."""
+async def fill(directory: Path, messages: int) -> Wakes:
+    """Store messages in an empty directory; returns the medians of the first calls after a start."""
     wakes = []
     for number in range(WAKES):
         async with EmbeddedRuntime(directory) as runtime:
-            queue = _walls(runtime).get("global-queue")
+            queue = _walls(runtime, messages).get("global-queue")
             if number == 0:
                 await _post(queue, messages)
                 continue
-            began = time.perf_counter()
-            await queue.call(MessageQueue.stats)
-            wakes.append((time.perf_counter() - began) * 1_000)
-    return statistics.median(wakes)
+            times, rows = [time.perf_counter()], [runtime.meter.reads]
+            for call in (queue.call(MessageQueue.stats), queue.call(MessageQueue.post, FINISHED)):
+                await call
+                times.append(time.perf_counter())
+                rows.append(runtime.meter.reads)
+            wakes.append(
+                Wakes((times[1] - times[0]) * 1_000, rows[1] - rows[0], (times[2] - times[1]) * 1_000, rows[2] - rows[1])
+            )
+    return Wakes(*(statistics.median_low(figures) for figures in zip(*wakes, strict=True)))
 
 
-def _walls(runtime: EmbeddedRuntime) -> Namespace[MessageQueue]:
-    return runtime.namespace("MessageQueue", MessageQueue, QueueConfig(backlog_limit=1_000_000))
+def _walls(runtime: EmbeddedRuntime, retention: int = 200) -> Namespace[MessageQueue]:
+    config = QueueConfig(retention=retention, max_kept=1_000_000, backlog_limit=1_000_000)
+    return runtime.namespace("MessageQueue", MessageQueue, config)
 
 
 async def _post(queue: Stub[MessageQueue], messages: int) -> None:
+    """Many talks of ten messages each."""
     for start in range(0, messages, POSTS_AT_ONCE):
-        size = min(POSTS_AT_ONCE, messages - start)
-        await asyncio.gather(*(queue.call(MessageQueue.post, MESSAGE) for _ in range(size)))
+        numbers = range(start, min(start + POSTS_AT_ONCE, messages))
+        posts = (replace(FINISHED, username=f"Visitor {number // 10}") for number in numbers)
+        await asyncio.gather(*(queue.call(MessageQueue.post, post) for post in posts))
 
 
 def objects(number: int, posts: int) -> float:

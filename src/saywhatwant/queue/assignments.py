@@ -4,6 +4,7 @@ An entity's last turn is the last change of a message that it was assigned, so t
 steps changes nothing.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 
 from sortedcontainers import SortedList
@@ -17,6 +18,13 @@ class Assignments:
 
     def __init__(self) -> None:
         self._changes: dict[str, SortedList[Change]] = {}
+
+    def load(self, turns: Iterable[tuple[str, Change]]) -> None:
+        """Start again with these changes."""
+        by_entity = defaultdict[str, list[Change]](list)
+        for entity, change in turns:
+            by_entity[entity].append(change)
+        self._changes = {entity: SortedList(changes) for entity, changes in by_entity.items()}
 
     def add(self, entity: str, change: Change) -> None:
         """A message that the entity was assigned has changed."""
@@ -34,8 +42,9 @@ class Assignments:
 
     def longest_ago(self, entities: Iterable[str]) -> str:
         """The one of ``entities`` that had its turn longest ago; of those that had none, the first."""
-        return min(entities, key=self._last)
+        return min(entities, key=self.last)
 
-    def _last(self, entity: str) -> Change:
+    def last(self, entity: str) -> Change:
+        """The entity's last turn; (-1, 0) if it had none."""
         changes = self._changes.get(entity)
         return changes[-1] if changes else (-1, 0)

@@ -21,11 +21,12 @@ def check_room(index: Index, config: QueueConfig, new: NewMessage) -> None:
     """
     backlog = index.backlog
     if backlog >= config.backlog_limit - backlog:
-        _check_share("messages", backlog, config.backlog_limit, index.backlog_of, new.entity, config)
+        _check_share("messages", backlog, config.backlog_limit, index.counts.unfinished, new.entity, config)
     if new.context is not None:
         limit = MAX_CONTEXTS_BYTES // max(config.max_context_bytes, 1)
-        if index.contexts >= limit - index.contexts:
-            _check_share("messages with a context", index.contexts, limit, index.contexts_of, new.entity, config)
+        contexts = index.counts.contexts
+        if contexts >= limit - contexts:
+            _check_share("messages with a context", contexts, limit, index.counts.contexts_of, new.entity, config)
 
 
 def _check_share(

@@ -100,7 +100,7 @@ class Claims(QueueState):
         params = message.bot_params
         if params.entity is not None or not entities or params.assigned_entity in {*entities, *also}:
             return message
-        entity = self._last_partner(message, (*entities, *also)) or self._index.assignments.longest_ago(entities)
+        entity = self._last_partner(message, (*entities, *also)) or self._index.longest_ago(entities)
         return lease.assign(message, entity, talk_with(message, entity))
 
     def _chosen(self, limit: int, entities: tuple[str | None, ...] | None, wait: Wait | None) -> list[Message]:
@@ -111,7 +111,7 @@ class Claims(QueueState):
         ready = self._index.ready(limit, entities)
         if wait is None or not wait.woken_for:
             return ready
-        known = filter(None, map(self._index.get, wait.woken_for))
+        known = filter(None, map(self._index.get_unfinished, wait.woken_for))
         wanted = [message for message in known if entities is None or message.bot_params.entity in entities]
         own = [message for message in wanted if lease.is_claimable(message)]
         worst = max((message.bot_params.priority for message in own), default=0)
@@ -123,7 +123,7 @@ class Claims(QueueState):
 
         Nobody waits for that entity then, or the claim that was woken for the other message will find this one.
         """
-        messages = filter(None, map(self._index.get, message_ids))
+        messages = filter(None, map(self._index.get_unfinished, message_ids))
         self._wake(*[message for message in messages if message.bot_params.entity not in taken])
 
     def _talk_of(self, message: Message, limit: int) -> Talk:

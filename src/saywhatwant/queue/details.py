@@ -22,7 +22,7 @@ class Details:
         """Store the detail of the failure that ``message`` has now, cut to ``MAX_DETAIL`` characters; none if it is empty."""
         detail = detail.strip()[:MAX_DETAIL]
         if detail and message.bot_params.error is not None:
-            self._storage.put(_key_of(message), msgspec.json.encode(detail))
+            self._storage.put(_key_at(message.timestamp), msgspec.json.encode(detail))
 
     def on_change(self, old: Message, new: Message) -> None:
         """Drop the detail of a failure that ``new`` no longer shows."""
@@ -33,13 +33,17 @@ class Details:
     def drop(self, message: Message) -> None:
         """Drop the message's detail, if it may have one."""
         if message.bot_params.error is not None:
-            self._storage.delete(_key_of(message))
+            self._storage.delete(_key_at(message.timestamp))
+
+    def drop_at(self, timestamp: int) -> None:
+        """Drop the detail of the message with this timestamp, if it has one."""
+        self._storage.delete(_key_at(timestamp))
 
     def beside(self, message: Message, encoded: bytes) -> Raw:
         """The encoded message with its detail as one more member, for operators."""
-        detail = None if message.bot_params.error is None else self._storage.get(_key_of(message))
+        detail = None if message.bot_params.error is None else self._storage.get(_key_at(message.timestamp))
         return Raw(encoded if detail is None else encoded[:-1] + b',"detail":' + detail + b"}")
 
 
-def _key_of(message: Message) -> str:
-    return f"detail/{message.timestamp:015d}"
+def _key_at(timestamp: int) -> str:
+    return f"detail/{timestamp:015d}"

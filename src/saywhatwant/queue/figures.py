@@ -29,7 +29,7 @@ def figures(
         backlog_limit=config.backlog_limit,
         retention=config.retention,
         backing_off=index.delayed_count,
-        depth=_depth(index.total),
+        depth=_depth(index.counts.total),
         entities={entity: _depth(of_entity) for entity, of_entity in depths.items()},
         lease_expiries=lease_expiries,
         waited_for=waited_for,

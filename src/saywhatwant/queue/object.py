@@ -17,6 +17,7 @@ commit of its call. Everything in memory can be read from storage, so a rebuilt 
 from collections.abc import Callable
 from functools import partial
 from itertools import groupby
+from operator import itemgetter
 
 from msgspec import Raw
 from msgspec.structs import replace
@@ -100,14 +101,14 @@ class MessageQueue(Claims):
         from another database, so it gets everything.
         """
         changed, more = self._index.changed_after(since if since <= self.ctx.seq else 0, limit)
-        return Changes(changed[-1].message.seq if more else self.ctx.seq, [Raw(entry.encoded) for entry in changed], more)
+        return Changes(changed[-1][0] if more else self.ctx.seq, [Raw(encoded) for _, encoded in changed], more)
 
     @durable_objects.read
     def replay(self, since: int) -> Replay:
         """The messages of ``changes`` as events, for the runtime."""
         changed, more = self._index.changed_after(since if since <= self.ctx.seq else 0, MAX_REPLAYED)
-        by_seq = groupby(changed, key=lambda entry: entry.message.seq)
-        missed = [(seq, tuple(events.changed(entry.encoded) for entry in entries)) for seq, entries in by_seq]
+        by_seq = groupby(changed, key=itemgetter(0))
+        missed = [(seq, tuple(events.changed(encoded) for _, encoded in found)) for seq, found in by_seq]
         return Replay(missed[-1][0] if more else self.ctx.seq, missed, more)
 
     # -- Lists of work
@@ -229,7 +230,8 @@ class MessageQueue(Claims):
                     reason = (request.reason or "").strip() or "ended by an operator"
                     self._save(lease.fail(message, reason, now, self._config, retry=False))
                 case "discard":
-                    self._remove(message)
+                    self._remove(message.timestamp)
+        self._store([])
         return BatchResponse([message.id for message in chosen], more)
 
     # -- Figures

@@ -12,26 +12,29 @@ A talk is quiet when it has nothing unfinished and nothing among the wall's newe
 """
 
 from bisect import bisect_left, insort
-from collections import OrderedDict
-from heapq import heapify, heappop, heappush
-
-from msgspec import UNSET
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from heapq import heappop, heappush
+from itertools import islice
 
 from saywhatwant.limits import KEPT_BYTES
-from saywhatwant.message import Message
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.talks import Finish, Talk, Talks
 
-Finishes = OrderedDict[Finish, Talk | None]
-"""Messages in the order in which they finished, with their talks. Fast at both ends."""
-
 MIN_COMPACTED = 64
+
+
+def cost_of(size: int) -> int:
+    """How many messages one of ``size`` encoded bytes counts as."""
+    return 1 + size // KEPT_BYTES
 
 
 class Kept:
     """All finished messages, in the order in which they finished.
 
-    The heaps may have outdated entries, so that a talk that goes on costs nothing here; they are skipped when they come first.
+    Before ``load`` it only counts them: while there are no more than the wall keeps, nothing is removed. Removed messages stay
+    in the lists, and outdated entries in the heaps, until they come first or are the majority; so a talk that goes on costs
+    nothing here.
     """
 
     def __init__(self, config: QueueConfig, talks: Talks) -> None:
@@ -40,85 +43,156 @@ class Kept:
         self._talk_ms = config.talk_ms
         self._all = max(config.max_kept, config.retention)
         self._talks = talks
-        self._newest: Finishes = OrderedDict()
-        """The newest of the wall."""
-        self._beyond: Finishes = OrderedDict()
-        """All others."""
+        self._order: list[Finish] = []
+        self._gone: set[Finish] = set()
+        """Those in ``_order`` that are removed."""
+        self._edge = 0
+        """The index in ``_order`` from which on they are the newest of the wall; the others are beyond."""
+        self._newest = 0
+        """How many there are from that index on."""
         self._unkept: list[Finish] = []
-        """A heap of those of them that belong to no talk, and the first one of each talk that has more than are kept of one."""
+        """A heap of those beyond that belong to no talk, and the first one of each talk that has more than are kept of one."""
         self._quiet: list[Finish] = []
         """A heap of the last message of each quiet talk."""
-        self._last = self._last_beyond = (0, 0)
-        """The greatest there has been in either; what comes later is appended."""
+        self.is_loaded = False
         self.count = 0
         """How many messages are finished."""
         self._counted = 0
         """The same, but each long one counts as several."""
 
-    def add(self, message: Message, size: int) -> None:
-        """A message of ``size`` bytes is finished; its talk knows it already."""
-        self.count += 1
-        self._counted += 1 + size // KEPT_BYTES
-        talk = None if message.conversation is UNSET else self._talks[message.conversation]
-        if talk is not None:
-            talk.finished += 1
-        newest, finish = self._newest, (message.seq, message.timestamp)
-        if finish > self._last:
-            self._last = finish
-            newest[finish] = talk
-        else:
-            _insert(newest, finish, talk)
-        left = self._leave() if len(newest) > self._retention else None
-        if talk is not None and talk.finished > self._of_talk and talk is not left and talk.beyond:
-            self._offer(talk.beyond[0])
+    @property
+    def is_over(self) -> bool:
+        """Whether there are more than the wall keeps, so that some may have to be removed."""
+        return self.count > self._retention
 
-    def remove(self, message: Message, size: int) -> None:
-        """A message of ``size`` bytes is removed, or not finished any more. Call ``settle`` when its talk has forgotten it."""
+    def load(self, order: list[Finish], counted: int) -> None:
+        """Start again with all finished messages, in the order of finishing; the talks know them."""
+        self._order, self._gone = order, set()
+        self._edge = max(0, len(order) - self._retention)
+        self._newest = len(order) - self._edge
+        self.count, self._counted = len(order), counted
+        self.is_loaded = True
+        self._unkept, self._quiet = [], []
+        if self._edge:
+            self._find_removable(order[: self._edge])
+
+    def _find_removable(self, beyond: list[Finish]) -> None:
+        finished = Counter(talk for _, _, talk in self._order)
+        firsts = {finish[2]: finish for finish in reversed(beyond) if finished[finish[2]] > self._of_talk}
+        lasts = {finish[2]: finish for finish in beyond}
+        firsts.pop("", None)
+        lasts.pop("", None)
+        self._unkept = sorted([*firsts.values(), *(finish for finish in beyond if not finish[2])])
+        self._quiet = sorted(lasts.values())
+
+    def after(self, seq: int) -> Iterator[Finish]:
+        """The finished messages whose last change is after the commit ``seq``."""
+        order, gone = self._order, self._gone
+        for finish in islice(order, bisect_left(order, (seq + 1,)), None):
+            if finish not in gone:
+                yield finish
+
+    def add(self, finish: Finish, cost: int) -> None:
+        """A message is finished; its talk knows it already."""
+        self.count += 1
+        if not self.is_loaded:
+            return
+        self._counted += cost
+        order = self._order
+        talk = self._talks.of(finish[2]) if finish[2] else None
+        if talk is not None:
+            _insert(talk.finishes, finish)
+        if not order or finish > order[-1]:
+            order.append(finish)
+        elif not self._insert(finish):
+            return
+        self._newest += 1
+        left = self._leave() if self._newest > self._retention else None
+        if talk is not None and len(talk.finishes) > self._of_talk and talk is not left:
+            self._offer(talk.finishes[0])
+
+    def remove(self, finish: Finish, cost: int) -> None:
+        """A message is removed, or not finished any more. Call ``settle`` when its talk has forgotten it."""
         self.count -= 1
-        self._counted -= 1 + size // KEPT_BYTES
-        finish = (message.seq, message.timestamp)
-        if finish in self._newest:
-            talk = self._newest.pop(finish)
-            if self._beyond:
-                self._come_back()
-        else:
-            talk = self._beyond.pop(finish)
-            if talk is not None:
-                del talk.beyond[0 if talk.beyond[0] == finish else bisect_left(talk.beyond, finish)]
+        if not self.is_loaded:
+            return
+        self._counted -= cost
+        order, gone = self._order, self._gone
+        if self._is_beyond(finish):
+            gone.add(finish)
             if self._unkept and self._unkept[0] == finish:
                 heappop(self._unkept)
+        else:
+            self._newest -= 1
+            if finish == order[-1]:
+                order.pop()
+            else:
+                gone.add(finish)
+            self._come_back()
+        talk = self._talks.of(finish[2]) if finish[2] else None
         if talk is not None:
-            talk.finished -= 1
-            if talk.finished > self._of_talk and talk.beyond:
-                self._offer(talk.beyond[0])
+            finishes = talk.finishes
+            del finishes[0 if finishes[0] == finish else bisect_left(finishes, finish)]
+            if len(finishes) > self._of_talk:
+                self._offer(finishes[0])
+        if len(gone) > len(order) // 2 + MIN_COMPACTED:
+            self._compact()
 
     def settle(self, talk: Talk) -> None:
         """A talk has one message less, so it may be quiet now."""
-        if talk.beyond and len(talk.beyond) == len(talk.times):
-            heappush(self._quiet, talk.beyond[-1])
-            if len(self._quiet) > 2 * len(self._talks) + MIN_COMPACTED:
-                self._quiet = [talk.beyond[-1] for talk in self._talks.values() if len(talk.beyond) == len(talk.times)]
-                heapify(self._quiet)
+        if self.is_loaded and self._is_quiet(talk):
+            heappush(self._quiet, talk.finishes[-1])
+            if len(self._quiet) > 2 * self._talks.count + MIN_COMPACTED:
+                self._quiet = sorted(filter(self._may_be_quiet, set(self._quiet)))
 
     def next_to_remove(self, newest: int) -> int | None:
         """The timestamp of the message to remove next, if any; ``newest`` is that of the newest message of all.
 
         That one always stays, because timestamps continue from it.
         """
-        if not self._beyond:
+        if not self.is_over:
             return None
         if self._unkept and (first := self._first_unkept(newest)):
             return first[1]
         is_full = self._counted > self._all
         talk = self._quietest() if self._quiet else None
         if talk is not None and (is_full or talk.times[-1] + self._talk_ms <= newest):
-            return next((timestamp for _, timestamp in talk.beyond if timestamp != newest), None)
-        return next((timestamp for _, timestamp in self._beyond if timestamp != newest), None) if is_full else None
+            return next((timestamp for _, timestamp, _ in talk.finishes if timestamp != newest), None)
+        return self._first_beyond(newest) if is_full else None
 
-    def _offer(self, finish: Finish) -> None:
+    def _first_beyond(self, newest: int) -> int | None:
+        return next((finish[1] for finish in self._beyond() if finish[1] != newest), None)
+
+    def _beyond(self) -> Iterator[Finish]:
+        self._drop_first()
+        return (finish for finish in islice(self._order, self._edge) if finish not in self._gone)
+
+    def _drop_first(self) -> None:
+        order, gone = self._order, self._gone
+        dropped = 0
+        while dropped < self._edge and order[dropped] in gone:
+            gone.remove(order[dropped])
+            dropped += 1
+        if dropped:
+            del order[:dropped]
+            self._edge -= dropped
+
+    def _is_beyond(self, finish: Finish) -> bool:
+        """Whether a message that is finished is not among the wall's newest."""
+        order, edge = self._order, self._edge
+        return edge >= len(order) or finish < order[edge]
+
+    def _is_quiet(self, talk: Talk) -> bool:
+        return bool(talk.finishes) and talk.is_finished and self._is_beyond(talk.finishes[-1])
+
+    def _may_be_quiet(self, last: Finish) -> bool:
+        talk = self._talks.get(last[2])
+        return self._talks.is_archived(last[2]) if talk is None else self._is_quiet(talk) and talk.finishes[-1] == last
+
+    def _offer(self, first: Finish) -> None:
         """No talk keeps this one, the first of its talk. In a talk that goes on, it often is the next to remove already."""
-        if not self._unkept or self._unkept[0] != finish:
-            heappush(self._unkept, finish)
+        if self._is_beyond(first) and (not self._unkept or self._unkept[0] != first):
+            heappush(self._unkept, first)
 
     def _first_unkept(self, newest: int) -> Finish | None:
         unkept, found, staying = self._unkept, None, None
@@ -135,56 +209,88 @@ class Kept:
         return found
 
     def _is_unkept(self, finish: Finish) -> bool:
-        talk = self._beyond.get(finish)
-        if talk is None:
-            return finish in self._beyond
-        return talk.beyond[0] == finish and talk.finished > self._of_talk
+        if not self._is_beyond(finish):
+            return False
+        if finish[2]:
+            talk = self._talks.of(finish[2])
+            return talk is not None and len(talk.finishes) > self._of_talk and talk.finishes[0] == finish
+        return finish not in self._gone and _holds(self._order, finish)
 
     def _quietest(self) -> Talk | None:
         while self._quiet:
             last = self._quiet[0]
-            talk = self._beyond.get(last)
-            if talk is not None and talk.beyond[-1] == last and len(talk.beyond) == len(talk.times):
+            talk = self._talks.of(last[2])
+            if talk is not None and self._is_quiet(talk) and talk.finishes[-1] == last:
                 return talk
             heappop(self._quiet)
         return None
 
     def _leave(self) -> Talk | None:
         """The first of the newest of the wall is not among them any more; returns its talk."""
-        finish, talk = self._newest.popitem(last=False)
-        if finish > self._last_beyond:
-            self._last_beyond = finish
-            self._beyond[finish] = talk
-        else:
-            _insert(self._beyond, finish, talk)
-        if talk is None:
+        order, gone = self._order, self._gone
+        while order[self._edge] in gone:
+            self._edge += 1
+        finish = order[self._edge]
+        self._edge += 1
+        self._newest -= 1
+        return self._left(finish)
+
+    def _left(self, finish: Finish) -> Talk | None:
+        if not finish[2]:
             heappush(self._unkept, finish)
             return None
-        beyond = talk.beyond
-        if beyond and beyond[-1] > finish:
-            insort(beyond, finish)
-        else:
-            beyond.append(finish)
-        if talk.finished > self._of_talk:
-            self._offer(beyond[0])
-        if len(beyond) == len(talk.times):
+        talk = self._talks.of(finish[2])
+        assert talk is not None  # noqa: S101 - its message is here
+        if len(talk.finishes) > self._of_talk:
+            self._offer(talk.finishes[0])
+        if talk.finishes[-1] == finish:
             self.settle(talk)
         return talk
 
     def _come_back(self) -> None:
-        """One of the newest has gone, so another one belongs to them."""
-        finish, talk = self._beyond.popitem()
-        self._newest[finish] = talk
-        self._newest.move_to_end(finish, last=False)
-        if talk is not None:
-            talk.beyond.pop()
+        """One of the newest has gone, so another one belongs to them, if there is one."""
+        order, gone = self._order, self._gone
+        edge = self._edge
+        while edge:
+            edge -= 1
+            if order[edge] not in gone:
+                self._edge = edge
+                self._newest += 1
+                return
+        self._drop_first()
+
+    def _insert(self, finish: Finish) -> bool:
+        """Add one before those that are greater, which are of the same commit; returns whether it is among the newest."""
+        order = self._order
+        place = bisect_left(order, finish)
+        if finish in self._gone:
+            self._gone.remove(finish)
+            del order[place]
+            self._edge -= place < self._edge
+        order.insert(place, finish)
+        if place >= self._edge:
+            return True
+        if self._newest < self._retention:  # all that are beyond have been removed
+            self._edge = place
+            return True
+        self._edge += 1
+        self._left(finish)
+        return False
+
+    def _compact(self) -> None:
+        order, gone = self._order, self._gone
+        self._edge -= sum(1 for finish in islice(order, self._edge) if finish in gone)
+        self._order = [finish for finish in order if finish not in gone]
+        gone.clear()
 
 
-def _insert(finishes: Finishes, finish: Finish, talk: Talk | None) -> None:
-    """Add before those that are greater; they are few, because they are of the same commit."""
-    later = []
-    while finishes and next(reversed(finishes)) > finish:
-        later.append(finishes.popitem())
-    finishes[finish] = talk
-    for other, its_talk in reversed(later):
-        finishes[other] = its_talk
+def _insert(finishes: list[Finish], finish: Finish) -> None:
+    if finishes and finishes[-1] > finish:
+        insort(finishes, finish)
+    else:
+        finishes.append(finish)
+
+
+def _holds(order: Sequence[Finish], finish: Finish) -> bool:
+    place = bisect_left(order, finish)
+    return place < len(order) and order[place] == finish

@@ -132,8 +132,8 @@ class QueueShard(MessageQueue):
 
     @durable_objects.read
     def last_turns(self, conversations: tuple[str, ...]) -> list[int]:
-        """The timestamp of the newest message of each of these talks; 0 if there is none."""
-        return [self._index.talks.last(conversation) for conversation in conversations]
+        """The timestamp of the newest message of each of these talks; 0 if there is none. Exact for the newest of them."""
+        return self._index.last_in_talks(conversations)
 
     @durable_objects.read
     def turns(self, conversation: str, before: int, limit: int) -> list[Raw]:

@@ -16,7 +16,7 @@ from saywhatwant.queue.details import Details
 from saywhatwant.queue.index import Index
 from saywhatwant.queue.memory import context_key, store_context
 from saywhatwant.queue.read_cache import ReadCache
-from saywhatwant.queue.stored import key_of, messages_in
+from saywhatwant.queue.stored import key_at
 from saywhatwant.queue.waiting import WaitingClaims
 
 NEWEST_KEY = "newest"
@@ -32,19 +32,14 @@ class QueueState(DurableObject):
     def __init__(self, ctx: Context, config: QueueConfig = QueueConfig()) -> None:  # noqa: B008 - a frozen default
         super().__init__(ctx)
         self._config = config
-        self._index = Index(config)
+        self._index = Index(config, ctx.storage)
         self._circuits = Circuits(ctx.storage)
         self._details = Details(ctx.storage)
         self._reads = ReadCache()
         self._waiting = WaitingClaims(ctx.storage)
         self._lease_expiries = int(ctx.storage.get(EXPIRIES_KEY) or 0)
         self._clock = ctx.now()
-        self._deadlines_too_late = False
-        # Put them in the order of their last changes, like the live object.
-        for message, encoded in sorted(messages_in(ctx.storage), key=lambda stored: stored[0].seq):
-            self._index.put(message, encoded)
-            if lease.clamped(message, self._clock, config) is not message:
-                self._deadlines_too_late = True
+        self._deadlines_too_late = any(lease.clamped(message, self._clock, config) is not message for message in self._index)
         removed = ctx.storage.get(NEWEST_KEY)
         self._index.last_timestamp = max(self._index.last_timestamp, int(removed or 0))
         self._set_alarm()
@@ -158,6 +153,7 @@ class QueueState(DurableObject):
         With ``wake``, a message that has become claimable wakes a waiting claim.
         """
         seq = self.ctx.seq + 1
+        saved: list[tuple[int, bytes]] = []
         encoded, finished = b"", 0
         for message in messages:
             params = message.bot_params
@@ -169,7 +165,7 @@ class QueueState(DurableObject):
             if message.seq != seq:
                 message = replace(message, seq=seq)  # noqa: PLW2901
             encoded = encode(message)
-            self.ctx.storage.put(key_of(message), encoded)
+            saved.append((message.timestamp, encoded))
             old = self._index.put(message, encoded)
             if old is not None and old.bot_params.error is not None:
                 self._details.on_change(old, message)
@@ -179,8 +175,20 @@ class QueueState(DurableObject):
                 self._wake(message)
         if finished:
             self._prune(finished * MAX_PRUNED_AT_ONCE)
+        self._store(saved)
+        if finished and self._index.is_archive_due:
+            self._index.archive_old()
         self._set_alarm()
         return encoded
+
+    def _store(self, saved: list[tuple[int, bytes]]) -> None:
+        """Store changed messages that have not been removed, and beside them which archived ones have."""
+        archive = self._index.archive
+        for timestamp, encoded in saved:
+            if self._index.is_in_memory(timestamp):
+                self.ctx.storage.put(key_at(timestamp), archive.value_of(timestamp, encoded))
+        if not archive.is_flushed:
+            archive.flush()
 
     def _wake(self, *messages: Message) -> None:
         """For each of these messages that is claimable, wake the claim for its entity that has waited longest.
@@ -188,7 +196,7 @@ class QueueState(DurableObject):
         For a message to anyone it is one for the entity that its author talked with last, else the one that has waited longest.
         """
         for known in messages if self._waiting else ():
-            message = self._index.get(known.id)
+            message = self._index.get_unfinished(known.id)
             if message is None or not lease.is_claimable(message):
                 continue
             params = message.bot_params
@@ -204,26 +212,25 @@ class QueueState(DurableObject):
 
     def _last_partner(self, message: Message, entities: Iterable[str]) -> str | None:
         """The one of ``entities`` that the author of the message talked with last; None if with none of them."""
-        last = {entity: self._index.talks.last(talk_with(message, entity)) for entity in entities}
-        partner = max(last, key=last.__getitem__, default=None)
-        return partner if partner is not None and last[partner] else None
+        names = list(entities)
+        last = self._index.last_in_talks([talk_with(message, entity) for entity in names])
+        newest = max(last, default=0)
+        return names[last.index(newest)] if newest else None
 
     def _prune(self, limit: int) -> None:
         for _ in range(limit):
-            timestamp = self._index.kept.next_to_remove(self._index.last_timestamp)
+            timestamp = self._index.next_to_remove()
             if timestamp is None:
                 break
-            self._remove(self._index.message_at(timestamp))
+            self._remove(timestamp)
 
-    def _remove(self, message: Message) -> None:
-        newest = self._index.last_timestamp
-        if message.timestamp == newest:
+    def _remove(self, timestamp: int) -> None:
+        if timestamp == self._index.last_timestamp:
             # Timestamps must continue from it, also after a restart (P5).
-            self.ctx.storage.put(NEWEST_KEY, b"%d" % newest)
-        self.ctx.storage.delete(key_of(message))
-        self._details.drop(message)
-        self._index.remove(message)
-        self._index.last_timestamp = newest
+            self.ctx.storage.put(NEWEST_KEY, b"%d" % timestamp)
+        self.ctx.storage.delete(key_at(timestamp))
+        if self._index.remove(timestamp):
+            self._details.drop_at(timestamp)
 
     def _encoded(self, messages: list[Message]) -> list[Raw]:
         return [Raw(self._index.encoded(message.id)) for message in messages]

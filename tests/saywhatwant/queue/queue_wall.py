@@ -9,7 +9,10 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from durable_objects.alarms import Alarms
+from durable_objects.meter import Meter
 from durable_objects.simulated import SimulatedRuntime
+from durable_objects.simulated.disk import SimulatedDisk
+from durable_objects.storage import LiveStorage
 from saywhatwant.message import BotParams, Message, NewMessage, Posted, decode, decode_list
 from saywhatwant.queue import MessageQueue
 from saywhatwant.queue.config import QueueConfig
@@ -75,6 +78,10 @@ class Wall:
     def forget_alarms(self) -> None:
         """As if the runtime had lost its timers; the deadlines are in the messages."""
         self.runtime._alarms = Alarms()
+
+
+def empty_storage() -> LiveStorage:
+    return LiveStorage("Queue/wall", SimulatedDisk(), Meter())
 
 
 def again(posted: Posted) -> Posted:

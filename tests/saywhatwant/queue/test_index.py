@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
 from msgspec.structs import replace
-from queue_wall import Wall, work_of
+from queue_wall import Wall, empty_storage, work_of
 
 from profiles import examples
 from saywhatwant.message import BotParams, Message, Status, decode, encode
@@ -40,6 +40,7 @@ class Naive:
 
     def __init__(self) -> None:
         self.all: dict[int, Message] = {}
+        self.newest = 0
 
     def having(self, *statuses: Status) -> list[Message]:
         return [self.all[at] for at in sorted(self.all) if self.all[at].bot_params.status in statuses]
@@ -68,7 +69,7 @@ def _deadline(params: BotParams) -> int | None:
 def check(index: Index, naive: Naive, limit: int, now: int, entities: list[str | None]) -> None:
     """Every question that an index answers."""
     assert len(index) == len(naive.all)
-    assert index.last_timestamp == max(naive.all, default=0)
+    assert index.last_timestamp == naive.newest
     assert index.ready(limit) == naive.ready(None)[:limit]
     assert index.ready(limit, entities) == naive.ready(entities)[:limit]
     deadlines = naive.deadlines("pending", "processing")
@@ -81,7 +82,9 @@ def check(index: Index, naive: Naive, limit: int, now: int, entities: list[str |
     finished = naive.having("complete", "failed")
     assert index.backlog == len(naive.all) - len(finished)
     for entity in ENTITIES:
-        assert index.backlog_of(entity) == sum(m.bot_params.entity == entity for m in naive.having("pending", "processing"))
+        assert index.counts.unfinished(entity) == sum(
+            m.bot_params.entity == entity for m in naive.having("pending", "processing")
+        )
     assert index.kept.count == len(finished)
     later = [
         encode(message) for message in naive.having("pending", "processing", "complete", "failed") if message.timestamp > now
@@ -94,7 +97,7 @@ def check(index: Index, naive: Naive, limit: int, now: int, entities: list[str |
         for entity in names
     }
     assert list(index.depths(limit, ["zen"])) == sorted(names, key=lambda name: (name not in {"", "zen"}, name))[:limit]
-    assert +index.total == Counter(m.bot_params.status for m in naive.all.values())
+    assert +index.counts.total == Counter(m.bot_params.status for m in naive.all.values())
 
 
 @settings(max_examples=examples(200))
@@ -108,7 +111,7 @@ def test_p5_an_index_answers_like_a_look_at_every_message(
     steps: list[tuple[int, Any, BotParams | None]], limit: int, now: int, entities: list[str | None]
 ) -> None:
     """Whatever is put, replaced and removed; ``None`` removes."""
-    index, naive = Index(QueueConfig(aging_ms=AGING)), Naive()
+    index, naive = Index(QueueConfig(aging_ms=AGING), empty_storage()), Naive()
     for number, (at, conversation, standing) in enumerate(steps):
         old = naive.all.get(at)
         if standing is not None:
@@ -127,12 +130,13 @@ def test_p5_an_index_answers_like_a_look_at_every_message(
                 bot_params=replace(standing, priority=lasting.priority, entity=lasting.entity),
             )
             naive.all[at] = message
+            naive.newest = max(naive.newest, at)
             index.put(message, encode(message))
             assert index.get(message.id) == message
             assert index.encoded(message.id) == encode(message)
         elif old is not None:
             del naive.all[at]
-            index.remove(old)
+            index.remove(old.timestamp)
             assert old.id not in index
             assert index.get(old.id) is None
         check(index, naive, limit, now, entities)
@@ -178,7 +182,7 @@ def test_p6_no_call_costs_more_as_the_backlog_grows() -> None:
 
 @pytest.mark.parametrize("newest_first", [False, True])
 def test_p5_a_list_cut_at_its_bytes_continues_at_the_last_timestamp(*, newest_first: bool) -> None:
-    index = Index(QueueConfig(aging_ms=1))
+    index = Index(QueueConfig(aging_ms=1), empty_storage())
     wall = Wall()
     for number in range(7):
         wall.ask(f"number {number}")

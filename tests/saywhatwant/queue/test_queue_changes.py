@@ -4,14 +4,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from queue_wall import Wall
+from queue_wall import Wall, empty_storage
 
 from durable_objects import Refusal
 from listening import listen
 from profiles import examples
 from saywhatwant.message import BotParams, Message, Status, decode, encode
 from saywhatwant.queue import MessageQueue, QueueConfig
-from saywhatwant.queue.index import MIN_COMPACTED, Index
+from saywhatwant.queue.index import Index
+from saywhatwant.queue.messages import MIN_COMPACTED
 from saywhatwant.schemas import Reply
 
 STATUSES: list[Status] = ["pending", "complete"]
@@ -40,20 +41,21 @@ def test_p5_an_index_knows_what_changed_after_any_commit(
     steps: list[tuple[int, Status | None]], since: int, limit: int, bytes_of: int
 ) -> None:
     """Each step puts one of eight messages, new or again, or removes it (``None``); two steps are a commit."""
-    index = Index(QueueConfig(aging_ms=1))
+    index = Index(QueueConfig(aging_ms=1), empty_storage())
     present: dict[int, Message] = {}
     for number, (at, status) in enumerate(steps):
         old = present.pop(at, None)
         if status is None:
             if old is not None:
-                index.remove(old)
+                index.remove(old.timestamp)
             continue
         message = replace(a_message(at, 1 + number // 2), bot_params=BotParams(status=status))
         present[at] = message
         index.put(message, encode(message))
-    expected = sorted((message for message in present.values() if message.seq > since), key=lambda message: message.seq)
+    changed_later = (message for message in present.values() if message.seq > since)
+    expected = sorted(changed_later, key=lambda message: (message.seq, message.timestamp))
     changed, more = index.changed_after(since)
-    assert ([entry.encoded for entry in changed], more) == ([encode(message) for message in expected], False)
+    assert ([encoded for _, encoded in changed], more) == ([encode(message) for message in expected], False)
     size = len(encode(expected[0])) if expected else 1
     paged = pages_of(index, since, limit, bytes_of * size + 1)
     assert [message for page in paged for message in page] == expected
@@ -68,15 +70,15 @@ def pages_of(index: Index, since: int, limit: int, max_bytes: int) -> list[list[
     pages = []
     while True:
         changed, more = index.changed_after(since, limit, max_bytes)
-        pages.append([entry.message for entry in changed])
+        pages.append([decode(encoded) for _, encoded in changed])
         if not more:
             return pages
-        since = changed[-1].message.seq
+        since = changed[-1][0]
 
 
 def index_of(commits: list[int]) -> Index:
     """Messages that were put by commits of these sizes."""
-    index, at = Index(QueueConfig(aging_ms=1)), 0
+    index, at = Index(QueueConfig(aging_ms=1), empty_storage()), 0
     for seq, size in enumerate(commits, 1):
         for _ in range(size):
             at += 1
@@ -120,12 +122,12 @@ def test_p5_a_page_of_changes_ends_with_a_commit(limit: int, messages: int, size
 
 
 def test_p5_what_is_kept_of_changes_does_not_grow_with_their_number() -> None:
-    index = Index(QueueConfig(aging_ms=1))
+    index = Index(QueueConfig(aging_ms=1), empty_storage())
     for seq in range(1, 10_000):
         message = a_message(seq % 10, seq)
         index.put(message, encode(message))
         assert len(index._changes) <= MIN_COMPACTED + 2 * 10
-    assert [entry.message.seq for entry in index.changed_after(0)[0]] == list(range(9_990, 10_000))
+    assert [seq for seq, _ in index.changed_after(0)[0]] == list(range(9_990, 10_000))
 
 
 def step(wall: Wall, call: str, pick: int) -> None:

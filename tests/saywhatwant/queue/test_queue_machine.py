@@ -21,6 +21,7 @@ from saywhatwant.queue import MessageQueue
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.lease import TOLERATED_STEP_MS
 from saywhatwant.queue.read_cache import Page
+from saywhatwant.queue.stored import split
 from saywhatwant.schemas import BatchRequest, ListState, Reply
 from saywhatwant.topology import SingleWall
 
@@ -118,7 +119,7 @@ class QueueMachine(RuleBasedStateMachine):
         return [decode(encoded) for encoded in self.durable_bytes()]
 
     def durable_bytes(self) -> list[bytes]:
-        return [encoded for _, encoded in self.runtime.disk.list(WALL, "message/", "", 1_000)]
+        return [split(value)[0] for _, value in self.runtime.disk.list(WALL, "message/", "", 1_000)]
 
     def moment(self) -> Moment:
         return Moment(self.calls + 1, self.runtime.now_ms)
