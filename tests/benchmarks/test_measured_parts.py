@@ -32,7 +32,7 @@ def test_objects_take_posts() -> None:
 
 
 def test_a_filled_wall_wakes(tmp_path: Path) -> None:
-    assert asyncio.run(growth.fill(tmp_path / "data", 30)) > 0
+    assert asyncio.run(growth.fill(tmp_path / "data", 30)).rows >= 30
 
 
 def test_an_idle_object_wakes() -> None:

@@ -14,7 +14,7 @@ from small_archive import small_archive
 
 from durable_objects import Refusal
 from profiles import examples
-from saywhatwant.message import Message, NewMessage, decode
+from saywhatwant.message import Message, NewMessage, decode, decode_list
 from saywhatwant.queue import MessageQueue
 from saywhatwant.queue.stored import split
 from saywhatwant.schemas import BatchRequest, ListState, Reply
@@ -174,6 +174,58 @@ def test_p1_p6_an_object_that_archives_does_the_same_as_one_that_keeps_all_in_me
     both.stored()
     for operation, pick in [(name, pick) for name in READS for pick in (0, 3, 12, 15)]:
         step(both, operation, pick)
+
+
+def test_p9_a_wake_reads_no_more_rows_as_more_messages_are_kept() -> None:
+    assert rows_read_by_wakes(400) <= rows_read_by_wakes(40) + 10 < 40
+
+
+def rows_read_by_wakes(messages: int) -> int:
+    """The rows that a rebuilt object reads for a page of the newest messages, its figures, and the changes since a while."""
+    wall = Wall(retention=1_000)
+    with small_archive(10, 10):
+        for n in range(messages):
+            wall.ask(f"thought {n}", answer=False)
+        asked = wall.ask("Why?")
+        wall.runtime.crash()
+        before = wall.runtime.meter.reads
+        assert len(decode_list(wall.call(MessageQueue.read, 0, 10).body)) == 10
+        assert wall.call(MessageQueue.stats).messages == messages + 1
+        assert len(wall.call(MessageQueue.changes, messages - 2).messages) == 3
+        assert [message.id for message in wall.claim_next()] == [asked]
+        return wall.runtime.meter.reads - before
+
+
+def test_p1_messages_from_before_there_was_an_archive_are_archived_step_by_step() -> None:
+    """The data of a version without archive: entries of messages, and nothing else."""
+    wall = Wall(retention=60)
+    for n in range(50):
+        wall.ask(f"thought {n}", answer=False)
+    before = wall.messages()
+    wall.runtime.crash()
+    rows = []
+    with small_archive(10, 10):
+        for n in range(15):
+            assert wall.messages()[: 50 - max(0, n - 10)] == before[max(0, n - 10) :]
+            wall.ask(f"later {n}", answer=False)
+            wall.runtime.crash()
+            reads = wall.runtime.meter.reads
+            wall.call(MessageQueue.stats)
+            rows.append(wall.runtime.meter.reads - reads)
+    assert rows[0] > 40
+    assert rows[-1] < 30, "three at a time, as the bounds here have it"
+
+
+def test_p6_what_is_archived_costs_few_rows_more() -> None:
+    wall = Wall(retention=2_000)
+    for n in range(1_000):
+        wall.ask(f"thought {n}", answer=False)
+    assert wall.runtime.meter.writes <= 1.02 * 1_000
+    assert wall.runtime.meter.deletes == 0
+    for n in range(2_000):
+        wall.ask(f"thought {n}", answer=False)
+    meter = wall.runtime.meter
+    assert meter.writes + meter.deletes <= 1.02 * (3_000 + 1_000)
 
 
 @pytest.mark.parametrize("recent", [1, 3])

@@ -1,6 +1,7 @@
 """MessageQueue under any order of calls, commits, crashes and clocks: promises P1 to P7 as a state machine."""
 
 from collections.abc import Callable, Coroutine
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -11,6 +12,7 @@ from msgspec import UNSET, Raw, json
 from queue_lists import judge_lists, published
 from queue_model import Promises
 from queue_states import Moment, Ticket
+from small_archive import small_archive
 
 from durable_objects import CommitFailed, Refusal
 from durable_objects.simulated import Crashed, SimulatedRuntime, Task
@@ -45,10 +47,20 @@ class Call(NamedTuple):
 
 
 class QueueMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.bounds = ExitStack()
+
     @initialize(
-        max_attempts=st.integers(2, 3), retention=st.integers(3, 5), talk_retention=st.integers(0, 4), seed=st.integers(0, 99)
+        max_attempts=st.integers(2, 3),
+        retention=st.integers(3, 5),
+        talk_retention=st.integers(0, 4),
+        seed=st.integers(0, 99),
+        in_memory=st.sampled_from([1, 2, None]),
     )
-    def begin(self, max_attempts: int, retention: int, talk_retention: int, seed: int) -> None:
+    def begin(self, max_attempts: int, retention: int, talk_retention: int, seed: int, in_memory: int | None) -> None:
+        if in_memory is not None:
+            self.bounds.enter_context(small_archive(in_memory, in_memory))
         self.config = QueueConfig(
             lease_ms=1_000,
             max_hold_ms=2_500,
@@ -364,9 +376,12 @@ class QueueMachine(RuleBasedStateMachine):
         assert stamps == sorted(set(stamps)), "P5: no message is read twice"
 
     def teardown(self) -> None:
+        with self.bounds:
+            if hasattr(self, "runtime"):
+                self.finish()
+
+    def finish(self) -> None:
         """P4, liveness: one good bot and enough time finish everything; P5: the reader has skipped nothing."""
-        if not hasattr(self, "runtime"):
-            return
         self.patient = False
         self.the_disk_works("commit")
         self.the_disk_works("commit")
