@@ -19,7 +19,7 @@ MAX_RATE_ADDRESSES = 65_536
 """Client addresses (IPv6: /64 networks) whose posts are counted; beyond it the ones that posted longest ago are dropped."""
 
 MAX_WAITING_CLAIMS = 1_000
-"""Claims that wait for work at one time."""
+"""Claims that wait for work at one server."""
 
 MAX_BOTS = 256
 """Bots that the server remembers; beyond it the ones unseen for longest are forgotten."""
