@@ -92,7 +92,12 @@ class Wall(Protocol):
     others ignore it.
     """
 
-    def post(self, new: NewMessage, key: str | None = None) -> Answer[Posted]: ...
+    def post(self, new: NewMessage, key: str | None = None) -> Answer[Posted]:
+        """Post a message. With ``key``, or else an ``id`` in the message, a retry gets the first answer (P7).
+
+        Raises ``KeyReused``, ``KeysFull``, and what ``MessageQueue.post`` raises.
+        """
+
     def read(
         self,
         since: int = 0,
