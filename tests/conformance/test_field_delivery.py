@@ -87,6 +87,7 @@ def test_p6_failure_5_no_work_is_lost_when_160_are_posted_at_once_and_20_are_kep
     assert said(server.http.get("/api/queue/pending")) == []
 
 
+@pytest.mark.needs("memory")
 def test_p4_failure_7_a_talk_of_long_messages_takes_posts_for_ever_and_each_costs_the_same(start_server: StartServer) -> None:
     """The original kept a talk in one value, which became too large; here no row grows, and what a claim brings is bounded."""
     server = start_server()

@@ -280,6 +280,7 @@ def test_p5_readers_of_a_server_that_stops_are_asked_to_reconnect(start_server: 
         feed.until_message(post(server)["id"])
 
 
+@pytest.mark.one_deployment("the server ends its sockets, whatever is behind it")
 def test_p5_a_server_stops_in_order_though_a_reader_never_reads(start_server: StartServer) -> None:
     server = start_server()
     with StalledReader(server):

@@ -211,6 +211,7 @@ def test_a_smaller_bound_of_contexts_is_a_setting(start_server: StartServer) -> 
     assert_problem(server.http.post("/api/comments", json=a_post(context=["x" * 100])), 422, "context", "100 bytes")
 
 
+@pytest.mark.needs("memory")
 def test_p6_contexts_that_wait_are_bounded_and_posts_without_one_get_in(start_server: StartServer) -> None:
     """Their bytes are bounded as if each were the longest: 256 MiB take 2,236 of 120,000 bytes, one entity half of that."""
     server = start_server(backlog_limit=100_000)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from durable_objects import Context, DurableObject, Refusal, Replay, read
+from durable_objects import Context, DurableObject, ObjectId, Refusal, Replay, read
 
 
 class Occupied(Refusal):
@@ -77,6 +77,17 @@ class Probe(DurableObject):
 
     def draw(self) -> tuple[float, int, int]:
         return self.ctx.random.random(), self.ctx.random.getrandbits(64), self.ctx.now()
+
+    def ask_others(self, names: list[str], by: list[int]) -> None:
+        """Send to each of the objects: for each number a count, with a refusal between two."""
+        for name in names:
+            for number in by:
+                self.ctx.send(ObjectId("Probe", name), Probe.count, number, note=f" from {self.ctx.name}")
+                self.ctx.send(ObjectId("Probe", name), Probe.refuse, "seat")
+
+    def ask_and_fail(self, name: str) -> None:
+        self.ctx.send(ObjectId("Probe", name), Probe.count)
+        raise ZeroDivisionError
 
     def announce(self, text: str) -> None:
         self.ctx.signal(text.encode())

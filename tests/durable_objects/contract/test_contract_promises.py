@@ -276,6 +276,40 @@ async def test_a_refused_call_leaves_its_key_free(place: Place) -> None:
         assert await keyed.call(Probe.count) == Counted(1, 1)
 
 
+# -- Calls from object to object
+
+
+@scenario
+async def test_sent_calls_are_taken_once_and_in_order_and_a_refusal_stops_none(place: Place) -> None:
+    async with place.running() as runtime:
+        await probe_of(runtime).call(Probe.ask_others, ["two", "three", "one"], [1, 10, 100])
+        await probe_of(runtime).settle()
+    async with place.running() as runtime:
+        for name in ("one", "two", "three"):
+            totals = [value for _, value in await probe_of(runtime, name).call(Probe.entries, "change/")]
+            assert totals == [b"1 from one", b"11 from one", b"111 from one"], name
+        await probe_of(runtime).settle()
+        assert (await probe_of(runtime, "two").call(Probe.look)).total == 111
+
+
+@scenario
+async def test_what_a_failed_call_sent_is_never_taken(place: Place) -> None:
+    async with place.running() as runtime:
+        with pytest.raises(ObjectFailed):
+            await probe_of(runtime).call(Probe.ask_and_fail, "two")
+        await probe_of(runtime).settle()
+        assert (await probe_of(runtime, "two").call(Probe.look)).total == 0
+
+
+@scenario
+async def test_what_was_sent_before_a_restart_is_taken_after_it(place: Place) -> None:
+    async with place.running() as runtime:
+        await probe_of(runtime).call(Probe.ask_others, ["two"], [1, 2])
+    async with place.running() as runtime:
+        await probe_of(runtime).settle()
+        assert (await probe_of(runtime, "two").call(Probe.look)).total == 3
+
+
 # -- The runtime
 
 
