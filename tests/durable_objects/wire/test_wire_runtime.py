@@ -1,7 +1,9 @@
 """The wire is as unkind as a network may be: nothing crosses but bytes, and nothing stays in memory."""
 
 import asyncio
+import itertools
 from collections.abc import Awaitable
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -129,6 +131,26 @@ def test_a_lost_call_or_answer_leaves_the_outcome_unknown(lost: str, made: list[
         host.run(ledger.call(Ledger.append, "once"))
     setattr(runtime.network, lost, 0)
     assert host.run(ledger.call(Ledger.texts)) == made
+
+
+@given(seed=st.integers(0, 2**32), share=st.sampled_from([0.2, 0.8]))
+def test_p7_calls_repeated_with_their_keys_until_they_are_answered_are_made_once(seed: int, share: float) -> None:
+    """Through two gateways, which lose calls and answers: the answer that arrives is that of the call that was made."""
+    runtime, host = ledger_of(seed)
+    ledgers = [gateway.namespace("Ledger", Ledger).get("a") for gateway in (runtime, runtime.gateway())]
+    runtime.network.lost_calls = runtime.network.lost_answers = share
+
+    async def append(text: str) -> Entry:
+        for attempt in itertools.count():
+            with suppress(OutcomeUnknown):
+                return await ledgers[attempt % 2].options(idempotency_key=text).call(Ledger.append, text)
+        raise AssertionError
+
+    tasks = [host.start(append(text)) for text in "abcab"]
+    answers = [task.result() for task in tasks]
+    assert answers[3:] == answers[:2]
+    runtime.network.lost_calls = runtime.network.lost_answers = 0
+    assert host.run(ledgers[0].call(Ledger.texts)) == [entry.text for entry in sorted(answers[:3])]
 
 
 def test_events_come_before_the_answer_and_after_it() -> None:
