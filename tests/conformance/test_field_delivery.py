@@ -161,6 +161,7 @@ def test_p6_failure_14_the_most_urgent_are_those_with_the_lowest_priority(start_
     assert_problem(server.http.post("/api/comments", json=a_post(botParams={"priority": 0})), 422, "priority")
 
 
+@pytest.mark.one_deployment("a bot that is stopped releases what it holds")
 def test_p4_failure_16_stops_of_the_bot_cost_a_message_no_attempt(start_server: StartServer, tmp_path: Path) -> None:
     server = start_server(lease_seconds=600, max_attempts=1, backoff_seconds=0.001)
     with ScriptedServer() as models:

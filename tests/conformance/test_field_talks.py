@@ -40,6 +40,7 @@ def wall(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> It
         yield started
 
 
+@pytest.mark.one_deployment("the bot fits its prompts into the window")
 @pytest.mark.parametrize("words", SERVERS, ids=lambda words: words.name)
 def test_p4_failure_32_a_talk_that_outgrows_the_window_goes_on(wall: FieldWall, words: Words) -> None:
     """Whatever the words of the refusal; the oldest turns are left out, the question never."""
@@ -58,6 +59,7 @@ def test_p4_failure_32_a_talk_that_outgrows_the_window_goes_on(wall: FieldWall, 
     assert not any(turn.startswith("1. The sea") for turn in asked.said), "an old turn was left out"
 
 
+@pytest.mark.one_deployment("the bot fits its prompts into the window")
 @pytest.mark.parametrize(
     ("path", "document"),
     [("/props", props(WINDOW)), ("/v1/models", models("told", WINDOW)), ("/api/ps", loaded({"told": WINDOW}))],
@@ -78,6 +80,7 @@ def test_failure_32_a_window_that_the_server_tells_is_never_exceeded(
         assert max(asked.tokens for asked in server.asked) <= WINDOW, "none was refused"
 
 
+@pytest.mark.one_deployment("the bot fits its prompts into the window")
 @pytest.mark.parametrize("words", [words for words in SERVERS if words.too_long], ids=lambda words: words.name)
 def test_p4_failure_32_a_server_that_counts_many_more_tokens_is_believed(wall: FieldWall, words: Words) -> None:
     """Three times as many as usual, as with a language that its tokenizer was not made for."""
@@ -91,6 +94,7 @@ def test_p4_failure_32_a_server_that_counts_many_more_tokens_is_believed(wall: F
     assert wall.message(last)["botParams"]["attempt"] == 1
 
 
+@pytest.mark.one_deployment("the bot fits its prompts into the window")
 def test_p4_failure_32_a_question_that_exceeds_the_window_alone_is_answered(wall: FieldWall) -> None:
     visitor = wall.visitor(ScriptedModel(window=WINDOW), WINDOWED["llama.cpp"])
     assert visitor.ask(f"My name is Bob. {'long ' * 970} What is my name?") == "Your name is Bob."
@@ -153,6 +157,7 @@ def test_failure_34_a_fact_is_remembered_by_a_server_and_a_bot_that_were_killed(
         assert visitor.ask("What is my name?") == "Your name is Ada."
 
 
+@pytest.mark.needs("memory")
 def test_failure_34_a_fact_of_the_first_of_170_turns_is_known_in_the_last(wall: FieldWall) -> None:
     """With a window of 1,024 tokens. ``test_long_talk`` has the same beside 1,800 other talks, in one process."""
     visitor = wall.visitor(ScriptedModel(window=WINDOW), WINDOWED["llama.cpp"])
@@ -224,6 +229,7 @@ def test_p8_failure_38_such_a_name_is_refused_where_the_entity_does_not_allow_it
     assert "ais" in refused.json()["field"]
 
 
+@pytest.mark.one_deployment("the bot fits its prompts into the window")
 def test_p4_no_apology_for_an_error_is_posted_as_an_answer(wall: FieldWall) -> None:
     """An error that was posted as an AI message came back as context; here the message has failed, and says why."""
     visitor = wall.visitor(ScriptedModel(before=[BROKEN._replace(status=401)] * 2), "probe")

@@ -103,6 +103,7 @@ def test_p6_clients_that_never_read_are_closed_and_cost_nobody_a_message(start_s
         assert by_change(list(other.view.messages.values())) == by_change(messages)
 
 
+@pytest.mark.needs("memory")
 @pytest.mark.every_deployment
 def test_p6_a_client_closed_for_being_too_slow_catches_up_with_its_token(start_server: StartServer) -> None:
     server = start_server(rate_limit=0)
