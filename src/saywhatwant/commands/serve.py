@@ -10,9 +10,11 @@ from pathlib import Path
 import click
 import uvloop
 
+from durable_objects import Runtime
 from saywhatwant.commands import options
 from saywhatwant.commands.runtimes import open_runtime
 from saywhatwant.settings import Settings, WrongSettings, load
+from saywhatwant.topology import recorded_topology
 from saywhatwant.worker import create_worker
 from saywhatwant.worker.server import Server, listen
 
@@ -52,12 +54,23 @@ async def run_server(
         except OSError as error:
             what = f"SWW_DATA {settings.data} is not a writable directory: {error.strerror or error}"
             raise WrongSettings(what) from error
+        await _check_topology(runtime, settings)
         sock = stack.enter_context(_listen(settings))
         server = Server(worker, settings, on_ready=on_ready, on_stop=on_stop)
         # uvicorn restores this handler when it has stopped: a second signal must not interrupt the rest of the shutdown.
         signal.signal(signal.SIGTERM, server.handle_exit)
         await server.serve([sock])
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+async def _check_topology(runtime: Runtime, settings: Settings) -> None:
+    """Raise ``WrongSettings`` when the data has another topology than the settings name."""
+    found = await recorded_topology(runtime, settings.topology)
+    if found != settings.topology:
+        raise WrongSettings(
+            f"SWW_TOPOLOGY is {settings.topology}, but the data in {settings.data} has the topology {found}: start with "
+            f"SWW_TOPOLOGY={found}, or convert the data with sww migrate --data {settings.data} --topology {settings.topology}"
+        )
 
 
 _BIND_ERRORS = {

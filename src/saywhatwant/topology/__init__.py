@@ -2,7 +2,7 @@
 
 from saywhatwant.topology.position import START, Position, WallEvents
 from saywhatwant.topology.single import SingleWall
-from saywhatwant.topology.topologies import Topology, open_wall
+from saywhatwant.topology.topologies import Topology, open_wall, recorded_topology
 from saywhatwant.topology.wall import Wall
 
-__all__ = ["START", "Position", "SingleWall", "Topology", "Wall", "WallEvents", "open_wall"]
+__all__ = ["START", "Position", "SingleWall", "Topology", "Wall", "WallEvents", "open_wall", "recorded_topology"]

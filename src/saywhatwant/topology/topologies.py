@@ -4,6 +4,7 @@ from typing import Literal
 
 from durable_objects import Runtime
 from saywhatwant.queue.config import QueueConfig
+from saywhatwant.topology.record import TopologyRecord, record_of
 from saywhatwant.topology.single import open_single
 from saywhatwant.topology.wall import Wall
 
@@ -12,8 +13,14 @@ Topology = Literal["single", "per-entity"]
 
 def open_wall(runtime: Runtime, config: QueueConfig, topology: Topology = "single") -> Wall:
     """The wall of ``runtime``, which must not have started yet."""
+    record_of(runtime)
     if topology == "single":
         return open_single(runtime, config)
     from saywhatwant.topology.per_entity import open_per_entity  # noqa: PLC0415 - most servers have one object
 
     return open_per_entity(runtime, config)
+
+
+async def recorded_topology(runtime: Runtime, topology: Topology) -> str:
+    """The topology of the data of ``runtime``, which has started; ``topology`` if the data is new."""
+    return (await record_of(runtime).call(TopologyRecord.record, topology)).topology

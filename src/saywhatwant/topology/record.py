@@ -1,0 +1,48 @@
+"""Which topology the data has: recorded at the first start, and compared at each later one.
+
+Another topology would look for the messages in other objects, and show a wall that looks empty.
+"""
+
+import msgspec
+from msgspec import Struct
+
+from durable_objects import Context, DurableObject, Runtime, Stub
+
+NAMESPACE = "Topology"
+NAME = "wall"
+KEY = "topology"
+
+
+class Recorded(Struct, frozen=True):
+    """What is stored of the topology; the numbers are for ``migration``."""
+
+    topology: str
+    single_seq: int = 0
+    """The last commit of the only object, while there are several."""
+    next_source: int = 1
+    """The number of the next object of several, while there is one."""
+
+
+encode = msgspec.json.Encoder().encode
+decode = msgspec.json.Decoder(Recorded).decode
+
+
+class TopologyRecord(DurableObject):
+    """The topology of all data beside this object."""
+
+    def __init__(self, ctx: Context) -> None:
+        super().__init__(ctx)
+        stored = ctx.storage.get(KEY)
+        self._recorded = None if stored is None else decode(stored)
+
+    def record(self, topology: str) -> Recorded:
+        """Store ``topology`` if none is stored; returns what is."""
+        if self._recorded is None:
+            self._recorded = Recorded(topology)
+            self.ctx.storage.put(KEY, encode(self._recorded))
+        return self._recorded
+
+
+def record_of(runtime: Runtime) -> Stub[TopologyRecord]:
+    """The record in the data of ``runtime``; the first call must come before the runtime starts."""
+    return runtime.namespace(NAMESPACE, TopologyRecord).get(NAME)
