@@ -39,7 +39,8 @@ class Deployment(NamedTuple):
 
 DEPLOYMENTS = (
     Deployment("embedded", "single"),
-    # Deployment("embedded", "per-entity") and Deployment("embedded", "hybrid") come with their topologies.
+    Deployment("embedded", "per-entity"),
+    # Deployment("embedded", "hybrid") comes with its topology.
     Deployment("wire", "single", {"memory": "it drops every object after each call, so that nothing can rest on its memory"}),
     Deployment("simulated", "single", {"durability": "its disk is in the memory of its process"}),
 )

@@ -80,9 +80,7 @@ MAX_REPLAYED = 1_000
 """Messages that one page of missed events brings to a listener."""
 
 MAX_QUEUES = 128
-"""Objects of a wall that has one for each entity; further entities share the object of the messages that name none."""
-MAX_UNKNOWN_QUEUES = 64
-"""The same, for entities that are not in the entities file."""
+"""Objects of a wall that has one for each entity; the others share the object of the messages that name none."""
 MAX_IDS = 1_000_000
 """Ids made by clients that a wall of several objects remembers, on disk; beyond it new ones are refused."""
 MAX_IDS_FORGOTTEN = 2

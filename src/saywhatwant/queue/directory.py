@@ -11,7 +11,7 @@ from msgspec import Struct
 import durable_objects
 from durable_objects import Context, DurableObject, KeysFull
 from durable_objects.limits import KEY_SECONDS
-from saywhatwant.limits import MAX_IDS, MAX_IDS_FORGOTTEN, MAX_QUEUES, MAX_UNKNOWN_QUEUES
+from saywhatwant.limits import MAX_IDS, MAX_IDS_FORGOTTEN, MAX_QUEUES
 from saywhatwant.queue.shard import ANYONE
 
 FIRST_KEY = "first"
@@ -94,17 +94,15 @@ class Directory(DurableObject):
         """The places after the first ``known``."""
         return self._places[known:]
 
-    def place(self, entity: str, known: int, *, served: bool) -> list[Place]:
+    def place(self, entity: str, known: int) -> list[Place]:
         """Register the object of an entity (empty for messages that name none); returns the places after the first ``known``.
 
-        There are up to ``MAX_QUEUES`` objects; one for an entity that is not ``served`` is registered only while there are
-        fewer than ``MAX_UNKNOWN_QUEUES``. Messages to an entity without an object of its own go to that of messages to anyone.
+        There are up to ``MAX_QUEUES``. Beyond that, messages to an entity go to the object of those that name none.
         """
         if not self._places:
             self._register(ANYONE, is_open=True)
         name = ANYONE + entity
-        has_room = len(self._places) < (MAX_QUEUES if served else MAX_UNKNOWN_QUEUES)
-        if has_room and all(place.name != name for place in self._places):
+        if len(self._places) < MAX_QUEUES and all(place.name != name for place in self._places):
             self._register(name)
         return self._places[known:]
 

@@ -59,9 +59,10 @@ class MessageQueue(Claims):
 
     # -- The wall
 
-    def post(self, new: NewMessage) -> Posted:
+    def post(self, new: NewMessage, elsewhere: int = 0) -> Posted:
         """Post a message; human messages become work, unless they ask for no answer.
 
+        ``elsewhere`` is the unfinished work of other objects of the wall, which counts towards the limit.
         A second AI answer to the same message gets the first one's id (P4). Raises ``BacklogFull``, ``IdTaken``; for an AI
         reply ``UnknownMessage``, ``WrongState`` when no bot holds the message, ``NotTheHolder`` when another attempt does.
         """
@@ -71,7 +72,7 @@ class MessageQueue(Claims):
         if new.message_type == "AI" and new.reply_to is not None:
             return self._post_answer(new, new.reply_to, now)
         if new.message_type == "human" and new.answer:
-            backlog.check_room(self._index, self._config, new)
+            backlog.check_room(self._index, self._config, new, elsewhere)
         return self._add(new, now)
 
     @durable_objects.read

@@ -3,6 +3,7 @@
 from hashlib import blake2b
 
 from msgspec import UNSET, Raw, Struct
+from msgspec.structs import replace
 
 import durable_objects
 from durable_objects import Context, KeyReused
@@ -12,10 +13,10 @@ from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.memory import turns_before
 from saywhatwant.queue.object import MessageQueue
 from saywhatwant.queue.state import NEWEST_KEY
-from saywhatwant.schemas import BatchRequest
+from saywhatwant.schemas import BatchRequest, BatchResponse
 
 ANYONE = "queue:"
-"""The object of the messages that name no entity, and of the entities beyond the bounds."""
+"""The object of the messages that name no entity, and of those to entities without an object of their own."""
 
 ROUTE_LENGTH = 2
 
@@ -32,6 +33,8 @@ class ShardHead(Struct, frozen=True):
 
     seq: int
     floor: int
+    backlog: int
+    """Its unfinished messages."""
 
 
 class Part(Struct, frozen=True):
@@ -75,18 +78,18 @@ class QueueShard(MessageQueue):
         super().__init__(ctx, config)
         self._route = route_of(ctx.name)
 
-    def post(self, new: NewMessage) -> Posted:
+    def post(self, new: NewMessage, elsewhere: int = 0) -> Posted:
         """See ``MessageQueue.post``. Raises ``KeyReused`` for a message of another object: its key belongs to this one."""
         if new.message_type == "human" and self.ctx.name not in {ANYONE, ANYONE + (new.entity or "")}:
             raise KeyReused(f"this key was used for a message of {self.ctx.name!r}; use a new one for each message")
-        return super().post(new)
+        return super().post(new, elsewhere)
 
     # -- Pages
 
     @durable_objects.read
     def head(self) -> ShardHead:
         """How far this object is."""
-        return ShardHead(self.ctx.seq, self._index.last_timestamp)
+        return ShardHead(self.ctx.seq, self._index.last_timestamp, self._index.backlog)
 
     @durable_objects.read
     def part(self, selection: Selection) -> Part:
@@ -123,10 +126,17 @@ class QueueShard(MessageQueue):
         return _ready(self._known(message_id), self._config.aging_ms)
 
     @durable_objects.read
-    def check_batch(self, request: BatchRequest) -> bool:
-        """Whether ``batch`` would change anything; raises what it would raise."""
-        chosen, _ = choose(self._index, request)
-        return bool(chosen)
+    def check_batch(self, request: BatchRequest) -> None:
+        """Raise what ``batch`` would raise."""
+        choose(self._index, request)
+
+    def batch_some(self, request: BatchRequest, limit: int) -> BatchResponse:
+        """The same as ``batch``, for up to ``limit`` messages."""
+        chosen, more = choose(self._index, request)
+        if not chosen[:limit]:
+            return BatchResponse([], bool(chosen))
+        some = replace(request, entity=None, all=None, message_ids=[message.id for message in chosen[:limit]])
+        return BatchResponse(self.batch(some).changed, more or len(chosen) > limit)
 
     # -- Talks
 

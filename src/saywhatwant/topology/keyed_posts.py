@@ -11,8 +11,10 @@ from saywhatwant.message import MessageType, NewMessage, OriginalFields, Posted
 from saywhatwant.queue import MessageQueue
 
 
-async def post_once(stub: Stub[MessageQueue], new: NewMessage, key: str | None) -> Posted:
+async def post_once(stub: Stub[MessageQueue], new: NewMessage, key: str | None, elsewhere: int = 0) -> Posted:
     """Post with ``key``, or with the message's own id as its key; a repeated post gets the first answer.
+
+    ``elsewhere`` as for ``MessageQueue.post``.
 
     Raises ``KeyReused`` when the key was used for another message, ``KeysFull``, and what ``MessageQueue.post`` raises.
     """
@@ -27,7 +29,7 @@ async def post_once(stub: Stub[MessageQueue], new: NewMessage, key: str | None) 
 
     try:
         keyed = stub.options(idempotency_key=key, fingerprint=digest(new), on_repeat=on_repeat)
-        posted = await keyed.call(MessageQueue.post, new)
+        posted = await keyed.call(MessageQueue.post, new, elsewhere)
     except KeyReused:
         what, field = ("Idempotency-Key", None) if new.id is None else ("id", "id")
         raise KeyReused(f"this {what} was used for another message; use a new one for each message", field=field) from None

@@ -5,10 +5,11 @@ take work from all.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Concatenate, ParamSpec, TypeVar
 
 from durable_objects import Refusal, Runtime
-from saywhatwant.errors import IdTaken
+from saywhatwant.errors import BacklogFull, IdTaken
 from saywhatwant.message import NewMessage, Posted
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.directory import Directory
@@ -25,6 +26,7 @@ from saywhatwant.schemas import (
     Reply,
     Stats,
 )
+from saywhatwant.topology.backlogs import Backlogs
 from saywhatwant.topology.claims import Claim, MergedClaims
 from saywhatwant.topology.keyed_posts import post_once
 from saywhatwant.topology.merged import MergedFeed, MergedPage
@@ -49,6 +51,7 @@ class PerEntityWall:
 
     def __init__(self, shards: Shards, config: QueueConfig) -> None:
         self._shards = shards
+        self._backlogs = Backlogs(shards, config.backlog_limit)
         self._feed = MergedFeed(shards)
         self._claims = MergedClaims(shards)
         self._work = MergedWork(shards, config.aging_ms)
@@ -93,8 +96,22 @@ class PerEntityWall:
             first = await keyed.call(Directory.bind, shard.source)
             if first != shard.source:
                 return await self._first_answer(first, new, key)
-            return await post_once(shard.stub, new, key)
-        return await shard.stub.call(QueueShard.post, new)
+        return await self._post_within_limit(shard, new, key)
+
+    async def _post_within_limit(self, shard: Shard, new: NewMessage, key: str | None) -> Posted:
+        """Post to this object; what is refused because too much work waits is tried again with new figures."""
+        if new.message_type != "human" or not new.answer:
+            return await self._post_beside(shard, new, key, 0)
+        if not self._backlogs.is_old:
+            with suppress(BacklogFull):
+                return await self._post_beside(shard, new, key, self._backlogs.elsewhere(shard))
+        await self._backlogs.ask()
+        return await self._post_beside(shard, new, key, self._backlogs.elsewhere(shard))
+
+    async def _post_beside(self, shard: Shard, new: NewMessage, key: str | None, elsewhere: int) -> Posted:
+        if key is None and new.id is None:
+            return await shard.stub.call(QueueShard.post, new, elsewhere)
+        return await post_once(shard.stub, new, key, elsewhere)
 
     async def _post_with_id(self, shard: Shard, new: NewMessage, message_id: str) -> Posted:
         directory = self._shards.directory
@@ -104,7 +121,7 @@ class PerEntityWall:
         try:
             if reserved.is_new and await self._shards.has_made(message_id, but=shard):
                 raise IdTaken(message_id)
-            return await post_once(shard.stub, new, None)
+            return await self._post_within_limit(shard, new, None)
         except Refusal:
             if reserved.is_new:
                 await directory.call(Directory.release, message_id)

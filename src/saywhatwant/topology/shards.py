@@ -64,12 +64,16 @@ class Shards:
     # -- By entity
 
     async def of(self, entity: str | None) -> Shard:
-        """The object of an entity's messages, or of those that name none."""
+        """The object of an entity's messages.
+
+        Each entity that answers here has one. All others share that of the messages that name none, so that their number is
+        bounded, and so that together they are one group (see ``queue.backlog``).
+        """
         shard = self._by_name.get(ANYONE + (entity or ""))
         if shard is None:
-            served = entity is None or entity in self._served
-            self.add(await self.directory.call(Directory.place, entity or "", len(self.all), served=served))
-            shard = self._by_name.get(ANYONE + (entity or "")) or self._by_name[ANYONE]
+            name = entity if entity in self._served else ""
+            self.add(await self.directory.call(Directory.place, name or "", len(self.all)))
+            shard = self._by_name.get(ANYONE + (name or "")) or self._by_name[ANYONE]
         if shard.source not in self._open:
             await self._continue_timestamps(shard)
         return shard

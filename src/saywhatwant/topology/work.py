@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import UNSET, Raw, Struct
 
-from saywhatwant.limits import MAX_STATS_ENTITIES
+from saywhatwant.limits import MAX_BATCH, MAX_STATS_ENTITIES
 from saywhatwant.queue.shard import ANYONE, QueueShard
 from saywhatwant.schemas import BatchRequest, BatchResponse, Depth, ListState, Stats
 from saywhatwant.topology.shards import Shard, Shards
@@ -78,23 +78,16 @@ class MergedWork:
     # -- Many messages
 
     async def batch(self, request: BatchRequest) -> BatchResponse:
-        """See ``MessageQueue.batch``. Named messages are checked before any of them is changed.
-
-        Otherwise the messages of one object after another: ``more`` tells that there may be some in the next ones.
-        """
+        """See ``MessageQueue.batch``. Named messages are checked before any of them is changed."""
         if request.message_ids is not None:
             return await self._batch_named(request, list(dict.fromkeys(request.message_ids)))
-        shards = await self._holding(request.entity)
-        for index, shard in enumerate(shards):
-            answer = await shard.stub.call(QueueShard.batch, request)
-            if answer.changed:
-                rest = shards[index + 1 :]
-                return BatchResponse(answer.changed, answer.more or await self._has_some(rest, request))
-        return BatchResponse([], more=False)
-
-    async def _has_some(self, shards: list[Shard], request: BatchRequest) -> bool:
-        found = await together([shard.stub.call(QueueShard.check_batch, request) for shard in shards])
-        return any(found)
+        changed: list[str] = []
+        more = False
+        for shard in await self._holding(request.entity):
+            answer = await shard.stub.call(QueueShard.batch_some, request, MAX_BATCH - len(changed))
+            changed += answer.changed
+            more |= answer.more
+        return BatchResponse(changed, more)
 
     async def _batch_named(self, request: BatchRequest, message_ids: list[str]) -> BatchResponse:
         names: dict[Shard, list[str]] = {}

@@ -21,7 +21,7 @@ from saywhatwant.queue.directory import Directory
 from saywhatwant.queue.shard import QueueShard
 from saywhatwant.topology import open_wall
 
-CONFIG = QueueConfig(retention=1_000, max_hold_ms=10**12, lease_ms=10**12, max_wait_ms=10**12)
+CONFIG = QueueConfig(entities=("zen", "joy", "sea"), retention=1_000, max_hold_ms=10**12, lease_ms=10**12, max_wait_ms=10**12)
 EXPECTED = (CommitFailed, OutcomeUnknown, Refusal)
 ENTITIES = st.sampled_from(["zen", "joy", "sea", None])
 GATEWAYS = st.integers(0, 1)

@@ -5,7 +5,7 @@ from msgspec import UNSET
 from walls import SimulatedWall, a_post
 
 from durable_objects import KeyReused
-from saywhatwant.errors import IdTaken, UnknownMessage
+from saywhatwant.errors import BacklogFull, IdTaken, UnknownMessage
 from saywhatwant.message import decode
 from saywhatwant.queue.shard import route_of
 from saywhatwant.schemas import BatchRequest, CircuitReport
@@ -168,9 +168,7 @@ def test_lists_and_figures_are_of_all_objects() -> None:
         first.id,
     ]
     changed = wall.run(wall.wall.batch(BatchRequest(action="fail", all=True)))
-    assert (len(changed.changed), changed.more) == (2, True)
-    changed = wall.run(wall.wall.batch(BatchRequest(action="fail", all=True)))
-    assert (len(changed.changed), changed.more) == (2, False)
+    assert (len(changed.changed), changed.more) == (4, False)
 
 
 def test_a_circuit_is_reported_once() -> None:
@@ -192,13 +190,33 @@ def test_an_empty_wall_answers() -> None:
     assert wall.run(wall.wall.changes(START)).messages == []
 
 
-def test_entities_beyond_the_bound_share_the_object_of_those_to_anyone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("saywhatwant.queue.directory.MAX_UNKNOWN_QUEUES", 2)
-    wall = SimulatedWall(entities=("served",))
-    for entity in ("one", "two", "served"):
+def test_other_entities_share_the_object_of_messages_to_anyone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that do not answer here, and those beyond the bound; so nobody can make objects without end."""
+    monkeypatch.setattr("saywhatwant.queue.directory.MAX_QUEUES", 2)
+    wall = SimulatedWall(entities=("one", "two"))
+    for entity in ("stranger", "one", "two"):
         wall.post(entity, entity=entity)
-    assert {message.id[:2] for message in wall.read()} == {route_of(name) for name in ("queue:", "queue:one", "queue:served")}
-    assert [message.text for message in wall.claim_next(entities=("two",))] == ["two"]
+    assert {message.id[:2] for message in wall.read()} == {route_of(name) for name in ("queue:", "queue:one")}
+    for entity in ("stranger", "one", "two"):
+        assert [message.text for message in wall.claim_next(entities=(entity,))] == [entity]
+
+
+def test_p6_the_backlog_of_all_objects_has_one_limit() -> None:
+    wall = SimulatedWall(backlog_limit=40)
+    other = wall.another_gateway()
+    accepted = 0
+    with pytest.raises(BacklogFull, match="wait for an answer"):
+        while True:
+            (wall, other)[accepted % 2].post(entity=["zen", "joy", "sea", None][accepted % 4])
+            accepted += 1
+    assert accepted == 32, "each entity has as much as is left"
+    wall.complete(*wall.claim_next(entities=("zen",)))
+    assert wall.post(entity="new").id
+    wall.post("a retry needs no room", key="k", entity="new")
+    with pytest.raises(BacklogFull):
+        while True:
+            wall.post(entity="new")
+    assert wall.post("a retry needs no room", key="k", entity="new").repeated
 
 
 @pytest.mark.parametrize("entity", ["zen", None])

@@ -21,7 +21,7 @@ def a_post(text: str = "Why is space black?", **fields: Any) -> NewMessage:
 class SimulatedWall:
     def __init__(self, topology: Topology = "per-entity", **config: Any) -> None:
         self.runtime = SimulatedRuntime()
-        self.config = replace(QueueConfig(), **config)
+        self.config = replace(QueueConfig(entities=("zen", "joy", "sea", "new")), **config)
         self.topology = topology
         self.wall = open_wall(self.runtime, self.config, topology)
 
