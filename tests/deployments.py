@@ -14,7 +14,11 @@ from typing import NamedTuple
 
 import pytest
 
-NEEDS = {"durability": "data that outlives its process", "memory": "objects that stay in memory between calls"}
+NEEDS = {
+    "durability": "data that outlives its process",
+    "memory": "objects that stay in memory between calls",
+    "one object": "commits that are counted by one object",
+}
 """What tests may need that a deployment may lack."""
 
 
@@ -39,7 +43,7 @@ class Deployment(NamedTuple):
 
 DEPLOYMENTS = (
     Deployment("embedded", "single"),
-    Deployment("embedded", "per-entity"),
+    Deployment("embedded", "per-entity", {"one object": "each of its objects counts its own"}),
     # Deployment("embedded", "hybrid") comes with its topology.
     Deployment("wire", "single", {"memory": "it drops every object after each call, so that nothing can rest on its memory"}),
     Deployment("simulated", "single", {"durability": "its disk is in the memory of its process"}),

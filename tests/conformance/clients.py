@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Self
 
 import httpx
 from calls import Json, a_post
+from tokens import Token
 
 from servers import DEADLINE_SECONDS
 
@@ -40,7 +41,7 @@ class Clients:
         self.completed: list[Completion] = []
         self.paged: list[Json] = []
         """The messages that the reader got, paging by ``since``."""
-        self.etags: list[int] = []
+        self.etags: list[Token] = []
         """The ``seq`` of each page."""
         self.errors: list[BaseException] = []
         """What a client did not expect; must stay empty."""
@@ -143,7 +144,7 @@ class Clients:
         since = 0
         while not self._stop.is_set():
             page = self._get(http, {"since": since, "limit": 20, "order": "asc"})
-            self.etags.append(int(page.headers["etag"].strip('"')))
+            self.etags.append(Token(page.headers["etag"].strip('"')))
             self.paged += page.json()
             if page.json():
                 since = page.json()[-1]["timestamp"]

@@ -11,6 +11,7 @@ from typing import Self
 
 import httpx
 from calls import Json, metric
+from tokens import Token
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import ClientConnection, connect
 
@@ -34,13 +35,13 @@ class WallView:
     """
 
     def __init__(self) -> None:
-        self.token = 0
+        self.token = Token(0)
         self.messages: dict[str, Json] = {}
         self.received: dict[tuple[str, int], Json] = {}
         """Every state that was ever received, by message and commit: the last one that the commit left."""
-        self.tokens: list[int] = []
+        self.tokens: list[Token] = []
         """Those of this socket, in order."""
-        self._since = 0
+        self._since = self.token
         self._once: set[tuple[str, int]] = set()
 
     def reconnect(self) -> None:
@@ -48,15 +49,15 @@ class WallView:
         self._since, self._once, self.tokens = self.token, set(), []
 
     def take(self, frame: Json) -> None:
-        assert frame["seq"] >= self.token, f"the token went from {self.token} back to {frame['seq']}"
-        self.token = frame["seq"]
+        token = Token(frame["seq"])
+        assert token >= self.token, f"the token went from {self.token} back to {token}"
+        self.token = token
         self.tokens.append(self.token)
         changes = [event["message"] for event in frame["events"] if event["type"] == "message"]
         assert "more" not in frame or (frame["more"] is True and 0 < len(changes) <= MAX_MISSED)
         last = {(message["id"], message["seq"]): message for message in changes}
         for key, message in last.items():
-            assert message["seq"] > self._since, f"{key} is from before the token {self._since}"
-            assert message["seq"] <= self.token, f"{key} came with the token {self.token}"
+            assert token.adds(message["seq"], self._since), f"{key} came between the tokens {self._since} and {token}"
             assert key not in self._once, f"{key} came twice"
             self._once.add(key)
             assert self.received.setdefault(key, message) == message, f"{key} was different before"
@@ -67,12 +68,12 @@ class WallView:
 class Feed:
     """One socket. A context manager; it reads only when asked to."""
 
-    def __init__(self, server: Server, since: int | None = None) -> None:
+    def __init__(self, server: Server, since: Token | int | None = None) -> None:
         self.view = WallView()
         self.events: list[Json] = []
         self.frames: list[Json] = []
         if since:
-            self.view.token = since
+            self.view.token = since if isinstance(since, Token) else Token(since)
         self.view.reconnect()
         self._connection = connect_to(server.url, since)
 
@@ -118,9 +119,9 @@ class Feed:
         message: Json = self.until(found)["message"]
         return message
 
-    def until_token(self, token: int) -> None:
+    def until_token(self, token: Token) -> None:
         """Return once everything up to this commit has come."""
-        while self.view.token < token:
+        while not self.view.token >= token:
             self.frame()
 
     def close_code(self) -> int | None:
@@ -145,7 +146,7 @@ class ReconnectingReader(threading.Thread):
         self.error: BaseException | None = None
         self._url = url
         self._random = Random(number)
-        self._last: int | None = None
+        self._last: Token | None = None
         self._stopping = threading.Event()
 
     def __enter__(self) -> Self:
@@ -156,7 +157,7 @@ class ReconnectingReader(threading.Thread):
         self._stopping.set()
         self.join(DEADLINE_SECONDS)
 
-    def until_token(self, token: int) -> None:
+    def until_token(self, token: Token) -> None:
         """Return once it has everything up to this commit; raises what went wrong in it."""
         self._last = token
         self.join(DEADLINE_SECONDS)
@@ -187,7 +188,7 @@ class ReconnectingReader(threading.Thread):
 
 
 @contextmanager
-def connect_to(url: str, since: int | None = None) -> Iterator[ClientConnection]:
+def connect_to(url: str, since: Token | int | None = None) -> Iterator[ClientConnection]:
     """A socket whose handshake is done."""
     query = "" if since is None else f"?since={since}"
     with connect(f"ws{url.removeprefix('http')}/api/ws{query}", proxy=None, compression=None, max_size=None) as connection:

@@ -40,6 +40,7 @@ def test_p5_since_and_before_leave_what_lies_between(server: Server) -> None:
     assert [found["id"] for found in between] == [second["id"]]
 
 
+@pytest.mark.needs("one object")
 def test_p5_a_poll_by_seq_gives_new_and_changed_messages(server: Server) -> None:
     old = post(server, "old", entity="poll-by-seq")["id"]
     seq = etag(server)
@@ -55,6 +56,7 @@ def test_p5_a_poll_by_seq_gives_new_and_changed_messages(server: Server) -> None
     assert [changed["id"] for changed in read(server, changedAfter=seq + 2)] == [old]
 
 
+@pytest.mark.needs("one object")
 def test_p5_a_poll_by_seq_with_a_limit_goes_on_from_its_etag(server: Server) -> None:
     seq = etag(server)
     new = [post(server, text)["id"] for text in ("first", "second", "third")]

@@ -8,7 +8,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from durable_objects import Refusal
 from saywhatwant.errors import UnknownMessage, WrongState
-from saywhatwant.limits import MAX_ANSWER_BYTES, MAX_TALK_BYTES
+from saywhatwant.limits import MAX_ANSWER_BYTES
 from saywhatwant.message import conversation_of
 from saywhatwant.queue.memory import newest
 from saywhatwant.queue.shard import ANYONE, QueueShard, ReadyMessage
@@ -17,9 +17,8 @@ from saywhatwant.schemas import ClaimNextResponse, ClaimResponse, Talk
 from saywhatwant.topology.shards import Shard, Shards
 from saywhatwant.topology.together import together
 
-MAX_ROUNDS = 3
+MAX_ROUNDS = 10
 """How often a claim looks for messages when others have claimed first what it saw."""
-_TALKS_AT_ONCE = MAX_ANSWER_BYTES // MAX_TALK_BYTES
 
 
 class _Params(Struct, frozen=True, rename="camel"):
@@ -63,7 +62,7 @@ class MergedClaims:
     async def claim_at(self, shard: Shard, message_id: str, claim: Claim, ready: ReadyMessage | None = None) -> ClaimResponse:
         """Claim one message of this object. ``ready`` saves the question what it is."""
         entities, also = claim.entities, claim.also
-        if shard.name == ANYONE and entities and len(entities) + len(also) > 1:
+        if shard.name == ANYONE and entities and _has_choice(claim):
             if ready is None:
                 ready = await shard.stub.call(QueueShard.work, message_id)
             if (partner := await self._last_partner(ready, (*entities, *also))) is not None:
@@ -85,15 +84,20 @@ class MergedClaims:
     async def claim_next(self, claim: Claim, limit: int, wait: Wait | None) -> ClaimNextResponse:
         """Claim up to ``limit`` of the most urgent messages. With ``wait``, if there are none, wait at each object."""
         shards = await self._shards.for_work(claim.entities)
-        found: list[ClaimResponse] = []
+        found: list[ClaimNextResponse] = []
         for _ in range(MAX_ROUNDS):
-            ready = await self._ready(shards, claim.entities, limit)
+            left = limit - sum(len(answer.messages) for answer in found)
+            ready = await self._ready(shards, claim.entities, left) if left > 0 else []
             if not ready:
                 break
-            if found := await self._claim_all(ready, claim):
-                await self._stop_waiting(shards, wait)
-                return _as_one(found, claim)
-        return _as_one([], claim) if wait is None else await self._wait(shards, claim, limit, wait)
+            found += await self._claim_all(ready, claim, MAX_ANSWER_BYTES - sum(map(_size, found)))
+            if claim.context and sum(map(_size, found)) > MAX_ANSWER_BYTES:
+                break
+        if not any(answer.messages for answer in found) and wait is not None:
+            return await self._wait(shards, claim, limit, wait)
+        if wait is not None:
+            await self.cancel(shards, wait.ticket, wait.woken_for)
+        return _as_one(found, claim)
 
     async def _ready(
         self, shards: tuple[Shard, ...], entities: tuple[str, ...] | None, limit: int
@@ -102,24 +106,46 @@ class MergedClaims:
         ready = [(shard, message) for shard, messages in zip(shards, found, strict=True) for message in messages]
         return sorted(ready, key=lambda one: (one[1].urgency, one[0].source))[:limit]
 
-    async def _claim_all(self, ready: list[tuple[Shard, ReadyMessage]], claim: Claim) -> list[ClaimResponse]:
-        """Claim these messages, except those that others have claimed; with their talks, up to ``MAX_ANSWER_BYTES``."""
-        found: list[ClaimResponse] = []
-        at_once = _TALKS_AT_ONCE if claim.context else len(ready)
-        room = MAX_ANSWER_BYTES
-        for start in range(0, len(ready), at_once):
-            calls = [self._try_claim(shard, message, claim) for shard, message in ready[start : start + at_once]]
-            found += [answer for answer in await together(calls) if answer is not None]
-            room -= sum(map(_size, found[start:]))
-            if room < 0:
+    async def _claim_all(self, ready: list[tuple[Shard, ReadyMessage]], claim: Claim, room: int) -> list[ClaimNextResponse]:
+        """Claim as many messages of each object as ``ready`` has; with their talks, up to about ``room`` bytes.
+
+        Others may have claimed these meanwhile; then it is the object's next ones.
+        """
+        found: list[ClaimNextResponse] = []
+        for shard, messages in _by_shard(ready).items():
+            if shard.name == ANYONE and _has_choice(claim):
+                found += [
+                    answer for message in messages if (answer := await self._try_claim(shard, message, claim)) is not None
+                ]
+            else:
+                found.append(await self._claim_next_at(shard, claim, len(messages)))
+            if claim.context and sum(map(_size, found)) > room:
                 break
         return found
 
-    async def _try_claim(self, shard: Shard, ready: ReadyMessage, claim: Claim) -> ClaimResponse | None:
+    async def _try_claim(self, shard: Shard, ready: ReadyMessage, claim: Claim) -> ClaimNextResponse | None:
         try:
-            return await self.claim_at(shard, ready.id, claim, ready)
+            answer = await self.claim_at(shard, ready.id, claim, ready)
         except (UnknownMessage, WrongState):
             return None
+        return ClaimNextResponse([answer.message], talks=answer.talks)
+
+    async def _claim_next_at(self, shard: Shard, claim: Claim, limit: int, wait: Wait | None = None) -> ClaimNextResponse:
+        """Claim the next messages of one object, with the whole of their talks."""
+        answer = await shard.stub.call(
+            QueueShard.claim_next,
+            claim.worker_id,
+            claim.entities,
+            limit,
+            also=claim.also,
+            context=claim.context,
+            unfenced=claim.unfenced,
+            wait=wait,
+        )
+        if answer.talks is UNSET:
+            return answer
+        talks = await self._whole_talks(shard, answer.messages, answer.talks, claim.context)
+        return ClaimNextResponse(answer.messages, talks=talks)
 
     # -- Waiting
 
@@ -127,30 +153,14 @@ class MergedClaims:
         """Leave the ticket at each object, until one has a message."""
         try:
             for shard in shards:
-                answer = await shard.stub.call(
-                    QueueShard.claim_next,
-                    claim.worker_id,
-                    claim.entities,
-                    limit,
-                    also=claim.also,
-                    context=claim.context,
-                    unfenced=claim.unfenced,
-                    wait=wait,
-                )
+                answer = await self._claim_next_at(shard, claim, limit, wait)
                 if answer.messages:
-                    await self._stop_waiting([other for other in shards if other != shard], wait)
-                    if answer.talks is UNSET:
-                        return answer
-                    talks = await self._whole_talks(shard, answer.messages, answer.talks, claim.context)
-                    return ClaimNextResponse(answer.messages, talks=talks)
+                    await self.cancel([other for other in shards if other != shard], wait.ticket, wait.woken_for)
+                    return answer
         except Refusal:
-            await self._stop_waiting(shards, wait)
+            await self.cancel(shards, wait.ticket, wait.woken_for)
             raise
         return answer
-
-    async def _stop_waiting(self, shards: Sequence[Shard], wait: Wait | None) -> None:
-        if wait is not None:
-            await self.cancel(shards, wait.ticket, wait.woken_for)
 
     async def cancel(self, shards: Sequence[Shard], ticket: str, woken_for: tuple[str, ...]) -> None:
         """See ``MessageQueue.cancel``; an object without the ticket or the messages ignores it."""
@@ -196,12 +206,26 @@ class MergedClaims:
         return Talk(list(map(Raw, newest(turns, limit))))
 
 
-def _size(claimed: ClaimResponse) -> int:
+def _has_choice(claim: Claim) -> bool:
+    """Whether a message to anyone may be assigned one of several entities."""
+    return claim.entities is not None and len(claim.entities) + len(claim.also) > 1
+
+
+def _by_shard(ready: Sequence[tuple[Shard, ReadyMessage]]) -> dict[Shard, list[ReadyMessage]]:
+    """The messages of each object, in the order of their first ones."""
+    found: dict[Shard, list[ReadyMessage]] = {}
+    for shard, message in ready:
+        found.setdefault(shard, []).append(message)
+    return found
+
+
+def _size(claimed: ClaimNextResponse) -> int:
     talks = [] if claimed.talks is UNSET else claimed.talks.values()
     strings = sum(len(text) for talk in talks if talk.context is not UNSET for text in talk.context)
-    return len(claimed.message) + strings + sum(len(turn) for talk in talks for turn in talk.turns)
+    return sum(map(len, claimed.messages)) + strings + sum(len(turn) for talk in talks for turn in talk.turns)
 
 
-def _as_one(found: Sequence[ClaimResponse], claim: Claim) -> ClaimNextResponse:
+def _as_one(found: Sequence[ClaimNextResponse], claim: Claim) -> ClaimNextResponse:
     talks = {name: talk for answer in found if answer.talks is not UNSET for name, talk in answer.talks.items()}
-    return ClaimNextResponse([answer.message for answer in found], talks=talks if claim.context else UNSET)
+    messages = [message for answer in found for message in answer.messages]
+    return ClaimNextResponse(messages, talks=talks if claim.context else UNSET)
