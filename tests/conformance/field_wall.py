@@ -42,9 +42,8 @@ class FieldWall:
     def message(self, message_id: str) -> Json:
         """The message as it stands now."""
         query: dict[str, str | int] = {"since": self._posted_at[message_id] - 1, "limit": 1, "order": "asc"}
-        (found,) = said(self.server.http.get("/api/comments", params=query))
-        assert found["id"] == message_id
-        return dict(found)
+        found = {message["id"]: message for message in said(self.server.http.get("/api/comments", params=query))}
+        return dict(found[message_id])
 
     def answers_to(self, message_id: str) -> list[Json]:
         """The answers to a message."""
