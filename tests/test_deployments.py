@@ -1,11 +1,13 @@
 """Conformance runs on every deployment: what does not says why, and none of that is by accident."""
 
 from collections import defaultdict
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from deployments import DEPLOYMENTS, NEEDS, Deployment, deployments_of
+from servers import Server
 
 WITHOUT_SERVER = {"test_field_failures.py"}
 """Files of conformance that look at tests only."""
@@ -64,3 +66,11 @@ def test_needs_exclude_few_tests_from_a_deployment(shared: list[Shared], one: De
     every = [test for test in shared if len(test.deployments) > 1 or next(test.item.iter_markers("needs"), None)]
     excluded = [test for test in every if str(one) not in test.deployments]
     assert len(excluded) <= MOST_EXCLUDED * len(every), sorted(test.item.nodeid for test in excluded)
+
+
+def test_the_simulated_deployment_keeps_nothing_on_the_disk(tmp_path: Path) -> None:
+    (simulated,) = [one for one in DEPLOYMENTS if one.runtime == "simulated"]
+    with Server(tmp_path, deployment=simulated) as server:
+        answer = server.http.post("/api/comments", json={"text": "Hello", "username": "Human", "color": "169080199"})
+        assert answer.json()["status"] == "success"
+    assert not server.data.exists()
