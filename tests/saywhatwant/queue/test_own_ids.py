@@ -41,8 +41,9 @@ OTHER_CONTENT: list[dict[str, Any]] = [
 def test_p7_the_same_id_with_other_content_is_refused(other: dict[str, Any]) -> None:
     wall = Wall()
     wall.post(NewMessage(**CONTENT))
-    with pytest.raises(KeyReused):
+    with pytest.raises(KeyReused, match="this id was used for another message") as refused:
         wall.post(NewMessage(**(CONTENT | other)))
+    assert refused.value.fields == {"field": "id"}
     assert len(wall.messages()) == 1
 
 

@@ -23,7 +23,7 @@ def test_p7_a_key_gets_its_first_answer_and_no_other_message() -> None:
         NewMessage(text="Why not?", username="Human", color="169080199"),
         NewMessage(text="Why?", username="Human", color="169080199", entity="fear"),
     ):
-        with pytest.raises(KeyReused):
+        with pytest.raises(KeyReused, match="this Idempotency-Key was used for another message"):
             runtime.run(wall.post(other, "key"))
 
 
