@@ -9,6 +9,7 @@ from queue_wall import Wall
 
 from listening import Listener
 from saywhatwant.errors import TooManyWaiting
+from saywhatwant.limits import MAX_WAIT_SECONDS
 from saywhatwant.queue import MessageQueue, events
 from saywhatwant.queue.waiting import Wait
 
@@ -113,6 +114,14 @@ def test_p4_a_claim_that_has_expired_is_not_woken(monkeypatch: pytest.MonkeyPatc
     wall.wait("next", "rude")
     wall.wait("one more", "rude")
     assert wall.tickets() == ["next", "one more"]
+
+
+def test_p4_no_ticket_outlives_the_longest_wait() -> None:
+    wall = WaitingWall()
+    wall.wait("for ever", "zen", left_ms=10**9)
+    wall.runtime.advance(MAX_WAIT_SECONDS)
+    wall.ask(entity="zen")
+    assert (wall.woken(), wall.tickets()) == ([], [])
 
 
 def test_a_claim_that_finds_something_leaves_no_ticket() -> None:
