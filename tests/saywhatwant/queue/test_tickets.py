@@ -3,7 +3,7 @@
 from typing import Any
 from unittest.mock import patch
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from profiles import examples
@@ -12,6 +12,7 @@ from saywhatwant.queue.tickets import Ticket, Tickets
 ENTITIES = ("zen", "rude")
 NAMES = [f"{gateway}/{life}/0" for gateway in "ab" for life in (1, 2)]
 LAST = 9
+SHORT, LONG = Ticket(0, 1, None), Ticket(0, LAST, None)
 STEPS = st.one_of(
     st.tuples(
         st.just("add"),
@@ -29,9 +30,14 @@ STEPS = st.one_of(
 
 
 @settings(max_examples=examples(1_000))
-@given(steps=st.lists(STEPS, max_size=60))
-@patch("saywhatwant.queue.tickets.MIN_COMPACTED", 2)
-def test_p4_tickets_are_found_as_in_a_plain_dict(steps: list[tuple[Any, ...]]) -> None:
+@given(steps=st.lists(STEPS, max_size=60), compacted=st.sampled_from([0, 100]))
+@example(steps=[("add", NAMES[0], SHORT), ("pop", NAMES[0]), ("add", NAMES[0], LONG), ("time", 2)], compacted=100)
+def test_p4_tickets_are_found_as_in_a_plain_dict(steps: list[tuple[Any, ...]], compacted: int) -> None:
+    with patch("saywhatwant.queue.tickets.MIN_COMPACTED", compacted):
+        compare(steps)
+
+
+def compare(steps: list[tuple[Any, ...]]) -> None:
     tickets, model = Tickets(), dict[str, Ticket]()
     now = 0
     for step in [*steps, ("time", LAST)]:
