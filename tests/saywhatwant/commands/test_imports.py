@@ -8,7 +8,8 @@ import pytest
 
 from servers import environment
 
-CLICK = {"click", "msgspec"}
+CLICK = {"click", "msgspec", "typing_extensions"}
+"""msgspec imports typing_extensions where it is installed."""
 SERVER = {
     *CLICK,
     "anyio",
@@ -17,7 +18,6 @@ SERVER = {
     "sniffio",
     "sortedcontainers",
     "starlette",
-    "typing_extensions",
     "uvicorn",
     "uvloop",
     "websockets",
