@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from durable_objects.idempotency import age_row, answer_row, clock_row
 from saywhatwant.message import Posted
+from saywhatwant.topology import record
 
 Entry = tuple[str, str, bytes]
 """An object, a key and its value."""
@@ -69,7 +70,15 @@ def _entries(connection: sqlite3.Connection, prefix: str) -> Iterable[Entry]:
     return found
 
 
-STEPS: dict[int, tuple[Callable[[sqlite3.Connection], None], ...]] = {1: (move_keys,)}
+def record_topology(connection: sqlite3.Connection) -> None:
+    """Data of version 1 has one object."""
+    object_id = f"{record.NAMESPACE}/{record.NAME}"
+    connection.execute("INSERT INTO heads SELECT ?, 1, NULL WHERE EXISTS (SELECT 1 FROM heads)", (object_id,))
+    entry = (object_id, record.KEY, record.encode(record.Recorded("single")))
+    connection.execute("INSERT INTO entries SELECT ?, ?, ? WHERE EXISTS (SELECT 1 FROM heads)", entry)
+
+
+STEPS: dict[int, tuple[Callable[[sqlite3.Connection], None], ...]] = {1: (move_keys, record_topology)}
 """The steps from each version to the next one."""
 
 

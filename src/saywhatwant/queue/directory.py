@@ -9,10 +9,14 @@ import msgspec
 from msgspec import Struct
 
 import durable_objects
-from durable_objects import Context, DurableObject, KeysFull
+from durable_objects import Context, DurableObject, KeysFull, ObjectId
 from durable_objects.limits import KEY_SECONDS
 from saywhatwant.limits import MAX_IDS, MAX_IDS_FORGOTTEN, MAX_QUEUES
-from saywhatwant.queue.shard import ANYONE
+
+DIRECTORY = ObjectId("Directory", "directory")
+"""Where it is."""
+ANYONE = "queue:"
+"""The object of the messages that name no entity, and of those to entities without an object of their own."""
 
 FIRST_KEY = "first"
 """The number of the first object, if numbers were given before this directory was made."""

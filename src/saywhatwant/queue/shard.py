@@ -2,21 +2,22 @@
 
 from hashlib import blake2b
 
+import msgspec
 from msgspec import UNSET, Raw, Struct
 from msgspec.structs import replace
 
 import durable_objects
 from durable_objects import Context, KeyReused
+from saywhatwant.limits import ID_LENGTH
 from saywhatwant.message import ID_ALPHABET, Message, NewMessage, Posted, random_id
 from saywhatwant.queue.batch import choose
 from saywhatwant.queue.config import QueueConfig
+from saywhatwant.queue.directory import ANYONE, DIRECTORY, Directory
 from saywhatwant.queue.memory import turns_before
 from saywhatwant.queue.object import MessageQueue
 from saywhatwant.queue.state import NEWEST_KEY
+from saywhatwant.queue.stored import key_at, split
 from saywhatwant.schemas import BatchRequest, BatchResponse
-
-ANYONE = "queue:"
-"""The object of the messages that name no entity, and of those to entities without an object of their own."""
 
 ROUTE_LENGTH = 2
 
@@ -55,6 +56,13 @@ class Selection(Struct, frozen=True):
     newest_first: bool = True
     before: int | None = None
     conversation: str | None = None
+
+
+class _Named(Struct, frozen=True):
+    id: str
+
+
+_named = msgspec.json.Decoder(_Named).decode
 
 
 class ReadyMessage(Struct, frozen=True):
@@ -151,6 +159,17 @@ class QueueShard(MessageQueue):
         return list(map(Raw, turns_before(self._index, conversation, before, limit)))
 
     # -- Changes
+
+    def _remove(self, timestamp: int) -> None:
+        stored = self.ctx.storage.get(key_at(timestamp))
+        super()._remove(timestamp)
+        if stored is not None:
+            message_id = _named(split(stored)[0]).id
+            if not self._may_have_made(message_id):
+                self.ctx.send(DIRECTORY, Directory.forget, message_id)
+
+    def _may_have_made(self, message_id: str) -> bool:
+        return len(message_id) == ID_LENGTH and message_id.startswith(self._route)
 
     def _new_id(self) -> str:
         while (message_id := self._route + random_id(self.ctx.random)[ROUTE_LENGTH:]) in self._index:

@@ -10,8 +10,9 @@ from durable_objects import Refusal
 from saywhatwant.errors import UnknownMessage, WrongState
 from saywhatwant.limits import MAX_ANSWER_BYTES
 from saywhatwant.message import conversation_of
+from saywhatwant.queue.directory import ANYONE
 from saywhatwant.queue.memory import newest
-from saywhatwant.queue.shard import ANYONE, QueueShard, ReadyMessage
+from saywhatwant.queue.shard import QueueShard, ReadyMessage
 from saywhatwant.queue.waiting import Wait
 from saywhatwant.schemas import ClaimNextResponse, ClaimResponse, Talk
 from saywhatwant.topology.shards import Shard, Shards

@@ -12,7 +12,7 @@ from durable_objects import Refusal, Runtime
 from saywhatwant.errors import BacklogFull, IdTaken
 from saywhatwant.message import NewMessage, Posted
 from saywhatwant.queue.config import QueueConfig
-from saywhatwant.queue.directory import Directory
+from saywhatwant.queue.directory import DIRECTORY, Directory
 from saywhatwant.queue.shard import QueueShard, Selection
 from saywhatwant.queue.waiting import Wait
 from saywhatwant.schemas import (
@@ -41,7 +41,7 @@ R = TypeVar("R")
 
 def open_per_entity(runtime: Runtime, config: QueueConfig) -> "PerEntityWall":
     """The wall of ``runtime``, which must not have started yet."""
-    directory = runtime.namespace("Directory", Directory).get("directory")
+    directory = runtime.namespace(DIRECTORY.namespace, Directory).get(DIRECTORY.name)
     queues = runtime.namespace("MessageQueue", QueueShard, config)
     return PerEntityWall(Shards(directory, queues, config.entities), config)
 

@@ -10,8 +10,8 @@ from typing import NamedTuple, TypeVar
 from durable_objects import EventStream, Namespace, Stub
 from saywhatwant.errors import UnknownMessage
 from saywhatwant.limits import ID_LENGTH
-from saywhatwant.queue.directory import Directory, Place
-from saywhatwant.queue.shard import ANYONE, ROUTE_LENGTH, QueueShard, Selection, route_of
+from saywhatwant.queue.directory import ANYONE, Directory, Place
+from saywhatwant.queue.shard import ROUTE_LENGTH, QueueShard, Selection, route_of
 from saywhatwant.topology.together import together
 from saywhatwant.topology.wall import Answer
 

@@ -9,7 +9,8 @@ import msgspec
 from msgspec import UNSET, Raw, Struct
 
 from saywhatwant.limits import MAX_BATCH, MAX_STATS_ENTITIES
-from saywhatwant.queue.shard import ANYONE, QueueShard
+from saywhatwant.queue.directory import ANYONE
+from saywhatwant.queue.shard import QueueShard
 from saywhatwant.schemas import BatchRequest, BatchResponse, Depth, ListState, Stats
 from saywhatwant.topology.shards import Shard, Shards
 from saywhatwant.topology.together import together

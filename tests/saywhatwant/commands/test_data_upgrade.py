@@ -190,9 +190,11 @@ def test_the_queue_has_no_keys_of_its_own_any_more(directory: Path) -> None:
     version, entries, heads = rows(directory)
     assert version == VERSION
     assert not [key for _, key, _ in entries if key.startswith("keys/")]
-    kept = [entry for entry in entries if not entry[1].startswith("\1")]
+    recorded = [entry for entry in entries if entry[0] == "Topology/wall"]
+    assert [(key, json.decode(value)["topology"]) for _, key, value in recorded] == [("topology", "single")]
+    kept = [entry for entry in entries if not entry[1].startswith("\1") and entry not in recorded]
     assert kept == [entry for entry in BEFORE[1] if not entry[1].startswith("keys/")]
-    assert heads == BEFORE[2]
+    assert [head for head in heads if head[0] != "Topology/wall"] == BEFORE[2]
 
 
 # -- When it fails

@@ -82,6 +82,19 @@ def test_p7_a_key_belongs_to_one_message_of_all_objects() -> None:
     assert wall.texts() == ["Why?"]
 
 
+def test_p7_a_clients_own_id_is_known_for_as_long_as_its_message_and_a_day_more() -> None:
+    wall = SimulatedWall(retention=1, talk_retention=0)
+    wall.post("Mine.", id="myownid", entity="zen", answer=False)
+    for _ in range(3):
+        wall.post("Later.", entity="zen", answer=False)
+    assert wall.texts() == ["Later."]
+    assert wall.post("Mine.", id="myownid", entity="zen", answer=False).repeated
+    wall.runtime.advance(27 * 3_600)
+    wall.post("Another.", id="another", entity="zen", answer=False)
+    assert not wall.post("Mine.", id="myownid", entity="joy", answer=False).repeated
+    assert wall.texts() == ["Mine.", "Another."]
+
+
 def test_an_id_that_another_object_has_made_is_taken() -> None:
     wall = SimulatedWall()
     made = wall.post("Why?", entity="zen").id
