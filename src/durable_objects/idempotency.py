@@ -8,7 +8,9 @@ Ages are counted by a separate clock, which advances at most an hour each time i
 forgets no key early. If nothing happens for hours, keys are remembered for longer.
 """
 
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -215,3 +217,33 @@ def age_row(key: str, *, number: int, at: int, clock: int) -> tuple[str, bytes]:
 def clock_row(at: int, clock: int) -> tuple[str, bytes]:
     """The entry of the keys' clock, as of the time ``clock``."""
     return _CLOCK, _encode(_Clock(at, clock))
+
+
+class KeptKey(NamedTuple):
+    """A key with its first answer, and when it was used first: by the keys' clock, and by the object's."""
+
+    key: str
+    result: bytes
+    fingerprint: bytes
+    at: int
+    clock: int
+
+
+def kept_keys(entries: Mapping[str, bytes]) -> list[KeptKey]:
+    """The keys in an object's entries, the oldest first; one that was used again after its time is there once."""
+    found: list[KeptKey] = []
+    for name in sorted(name for name in entries if name.startswith(_AGES)):
+        age = _decode_age(entries[name])
+        stored = entries.get(_ANSWERS + age.key)
+        if stored is not None and (answer := _decode_answer(stored)).number == int(name.removeprefix(_AGES)):
+            found.append(KeptKey(age.key, answer.result, answer.fingerprint, answer.at, age.clock))
+    return found
+
+
+def key_rows(keys: Sequence[KeptKey]) -> dict[str, bytes]:
+    """The entries of these keys, for an object that has no others; the oldest is the first."""
+    rows: dict[str, bytes] = {}
+    for number, key in enumerate(keys):
+        rows |= [answer_row(key.key, key.result, key.fingerprint, number=number, at=key.at)]
+        rows |= [age_row(key.key, number=number, at=key.at, clock=key.clock)]
+    return rows

@@ -232,6 +232,17 @@ class Store:
             raise DataUnreadable(f"{self.path} has data version {version}; this program reads version {VERSION}: {what}")
         return int(version)
 
+    def rewrite(self, change: Upgrade) -> None:
+        """Run ``change`` in one transaction: it changes all that it wants to change, or nothing."""
+        assert self._writer is not None  # noqa: S101 - it is open
+        self._writer.execute("BEGIN IMMEDIATE")
+        try:
+            change(self._writer)
+            self._writer.execute("COMMIT")
+        except BaseException:
+            self._writer.rollback()
+            raise
+
     def _convert(self, connection: sqlite3.Connection, version: int) -> None:
         """Convert the data to ``VERSION`` in one transaction: after a crash or an error it is what it was."""
         log.info("converting %s from data version %d to %d", self.path, version, VERSION)

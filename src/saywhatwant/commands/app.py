@@ -19,6 +19,7 @@ COMMANDS = {
     "tail": "Follow the wall.",
     "queue": "Show the work and the bots; retry, fail or discard messages.",
     "stress": "Check that every message is seen and answered exactly once, or that entities remember.",
+    "migrate": "Convert the data to another topology, while no server runs.",
     "bench": "Measure the speed on this machine, compared with workerd, Redis and PostgreSQL.",
 }
 """Help for each command. A command is the function of its name in ``commands/NAME.py``, which is imported when it runs."""

@@ -5,6 +5,8 @@ client has made is registered before the message, for as long as the wall has th
 retry gets the first answer (P7).
 """
 
+from collections.abc import Mapping
+
 import msgspec
 from msgspec import Struct
 
@@ -69,6 +71,16 @@ def id_entry(message_id: str, source: int) -> tuple[str, bytes]:
 def place_entry(place: Place) -> tuple[str, bytes]:
     """The entry of a place."""
     return place_key(place.source), _encode(place)
+
+
+def gone_entries(message_id: str, source: int, now: int) -> dict[str, bytes]:
+    """The entries of an id whose message the wall removes now."""
+    return {_IDS + message_id: _encode(_Id(source, now)), f"{_GONE}{now:015d}/{message_id}": b""}
+
+
+def places_in(entries: Mapping[str, bytes]) -> list[Place]:
+    """The places in a directory's entries."""
+    return [_decode_place(value) for key, value in sorted(entries.items()) if key.startswith(_PLACES)]
 
 
 def count_entry(ids: int) -> tuple[str, bytes]:
@@ -163,9 +175,8 @@ class Directory(DurableObject):
         """The wall has removed the message; its id is free in a day."""
         stored = self.ctx.storage.get(_IDS + message_id)
         if stored is not None and (known := _decode_id(stored)).gone_at is None:
-            now = self.ctx.now()
-            self.ctx.storage.put(_IDS + message_id, _encode(_Id(known.source, now)))
-            self.ctx.storage.put(f"{_GONE}{now:015d}/{message_id}", b"")
+            for key, value in gone_entries(message_id, known.source, self.ctx.now()).items():
+                self.ctx.storage.put(key, value)
             self._drop_old()
 
     def _drop_old(self) -> None:
