@@ -1,5 +1,6 @@
 """``sww migrate`` keeps every message, state, answer and key, in both directions (P1, P5, P7)."""
 
+import shlex
 import sqlite3
 from collections.abc import Callable, Coroutine
 from contextlib import closing
@@ -11,6 +12,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 from terminal import sww
 
+from documents import blocks
 from durable_objects import KeyReused
 from durable_objects.embedded import EmbeddedRuntime
 from saywhatwant.commands import migrate
@@ -125,6 +127,16 @@ def test_p1_there_and_back_again_keeps_what_readers_see(tmp_path: Path) -> None:
     converted(data, "single")
     assert on(data, "single", see) == before
     on(data, "single", go_on)
+
+
+def test_the_guides_command_runs_as_it_is_shown(tmp_path: Path) -> None:
+    (block,) = [block for block in blocks("docs/operate.md") if block.text.startswith("sww migrate")]
+    on(tmp_path / "data", "single", fill)
+    (command,) = block.commands
+    done = sww(tmp_path, *shlex.split(command)[1:])
+    assert done.status == 0, done.stderr
+    with Server(tmp_path, topology="per-entity") as server:
+        assert len(server.http.get("/api/comments").json()) == 16
 
 
 def rows(data: Path) -> list[Any]:
