@@ -26,8 +26,9 @@ from durable_objects.event_streams import Listeners, QueuedEventStream
 from durable_objects.inbox import take
 from durable_objects.limits import MAX_ALARMS_PER_TURN, MAX_LIVE_OBJECTS, MAX_WAITING_CALLS, READS_PER_TURN
 from durable_objects.live import LiveObject
-from durable_objects.local_stub import LocalNamespace, check_name
+from durable_objects.local_stub import LocalNamespace
 from durable_objects.meter import Meter
+from durable_objects.names import check_name
 from durable_objects.outbox import Outboxes, SentCall
 
 if TYPE_CHECKING:

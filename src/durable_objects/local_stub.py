@@ -7,14 +7,12 @@ from msgspec import Struct
 
 from durable_objects.commits import CommitLoop
 from durable_objects.contract import Context, DurableObject, EventStream, ObjectT, P, R, Replay, Stub
-from durable_objects.errors import LimitExceeded
 from durable_objects.idempotency import check_key
 from durable_objects.keyed_stub import KeyedStub
-from durable_objects.limits import MAX_NAME_CHARS
 from durable_objects.live import LiveObject
 from durable_objects.meter import Meter
 from durable_objects.methods import name_of
-from durable_objects.storage import utf8_length
+from durable_objects.names import check_name
 
 
 class Runtime(Protocol):
@@ -123,10 +121,3 @@ class LocalNamespace(Generic[ObjectT]):
         """A handle on the object called ``name``; nothing happens before its first call."""
         check_name("an object", name)
         return LocalStub(self._runtime, f"{self._name}/{name}", name, self.create)
-
-
-def check_name(kind: str, name: str) -> None:
-    """Check a name; ``kind`` names what it is of in the error. Raises ``LimitExceeded``."""
-    utf8_length(name)
-    if not 1 <= len(name) <= MAX_NAME_CHARS:
-        raise LimitExceeded(f"the name of {kind} has {len(name)} characters; 1 to {MAX_NAME_CHARS} are allowed")

@@ -30,6 +30,7 @@ from durable_objects.limits import (
 )
 from durable_objects.live import LiveObject
 from durable_objects.methods import methods_of, name_of
+from durable_objects.names import check_name
 from durable_objects.storage import OUTBOX
 
 if TYPE_CHECKING:
@@ -154,8 +155,8 @@ class Outboxes:
         self._pairs: dict[str, dict[str, _Pair]] = {}
         self._rows: dict[str, int] = {}
         """How many rows of each sender are on the disk."""
-        self._taken: dict[str, list[str]] = {}
-        """The keys of rows that can be removed, by sender."""
+        self._taken: dict[str, Writes] = {}
+        """The deletes of rows whose calls were taken, by sender."""
         self._remove_at: int | None = None
         self._due: Timetable[tuple[str, str]] = Timetable()
         """Pairs whose delivery failed; and with an empty receiver, senders that are to be read after a restart."""
@@ -180,6 +181,7 @@ class Outboxes:
         if self._rows.get(live.object_id, 0) >= MAX_UNTAKEN_SENDS:
             raise Overloaded(f"{MAX_UNTAKEN_SENDS} calls that {live.object_id} has sent are not taken yet")
         cls = self._class_of(to.namespace)
+        check_name("an object", to.name)
         name = name_of(cls, method)
         arguments = methods_of(cls)[name].encode_arguments(args, kwargs)
         receiver = f"{to.namespace}/{to.name}"
@@ -193,29 +195,33 @@ class Outboxes:
     def committed(self, sender: str, sent: Sequence[tuple[str, int]]) -> None:
         """Deliver calls that have become durable."""
         self._rows[sender] = self._rows.get(sender, 0) + len(sent)
-        self._read_restarted(sender)
+        if not self._has_read(sender):
+            return  # these come after what it sent before the restart
         for receiver, number in sent:
             pair = self._pair(sender, receiver, number - 1)
-            pair.newest = number
+            pair.newest = max(pair.newest, number)
             self._start(pair)
 
     def removals(self, sender: str) -> Writes:
         """The deletes of rows whose calls were taken, for the sender's next commit."""
-        keys = self._taken.pop(sender, ())
-        self._count(sender, -len(keys))
-        return dict.fromkeys(keys)
+        deletes = self._taken.pop(sender, None)
+        if deletes is None:
+            return {}
+        self._count(sender, -len(deletes))
+        return deletes
 
     def not_removed(self, sender: str, writes: Writes) -> None:
         """The commit with these writes was lost."""
-        keys = [key for key, value in writes.items() if value is None and key.startswith(OUTBOX)]
-        if keys:
-            self._count(sender, len(keys))
-            self._taken.setdefault(sender, []).extend(keys)
+        deletes = {key: None for key, value in writes.items() if value is None and key.startswith(OUTBOX)}
+        if deletes:
+            self._count(sender, len(deletes))
+            self._taken.setdefault(sender, {}).update(deletes)
             self._remove_at = self._steady_ms() + _REMOVE_AFTER_MS
 
     async def settle(self, sender: str) -> None:
         """Wait until everything durable that ``sender`` has sent is taken; raises ``OutcomeUnknown``."""
-        self._read_restarted(sender)
+        if not self._has_read(sender):
+            raise OutcomeUnknown(f"what {sender} has sent cannot be read at the moment")
         pairs = self._pairs.get(sender, {}).values()
         for pair in pairs:
             if pair.problem is not None:
@@ -284,7 +290,7 @@ class Outboxes:
         pair.taken = taken
         pair.release()
         last = _key(pair.receiver, taken)
-        self._taken.setdefault(pair.sender, []).extend(key for key in keys if key <= last)
+        self._taken.setdefault(pair.sender, {}).update((key, None) for key in keys if key <= last)
         if self._remove_at is None:
             self._remove_at = self._steady_ms() + _REMOVE_AFTER_MS
 
@@ -298,23 +304,25 @@ class Outboxes:
         log.warning("%s has not taken a call of %s, next attempt in %d ms: %s", pair.receiver, pair.sender, delay, error)
         pair.fail(error)
 
-    def _read_restarted(self, sender: str) -> None:
+    def _has_read(self, sender: str) -> bool:
+        """Whether all that was sent before the restart is being delivered; reads it first if need be."""
         if (sender, "") in self._due:
             self._due.set((sender, ""), None)
             self._read_receivers(sender)
+        return (sender, "") not in self._due
 
     def _read_receivers(self, sender: str) -> None:
         """Deliver what was sent before the restart."""
         after = ""
         try:
-            newest = (self._disk.head(sender).seq + 1) * _NUMBERS_PER_COMMIT
+            newest = (self._disk.head(sender).seq + 1) * _NUMBERS_PER_COMMIT - 1
             while page := self._disk.list(sender, OUTBOX, after, 1):
                 receiver = _receiver_of(page[0][0])
                 after = f"{_prefix(receiver)}:"  # greater than all digits
                 pair = self._pair(sender, receiver, 0)
-                pair.newest = newest
+                pair.newest = max(pair.newest, newest)
                 self._start(pair)
-        except DurableObjectError as error:
+        except Exception as error:  # noqa: BLE001 - alarms and commits go on, whatever a disk raises
             self._due.set((sender, ""), self._steady_ms() + ALARM_RETRY_MS)
             log.warning("the calls that %s has sent cannot be read, next attempt in %d ms: %s", sender, ALARM_RETRY_MS, error)
 

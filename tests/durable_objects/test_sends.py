@@ -168,6 +168,8 @@ def test_refusals_and_calls_of_another_version_are_taken_and_logged(caplog: pyte
         (Bell.ring, ("b", MAX_SENDS + 1), f"sends more than {MAX_SENDS} calls"),
         (Bell.ring, ("b", 1, "x" * MAX_VALUE_BYTES), f"at most {MAX_VALUE_BYTES} are allowed"),
         (Bell.ring_nobody, (), "no class is declared for the namespace 'Nobody'"),
+        (Bell.ring, ("\ud800",), "cannot be written in UTF-8"),
+        (Bell.ring, ("",), "the name of an object has 0 characters; 1 to 256 are allowed"),
         (Bell.ring_wrongly, (), "is not a public method of Bell"),
         (Bell.ring_with_too_little, (), "missing a required argument: 'text'"),
         (Bell.peek, (), "is marked as a read, but it changed or sent something"),

@@ -22,9 +22,9 @@ from durable_objects.event_streams import QueuedEventStream
 from durable_objects.idempotency import check_key
 from durable_objects.keyed_stub import KeyedStub
 from durable_objects.local import LocalRuntime
-from durable_objects.local_stub import check_name
 from durable_objects.meter import Meter
 from durable_objects.methods import methods_of, name_of
+from durable_objects.names import check_name
 from durable_objects.wire.encoding import ANSWER, EVENTS, REQUEST, Call, EndOfEvents, Settle
 from durable_objects.wire.host import Host
 from durable_objects.wire.network import Channel, Network
