@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any, Concatenate, Generic, TypeVar
 
+from msgspec import ValidationError
+
 from durable_objects.call_random import CallRandom
 from durable_objects.contract import Context, DurableObject, Events, ObjectId, ObjectT, P
 from durable_objects.disk import Head, Snapshot
@@ -33,8 +35,7 @@ class LiveObject(Generic[ObjectT]):
     __slots__ = (
         "_clock", "_create", "_has_seed", "_meter", "_new_seed", "_now", "_random", "alarm_at", "batch", "instance", "keys",
         "methods", "name", "names", "object_id", "on_disk", "outbox", "published", "reads", "sent", "seq", "signals",
-        "staged_head", "stays",
-        "storage", "touched", "wake_reads",
+        "staged_head", "stays", "storage", "touched", "wake_reads",
     )  # fmt: skip
 
     def __init__(
@@ -99,10 +100,12 @@ class LiveObject(Generic[ObjectT]):
 
     def publish(self, event: bytes) -> None:
         """Publish an event, once the call's changes are durable."""
+        _check_event(event)
         self.published.append(event)
 
     def signal(self, event: bytes) -> None:
         """Send an event that is no change, once everything it may reveal is durable."""
+        _check_event(event)
         self.signals.append(event)
 
     def send(
@@ -179,7 +182,7 @@ class LiveObject(Generic[ObjectT]):
             self._drop(error, "the idempotency keys cannot be read")
             raise
         if first is not None:
-            return codec.decode_result(first), True
+            return self._kept(codec, first), True
         result = self.run(method, args, kwargs)
         try:
             keys.remember(key, fingerprint, codec.encode_result(result))
@@ -187,6 +190,13 @@ class LiveObject(Generic[ObjectT]):
             self._drop(error, f"the answer of {method} cannot be kept")
             raise
         return result, False
+
+    def _kept(self, codec: Method, answer: bytes) -> Any:  # noqa: ANN401 - typed by Stub.call
+        try:
+            return codec.decode_result(answer)
+        except ValidationError as error:
+            what = "which is of another type, was kept by another version of the program"
+            raise ObjectFailed(f"{self.object_id}: the first answer of {codec.name}, {what}: {error}") from error
 
     def run_alarm(self) -> None:
         """Run ``alarm()`` as a call that also clears the alarm, so that both become durable together."""
@@ -214,6 +224,11 @@ class LiveObject(Generic[ObjectT]):
         self.storage.drop()
         self.published, self.signals, self.sent = [], [], []
         self.seq, self.alarm_at = self.staged_head
+
+
+def _check_event(event: bytes) -> None:
+    if not isinstance(event, bytes):
+        raise TypeError(f"an event is {type(event).__name__}, not bytes")
 
 
 def _is_of_this_frame(error: BaseException) -> bool:

@@ -1,11 +1,12 @@
 """What callers get when a commit fails or does not end, and when alarms meanwhile run; by a virtual clock."""
 
 import logging
+from typing import Any
 
 import pytest
 from ledger import Closed, Entry, Ledger
 
-from durable_objects import CommitFailed, DurableObject, OutcomeUnknown, Overloaded
+from durable_objects import CommitFailed, DurableObject, ObjectFailed, OutcomeUnknown, Overloaded
 from durable_objects.limits import MAX_COMMIT_WAIT_SECONDS
 from durable_objects.simulated import SimulatedRuntime
 from listening import listen
@@ -185,3 +186,23 @@ def test_p2_events_of_other_objects_survive_a_failed_commit() -> None:
     runtime.commit()
     assert events.heard() == [b"1 kept"]
     assert (runtime.meter.commits, runtime.meter.commit_calls) == (1, 1), "only what was kept is counted"
+
+
+class Loose(DurableObject):
+    """Publishes what is no bytes."""
+
+    def publish(self, *, signal: bool) -> None:
+        event: Any = ["text"]
+        (self.ctx.signal if signal else self.ctx.publish)(event)
+
+
+@pytest.mark.parametrize("signal", [True, False])
+def test_an_event_that_is_not_bytes_fails_its_call_and_stops_no_commit(*, signal: bool) -> None:
+    runtime = SimulatedRuntime()
+    loose = runtime.namespace("Loose", Loose).get("a")
+    events = listen(loose)
+    with pytest.raises(ObjectFailed, match="an event is list, not bytes"):
+        runtime.run(loose.call(Loose.publish, signal=signal))
+    ledger = runtime.namespace("Ledger", Ledger).get("a")
+    assert runtime.run(ledger.call(Ledger.append, "first")) == Entry(1, "first")
+    assert events.heard() == []

@@ -10,7 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger import Closed, Entry, Ledger
 
-from durable_objects import CommitFailed, DataBusy, KeyReused, KeysFull, LimitExceeded, ObjectFailed, OutcomeUnknown, Stub
+from durable_objects import (
+    CommitFailed,
+    DataBusy,
+    DurableObject,
+    KeyReused,
+    KeysFull,
+    LimitExceeded,
+    ObjectFailed,
+    OutcomeUnknown,
+    Stub,
+)
 from durable_objects.idempotency import IdempotencyKeys
 from durable_objects.limits import (
     KEY_SECONDS,
@@ -257,6 +267,29 @@ def test_p7_keys_end_in_their_time_after_a_moment_a_year_ahead(monkeypatch: pyte
         calls.runtime.run(calls.ledger.call(Ledger.append, "no key"))
         calls.runtime.crash()
     calls.append("c")
+
+
+class Earlier(DurableObject):
+    def answer(self) -> int:
+        return 1
+
+
+class Later(DurableObject):
+    """The same object in a later version of a program."""
+
+    def answer(self) -> str:
+        return "one"
+
+
+def test_a_first_answer_of_another_type_fails_and_tells_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = SimulatedRuntime()
+    runtime.run(runtime.namespace("Object", Earlier).get("a").options(idempotency_key="key").call(Earlier.answer))
+    monkeypatch.setattr(runtime, "_namespaces", {})
+    runtime.crash()
+    later = runtime.namespace("Object", Later).get("a")
+    with pytest.raises(ObjectFailed, match="Object/a: the first answer of answer, which is of another type"):
+        runtime.run(later.options(idempotency_key="key").call(Later.answer))
+    assert runtime.run(later.call(Later.answer)) == "one"
 
 
 @pytest.mark.parametrize("nth", range(1, 9))
