@@ -32,9 +32,17 @@ class Listeners:
 
     def __init__(self) -> None:
         self._by_object: dict[str, dict[Listener, None]] = {}
+        self._ended: DurableObjectError | None = None
+
+    def begin(self) -> None:
+        """Events are published from now on; a runtime may begin again after its end."""
+        self._ended = None
 
     def add(self, object_id: str, listener: Listener) -> None:
         """Give ``listener`` the object's events from now on."""
+        if self._ended is not None:
+            listener.fail(self._ended)
+            return
         self._by_object.setdefault(object_id, {})[listener] = None
 
     def remove(self, object_id: str, listener: Listener) -> None:
@@ -51,8 +59,9 @@ class Listeners:
 
     def end(self, error: DurableObjectError) -> None:
         """Nothing will be published any more."""
-        ended, self._by_object = self._by_object, {}
-        for listeners in ended.values():
+        self._ended = error
+        left, self._by_object = self._by_object, {}
+        for listeners in left.values():
             for listener in listeners:
                 listener.fail(error)
 

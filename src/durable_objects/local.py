@@ -86,6 +86,7 @@ class LocalRuntime:
             beside=self._outboxes.removals,
         )
         self._outboxes.open(self._disk.senders())
+        self.listeners.begin()
         self._live.clear()
         self._alarms = Alarms()
         for object_id, at in self._disk.alarms():
@@ -255,6 +256,8 @@ class LocalRuntime:
 
     def health(self) -> str | None:
         """See ``contract.Runtime``."""
+        if not self._running:
+            return "the runtime is not running"
         return None if self.commits.error is None else f"the last commit failed: {self.commits.error}"
 
     def run_due(self) -> None:
@@ -311,6 +314,8 @@ class LocalRuntime:
         live = self._live.get(object_id)
         if live is not None and live.batch is not None:
             await self.commits.wait_durable(live)
+        if not self._running:
+            raise RuntimeClosed("the runtime is not running")
         await self._outboxes.settle(object_id)
 
     async def _deliver(self, sender: str, receiver: str, calls: Sequence[SentCall]) -> int:

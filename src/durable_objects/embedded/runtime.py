@@ -113,8 +113,10 @@ class EmbeddedRuntime(LocalRuntime):
         self._timer = asyncio.get_running_loop().call_later(delay_ms / 1_000, self._tick)
 
     def _tick(self) -> None:
-        self.run_due()
-        self._set_timer()
+        try:
+            self.run_due()
+        finally:
+            self._set_timer()
 
     def _evict(self) -> None:
         self.evict_idle()

@@ -1,12 +1,16 @@
 """The embedded runtime keeps its promises: all or nothing, one live instance, back from disk; on real files and processes."""
 
 import asyncio
+import operator
 import random
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import courier
 import pytest
+from courier import Letters
 from ledger import Closed, Entry, Ledger
 from processes import NAMES, next_line, process
 
@@ -205,12 +209,61 @@ def test_a_runtime_that_is_not_running_begins_no_call(tmp_path: Path) -> None:
     async def scenario() -> None:
         runtime = EmbeddedRuntime(tmp_path)
         ledger = runtime.namespace("Ledger", Ledger).get("a")
+        for moment in ("early", "late"):
+            with pytest.raises(RuntimeClosed):
+                await ledger.call(Ledger.append, moment)
+            with pytest.raises(RuntimeClosed):
+                await ledger.settle()
+            assert runtime.health() == "the runtime is not running"
+            if moment == "early":
+                async with runtime:
+                    assert runtime.health() is None
+                    assert await ledger.call(Ledger.append, "first") == Entry(1, "first")
+
+    run(scenario())
+
+
+def test_a_stream_opened_after_the_end_has_ended(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with EmbeddedRuntime(tmp_path) as runtime:
+            ledger = runtime.namespace("Ledger", Ledger).get("a")
+        with pytest.raises(RuntimeClosed, match="the runtime has stopped"):
+            await anext(ledger.events())
+
+    run(scenario())
+
+
+def test_a_settle_that_waits_for_a_commit_when_the_runtime_stops_gets_an_error(tmp_path: Path) -> None:
+    """Its calls are delivered after the next start."""
+
+    async def scenario() -> None:
+        courier.broken.clear()
+        async with held_runtime(tmp_path) as (runtime, held):
+            letters = runtime.namespace("Letters", Letters).get("a")
+            courier.broken.add("b")
+            held.go_on()
+            await letters.call(Letters.write, to=["b"])
+            await until(lambda: not runtime._jobs)
+            held.hold()
+            writing = asyncio.create_task(letters.call(Letters.write, to=[], alarm_at=2**40))
+            settling = asyncio.create_task(letters.settle())
+            await turns()
+        await writing
         with pytest.raises(RuntimeClosed):
-            await ledger.call(Ledger.append, "early")
-        async with runtime:
-            assert await ledger.call(Ledger.append, "first") == Entry(1, "first")
-        with pytest.raises(RuntimeClosed):
-            await ledger.call(Ledger.append, "late")
+            await settling
+
+    run(scenario())
+
+
+def test_an_error_of_the_runtimes_own_work_does_not_stop_its_timer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("durable_objects.embedded.runtime._TICK_MS", 1)
+    errors: list[object] = []
+
+    async def scenario() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context["exception"]))
+        async with EmbeddedRuntime(tmp_path) as runtime:
+            monkeypatch.setattr(runtime, "run_due", partial(operator.truediv, 1, 0))
+            await until(lambda: len(errors) > 1)
 
     run(scenario())
 
