@@ -9,6 +9,7 @@ That an archived message is gone is part of the next row. Until then it is a not
 that it costs no entry of its own, else in an entry for this purpose. So everything here can be read from storage at any time.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
@@ -89,19 +90,18 @@ class Archive:
         )
         """How many messages of each entity are complete and failed; None when that is known only once the archive is loaded."""
         self.complete, self.failed = self._head.complete, self._head.failed
+        self.count = self.complete + self.failed
+        """How many messages are archived."""
         changes = storage.get(_CHANGES)
         self._changes = _Changes([], []) if changes is None else _decode_changes(changes)
         self._notes: dict[int, list[Gone]] = {}
         """What is gone, by the timestamp of the message beside which it is stored."""
         self._unwritten: list[Gone] = []
-        self._noted = len(self._changes.gone)
-        """How many are gone since the last row was added."""
+        self.noted = len(self._changes.gone)
+        """How many are gone since the last row was added; ``MAX_NOTES`` of them make a new one due."""
         self._cache = EntryCache()
         for gone in self._changes.gone:
             self._count(gone.entity, gone.failed, -1)
-
-    def __len__(self) -> int:
-        return self.complete + self.failed
 
     @property
     def floor(self) -> int:
@@ -112,11 +112,6 @@ class Archive:
     def seq(self) -> int:
         """No archived message has changed after this commit."""
         return self._head.seq
-
-    @property
-    def is_row_due(self) -> bool:
-        """Whether enough is gone for a new row."""
-        return self._noted >= MAX_NOTES
 
     # -- Waking
 
@@ -135,7 +130,7 @@ class Archive:
     def _take_note(self, timestamp: int, note: _Note) -> None:
         if note.next == self._head.next:  # else it is part of a row by now
             self._notes[timestamp] = note.gone
-            self._noted += len(note.gone)
+            self.noted += len(note.gone)
             for gone in note.gone:
                 self._count(gone.entity, gone.failed, -1)
 
@@ -190,7 +185,7 @@ class Archive:
         if self._times is not None:
             self._times.remove(timestamp)
         self._unwritten.append(Gone(timestamp, message.entity, message.failed))
-        self._noted += 1
+        self.noted += 1
         self._count(message.entity, message.failed, -1)
         return message
 
@@ -238,9 +233,9 @@ class Archive:
             self._storage.put(_row_key(number), encode_row(gone, row))
             gone = ()
             number += 1
-        for message, entry in added:
-            self._count(message.entity, message.failed, 1)
-            self._cache.add(entry)
+        for (entity, failed), some in Counter((message.entity, message.failed) for message in messages).items():
+            self._count(entity, failed, some)
+        self._cache.add(*(entry for _, entry in added))
         if self.is_loaded:
             self.messages.update((message.finish[1], message) for message in messages)
             self.ids.update((message.id, message.finish[1]) for message in messages)
@@ -258,7 +253,8 @@ class Archive:
                 value = self._storage.get(_row_key(number))
                 assert value is not None  # noqa: S101 - numbers have no gaps
                 _, times, found = decode_row(value)
-                kept += [message for message in found if self.messages.get(message.finish[1]) == message]
+                if not self.messages.keys().isdisjoint(times):
+                    kept += [message for message in found if self.messages.get(message.finish[1]) == message]
                 self._storage.delete(_row_key(number))
                 first += 1
                 entries -= len(times)
@@ -280,12 +276,13 @@ class Archive:
             self._changes = _Changes([], [])
         self._notes.clear()
         self._unwritten.clear()
-        self._noted = 0
+        self.noted = 0
 
     def _gone(self) -> Iterator[Gone]:
         return chain(self._changes.gone, chain.from_iterable(self._notes.values()), self._unwritten)
 
     def _count(self, entity: str | None, failed: bool, change: int) -> None:  # noqa: FBT001 - a column
+        self.count += change
         if failed:
             self.failed += change
         else:

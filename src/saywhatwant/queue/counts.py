@@ -23,9 +23,16 @@ class Counts:
 
     def add(self, params: BotParams, change: int = 1) -> None:
         """Count a message, or with -1 one less."""
-        self.add_some(params.entity, params.status, change)
+        name, status = params.entity or "", params.status
+        of_entity = self._depth.get(name)
+        if of_entity is None:
+            of_entity = self._depth[name] = Counter()
+        left = of_entity[status] = of_entity[status] + change
+        self.total[status] += change
         if params.has_context is not UNSET:
-            self._count_context(params.entity or "", change)
+            self._count_context(name, change)
+        if not left and not any(of_entity.values()):
+            del self._depth[name]
 
     def add_some(self, entity: str | None, status: Status, change: int) -> None:
         """Count messages without a context."""

@@ -1,4 +1,4 @@
-"""Messages in memory with their bytes, and the archived ones that were used last."""
+"""Messages in memory with their bytes, and some archived ones."""
 
 from collections import OrderedDict
 
@@ -17,29 +17,23 @@ class Entry(Struct, frozen=True, gc=False):
     encoded: bytes
 
 
-class EntryCache:
-    """The entries that were used last, by timestamp."""
+class EntryCache(OrderedDict[int, Entry]):
+    """The entries that were added last, by timestamp. Plain first in, first out: what is used again is added again."""
 
     def __init__(self) -> None:
-        self._entries: OrderedDict[int, Entry] = OrderedDict()
+        super().__init__()
         self._bytes = 0
 
-    def get(self, timestamp: int) -> Entry | None:
-        """The entry, if it is here."""
-        entry = self._entries.get(timestamp)
-        if entry is not None:
-            self._entries.move_to_end(timestamp)
-        return entry
-
-    def add(self, entry: Entry) -> None:
-        """Keep an entry that is not here; drop the ones that were not used for longest."""
-        self._entries[entry.message.timestamp] = entry
-        self._bytes += len(entry.encoded)
+    def add(self, *entries: Entry) -> None:
+        """Keep entries that are not here; drop those that were added first."""
+        for entry in entries:
+            self[entry.message.timestamp] = entry
+            self._bytes += len(entry.encoded)
         while self._bytes > CACHED_BYTES:
-            self._bytes -= len(self._entries.popitem(last=False)[1].encoded)
+            self._bytes -= len(self.popitem(last=False)[1].encoded)
 
     def drop(self, timestamp: int) -> None:
         """Forget an entry, if it is here."""
-        entry = self._entries.pop(timestamp, None)
+        entry = self.pop(timestamp, None)
         if entry is not None:
             self._bytes -= len(entry.encoded)

@@ -112,7 +112,12 @@ class Index(Messages):
         yield from self._at(self._talks.between(conversation, 0, before, newest_first=True))
 
     def _at(self, times: Iterable[int]) -> Iterator[Entry]:
-        return (entry for timestamp in times if (entry := self.at(timestamp)) is not None)
+        ids, entries, archived = self._ids, self._entries, self.archive.entry
+        for timestamp in times:
+            message_id = ids.get(timestamp)
+            entry = archived(timestamp) if message_id is None else entries[message_id]
+            if entry is not None:
+                yield entry
 
     # -- Reads
 

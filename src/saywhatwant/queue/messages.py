@@ -11,21 +11,24 @@ from msgspec import UNSET
 from sortedcontainers import SortedList
 
 from durable_objects import Storage
+from saywhatwant.limits import KEPT_BYTES
 from saywhatwant.message import Message
-from saywhatwant.queue.archive import Archive
+from saywhatwant.queue.archive import MAX_NOTES, Archive
 from saywhatwant.queue.archive_rows import Archived
 from saywhatwant.queue.assignments import Assignments
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.counts import Counts
 from saywhatwant.queue.entries import Entry
-from saywhatwant.queue.retention import Kept, cost_of
-from saywhatwant.queue.talks import Finish, Talks
+from saywhatwant.queue.retention import Kept
+from saywhatwant.queue.talks import Talks
 from saywhatwant.queue.unfinished import Unfinished
 
 MIN_COMPACTED = 1_000
 
+FINISHED = ("complete", "failed")
+
 RECENT = 256
-"""The newest finished messages that are never archived."""
+"""The newest messages, which are never archived."""
 ARCHIVED_TOGETHER = 256
 """When so many more have finished, they are archived; a larger backlog waits for more, because all of it is listed then."""
 MAX_ARCHIVED = 8_192
@@ -55,15 +58,18 @@ class Messages:
         """The seq and the timestamp of each change, in order; outdated ones are skipped, and removed when they are most."""
         self.last_timestamp = 0
         """The greatest timestamp that there has been; 0 when there was none."""
+        self._floor = 0
+        """What is newer is not archived; 0 until all that is not is here."""
         self._wake()
 
     def _wake(self) -> None:
         archive = self.archive
         self.kept.is_loaded = archive.is_loaded
         for entry in sorted(archive.not_archived(), key=lambda entry: (entry.message.seq, entry.message.timestamp)):
-            self._put(None, entry)
+            self.put(entry.message, entry.encoded)
+        self._floor = archive.floor
         self.last_timestamp = max(self.last_timestamp, archive.floor)
-        self.kept.count += len(archive)
+        self.kept.count += archive.count
         self.counts.total["complete"] += archive.complete
         self.counts.total["failed"] += archive.failed
         self._count_archived()
@@ -113,7 +119,10 @@ class Messages:
         return total["pending"] + total["processing"]
 
     def __contains__(self, message_id: str) -> bool:
-        return message_id in self._entries or message_id in self._loaded().ids
+        if message_id in self._entries:
+            return True
+        archive = self.archive if self.archive.is_loaded else self._loaded()
+        return message_id in archive.ids
 
     def __iter__(self) -> Iterator[Message]:
         """The messages in memory; all unfinished ones are among them."""
@@ -166,13 +175,8 @@ class Messages:
         ``seq`` must not be lower than that of any earlier change.
         """
         old = self._entries.get(message.id)
-        if old is None and message.timestamp <= self.archive.floor:
+        if old is None and message.timestamp <= self._floor:
             old = self._take_out(message.timestamp)
-        self._put(old, Entry(message, encoded))
-        return None if old is None else old.message
-
-    def _put(self, old: Entry | None, entry: Entry) -> None:
-        message = entry.message
         if old is None:
             self._times.add(message.timestamp)
             self._ids[message.timestamp] = message.id
@@ -188,10 +192,11 @@ class Messages:
                 self._move(old.message, message)
             if old.message.seq != message.seq:
                 self._add_change(message)
-        self._entries[message.id] = entry
+        entry = self._entries[message.id] = Entry(message, encoded)
         self._place(entry)
         if len(self._changes) > 2 * len(self._entries) + MIN_COMPACTED:
             self._changes = list(self.current_changes(0))
+        return None if old is None else old.message
 
     def _add_change(self, message: Message) -> None:
         change = (message.seq, message.timestamp)
@@ -211,18 +216,18 @@ class Messages:
 
     def remove(self, timestamp: int) -> bool:
         """Forget a message; returns whether it had failed."""
-        message_id = self._ids.get(timestamp)
-        return self._remove_archived(timestamp) if message_id is None else self._remove(self._entries.pop(message_id))
-
-    def _remove(self, entry: Entry) -> bool:
+        message_id = self._ids.pop(timestamp, None)
+        if message_id is None:
+            return self._remove_archived(timestamp)
+        entry = self._entries.pop(message_id)
         message = entry.message
         self._displace(entry)
         self.counts.add(message.bot_params, -1)
-        del self._ids[message.timestamp]
-        self._times.remove(message.timestamp)
+        self._times.remove(timestamp)
         if message.conversation is not UNSET:
-            self.kept.settle(self._talks.remove(message.conversation, message.timestamp))
-        self.archive.forget(message.timestamp)
+            self.kept.settle(self._talks.remove(message.conversation, timestamp))
+        if self.archive.noted:
+            self.archive.forget(timestamp)
         return message.bot_params.status == "failed"
 
     def _remove_archived(self, timestamp: int) -> bool:
@@ -264,7 +269,8 @@ class Messages:
         if params.status in {"pending", "processing"}:
             self._unfinished.add(message)
         else:
-            self.kept.add(_finish_of(message), cost_of(len(entry.encoded)))
+            finish = (message.seq, message.timestamp, message.conversation or "")
+            self.kept.add(finish, 1 + len(entry.encoded) // KEPT_BYTES)
             if params.status == "failed":
                 self._failed.add(message.timestamp)
 
@@ -276,7 +282,8 @@ class Messages:
         if params.status in {"pending", "processing"}:
             self._unfinished.remove(message)
         else:
-            self.kept.remove(_finish_of(message), cost_of(len(entry.encoded)))
+            finish = (message.seq, message.timestamp, message.conversation or "")
+            self.kept.remove(finish, 1 + len(entry.encoded) // KEPT_BYTES)
             if params.status == "failed":
                 self._failed.remove(message.timestamp)
 
@@ -284,45 +291,41 @@ class Messages:
 
     def next_to_remove(self) -> int | None:
         """The timestamp of the finished message to remove next, if any (P6)."""
-        if not self.kept.is_over:
+        kept = self.kept
+        if kept.count <= kept.retention:
             return None
-        self._loaded()
-        return self.kept.next_to_remove(self.last_timestamp)
+        if not self.archive.is_loaded:
+            self._load()
+        return kept.next_to_remove(self.last_timestamp)
 
     @property
     def is_archive_due(self) -> bool:
         """Whether so many messages have finished, or are gone, that the archive gets another row."""
-        finished = self.kept.count - len(self.archive)
-        return finished >= RECENT + max(ARCHIVED_TOGETHER, self.backlog // 4) or self.archive.is_row_due
+        archive = self.archive
+        surplus = self.kept.count - archive.count - RECENT
+        return archive.noted >= MAX_NOTES or (surplus >= ARCHIVED_TOGETHER and surplus >= self.backlog // 4)
 
     def archive_old(self) -> None:
         """Archive the finished messages that are not among the newest, up to ``MAX_ARCHIVED``."""
-        floor, last = self._new_floor(), 0
+        times, ids, entries, old = self._times, self._ids, self._entries, self.archive.floor
+        floor, last = max(old, times[-RECENT - 1] if len(times) > RECENT else 0), 0
         added: list[tuple[Archived, Entry]] = []
         outside: list[int] = []
-        for timestamp in self._times.irange(maximum=floor):
-            if len(added) == MAX_ARCHIVED and timestamp > self.archive.floor:
-                floor = max(last, self.archive.floor)
+        for timestamp in times.irange(maximum=floor):
+            if len(added) == MAX_ARCHIVED and timestamp > old:
+                floor = max(last, old)
                 break
-            entry, last = self._entries[self._ids[timestamp]], timestamp
-            if _is_finished(entry.message) and len(added) < MAX_ARCHIVED:
+            entry, last = entries[ids[timestamp]], timestamp
+            if entry.message.bot_params.status in FINISHED and len(added) < MAX_ARCHIVED:
                 added.append((_archived(entry), entry))
             else:
                 outside.append(timestamp)
         for archived, _ in added:
-            del self._entries[archived.id], self._ids[archived.finish[1]]
-        del self._times[: len(added) + len(outside)]
-        self._times.update(outside)
+            del entries[archived.id], ids[archived.finish[1]]
+        del times[: len(added) + len(outside)]
+        times.update(outside)
         self.archive.add_row(added, floor, outside)
-
-    def _new_floor(self) -> int:
-        left = RECENT
-        for timestamp in reversed(self._times):
-            if _is_finished(self._entries[self._ids[timestamp]].message):
-                if not left:
-                    return max(timestamp, self.archive.floor)
-                left -= 1
-        return self.archive.floor
+        self._floor = floor
 
 
 def _is_finished(message: Message) -> bool:
@@ -334,18 +337,14 @@ def is_unfinished(message: Message) -> bool:
     return message.bot_params.status in {"pending", "processing"}
 
 
-def _finish_of(message: Message) -> Finish:
-    return (message.seq, message.timestamp, message.conversation or "")
-
-
 def _archived(entry: Entry) -> Archived:
     message = entry.message
     params = message.bot_params
     return Archived(
         message.id,
-        _finish_of(message),
+        (message.seq, message.timestamp, message.conversation or ""),
         params.entity,
         params.assigned_entity or None,
         params.status == "failed",
-        cost_of(len(entry.encoded)),
+        1 + len(entry.encoded) // KEPT_BYTES,
     )

@@ -13,20 +13,14 @@ A talk is quiet when it has nothing unfinished and nothing among the wall's newe
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from heapq import heappop, heappush
 from itertools import islice
 
-from saywhatwant.limits import KEPT_BYTES
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.talks import Finish, Talk, Talks
 
 MIN_COMPACTED = 64
-
-
-def cost_of(size: int) -> int:
-    """How many messages one of ``size`` encoded bytes counts as."""
-    return 1 + size // KEPT_BYTES
 
 
 class Kept:
@@ -38,7 +32,7 @@ class Kept:
     """
 
     def __init__(self, config: QueueConfig, talks: Talks) -> None:
-        self._retention = config.retention
+        self.retention = config.retention
         self._of_talk = config.talk_retention
         self._talk_ms = config.talk_ms
         self._all = max(config.max_kept, config.retention)
@@ -46,6 +40,8 @@ class Kept:
         self._order: list[Finish] = []
         self._gone: set[Finish] = set()
         """Those in ``_order`` that are removed."""
+        self._start = 0
+        """The index of the first one in ``_order`` that may not be removed."""
         self._edge = 0
         """The index in ``_order`` from which on they are the newest of the wall; the others are beyond."""
         self._newest = 0
@@ -60,15 +56,10 @@ class Kept:
         self._counted = 0
         """The same, but each long one counts as several."""
 
-    @property
-    def is_over(self) -> bool:
-        """Whether there are more than the wall keeps, so that some may have to be removed."""
-        return self.count > self._retention
-
     def load(self, order: list[Finish], counted: int) -> None:
         """Start again with all finished messages, in the order of finishing; the talks know them."""
-        self._order, self._gone = order, set()
-        self._edge = max(0, len(order) - self._retention)
+        self._order, self._gone, self._start = order, set(), 0
+        self._edge = max(0, len(order) - self.retention)
         self._newest = len(order) - self._edge
         self.count, self._counted = len(order), counted
         self.is_loaded = True
@@ -88,7 +79,7 @@ class Kept:
     def after(self, seq: int) -> Iterator[Finish]:
         """The finished messages whose last change is after the commit ``seq``."""
         order, gone = self._order, self._gone
-        for finish in islice(order, bisect_left(order, (seq + 1,)), None):
+        for finish in islice(order, bisect_left(order, (seq + 1,), self._start), None):
             if finish not in gone:
                 yield finish
 
@@ -99,15 +90,19 @@ class Kept:
             return
         self._counted += cost
         order = self._order
-        talk = self._talks.of(finish[2]) if finish[2] else None
+        talk = self._talks[finish[2]] if finish[2] else None
         if talk is not None:
-            _insert(talk.finishes, finish)
+            finishes = talk.finishes
+            if finishes and finishes[-1] > finish:
+                insort(finishes, finish)
+            else:
+                finishes.append(finish)
         if not order or finish > order[-1]:
             order.append(finish)
         elif not self._insert(finish):
             return
         self._newest += 1
-        left = self._leave() if self._newest > self._retention else None
+        left = self._leave() if self._newest > self.retention else None
         if talk is not None and len(talk.finishes) > self._of_talk and talk is not left:
             self._offer(talk.finishes[0])
 
@@ -117,9 +112,14 @@ class Kept:
         if not self.is_loaded:
             return
         self._counted -= cost
-        order, gone = self._order, self._gone
-        if self._is_beyond(finish):
-            gone.add(finish)
+        order, gone, edge = self._order, self._gone, self._edge
+        if edge >= len(order) or finish < order[edge]:
+            if order[self._start] == finish:
+                self._start += 1
+                if gone or self._start > len(order) // 2 + MIN_COMPACTED:
+                    self._drop_first()
+            else:
+                gone.add(finish)
             if self._unkept and self._unkept[0] == finish:
                 heappop(self._unkept)
         else:
@@ -129,7 +129,7 @@ class Kept:
             else:
                 gone.add(finish)
             self._come_back()
-        talk = self._talks.of(finish[2]) if finish[2] else None
+        talk = self._talks.get(finish[2]) or self._talks.of(finish[2])
         if talk is not None:
             finishes = talk.finishes
             del finishes[0 if finishes[0] == finish else bisect_left(finishes, finish)]
@@ -140,7 +140,7 @@ class Kept:
 
     def settle(self, talk: Talk) -> None:
         """A talk has one message less, so it may be quiet now."""
-        if self.is_loaded and self._is_quiet(talk):
+        if len(talk.finishes) == len(talk.times) and self.is_loaded and self._is_quiet(talk):
             heappush(self._quiet, talk.finishes[-1])
             if len(self._quiet) > 2 * self._talks.count + MIN_COMPACTED:
                 self._quiet = sorted(filter(self._may_be_quiet, set(self._quiet)))
@@ -150,7 +150,7 @@ class Kept:
 
         That one always stays, because timestamps continue from it.
         """
-        if not self.is_over:
+        if self.count <= self.retention:
             return None
         if self._unkept and (first := self._first_unkept(newest)):
             return first[1]
@@ -164,18 +164,18 @@ class Kept:
         return next((finish[1] for finish in self._beyond() if finish[1] != newest), None)
 
     def _beyond(self) -> Iterator[Finish]:
-        self._drop_first()
-        return (finish for finish in islice(self._order, self._edge) if finish not in self._gone)
+        return (finish for finish in islice(self._order, self._start, self._edge) if finish not in self._gone)
 
     def _drop_first(self) -> None:
-        order, gone = self._order, self._gone
-        dropped = 0
-        while dropped < self._edge and order[dropped] in gone:
-            gone.remove(order[dropped])
-            dropped += 1
-        if dropped:
-            del order[:dropped]
-            self._edge -= dropped
+        order, gone, start = self._order, self._gone, self._start
+        while gone and start < self._edge and order[start] in gone:
+            gone.remove(order[start])
+            start += 1
+        if start > len(order) // 2 + MIN_COMPACTED:
+            del order[:start]
+            self._edge -= start
+            start = 0
+        self._start = start
 
     def _is_beyond(self, finish: Finish) -> bool:
         """Whether a message that is finished is not among the wall's newest."""
@@ -183,7 +183,8 @@ class Kept:
         return edge >= len(order) or finish < order[edge]
 
     def _is_quiet(self, talk: Talk) -> bool:
-        return bool(talk.finishes) and talk.is_finished and self._is_beyond(talk.finishes[-1])
+        finishes = talk.finishes
+        return bool(finishes) and len(finishes) == len(talk.times) and self._is_beyond(finishes[-1])
 
     def _may_be_quiet(self, last: Finish) -> bool:
         talk = self._talks.get(last[2])
@@ -212,9 +213,11 @@ class Kept:
         if not self._is_beyond(finish):
             return False
         if finish[2]:
-            talk = self._talks.of(finish[2])
+            talk = self._talks.get(finish[2]) or self._talks.of(finish[2])
             return talk is not None and len(talk.finishes) > self._of_talk and talk.finishes[0] == finish
-        return finish not in self._gone and _holds(self._order, finish)
+        order = self._order
+        place = bisect_left(order, finish, self._start)
+        return place < len(order) and order[place] == finish and finish not in self._gone
 
     def _quietest(self) -> Talk | None:
         while self._quiet:
@@ -239,7 +242,7 @@ class Kept:
         if not finish[2]:
             heappush(self._unkept, finish)
             return None
-        talk = self._talks.of(finish[2])
+        talk = self._talks.get(finish[2]) or self._talks.of(finish[2])
         assert talk is not None  # noqa: S101 - its message is here
         if len(talk.finishes) > self._of_talk:
             self._offer(talk.finishes[0])
@@ -251,7 +254,7 @@ class Kept:
         """One of the newest has gone, so another one belongs to them, if there is one."""
         order, gone = self._order, self._gone
         edge = self._edge
-        while edge:
+        while edge > self._start:
             edge -= 1
             if order[edge] not in gone:
                 self._edge = edge
@@ -262,7 +265,7 @@ class Kept:
     def _insert(self, finish: Finish) -> bool:
         """Add one before those that are greater, which are of the same commit; returns whether it is among the newest."""
         order = self._order
-        place = bisect_left(order, finish)
+        place = bisect_left(order, finish, self._start)
         if finish in self._gone:
             self._gone.remove(finish)
             del order[place]
@@ -270,7 +273,7 @@ class Kept:
         order.insert(place, finish)
         if place >= self._edge:
             return True
-        if self._newest < self._retention:  # all that are beyond have been removed
+        if self._newest < self.retention:  # all that are beyond have been removed
             self._edge = place
             return True
         self._edge += 1
@@ -279,18 +282,7 @@ class Kept:
 
     def _compact(self) -> None:
         order, gone = self._order, self._gone
-        self._edge -= sum(1 for finish in islice(order, self._edge) if finish in gone)
-        self._order = [finish for finish in order if finish not in gone]
+        beyond = [finish for finish in islice(order, self._start, self._edge) if finish not in gone]
+        self._order = beyond + [finish for finish in islice(order, self._edge, None) if finish not in gone]
+        self._start, self._edge = 0, len(beyond)
         gone.clear()
-
-
-def _insert(finishes: list[Finish], finish: Finish) -> None:
-    if finishes and finishes[-1] > finish:
-        insort(finishes, finish)
-    else:
-        finishes.append(finish)
-
-
-def _holds(order: Sequence[Finish], finish: Finish) -> bool:
-    place = bisect_left(order, finish)
-    return place < len(order) and order[place] == finish

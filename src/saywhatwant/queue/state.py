@@ -183,11 +183,12 @@ class QueueState(DurableObject):
 
     def _store(self, saved: list[tuple[int, bytes]]) -> None:
         """Store changed messages that have not been removed, and beside them which archived ones have."""
-        archive = self._index.archive
+        index, put = self._index, self.ctx.storage.put
+        archive = index.archive
         for timestamp, encoded in saved:
-            if self._index.is_in_memory(timestamp):
-                self.ctx.storage.put(key_at(timestamp), archive.value_of(timestamp, encoded))
-        if not archive.is_flushed:
+            if index.is_in_memory(timestamp):
+                put(key_at(timestamp), archive.value_of(timestamp, encoded) if archive.noted else encoded)
+        if archive.noted and not archive.is_flushed:
             archive.flush()
 
     def _wake(self, *messages: Message) -> None:

@@ -22,11 +22,6 @@ class Talk:
         self.finishes: list[Finish] = []
         """Its finished messages, in the order of finishing."""
 
-    @property
-    def is_finished(self) -> bool:
-        """Whether none of its messages is unfinished."""
-        return len(self.finishes) == len(self.times)
-
 
 class Talks(dict[str, Talk]):
     """All talks, by conversation. Those of archived messages are made when they are first asked for."""
@@ -65,7 +60,7 @@ class Talks(dict[str, Talk]):
 
     def add(self, conversation: str, timestamp: int) -> Talk:
         """Add a message, also one that is not the newest: a message to anyone joins its talk when it is claimed."""
-        talk = self.of(conversation)
+        talk = self.get(conversation) or self.of(conversation)
         if talk is None:
             talk = self[conversation] = Talk()
         if talk.times and talk.times[-1] > timestamp:
@@ -76,7 +71,7 @@ class Talks(dict[str, Talk]):
 
     def remove(self, conversation: str, timestamp: int) -> Talk:
         """Forget a message of the talk; a talk without messages is forgotten."""
-        talk = self.of(conversation)
+        talk = self.get(conversation) or self.of(conversation)
         assert talk is not None  # noqa: S101 - it has this message
         del talk.times[bisect_left(talk.times, timestamp)]
         if not talk.times:
