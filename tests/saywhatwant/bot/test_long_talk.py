@@ -143,11 +143,12 @@ def check_the_calls(harness: Harness) -> None:
 
 
 async def check_the_rows(harness: Harness) -> None:
-    """There is one for each message, and beside them only those of idempotency keys and waiting claims: none for a talk."""
+    """One for each message, and beside them those of keys, waiting claims, and hundreds of archived messages: none for a talk."""
     keys = [key for entries in harness.runtime.disk._entries.values() for key in entries]
     messages = [key for key in keys if key.startswith("message/")]
     assert len(messages) == len(await harness.wall())
-    assert {key.partition("/")[0] for key in keys} <= {"message", "\x01keys", "waiting"}
+    assert {key.partition("/")[0] for key in keys} <= {"message", "\x01keys", "waiting", "archive"}
+    assert sum(key.startswith("archive/") for key in keys) <= 3 + len(messages) // 256
 
 
 def test_a_burst_of_thirty_visitors_is_remembered_each_with_its_own_fact(tmp_path: Path) -> None:
