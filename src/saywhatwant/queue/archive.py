@@ -33,7 +33,7 @@ from saywhatwant.queue.archive_rows import (
 from saywhatwant.queue.entries import Entry, EntryCache
 from saywhatwant.queue.stored import entries_after, entries_at, key_at, split, with_note
 
-ROW_MESSAGES = 256
+ROW_MESSAGES = 512
 """The most messages in a row: with the longest ids and names it fits into one storage value."""
 MAX_NOTES = 1_024
 """So many messages that are gone make a new row due, also if few messages have finished."""

@@ -143,7 +143,7 @@ def check_the_calls(harness: Harness) -> None:
 
 
 async def check_the_rows(harness: Harness) -> None:
-    """One for each message, and beside them those of keys, waiting claims, and hundreds of archived messages: none for a talk."""
+    """One for each message; beside them those of keys, waiting claims, and 256 archived messages each: none for a talk."""
     keys = [key for entries in harness.runtime.disk._entries.values() for key in entries]
     messages = [key for key in keys if key.startswith("message/")]
     assert len(messages) == len(await harness.wall())
