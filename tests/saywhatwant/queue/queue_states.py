@@ -16,6 +16,25 @@ from saywhatwant.queue.lease import LATE_MS
 FINISHED = {"complete", "failed"}
 
 
+def short_config(max_attempts: int, retention: int, talk_retention: int) -> QueueConfig:
+    """Short times, and room for few messages."""
+    return QueueConfig(
+        lease_ms=1_000,
+        max_hold_ms=2_500,
+        max_attempts=max_attempts,
+        backoff_ms=400,
+        max_backoff_ms=1_000,
+        max_wait_ms=20_000,
+        aging_ms=1_000,
+        retention=retention,
+        talk_retention=talk_retention,
+        talk_ms=10_000,
+        max_kept=10,
+        backlog_limit=8,
+        entities=("fear",),
+    )
+
+
 class Moment(NamedTuple):
     """When a call ran: its place among all calls, and the clock."""
 

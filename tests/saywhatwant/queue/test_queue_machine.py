@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from msgspec import UNSET, Raw, json
 from queue_lists import judge_lists, published
 from queue_model import Promises
-from queue_states import Moment, Ticket
+from queue_states import Moment, Ticket, short_config
 from small_archive import small_archive
 
 from durable_objects import CommitFailed, Refusal
@@ -20,7 +20,6 @@ from listening import listen
 from profiles import examples
 from saywhatwant.message import Message, NewMessage, decode, decode_list
 from saywhatwant.queue import MessageQueue
-from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.lease import TOLERATED_STEP_MS
 from saywhatwant.queue.read_cache import Page
 from saywhatwant.queue.stored import split
@@ -61,21 +60,7 @@ class QueueMachine(RuleBasedStateMachine):
     def begin(self, max_attempts: int, retention: int, talk_retention: int, seed: int, in_memory: int | None) -> None:
         if in_memory is not None:
             self.bounds.enter_context(small_archive(in_memory, in_memory))
-        self.config = QueueConfig(
-            lease_ms=1_000,
-            max_hold_ms=2_500,
-            max_attempts=max_attempts,
-            backoff_ms=400,
-            max_backoff_ms=1_000,
-            max_wait_ms=20_000,
-            aging_ms=1_000,
-            retention=retention,
-            talk_retention=talk_retention,
-            talk_ms=10_000,
-            max_kept=10,
-            backlog_limit=8,
-            entities=("fear",),
-        )
+        self.config = short_config(max_attempts, retention, talk_retention)
         self.runtime = SimulatedRuntime(seed=seed, autocommit=False)
         self.highest = self.runtime.now_ms
         self.queue = self.runtime.namespace("Queue", MessageQueue, self.config).get("wall")
