@@ -68,6 +68,7 @@ class LocalRuntime:
         self._loop = loop
         self._outboxes = Outboxes(
             self._disk,
+            meter=self.meter,
             class_of=lambda name: self._declared(name).cls,
             deliver=self._deliver,
             touch=lambda object_id: self.commits.touch(self._held(object_id)),
@@ -169,12 +170,12 @@ class LocalRuntime:
         return namespace
 
     def _held(self, object_id: str) -> LiveObject[Any]:
-        """The object in memory, perhaps without its instance."""
+        """The object in memory, perhaps without its instance; its class need not be declared."""
         live = self._live.get(object_id)
         if live is not None:
             return live
         namespace, _, name = object_id.partition("/")
-        return self._read(object_id, name, self._declared(namespace).create)
+        return self._read(object_id, name, lambda ctx: self._declared(namespace).create(ctx))
 
     def _ready(self, object_id: str) -> LiveObject[Any]:
         """The live instance, ready for a call."""
@@ -249,7 +250,7 @@ class LocalRuntime:
         """Drop an object's instance, which may happen at any time between calls; its next call makes it from storage."""
         live = self._live.get(object_id)
         if live is not None:
-            live.instance = None
+            live.instance = live.keys = None
             self.meter.evictions += 1
             if live.batch is None:
                 del self._live[object_id]
@@ -309,11 +310,15 @@ class LocalRuntime:
         failures, delay = self._alarms.failed(object_id, self._loop.steady_ms())
         log.warning("the alarm of %s failed, %d in a row, next attempt in %d ms: %s", object_id, failures, delay, error)
 
-    async def settle(self, object_id: str) -> None:
-        """See ``contract.Stub``."""
+    async def wait_durable(self, object_id: str) -> None:
+        """Wait until all changes of an object so far are durable; raises as ``CommitLoop.wait_durable``."""
         live = self._live.get(object_id)
         if live is not None and live.batch is not None:
             await self.commits.wait_durable(live)
+
+    async def settle(self, object_id: str) -> None:
+        """See ``contract.Stub``."""
+        await self.wait_durable(object_id)
         if not self._running:
             raise RuntimeClosed("the runtime is not running")
         await self._outboxes.settle(object_id)

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from durable_objects.commits import CommitLoop
 from durable_objects.contract import Context, DurableObject, EventStream, ObjectT, P, R, Replay, Stub
+from durable_objects.errors import ObjectFailed
 from durable_objects.idempotency import check_key
 from durable_objects.keyed_stub import KeyedStub
 from durable_objects.live import LiveObject
@@ -30,6 +31,9 @@ class Runtime(Protocol):
     def listen(self, object_id: str, since: int | None, replay: Callable[[int], Awaitable[Replay]]) -> EventStream:
         """A stream of an object's events."""
 
+    async def wait_durable(self, object_id: str) -> None:
+        """Wait until all changes of an object so far are durable."""
+
     async def settle(self, object_id: str) -> None:
         """Wait until others have taken what the object has sent."""
 
@@ -48,7 +52,7 @@ class LocalStub(Generic[ObjectT]):
     async def call(self, method: Callable[Concatenate[ObjectT, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """See ``contract.Stub``. With nothing uncommitted this is a plain call: it never suspends."""
         runtime = self._runtime
-        live = runtime.find(self._object_id) or runtime.load(self._object_id, self._name, self._create)
+        live = runtime.find(self._object_id) or await self._wake()
         name = live.names.get(method) or name_of(type(live.instance), method)
         runtime.meter.calls += 1
         try:
@@ -71,7 +75,7 @@ class LocalStub(Generic[ObjectT]):
     ) -> R:
         """A call of ``KeyedStub``. The first answer to a key waits too until it is durable."""
         runtime = self._runtime
-        live = runtime.find(self._object_id) or runtime.load(self._object_id, self._name, self._create)
+        live = runtime.find(self._object_id) or await self._wake()
         name = live.names.get(method) or name_of(type(live.instance), method)
         runtime.meter.calls += 1
         try:
@@ -98,6 +102,14 @@ class LocalStub(Generic[ObjectT]):
     async def settle(self) -> None:
         """See ``contract.Stub``."""
         await self._runtime.settle(self._object_id)
+
+    async def _wake(self) -> LiveObject[ObjectT]:
+        try:
+            return self._runtime.load(self._object_id, self._name, self._create)
+        except ObjectFailed:
+            # What the constructor has read may not be durable yet.
+            await self._runtime.wait_durable(self._object_id)
+            raise
 
     async def _replay(self, since: int) -> Replay:
         return await self.call(DurableObject.replay, since)

@@ -29,6 +29,7 @@ from durable_objects.limits import (
     MAX_VALUE_BYTES,
 )
 from durable_objects.live import LiveObject
+from durable_objects.meter import Meter
 from durable_objects.methods import methods_of, name_of
 from durable_objects.names import check_name
 from durable_objects.storage import OUTBOX
@@ -126,6 +127,7 @@ class Outboxes:
 
     Args:
         disk: where the calls are read from.
+        meter: counts the rows that are read and removed.
         class_of: the class of a namespace; raises when it is not declared.
         deliver: see ``Deliver``.
         touch: makes the sender with this id commit, if only to remove what was taken.
@@ -138,6 +140,7 @@ class Outboxes:
         self,
         disk: Snapshot,
         *,
+        meter: Meter,
         class_of: Callable[[str], type[DurableObject]],
         deliver: Deliver,
         touch: Callable[[str], None],
@@ -146,6 +149,7 @@ class Outboxes:
         new_waiter: Callable[[], "asyncio.Future[None]"],
     ) -> None:
         self._disk = disk
+        self._meter = meter
         self._class_of = class_of
         self._bring = deliver
         self._touch = touch
@@ -208,6 +212,7 @@ class Outboxes:
         if deletes is None:
             return {}
         self._count(sender, -len(deletes))
+        self._meter.deletes += len(deletes)
         return deletes
 
     def not_removed(self, sender: str, writes: Writes) -> None:
@@ -271,6 +276,7 @@ class Outboxes:
         try:
             while pair.taken < pair.newest:
                 page = self._disk.list(sender, _prefix(receiver), _key(receiver, pair.taken), _PAGE)
+                self._meter.reads += len(page)
                 if not page:
                     pair.taken = pair.newest
                     break
@@ -317,6 +323,7 @@ class Outboxes:
         try:
             newest = (self._disk.head(sender).seq + 1) * _NUMBERS_PER_COMMIT - 1
             while page := self._disk.list(sender, OUTBOX, after, 1):
+                self._meter.reads += 1
                 receiver = _receiver_of(page[0][0])
                 after = f"{_prefix(receiver)}:"  # greater than all digits
                 pair = self._pair(sender, receiver, 0)

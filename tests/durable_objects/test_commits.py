@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from ledger import Closed, Entry, Ledger
 
-from durable_objects import CommitFailed, DurableObject, ObjectFailed, OutcomeUnknown, Overloaded
+from durable_objects import CommitFailed, Context, DurableObject, ObjectFailed, OutcomeUnknown, Overloaded
 from durable_objects.limits import MAX_COMMIT_WAIT_SECONDS
 from durable_objects.simulated import SimulatedRuntime
 from listening import listen
@@ -157,6 +157,36 @@ def test_the_writes_of_a_constructor_are_a_separate_commit() -> None:
     assert runtime.meter.failures == 0
     assert runtime.disk.head("Writer/a").seq == 1
     assert runtime.disk.get("Writer/a", "made") == b"once"
+
+
+class Fragile(DurableObject):
+    """Cannot be made from what it writes."""
+
+    def __init__(self, ctx: Context) -> None:
+        super().__init__(ctx)
+        if ctx.storage.get("broken"):
+            raise ZeroDivisionError
+
+    def write_and_go(self) -> None:
+        self.ctx.storage.put("broken", b"yes")
+
+    def fail(self) -> None:
+        raise ArithmeticError
+
+
+@pytest.mark.parametrize("key", [None, "key"])
+@pytest.mark.parametrize("lost", [True, False])
+def test_p2_an_object_that_cannot_be_made_reveals_nothing_that_is_not_durable(key: str | None, *, lost: bool) -> None:
+    runtime = SimulatedRuntime(autocommit=False)
+    fragile = runtime.namespace("Fragile", Fragile).get("a")
+    runtime.start(fragile.call(Fragile.write_and_go))
+    runtime.start(fragile.call(Fragile.fail))
+    stub = fragile if key is None else fragile.options(idempotency_key=key)
+    waking = runtime.start(stub.call(Fragile.write_and_go))
+    assert not waking.done
+    runtime.fail() if lost else runtime.commit()
+    with pytest.raises(CommitFailed if lost else ObjectFailed):
+        waking.result()
 
 
 def test_p2_an_event_without_a_change_waits_only_for_earlier_changes() -> None:

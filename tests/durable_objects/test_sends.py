@@ -120,6 +120,28 @@ def test_rows_are_removed_with_the_next_commit_of_the_sender_or_a_moment_later()
     assert (rows(), runtime.disk.head("Bell/a").seq) == ([], seq)
 
 
+def test_rows_of_a_sender_whose_class_is_not_declared_any_more_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = SimulatedRuntime()
+    runtime.namespace("Letters", Letters)
+    sender = runtime.namespace("Former", Letters).get("a")
+    runtime.run(sender.call(Letters.write, to=["b"]))
+    monkeypatch.delitem(runtime._namespaces, "Former")
+    runtime.crash()
+    runtime.advance(2 * _REMOVE_AFTER_MS / 1_000)
+    assert list(runtime.disk.senders()) == []
+
+
+def test_a_sent_call_costs_a_row_at_each_side_and_its_removal() -> None:
+    runtime = SimulatedRuntime()
+    bell = bells(runtime)
+    runtime.run(bell("a").call(Bell.ring, "b"))
+    runtime.run(bell("a").call(Bell.ring, "b"))
+    runtime.advance(_REMOVE_AFTER_MS / 1_000)
+    meter = runtime.meter
+    assert (meter.writes, meter.deletes) == (2 * (1 + 2), 2), "what was sent; what was heard, and its number"
+    assert meter.reads == 2 * (1 + 1), "what was sent, and the number of the last one"
+
+
 def test_what_fails_is_tried_again_less_often_and_holds_up_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
     runtime = SimulatedRuntime()
     letters = runtime.namespace("Letters", Letters)
