@@ -44,7 +44,7 @@ class Deployment(NamedTuple):
 DEPLOYMENTS = (
     Deployment("embedded", "single"),
     Deployment("embedded", "per-entity", {"one object": "each of its objects counts its own"}),
-    # Deployment("embedded", "hybrid") comes with its topology.
+    Deployment("embedded", "hybrid"),
     Deployment("wire", "single", {"memory": "it drops every object after each call, so that nothing can rest on its memory"}),
     Deployment("simulated", "single", {"durability": "its disk is in the memory of its process"}),
 )

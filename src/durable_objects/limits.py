@@ -47,7 +47,7 @@ MAX_KEY_CLOCK_SECONDS = 60 * 60
 MAX_KEYS_FORGOTTEN = 2
 """Expired idempotency keys that one keyed call removes."""
 
-MAX_SENDS = 100
+MAX_SENDS = 1_000
 """Calls that one call may send to other objects."""
 
 MAX_UNTAKEN_SENDS = 10_000

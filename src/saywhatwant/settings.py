@@ -83,7 +83,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         Annotated[int, Meta(ge=0, le=1_000_000, description="0 (no limit) to 1000000 HTTP connections of one client address")]
         | None
     ) = None
-    topology: Annotated[Literal["single", "per-entity"], Meta(description="'single' or 'per-entity'")] = "single"
+    topology: Annotated[Literal["single", "per-entity", "hybrid"], Meta(description="'single', 'per-entity' or 'hybrid'")] = (
+        "single"
+    )
     runtime: Annotated[RuntimeName, Meta(description="'embedded' or 'wire' (for tests)")] = "embedded"
     cors_origins: Annotated[list[str], Meta(description="origins like https://example.org, commas between")] = []
     frame_ancestors: Annotated[list[str], Meta(description="origins like https://example.org, commas between; not *")] = []

@@ -169,8 +169,7 @@ class QueueState(DurableObject):
             old = self._index.put(message, encoded)
             if old is not None and old.bot_params.error is not None:
                 self._details.on_change(old, message)
-            if publish:
-                self.ctx.publish(events.changed(encoded))
+            self._announce(message, encoded, publish=publish)
             if params.status == "pending" and wake and self._waiting and not (old and lease.is_claimable(old)):
                 self._wake(message)
         if finished:
@@ -190,6 +189,11 @@ class QueueState(DurableObject):
                 put(key_at(timestamp), archive.value_of(timestamp, encoded) if archive.noted else encoded)
         if archive.noted and not archive.is_flushed:
             archive.flush()
+
+    def _announce(self, message: Message, encoded: bytes, *, publish: bool) -> None:  # noqa: ARG002 - other objects use it
+        """Tell others of a changed message, which is stored and indexed."""
+        if publish:
+            self.ctx.publish(events.changed(encoded))
 
     def _wake(self, *messages: Message) -> None:
         """For each of these messages that is claimable, wake the claim for its entity that has waited longest.

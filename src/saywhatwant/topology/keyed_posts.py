@@ -1,14 +1,20 @@
 """Posts that are safe to repeat (P7): a key, and what makes two posts the same."""
 
+from collections.abc import Callable
 from hashlib import blake2b
+from typing import Concatenate, ParamSpec, TypeVar
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from durable_objects import KeyReused, Stub
+from durable_objects import DurableObject, KeyReused, Stub
 from saywhatwant.message import MessageType, NewMessage, OriginalFields, Posted
 from saywhatwant.queue import MessageQueue
+
+ObjectT = TypeVar("ObjectT", bound=DurableObject)
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 async def post_once(stub: Stub[MessageQueue], new: NewMessage, key: str | None, elsewhere: int = 0) -> Posted:
@@ -18,6 +24,20 @@ async def post_once(stub: Stub[MessageQueue], new: NewMessage, key: str | None, 
 
     Raises ``KeyReused`` when the key was used for another message, ``KeysFull``, and what ``MessageQueue.post`` raises.
     """
+    posted, repeated = await call_once(stub, MessageQueue.post, new, key, elsewhere)
+    return replace(posted, repeated=True) if repeated else posted
+
+
+async def call_once(
+    stub: Stub[ObjectT],
+    method: Callable[Concatenate[ObjectT, NewMessage, P], R],
+    new: NewMessage,
+    key: str | None,
+    /,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> tuple[R, bool]:
+    """Call a method with a post once, as ``post_once`` does; also whether the answer is that of an earlier call."""
     if new.id is not None:
         key = key_of_id(new.id)
     assert key is not None  # noqa: S101 - one of the two is given
@@ -29,11 +49,11 @@ async def post_once(stub: Stub[MessageQueue], new: NewMessage, key: str | None, 
 
     try:
         keyed = stub.options(idempotency_key=key, fingerprint=digest(new), on_repeat=on_repeat)
-        posted = await keyed.call(MessageQueue.post, new, elsewhere)
+        answer = await keyed.call(method, new, *args, **kwargs)
     except KeyReused:
         what, field = ("Idempotency-Key", None) if new.id is None else ("id", "id")
         raise KeyReused(f"this {what} was used for another message; use a new one for each message", field=field) from None
-    return replace(posted, repeated=True) if repeated else posted
+    return answer, repeated
 
 
 def key_of_id(message_id: str) -> str:

@@ -8,7 +8,7 @@ from saywhatwant.topology.record import TopologyRecord, record_of
 from saywhatwant.topology.single import open_single
 from saywhatwant.topology.wall import Wall
 
-Topology = Literal["single", "per-entity"]
+Topology = Literal["single", "per-entity", "hybrid"]
 
 
 def open_wall(runtime: Runtime, config: QueueConfig, topology: Topology = "single") -> Wall:
@@ -16,6 +16,10 @@ def open_wall(runtime: Runtime, config: QueueConfig, topology: Topology = "singl
     record_of(runtime)
     if topology == "single":
         return open_single(runtime, config)
+    if topology == "hybrid":
+        from saywhatwant.topology.hybrid import open_hybrid  # noqa: PLC0415 - most servers have one object
+
+        return open_hybrid(runtime, config)
     from saywhatwant.topology.per_entity import open_per_entity  # noqa: PLC0415 - most servers have one object
 
     return open_per_entity(runtime, config)
