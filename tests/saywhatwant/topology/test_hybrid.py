@@ -1,0 +1,188 @@
+"""One object with every message and one for the work of each entity: what one does, the other shows."""
+
+import pytest
+from msgspec import UNSET
+from walls import SimulatedWall, a_post
+
+from durable_objects import KeyReused
+from durable_objects.simulated import SimulatedRuntime
+from saywhatwant.errors import IdTaken, NotTheHolder, UnknownMessage, WrongState
+from saywhatwant.message import decode
+from saywhatwant.queue.waiting import Wait
+from saywhatwant.schemas import BatchRequest, Reply
+from saywhatwant.topology import START
+
+LEASE = {"lease_ms": 60_000, "max_wait_ms": 600_000, "backoff_ms": 1_000}
+
+
+@pytest.fixture
+def wall() -> SimulatedWall:
+    return SimulatedWall("hybrid", entities=("zen", "joy"), **LEASE)
+
+
+def rows(runtime: SimulatedRuntime, object_id: str) -> list[str]:
+    return [key for key, _ in runtime.disk.list(object_id, "", "", 1_000) if not key.startswith("\x01")]
+
+
+def test_readers_see_one_wall_and_each_entity_has_its_work(wall: SimulatedWall) -> None:
+    for number, entity in enumerate(["zen", "joy", None, "zen"]):
+        wall.post(str(number), entity=entity)
+    assert wall.texts() == ["3", "2", "1", "0"]
+    counts = [len(rows(wall.runtime, f"WorkQueue/queue:{name}")) for name in ("zen", "joy", "")]
+    assert counts == [2, 1, 1]
+
+
+def test_p4_the_answer_and_the_end_of_the_work_are_one_commit_of_the_wall(wall: SimulatedWall) -> None:
+    wall.post(entity="zen")
+    (claimed,) = wall.claim_next()
+    assert (claimed.text, claimed.bot_params.status) == ("Why is space black?", "processing")
+    before, _ = wall.all_changes(START)
+    answer = wall.complete(claimed)
+    _, changed = wall.all_changes(before)
+    assert [(message.message_type, message.bot_params.status) for message in changed] == [
+        ("human", "complete"),
+        ("AI", "complete"),
+    ]
+    assert len({message.seq for message in changed}) == 1
+    assert changed[0].bot_params.answered_by == changed[1].id == answer
+    assert rows(wall.runtime, "WorkQueue/queue:zen") == []
+
+
+def test_p7_repeated_calls_get_the_first_answers_though_the_work_is_forgotten(wall: SimulatedWall) -> None:
+    wall.post(entity="zen")
+    (claimed,) = wall.claim_next()
+    first = wall.complete(claimed, "one")
+    assert wall.complete(claimed, "one") == first
+    late = wall.post("two", message_type="AI", reply_to=claimed.id, worker_id="bot", attempt=1)
+    assert (late.id, late.repeated) == (first, True)
+    with pytest.raises(WrongState, match="complete, not pending"):
+        wall.run(wall.another_gateway().wall.claim(claimed.id, "bot"))
+    assert len(wall.read()) == 2
+
+
+def test_p4_an_answer_posted_first_and_completed_later_is_one_answer(wall: SimulatedWall) -> None:
+    wall.post(entity="zen")
+    (claimed,) = wall.claim_next()
+    answer = wall.post("Dark.", message_type="AI", reply_to=claimed.id, worker_id="bot", attempt=1, key="k")
+    assert wall.message(claimed.id).bot_params.answered_by == answer.id
+    assert wall.message(answer.id).timestamp == answer.timestamp
+    assert wall.complete(claimed, "Other.") == answer.id
+    assert [message.text for message in wall.read(newest_first=False)] == ["Why is space black?", "Dark."]
+    with pytest.raises(KeyReused):
+        wall.post("Else.", message_type="AI", reply_to=claimed.id, key="k")
+
+
+def test_p3_an_attempt_that_is_over_is_refused_at_its_work_queue(wall: SimulatedWall) -> None:
+    wall.post(entity="zen")
+    (first,) = wall.claim_next()
+    wall.runtime.advance(61)
+    (second,) = wall.claim_next()
+    assert (first.id, second.bot_params.attempt) == (second.id, 2)
+    with pytest.raises(NotTheHolder):
+        wall.complete(first, "late")
+    with pytest.raises(NotTheHolder):
+        wall.run(wall.wall.progress(first.id, "bot", 1, "la"))
+    assert wall.complete(second, "in time") is not None
+    assert wall.run(wall.wall.stats()).lease_expiries == 1
+
+
+def test_p4_what_nobody_claims_fails_and_what_fails_can_be_retried(wall: SimulatedWall) -> None:
+    asked = wall.post(entity="zen", id="mine").id
+    wall.runtime.advance(600)
+    assert wall.message(asked).bot_params.error == "nobody answered within 10 minutes"
+    wall.run(wall.wall.retry(asked))
+    (claimed,) = wall.claim_next()
+    failed = wall.run(wall.wall.fail(asked, "bot", claimed.bot_params.attempt, "no model", detail="secret"))
+    assert failed.status == "pending"
+    (listed,) = wall.run(wall.wall.listing("waiting", 10))
+    assert b'"detail":"secret"' in bytes(listed)
+    wall.runtime.advance(2)
+    (claimed,) = wall.claim_next()
+    assert wall.complete(claimed) is not None
+
+
+def test_operators_end_unfinished_work_and_discard_what_failed(wall: SimulatedWall) -> None:
+    ids = [wall.post(entity=entity).id for entity in ("zen", "joy", None)]
+    wall.claim_next(entities=("zen",))
+    ended = wall.run(wall.wall.batch(BatchRequest(action="fail", reason="closed")))
+    assert sorted(ended.changed) == sorted(ids)
+    assert {message.bot_params.error for message in wall.read()} == {"closed"}
+    with pytest.raises(WrongState):
+        wall.run(wall.wall.batch(BatchRequest(action="fail", message_ids=ids)))
+    wall.run(wall.wall.batch(BatchRequest(action="retry", message_ids=ids[:1])))
+    assert [message.id for message in wall.claim_next(5)] == ids[:1]
+    wall.run(wall.wall.batch(BatchRequest(action="discard", message_ids=ids[1:])))
+    assert [message.id for message in wall.read()] == ids[:1]
+
+
+def test_a_waiting_claim_is_woken_at_the_wall_and_finds_the_work(wall: SimulatedWall) -> None:
+    wait = Wait("g/1/1", 30_000)
+    assert wall.claim_next(entities=("zen",), wait=wait) == []
+    stream = wall.wall.events()
+    asked = wall.post(entity="zen").id
+    events = b" ".join(data for event in [wall.run(anext(stream))] for data in event.data)
+    assert b'"type":"work"' in events
+    woken = Wait("g/1/1", 29_000, 1, (asked,))
+    assert [message.id for message in wall.claim_next(entities=("zen",), wait=woken)] == [asked]
+
+
+def test_messages_to_anyone_go_to_the_entity_that_their_author_talked_with(wall: SimulatedWall) -> None:
+    wall.post("one", entity="joy")
+    (claimed,) = wall.claim_next(entities=("joy",))
+    wall.complete(claimed, "Joy!")
+    wall.post("two")
+    (claimed,) = wall.claim_next(entities=("zen",), also=("joy",), context=10)
+    assert claimed.bot_params.assigned_entity == "joy"
+    talk = wall.run(wall.wall.claim_next("bot", ("zen",))).messages
+    assert talk == []
+    wall.runtime.advance(61)
+    answer = wall.run(wall.wall.claim(claimed.id, "bot", entities=("joy",), context=10))
+    assert answer.talks is not UNSET
+    assert [decode(turn).text for turn in answer.talks[claimed.id].turns] == ["one", "Joy!"]
+
+
+def test_a_context_stays_at_the_wall_while_the_message_is_work(wall: SimulatedWall) -> None:
+    asked = wall.post("Well?", entity="zen", context=("You are old.",)).id
+    answer = wall.run(wall.wall.claim(asked, "bot", context=10))
+    assert answer.talks is not UNSET
+    assert answer.talks[asked].context == ["You are old."]
+    wall.complete(decode(answer.message))
+    assert [key for key in rows(wall.runtime, "Wall/wall") if key.startswith("context/")] == []
+
+
+def test_an_entity_that_is_served_later_has_its_earlier_work(wall: SimulatedWall) -> None:
+    asked = wall.post(entity="sea").id
+    assert rows(wall.runtime, "WorkQueue/queue:sea") == []
+    later = SimulatedWall("hybrid", entities=("zen", "joy", "sea"), **LEASE)
+    later.runtime = wall.runtime
+    configs = {"Wall": later.config, "WorkQueue": later.config}
+    wall.runtime.crash(configs=configs)
+    wall.config = later.config
+    other = wall.another_gateway()
+    (claimed,) = other.claim_next(entities=("sea",))
+    assert claimed.id == asked
+    assert other.complete(claimed) is not None
+
+
+def test_p7_ids_and_keys_are_the_walls(wall: SimulatedWall) -> None:
+    first = wall.post("Why?", id="myownid", entity="zen")
+    assert wall.post("Why?", id="myownid", entity="zen").repeated
+    with pytest.raises(KeyReused):
+        wall.post("Why?", id="myownid", entity="joy")
+    other = wall.post("Else").id
+    with pytest.raises(IdTaken):
+        wall.post("Because.", message_type="AI", reply_to=first.id, id=other)
+    with pytest.raises(UnknownMessage) as refused:
+        wall.run(wall.wall.post(a_post(message_type="AI", reply_to="unknown1")))
+    assert refused.value.fields == {"field": "replyTo"}
+
+
+def test_the_room_of_each_entity_is_counted_by_the_wall() -> None:
+    wall = SimulatedWall("hybrid", entities=("zen", "joy"), backlog_limit=4, **LEASE)
+    wall.post(entity="zen")
+    wall.post(entity="zen")
+    with pytest.raises(Exception, match="zen"):
+        wall.post(entity="zen")
+    (claimed,) = wall.claim_next(entities=("zen",))
+    wall.run(wall.wall.complete(claimed.id, "bot", 1, Reply("Yes.")))
+    wall.post(entity="zen")
