@@ -7,10 +7,11 @@ from walls import SimulatedWall, a_post
 from durable_objects import KeyReused
 from durable_objects.simulated import SimulatedRuntime
 from saywhatwant.errors import IdTaken, NotTheHolder, UnknownMessage, WrongState
-from saywhatwant.message import decode
+from saywhatwant.message import decode, decode_list
+from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.waiting import Wait
 from saywhatwant.schemas import BatchRequest, Reply
-from saywhatwant.topology import START
+from saywhatwant.topology import START, open_wall
 
 LEASE = {"lease_ms": 60_000, "max_wait_ms": 600_000, "backoff_ms": 1_000}
 
@@ -67,9 +68,23 @@ def test_p4_an_answer_posted_first_and_completed_later_is_one_answer(wall: Simul
     assert wall.message(claimed.id).bot_params.answered_by == answer.id
     assert wall.message(answer.id).timestamp == answer.timestamp
     assert wall.complete(claimed, "Other.") == answer.id
+    assert wall.message(claimed.id).bot_params.answered_at == answer.timestamp
     assert [message.text for message in wall.read(newest_first=False)] == ["Why is space black?", "Dark."]
     with pytest.raises(KeyReused):
         wall.post("Else.", message_type="AI", reply_to=claimed.id, key="k")
+
+
+def test_p2_a_call_is_answered_once_readers_see_what_it_did() -> None:
+    runtime = SimulatedRuntime(autocommit=False)
+    wall = open_wall(runtime, QueueConfig(), "hybrid")
+    asked = runtime.run(wall.post(a_post(entity="zen"))).id
+    claim = runtime.start(wall.claim(asked, "bot"))
+    runtime.commit()
+    assert not claim.done
+    runtime.commit()
+    assert claim.done
+    (message,) = decode_list(runtime.run(wall.read()).body)
+    assert message.bot_params.status == "processing"
 
 
 def test_p3_an_attempt_that_is_over_is_refused_at_its_work_queue(wall: SimulatedWall) -> None:

@@ -18,7 +18,9 @@ from saywhatwant.schemas import ClaimNextResponse, CompleteResponse, Reply
 from saywhatwant.topology import START, open_wall
 
 ENTITIES = st.sampled_from(["zen", "joy", "unknown", None])
-PICK = st.integers(0, 3)
+PICK = st.sampled_from([0, 0, 0, 1, 2, 3])
+COMMITS = st.sampled_from([8, 8, 8, 8, 0, 1, 2, 3])
+"""Commits after a call: enough for its answer, or not."""
 CONFIG = QueueConfig(
     lease_ms=2_000,
     max_hold_ms=5_000,
@@ -53,22 +55,26 @@ class HybridMachine(RuleBasedStateMachine):
         self.holders: dict[tuple[str, int], str] = {}
         self.calls = 0
 
-    def start(self, call: Coroutine[Any, Any, Any], **about: str) -> None:
+    def start(self, call: Coroutine[Any, Any, Any], commits: int = 0, **about: str) -> None:
+        """Start a call, and make this many commits."""
         self.waiting.append(Started(self.runtime.start(call), **about))
+        for _ in range(commits):
+            self.runtime.commit()
 
     @property
     def wall(self) -> Any:
         self.calls += 1
         return self.gateways[self.calls % 2]
 
-    @rule(entity=ENTITIES)
-    def post(self, entity: str | None) -> None:
-        self.start(self.wall.post(a_post(entity=entity)))
+    @rule(entity=ENTITIES, commits=COMMITS)
+    def post(self, entity: str | None, commits: int) -> None:
+        self.start(self.wall.post(a_post(entity=entity)), commits)
 
-    @rule(entities=st.sampled_from([None, ("zen",), ("joy", "unknown")]), limit=st.integers(1, 2))
-    def claim(self, entities: tuple[str, ...] | None, limit: int) -> None:
+    @rule(entities=st.sampled_from([None, ("zen",), ("joy", "unknown")]), limit=st.integers(1, 2), commits=COMMITS)
+    def claim(self, entities: tuple[str, ...] | None, limit: int, commits: int) -> None:
         worker = f"w{self.calls}"
-        self.start(self.wall.claim_next(worker, entities, limit), worker=worker)
+        self.start(self.wall.claim_next(worker, entities, limit), commits, worker=worker)
+        self.p3_each_attempt_is_granted_once()
 
     def something_is_claimed(self) -> bool:
         return bool(self.claimed)
@@ -77,20 +83,20 @@ class HybridMachine(RuleBasedStateMachine):
         return self.claimed[-1 - pick % len(self.claimed)]
 
     @precondition(something_is_claimed)
-    @rule(pick=PICK)
-    def complete(self, pick: int) -> None:
+    @rule(pick=PICK, commits=COMMITS)
+    def complete(self, pick: int, commits: int) -> None:
         message, worker = self.pick(pick)
         text = f"answer {self.calls}"
         call = self.wall.complete(message.id, worker, message.bot_params.attempt, Reply(text))
-        self.start(call, text=text, message_id=message.id)
+        self.start(call, commits, text=text, message_id=message.id)
 
     @precondition(something_is_claimed)
-    @rule(pick=PICK)
-    def answer_in_two_steps(self, pick: int) -> None:
+    @rule(pick=PICK, commits=COMMITS)
+    def answer_in_two_steps(self, pick: int, commits: int) -> None:
         message, worker = self.pick(pick)
         attempt, text = message.bot_params.attempt, f"answer {self.calls}"
         new = a_post(text, message_type="AI", reply_to=message.id, worker_id=worker, attempt=attempt)
-        self.start(self.wall.post(new), text=text, message_id=message.id)
+        self.start(self.wall.post(new), commits, text=text, message_id=message.id)
         self.start(self.wall.complete(message.id, worker, attempt), message_id=message.id)
 
     @precondition(something_is_claimed)
@@ -113,27 +119,22 @@ class HybridMachine(RuleBasedStateMachine):
         for _ in range(times):
             self.runtime.commit()
 
-    @rule()
-    def begin_to_commit(self) -> None:
-        self.runtime.begin_commit()
+    @rule(what=st.sampled_from(["begin to commit", "fail", "crash", "crash later", "evict"]))
+    def trouble(self, what: str) -> None:
+        match what:
+            case "begin to commit":
+                self.runtime.begin_commit()
+            case "fail" if not self.runtime.commits.idle:
+                self.runtime.fail()
+            case "crash" | "crash later":
+                self.runtime.crash(after_commit=what == "crash later")
+            case "evict":
+                self.runtime.evict_idle()
+                self.runtime.evict_idle()
 
-    @precondition(lambda self: not self.runtime.commits.idle)
-    @rule()
-    def fail(self) -> None:
-        self.runtime.fail()
-
-    @rule(after_commit=st.booleans())
-    def crash(self, *, after_commit: bool) -> None:
-        self.runtime.crash(after_commit=after_commit)
-
-    @rule(seconds=st.sampled_from([0.0, 0.6, 1.0, 2.5, 30.0]))
+    @rule(seconds=st.sampled_from([0.0, 0.6, 0.6, 1.0, 2.5, 30.0]))
     def wait(self, seconds: float) -> None:
         self.runtime.advance(seconds)
-
-    @rule()
-    def evict(self) -> None:
-        self.runtime.evict_idle()
-        self.runtime.evict_idle()
 
     @invariant()
     def p3_each_attempt_is_granted_once(self) -> None:
