@@ -122,9 +122,15 @@ class Context(Protocol):
     def send(
         self, to: ObjectId, method: Callable[Concatenate[ObjectT, P], object], /, *args: P.args, **kwargs: P.kwargs
     ) -> None:
-        """Call another object: part of this call's commit, delivered after it, in order, and taken once.
+        """Call another object, or this one: part of this call's commit, delivered after it, in order, and taken once.
 
-        The result is dropped, also a refusal. Raises ``LimitExceeded`` beyond ``MAX_SENDS`` calls in one.
+        The calls to one object keep their order; those to others do not wait for them. The result is dropped, also a refusal. A
+        call that fails otherwise is tried again until it is taken.
+
+        Raises:
+            LimitExceeded: more than ``MAX_SENDS`` calls in one, or arguments of more than ``MAX_VALUE_BYTES``.
+            Overloaded: ``MAX_UNTAKEN_SENDS`` calls of this object are not taken yet; let it pass, the caller should try again.
+            TypeError, ObjectFailed: not a public method, or not its arguments; or the namespace is not declared.
         """
 
 
@@ -224,7 +230,10 @@ class Stub(Protocol[ObjectT_co]):
         """
 
     async def settle(self) -> None:
-        """Return once other objects have taken everything that this one has sent so far. Raises ``OutcomeUnknown``."""
+        """Return once other objects have durably taken everything that this one has sent so far.
+
+        Raises ``OutcomeUnknown`` when one of them fails at the moment; the call will be delivered again.
+        """
 
 
 class Namespace(Protocol[ObjectT_co]):

@@ -176,7 +176,7 @@ class WholeWall(MessageQueue):
         params = message.bot_params
         partner = None
         if params.entity is None and entities and params.assigned_entity not in {*entities, *also}:
-            partner = self._last_partner(message, (*entities, *also)) or self._index.assignments.longest_ago(entities)
+            partner = self._last_partner(message, (*entities, *also)) or self._index.longest_ago(entities)
         return Offer(message.id, params.entity, partner)
 
     # -- Operators

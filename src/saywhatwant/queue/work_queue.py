@@ -13,7 +13,7 @@ from saywhatwant.queue import lease
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.details import Details
 from saywhatwant.queue.object import MessageQueue
-from saywhatwant.queue.stored import key_of
+from saywhatwant.queue.stored import key_at
 
 WALL = ObjectId("Wall", "wall")
 
@@ -45,8 +45,8 @@ class WorkQueue(MessageQueue):
         """The wall has new work, or an operator retries a message."""
         message = replace(message, seq=self.ctx.seq + 1)
         encoded = encode(message)
-        self.ctx.storage.put(key_of(message), encoded)
         self._index.put(message, encoded)
+        self._store([(message.timestamp, encoded)])
         self._set_alarm()
 
     def _announce(self, message: Message, encoded: bytes, *, publish: bool) -> None:  # noqa: ARG002 - the base class's
@@ -57,7 +57,7 @@ class WorkQueue(MessageQueue):
         reply, self._reply = self._reply, None
         self.ctx.send(WALL, WholeWall.apply, change, reply, publish=publish)
         if message.bot_params.status in {"complete", "failed"}:
-            self._remove(message)
+            self._remove(message.timestamp)
 
     def _answer(self, message: Message, new: NewMessage, now: int) -> Posted:
         """The wall gives the answer its timestamp, and another id if this one is taken."""
@@ -66,9 +66,9 @@ class WorkQueue(MessageQueue):
         self._save(lease.answer(message, answer_id, now))
         return Posted(answer_id, now)
 
-    def _remove(self, message: Message) -> None:
-        self.ctx.storage.delete(key_of(message))
-        self._index.remove(message)
+    def _remove(self, timestamp: int) -> None:
+        self.ctx.storage.delete(key_at(timestamp))
+        self._index.remove(timestamp)
 
     def _count_expiry(self) -> None:
         from saywhatwant.queue.whole_wall import WholeWall  # noqa: PLC0415 - each sends to the other
@@ -92,6 +92,9 @@ class _SentDetails(Details):
 
     def drop(self, message: Message) -> None:
         """The wall drops it with the change."""
+
+    def drop_at(self, timestamp: int) -> None:
+        """The wall drops it with the message."""
 
     def beside(self, message: Message, encoded: bytes) -> Raw:  # noqa: ARG002 - the base class's
         """The encoded message: details are at the wall."""

@@ -10,12 +10,12 @@ from contextlib import suppress
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from durable_objects import Namespace, Runtime, Stub
 from saywhatwant.errors import UnknownMessage, WrongState
-from saywhatwant.limits import MAX_ANSWER_BYTES
+from saywhatwant.limits import MAX_ANSWER_BYTES, MAX_TALK_BYTES
 from saywhatwant.message import NewMessage, Posted
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.object import MessageQueue
@@ -33,7 +33,7 @@ from saywhatwant.schemas import (
     ProgressState,
     Reply,
 )
-from saywhatwant.topology.claims import MAX_ROUNDS, TALKS_AT_ONCE, Claim, as_one, size_of
+from saywhatwant.topology.claims import MAX_ROUNDS, Claim
 from saywhatwant.topology.keyed_posts import call_once
 from saywhatwant.topology.single import SingleWall
 from saywhatwant.topology.together import together
@@ -43,6 +43,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _MAX_REMEMBERED: Final = 10_000
+_TALKS_AT_ONCE: Final = MAX_ANSWER_BYTES // MAX_TALK_BYTES
 
 
 class _Attempt(Struct, frozen=True):
@@ -135,26 +136,26 @@ class HybridWall:
         for _ in range(MAX_ROUNDS):
             offers = await self._wall.call(WholeWall.offer, entities, also, limit, wait)
             if not offers:
-                return as_one([], claim)
+                return _as_one([], claim)
             if found := await self._hold_all(offers, claim):
-                return as_one(found, claim)
+                return _as_one(found, claim)
             # Others hold them; wait until the wall knows it too.
             names = dict.fromkeys(name for offer in offers for name in queues_of(offer.entity, self._served))
             await together([self._queues.get(name).settle() for name in names])
         if wait is not None:
             await self._wall.call(WholeWall.offer, entities, also, 0, wait)
-        return as_one([], claim)
+        return _as_one([], claim)
 
     async def _hold_all(self, offers: list[Offer], claim: Claim) -> list[ClaimResponse]:
         """Claim these messages, except those that others have claimed; with their talks, up to ``MAX_ANSWER_BYTES``."""
         found: list[ClaimResponse] = []
-        at_once = TALKS_AT_ONCE if claim.context else len(offers)
+        at_once = _TALKS_AT_ONCE if claim.context else len(offers)
         room = MAX_ANSWER_BYTES
         for start in range(0, len(offers), at_once):
             answers = await together([self._try_to_hold(offer, claim) for offer in offers[start : start + at_once]])
             held = [answer for answer in answers if answer is not None]
             found += held
-            room -= sum(map(size_of, held))
+            room -= sum(map(_size, held))
             if room < 0:
                 break
         return found
@@ -247,3 +248,14 @@ class HybridWall:
         if len(self._entities) >= _MAX_REMEMBERED:
             del self._entities[next(iter(self._entities))]
         self._entities[message_id] = entity
+
+
+def _size(claimed: ClaimResponse) -> int:
+    talks = [] if claimed.talks is UNSET else claimed.talks.values()
+    strings = sum(len(text) for talk in talks if talk.context is not UNSET for text in talk.context)
+    return len(claimed.message) + strings + sum(len(turn) for talk in talks for turn in talk.turns)
+
+
+def _as_one(found: list[ClaimResponse], claim: Claim) -> ClaimNextResponse:
+    talks = {name: talk for answer in found if answer.talks is not UNSET for name, talk in answer.talks.items()}
+    return ClaimNextResponse([answer.message for answer in found], talks=talks if claim.context else UNSET)
