@@ -18,6 +18,7 @@ NEEDS = {
     "durability": "data that outlives its process",
     "memory": "objects that stay in memory between calls",
     "one object": "commits that are counted by one object",
+    "one row": "one row for each message",
 }
 """What tests may need that a deployment may lack."""
 
@@ -44,7 +45,7 @@ class Deployment(NamedTuple):
 DEPLOYMENTS = (
     Deployment("embedded", "single"),
     Deployment("embedded", "per-entity", {"one object": "each of its objects counts its own"}),
-    Deployment("embedded", "hybrid"),
+    Deployment("embedded", "hybrid", {"one row": "work queues have rows of their own, and send others"}),
     Deployment("wire", "single", {"memory": "it drops every object after each call, so that nothing can rest on its memory"}),
     Deployment("simulated", "single", {"durability": "its disk is in the memory of its process"}),
 )

@@ -70,7 +70,7 @@ class CommitLoop:
 
     ``on_committed`` is called for each object whose changes became durable, ``on_lost`` for each whose changes are gone; both
     also get whether an alarm was part of them. ``publish`` is called for the events of each call after its commit, ``on_sent``
-    for the calls that it has sent. ``beside`` returns the runtime's own writes to an object, to be part of its next commit.
+    for the calls that it has sent. ``beside`` returns rows of an object that the runtime removes with its next commit.
     """
 
     def __init__(
@@ -186,7 +186,9 @@ class CommitLoop:
             batch.since = self._loop.steady_ms()
         for live in batch.heads:
             live.storage.in_flight, live.storage.pending = live.storage.pending, {}
-            live.storage.in_flight.update(self._beside(live.object_id))
+            if beside := self._beside(live.object_id):
+                live.storage.in_flight.update(beside)
+                self._meter.deletes += len(beside)
         self._in_flight = batch
         return batch
 

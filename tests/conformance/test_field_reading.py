@@ -53,6 +53,7 @@ def differences(before: list[float], after: list[float]) -> list[float]:
 
 
 @pytest.mark.needs("memory")
+@pytest.mark.needs("one row")
 def test_failure_40_a_round_trip_costs_the_same_on_a_wall_of_any_size(start_server: StartServer) -> None:
     """Also with the talk, which is never searched for: one row for each message, and no row for a talk."""
     server = start_server(retention=100_000)
