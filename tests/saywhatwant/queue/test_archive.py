@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from queue_wall import Wall, answer_to
+from queue_wall import Wall, answer_to, empty_storage
 from small_archive import small_archive
 
 from durable_objects import Refusal
 from profiles import examples
 from saywhatwant.message import Message, NewMessage, decode, decode_list
 from saywhatwant.queue import MessageQueue
-from saywhatwant.queue.stored import split
+from saywhatwant.queue.stored import entries_at, key_at, split
 from saywhatwant.schemas import BatchRequest, ListState, Reply
 
 ENTITIES = ("fear", "joy", "zen")
@@ -226,6 +226,31 @@ def test_p6_what_is_archived_costs_few_rows_more() -> None:
         wall.ask(f"thought {n}", answer=False)
     meter = wall.runtime.meter
     assert meter.writes + meter.deletes <= 1.02 * (3_000 + 1_000)
+
+
+def test_p1_what_a_discarded_message_said_of_others_is_not_lost() -> None:
+    """The note of what was removed is beside the message that failed, until that one is removed too."""
+    wall = Wall(retention=6)
+    with small_archive(2, 2):
+        for n in range(6):
+            wall.ask(f"thought {n}", answer=False)
+        asked = wall.ask("Why?")
+        (message,) = wall.claim_next()
+        wall.call(MessageQueue.fail, asked, "bot", message.bot_params.attempt, "no words", retry=False)
+        wall.call(MessageQueue.batch, BatchRequest(action="discard", message_ids=[asked]))
+        before = wall.call(MessageQueue.changes, 0), wall.call(MessageQueue.stats)
+        wall.runtime.crash()
+        assert (wall.call(MessageQueue.changes, 0), wall.call(MessageQueue.stats)) == before
+        assert before[1].messages == 5
+
+
+@given(stored=st.sets(st.integers(1, 60)), wanted=st.sets(st.integers(1, 60)))
+def test_entries_are_read_where_they_are_wanted(stored: set[int], wanted: set[int]) -> None:
+    storage = empty_storage()
+    for timestamp in stored:
+        storage.put(key_at(timestamp), b"%d" % timestamp)
+    found = list(entries_at(storage, sorted(wanted)))
+    assert found == [(timestamp, b"%d" % timestamp) for timestamp in sorted(stored & wanted)]
 
 
 @pytest.mark.parametrize("recent", [1, 3])
