@@ -15,7 +15,9 @@ from conftest import StartServer
 from servers import DEADLINE_SECONDS, Server
 
 GUIDE = Path(__file__).parent.parent / "docs" / "operate.md"
-BACKUP, RESTORE = re.findall(r"```sh\n(.*?)```", GUIDE.read_text().partition("## Back it up")[2], re.DOTALL)
+BACKUP, RESTORE = re.findall(
+    r"```sh\n(.*?)```", GUIDE.read_text().partition("## Back it up")[2].partition("\n## ")[0], re.DOTALL
+)
 SHELL = f"""#!{sys.executable}
 import sqlite3, sys
 file, statement = sys.argv[1:]
