@@ -90,5 +90,6 @@ class MergedEvents:
 
     def _on_done(self, task: asyncio.Task[Events]) -> None:
         if not task.cancelled():
+            task.exception()  # so that asyncio logs none that nobody asks for after the end
             self._done.append(task)
             self._woken.set()

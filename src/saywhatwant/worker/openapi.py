@@ -38,7 +38,10 @@ _ACCESS = {"anyone": (), "own pages": (403,), "bots": (401, 403)}
 _LINK = 'the next page, as <address>; rel="next", if this one was cut: at 8 MiB, or by the limit of changedAfter'
 _RESPONSE_HEADERS: dict[str, dict[str, tuple[str, str]]] = {
     "read": {
-        "ETag": ("the commit that this was read at; for changedAfter the commit to continue from", r'^"[0-9]+"$'),
+        "ETag": (
+            "the commit that this was read at; for changedAfter the commit to continue from",
+            r'^"[0-9]+(_[0-9]+(-[0-9]+_[0-9]+)*)?"$',
+        ),
         "Link": (_LINK, r'^<[^>]+>; rel="next"$'),
     }
 }

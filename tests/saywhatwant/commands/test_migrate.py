@@ -79,12 +79,12 @@ async def see(wall: Wall) -> Seen:
 async def go_on(wall: Wall) -> None:
     """Retries get their first answers, bots go on, and new messages are newer."""
     before = decode_list((await wall.read()).body)
-    again = await wall.post(a_post("post 0", entity="zen"), "key 0")
-    assert (again.id, again.repeated) == (before[-1].id, True)
-    assert (await wall.post(a_post("own id", id="myownid", entity="zen"))).repeated
     for new, key in ((a_post("post 0", entity="rude"), "key 0"), (a_post("own id", id="myownid", entity="rude"), None)):
         with pytest.raises(KeyReused):
             await wall.post(new, key)
+    again = await wall.post(a_post("post 0", entity="zen"), "key 0")
+    assert (again.id, again.repeated) == (before[-1].id, True)
+    assert (await wall.post(a_post("own id", id="myownid", entity="zen"))).repeated
     held = [decode(one) for one in await wall.listing("held", 10)]
     for message in held:
         await wall.extend(message.id, "bot", message.bot_params.attempt)
@@ -142,6 +142,15 @@ def test_the_guides_command_runs_as_it_is_shown(tmp_path: Path) -> None:
 def rows(data: Path) -> list[Any]:
     with closing(sqlite3.connect(data / "objects.sqlite3")) as file:
         return [file.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in ("entries", "heads")]  # noqa: S608
+
+
+def test_p5_timestamps_of_all_objects_go_on_from_the_newest(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    on(data, "single", fill)
+    newest = max(message.timestamp for message in on(data, "single", see).messages)
+    converted(data, "per-entity")
+    entries, _ = rows(data)
+    assert {value for _, key, value in entries if key == "newest"} == {b"%d" % newest}
 
 
 def test_p1_a_conversion_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
