@@ -186,9 +186,7 @@ class CommitLoop:
             batch.since = self._loop.steady_ms()
         for live in batch.heads:
             live.storage.in_flight, live.storage.pending = live.storage.pending, {}
-            if beside := self._beside(live.object_id):
-                live.storage.in_flight.update(beside)
-                self._meter.deletes += len(beside)
+            live.storage.in_flight.update(self._beside(live.object_id))
         self._in_flight = batch
         return batch
 
