@@ -55,7 +55,7 @@ def _converted(data: Data, recorded: record.Recorded, settings: Settings, topolo
             return to_per_entity(data, recorded, served=served, now=time.time_ns() // 1_000_000)
         case "per-entity", "single":
             return to_single(data, recorded)
-    raise CannotMigrate(f"sww migrate cannot convert the topology {recorded.topology} to {topology}")
+    raise CannotMigrate(f"sww migrate converts single and per-entity into each other, not {recorded.topology} into {topology}")
 
 
 def _read(connection: sqlite3.Connection) -> Data:

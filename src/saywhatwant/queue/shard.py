@@ -102,23 +102,24 @@ class QueueShard(MessageQueue):
     @durable_objects.read
     def part(self, selection: Selection) -> Part:
         """This object's part of a page: those of its messages that the page may have."""
-        return self._part(selection)
+        return self._part(selection, self.ctx.seq)
 
     def fence(self, floor: int, selection: Selection) -> Part:
         """Raise the floor to at least ``floor``, and return ``part``: it has all that there will ever be up to the floor.
 
         Writes only if the floor is lower.
         """
-        if floor > self._index.last_timestamp:
-            self._index.last_timestamp = floor
-            self.ctx.storage.put(NEWEST_KEY, b"%d" % floor)
-        return self._part(selection)
+        if floor <= self._index.last_timestamp:
+            return self._part(selection, self.ctx.seq)
+        self._index.last_timestamp = floor
+        self.ctx.storage.put(NEWEST_KEY, b"%d" % floor)
+        return self._part(selection, self.ctx.seq + 1)
 
-    def _part(self, wanted: Selection) -> Part:
+    def _part(self, wanted: Selection, seq: int) -> Part:
         messages, cut_at = self._index.between(
             wanted.since, wanted.before, wanted.limit, newest_first=wanted.newest_first, conversation=wanted.conversation
         )
-        return Part(self.ctx.seq, self._index.last_timestamp, list(map(Raw, messages)), cut_at)
+        return Part(seq, self._index.last_timestamp, list(map(Raw, messages)), cut_at)
 
     # -- Work
 

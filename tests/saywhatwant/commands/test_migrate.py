@@ -180,6 +180,13 @@ def test_p1_what_migrate_does_not_know_is_refused_by_its_name(tmp_path: Path) ->
     assert done.error == "sww: the data has an entry 'riddle', which sww migrate does not know"
 
 
+def test_p1_a_topology_that_migrate_does_not_convert_is_refused_by_its_name(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    on(data, "single", fill)
+    done = sww(tmp_path, "migrate", "--data", str(data), "--topology", "hybrid")
+    assert done.error == "sww: sww migrate converts single and per-entity into each other, not single into hybrid"
+
+
 def test_p1_a_running_server_keeps_its_data(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         done = sww(tmp_path, "migrate", "--data", str(server.data), "--topology", "per-entity")

@@ -49,6 +49,20 @@ def test_p5_nothing_comes_before_what_a_reader_has_seen() -> None:
     assert set(wall.texts(since=seen)) == {"late joy", "late new", "late None"}
 
 
+def test_a_read_of_nothing_new_has_the_same_etag_and_writes_nothing() -> None:
+    wall = SimulatedWall()
+    for entity in ("zen", "joy", None):
+        wall.post(entity=entity)
+    wall.runtime.advance(1)
+    wall.post("newer", entity="zen")
+    first = wall.run(wall.wall.read(limit=10))
+    commits = wall.runtime.meter.commits
+    again = wall.run(wall.another_gateway().wall.read(limit=10))
+    assert (again.etag, again.body) == (first.etag, first.body)
+    assert wall.runtime.meter.commits == commits
+    assert wall.all_changes(wall.run(wall.wall.position()))[1] == []
+
+
 def test_an_object_of_another_gateway_is_found() -> None:
     wall = SimulatedWall()
     other = wall.another_gateway()
