@@ -1,6 +1,7 @@
 """Calls between objects, with crashes at any boundary: each is taken once, in order, and none whose sending was lost."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 import courier
 from courier import Letters
@@ -8,9 +9,12 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from durable_objects import CommitFailed, ObjectFailed, OutcomeUnknown
+from durable_objects import CommitFailed, DataBusy, ObjectFailed, OutcomeUnknown
 from durable_objects.simulated import Crashed, SimulatedRuntime, Task
 from profiles import examples
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 NAMES = ("a", "b", "b/1")
 names = st.sampled_from(NAMES)
@@ -23,9 +27,23 @@ class SendMachine(RuleBasedStateMachine):
         super().__init__()
         courier.broken.clear()
         self.runtime = SimulatedRuntime(autocommit=False)
+        self.locked = False
+        disk = self.runtime.disk
+        self.list = disk.list
+        disk.list = self.unless_locked(disk.list)  # type: ignore[method-assign]
+        disk.get = self.unless_locked(disk.get)  # type: ignore[method-assign]
+        disk.head = self.unless_locked(disk.head)  # type: ignore[method-assign]
         self.letters = self.runtime.namespace("Letters", Letters)
         self.settling: list[tuple[str, dict[str, list[int]], Task[Any]]] = []
         self.taken: dict[tuple[str, str], list[int]] = {}
+
+    def unless_locked(self, read: Callable[P, R]) -> Callable[P, R]:
+        def perhaps(*args: P.args, **kwargs: P.kwargs) -> R:
+            if self.locked:
+                raise DataBusy
+            return read(*args, **kwargs)
+
+        return perhaps
 
     def sent(self, sender: str, receiver: str) -> list[int]:
         """The numbers of the durable letters, in order."""
@@ -35,7 +53,7 @@ class SendMachine(RuleBasedStateMachine):
         return self.numbers(receiver, "got/", sender)
 
     def numbers(self, name: str, prefix: str, other: str) -> list[int]:
-        entries = self.runtime.disk.list(f"Letters/{name}", prefix, "", 1_000_000)
+        entries = self.list(f"Letters/{name}", prefix, "", 1_000_000)
         letters = [value.decode().split() for _, value in entries]
         return [int(number) for who, number in letters if who == other]
 
@@ -70,10 +88,13 @@ class SendMachine(RuleBasedStateMachine):
         return not self.runtime.commits.idle
 
     @precondition(something_is_uncommitted)
-    @rule(times=st.sampled_from([1, 1, 1, 2, 4]))
-    def commit(self, times: int) -> None:
+    @rule(times=st.sampled_from([1, 1, 1, 2, 4]), locked=st.booleans())
+    def commit(self, times: int, *, locked: bool) -> None:
+        """Perhaps while another program locks the data, so that nothing can be read."""
+        self.locked = locked
         for _ in range(times):
             self.runtime.commit()
+        self.locked = False
 
     @precondition(something_is_uncommitted)
     @rule()
