@@ -122,8 +122,10 @@ class CommitLoop:
             if live.sent:
                 batch.sent.append((live, live.sent))
                 live.sent = []
-        if live.published or live.signals:
-            self._hold_events(live)
+        if live.published:
+            self._hold(live, live.take_published())
+        if live.signals:
+            self._hold(live, live.take_signals())
         if changed and not self._flushing:
             self._schedule_flush()
 
@@ -137,14 +139,12 @@ class CommitLoop:
         if not self._flushing:
             self._schedule_flush()
 
-    def _hold_events(self, live: LiveObject[Any]) -> None:
-        for events in live.take_events():
-            if events is None:
-                continue
-            if live.batch is not None:
-                live.batch.events.append((live, events))
-            else:
-                self._publish(live.object_id, events)
+    def _hold(self, live: LiveObject[Any], events: Events) -> None:
+        """Publish events once everything that they may reveal is durable."""
+        if live.batch is not None:
+            live.batch.events.append((live, events))
+        else:
+            self._publish(live.object_id, events)
 
     def wait_durable(self, live: LiveObject[Any]) -> "asyncio.Future[None]":
         """A future that is done once all changes of ``live`` so far are durable; only while ``live.batch`` is set.
@@ -186,7 +186,8 @@ class CommitLoop:
             batch.since = self._loop.steady_ms()
         for live in batch.heads:
             live.storage.in_flight, live.storage.pending = live.storage.pending, {}
-            live.storage.in_flight.update(self._beside(live.object_id))
+            if removals := self._beside(live.object_id):
+                live.storage.in_flight.update(removals)
         self._in_flight = batch
         return batch
 

@@ -124,11 +124,13 @@ class Context(Protocol):
     ) -> None:
         """Call another object, or this one: part of this call's commit, delivered after it, in order, and taken once.
 
-        The calls to one object keep their order; those to others do not wait for them. The result is dropped, also a refusal. A
-        call that fails otherwise is tried again until it is taken.
+        The calls to one object keep their order; those to others do not wait for them. The result is dropped, also a refusal;
+        so is, with a warning in the log, a call that the receiver's class does not take any more. A call that fails otherwise
+        is tried again until it is taken.
 
         Raises:
-            LimitExceeded: more than ``MAX_SENDS`` calls in one, or arguments of more than ``MAX_VALUE_BYTES``.
+            LimitExceeded: more than ``MAX_SENDS`` calls in one, arguments of more than ``MAX_VALUE_BYTES``, or a name beyond
+                bounds.
             Overloaded: ``MAX_UNTAKEN_SENDS`` calls of this object are not taken yet; let it pass, the caller should try again.
             TypeError, ObjectFailed: not a public method, or not its arguments; or the namespace is not declared.
         """
@@ -211,7 +213,8 @@ class Stub(Protocol[ObjectT_co]):
     ) -> "Stub[ObjectT_co]":
         """A stub whose calls have a key: for 24 hours, every call with this key gets the answer of the first one.
 
-        A call that is refused or fails does not count. At their bound new keys are refused with ``KeysFull``.
+        A call that is refused or fails does not count. At their bound new keys are refused with ``KeysFull``. A call whose
+        answer is too large to keep, with more than ``MAX_VALUE_BYTES``, fails.
 
         Args:
             idempotency_key: 1 to ``MAX_IDEMPOTENCY_KEY_CHARS`` characters.
@@ -232,7 +235,8 @@ class Stub(Protocol[ObjectT_co]):
     async def settle(self) -> None:
         """Return once other objects have durably taken everything that this one has sent so far.
 
-        Raises ``OutcomeUnknown`` when one of them fails at the moment; the call will be delivered again.
+        Raises ``OutcomeUnknown`` when one of them fails at the moment (the call will be delivered again), ``CommitFailed`` when
+        the object's own changes are lost, ``RuntimeClosed``.
         """
 
 

@@ -100,12 +100,14 @@ class LiveObject(Generic[ObjectT]):
 
     def publish(self, event: bytes) -> None:
         """Publish an event, once the call's changes are durable."""
-        _check_event(event)
+        if not isinstance(event, bytes):
+            raise _not_bytes(event)
         self.published.append(event)
 
     def signal(self, event: bytes) -> None:
         """Send an event that is no change, once everything it may reveal is durable."""
-        _check_event(event)
+        if not isinstance(event, bytes):
+            raise _not_bytes(event)
         self.signals.append(event)
 
     def send(
@@ -120,14 +122,15 @@ class LiveObject(Generic[ObjectT]):
         storage = self.storage
         return bool(storage.call or self.published or storage.runtime.call) or self.alarm_at != self.staged_head.alarm_at
 
-    def take_events(self) -> tuple[Events | None, Events | None]:
-        """What the last call published, and its signals; call it after ``stage``."""
-        published = signals = None
-        if self.published:
-            published, self.published = Events(self.seq, tuple(self.published)), []
-        if self.signals:
-            signals, self.signals = Events(None, tuple(self.signals)), []
-        return published, signals
+    def take_published(self) -> Events:
+        """What the last call published; call it after ``stage``."""
+        published, self.published = self.published, []
+        return Events(self.seq, tuple(published))
+
+    def take_signals(self) -> Events:
+        """The signals of the last call."""
+        signals, self.signals = self.signals, []
+        return Events(None, tuple(signals))
 
     def load(self) -> None:
         """Make the object from storage; its constructor's writes are committed like a call's."""
@@ -226,9 +229,8 @@ class LiveObject(Generic[ObjectT]):
         self.seq, self.alarm_at = self.staged_head
 
 
-def _check_event(event: bytes) -> None:
-    if not isinstance(event, bytes):
-        raise TypeError(f"an event is {type(event).__name__}, not bytes")
+def _not_bytes(event: object) -> TypeError:
+    return TypeError(f"an event is {type(event).__name__}, not bytes")
 
 
 def _is_of_this_frame(error: BaseException) -> bool:

@@ -64,7 +64,7 @@ _decode: Final = msgspec.json.Decoder(SentCall).decode
 
 
 class _Settling:
-    """A ``settle`` that waits for some pairs."""
+    """One ``settle``, which waits for several pairs."""
 
     __slots__ = ("future", "pairs")
 
@@ -79,7 +79,7 @@ class _Settling:
             self.future.set_result(None)
 
     def fail(self, error: OutcomeUnknown) -> None:
-        """One of the pairs will not in the near future."""
+        """A delivery of one of the pairs has failed."""
         if not self.future.done():
             self.future.set_exception(error)
 
@@ -118,7 +118,7 @@ class _Pair:
         self.waiters = []
 
     def not_taken(self, why: object) -> OutcomeUnknown:
-        """What they get."""
+        """What those who wait get."""
         return OutcomeUnknown(f"{self.receiver} has not taken all calls of {self.sender} yet: {why}")
 
 
