@@ -78,14 +78,15 @@ def test_p2_a_call_is_answered_once_readers_see_what_it_did() -> None:
     runtime = SimulatedRuntime(autocommit=False)
     wall = open_wall(runtime, QueueConfig(), "hybrid")
     asked = runtime.run(wall.post(a_post(entity="zen"))).id
-    claim = runtime.start(wall.claim(asked, "bot"))
+    runtime.run(wall.claim(asked, "bot"))
+    release = runtime.start(wall.release(asked, "bot", 1))
     done = []
     for _ in range(2):
         runtime.commit()
-        done.append(claim.done)
+        done.append(release.done)
     assert done == [False, True]
     (message,) = decode_list(runtime.run(wall.read()).body)
-    assert message.bot_params.status == "processing"
+    assert message.bot_params.status == "pending"
 
 
 def test_p3_an_attempt_that_is_over_is_refused_at_its_work_queue(wall: SimulatedWall) -> None:
