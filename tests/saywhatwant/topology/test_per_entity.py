@@ -1,6 +1,7 @@
 """One object for each entity: every call finds its object, and readers see one wall."""
 
 import itertools
+from typing import Any
 
 import pytest
 from msgspec import UNSET
@@ -9,7 +10,7 @@ from walls import SimulatedWall, a_post
 from durable_objects import KeyReused
 from saywhatwant.errors import BacklogFull, IdTaken, UnknownMessage
 from saywhatwant.message import decode
-from saywhatwant.queue.shard import route_of
+from saywhatwant.queue.shard import QueueShard, route_of
 from saywhatwant.schemas import BatchRequest, CircuitReport
 from saywhatwant.topology import START
 
@@ -61,6 +62,29 @@ def test_a_read_of_nothing_new_has_the_same_etag_and_writes_nothing() -> None:
     assert (again.etag, again.body) == (first.etag, first.body)
     assert wall.runtime.meter.commits == commits
     assert wall.all_changes(wall.run(wall.wall.position()))[1] == []
+
+
+def test_p5_what_comes_while_a_page_is_read_pushes_nothing_off_it() -> None:
+    wall = SimulatedWall()
+    for text, entity in (("joy 1", "joy"), ("joy 2", "joy"), ("zen 1", "zen")):
+        wall.runtime.advance(0.001)
+        wall.post(text, entity=entity)
+    shards: Any = wall.wall
+    shards = shards._shards
+    joy = next(shard for shard in shards.all if shard.name == "queue:joy")
+
+    class Busy:
+        """The stub of an object that gets messages just before it raises its floor."""
+
+        async def call(self, method: Any, *args: Any, **how: Any) -> Any:
+            if method is QueueShard.fence:
+                wall.runtime.advance(0.001)
+                for number in range(3):
+                    await joy.stub.call(QueueShard.post, a_post(f"meanwhile {number}", entity="joy"))
+            return await joy.stub.call(method, *args, **how)
+
+    shards.all = tuple(shard._replace(stub=Busy()) if shard is joy else shard for shard in shards.all)
+    assert wall.texts(limit=2) == ["zen 1", "joy 2"]
 
 
 def test_an_object_of_another_gateway_is_found() -> None:
