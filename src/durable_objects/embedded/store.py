@@ -55,7 +55,7 @@ _TABLES = {1: (_OUTBOX_INDEX,)}
 """The statements that make the tables of each earlier version those of the next one."""
 
 Upgrade = Callable[[sqlite3.Connection], None]
-"""Converts the entries of a data version to the next one, within a transaction that it must not end."""
+"""Converts the entries of a data version to the next one, within a transaction that it cannot end."""
 
 _LIST_FROM = "SELECT key, value FROM entries WHERE object = ? AND key >= ? ORDER BY key LIMIT ?"
 _LIST_AFTER = "SELECT key, value FROM entries WHERE object = ? AND key > ? ORDER BY key LIMIT ?"
@@ -98,7 +98,12 @@ def _make_durable(connection: sqlite3.Connection) -> None:
 
 
 def _is_busy(error: sqlite3.DatabaseError) -> bool:
-    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _refuse_to_end(action: int, *_: str | None) -> int:
+    """An authorizer of SQLite that refuses BEGIN, COMMIT and ROLLBACK, also the COMMIT that ``executescript`` begins with."""
+    return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_TRANSACTION else sqlite3.SQLITE_OK
 
 
 class Store:
@@ -251,10 +256,13 @@ class Store:
             for earlier in range(version, VERSION):
                 for statement in _TABLES[earlier]:
                     connection.execute(statement)
+                connection.set_authorizer(_refuse_to_end)
                 self._upgrades[earlier](connection)
+                connection.set_authorizer(None)
             connection.execute(f"PRAGMA user_version = {VERSION}")
             connection.execute("COMMIT")
         except Exception as error:
+            connection.set_authorizer(None)
             connection.rollback()
             if isinstance(error, sqlite3.DatabaseError) and _is_busy(error):
                 raise

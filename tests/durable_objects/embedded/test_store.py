@@ -367,10 +367,21 @@ def in_capitals_then_fail(connection: sqlite3.Connection) -> None:
     raise ZeroDivisionError
 
 
-def test_p1_a_conversion_that_raises_changes_nothing(tmp_path: Path) -> None:
+def in_capitals_at_once(connection: sqlite3.Connection) -> None:
+    in_capitals(connection)
+    connection.executescript("")  # begins with a COMMIT
+
+
+def in_capitals_by_half(connection: sqlite3.Connection) -> None:
+    in_capitals(connection)
+    connection.execute("UPDATE entries SET value = ?")  # an error of Python's module, without a code of SQLite's
+
+
+@pytest.mark.parametrize("upgrade", [in_capitals_then_fail, in_capitals_at_once, in_capitals_by_half])
+def test_p1_a_conversion_that_fails_changes_nothing(tmp_path: Path, upgrade: Callable[[sqlite3.Connection], None]) -> None:
     make_an_older_file(Store(tmp_path).path)
-    with pytest.raises(DataUnreadable, match="cannot be converted to data version 2, and is unchanged: ZeroDivisionError"):
-        texts(tmp_path, upgrades={1: in_capitals_then_fail})
+    with pytest.raises(DataUnreadable, match="cannot be converted to data version 2, and is unchanged: "):
+        texts(tmp_path, upgrades={1: upgrade})
     assert texts(tmp_path, upgrades={1: lambda _: None}) == ["old"]
 
 
