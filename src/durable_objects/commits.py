@@ -121,6 +121,7 @@ class CommitLoop:
             live.batch = batch
             if live.sent:
                 batch.sent.append((live, live.sent))
+                live.unsent += len(live.sent)
                 live.sent = []
         if live.published:
             self._hold(live, live.take_published())
@@ -209,6 +210,7 @@ class CommitLoop:
         for live, events in batch.events:
             self._publish(live.object_id, events)
         for live, sent in batch.sent:
+            live.unsent -= len(sent)
             self._on_sent(live.object_id, sent)
 
     def _lose(self, batch: Batch, error: Exception) -> None:

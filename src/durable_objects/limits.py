@@ -53,6 +53,9 @@ MAX_SENDS = 1_000
 MAX_UNTAKEN_SENDS = 10_000
 """Calls that one object has sent and that are not taken; at this bound its calls that send are refused (``Overloaded``)."""
 
+MAX_DELIVERIES = 1_000
+"""Pairs of sender and receiver with a delivery under way; others wait, so that callers find room (``MAX_WAITING_CALLS``)."""
+
 MAX_BYTES_BEHIND = 64 * 1024 * 1024
 """Bytes of events that wait for one listener, and 128 for each call that published some; beyond it, ``EventsLost``."""
 

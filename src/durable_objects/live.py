@@ -35,7 +35,7 @@ class LiveObject(Generic[ObjectT]):
     __slots__ = (
         "_clock", "_create", "_has_seed", "_meter", "_new_seed", "_now", "_random", "alarm_at", "batch", "instance", "keys",
         "methods", "name", "names", "object_id", "on_disk", "outbox", "published", "reads", "sent", "seq", "signals",
-        "staged_head", "stays", "storage", "touched", "wake_reads",
+        "staged_head", "stays", "storage", "touched", "unsent", "wake_reads",
     )  # fmt: skip
 
     def __init__(
@@ -59,6 +59,8 @@ class LiveObject(Generic[ObjectT]):
         self.signals: list[bytes] = []
         self.sent: list[tuple[str, int]] = []
         """The calls that the running call has sent: the receiver's id, and the call's number."""
+        self.unsent = 0
+        """How many calls earlier calls have sent whose commits have not finished."""
         self.outbox = outbox
         self.batch: Any = None
         self.touched = True

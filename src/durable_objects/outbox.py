@@ -9,6 +9,7 @@ See Pat Helland, Life beyond Distributed Transactions (2007), and the transactio
 """
 
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +25,7 @@ from durable_objects.limits import (
     ALARM_RETRY_MS,
     MAX_ALARM_RETRY_MS,
     MAX_ALARMS_PER_TURN,
+    MAX_DELIVERIES,
     MAX_SENDS,
     MAX_UNTAKEN_SENDS,
     MAX_VALUE_BYTES,
@@ -32,6 +34,7 @@ from durable_objects.live import LiveObject
 from durable_objects.meter import Meter
 from durable_objects.methods import methods_of, name_of
 from durable_objects.names import check_name
+from durable_objects.pairs import Pair, Settling
 from durable_objects.storage import OUTBOX
 
 if TYPE_CHECKING:
@@ -61,65 +64,6 @@ Raises when it has taken none of them.
 """
 
 _decode: Final = msgspec.json.Decoder(SentCall).decode
-
-
-class _Settling:
-    """One ``settle``, which waits for several pairs."""
-
-    __slots__ = ("future", "pairs")
-
-    def __init__(self, future: "asyncio.Future[None]", pairs: int) -> None:
-        self.future = future
-        self.pairs = pairs
-
-    def one_less(self) -> None:
-        """One of the pairs has taken everything."""
-        self.pairs -= 1
-        if not self.pairs and not self.future.done():
-            self.future.set_result(None)
-
-    def fail(self, error: OutcomeUnknown) -> None:
-        """A delivery of one of the pairs has failed."""
-        if not self.future.done():
-            self.future.set_exception(error)
-
-
-class _Pair:
-    """What one object has sent to another, while anything is left to deliver."""
-
-    __slots__ = ("active", "failures", "newest", "problem", "receiver", "sender", "taken", "waiters")
-
-    def __init__(self, sender: str, receiver: str, taken: int) -> None:
-        self.sender = sender
-        self.receiver = receiver
-        self.newest = taken
-        """No durable call has a higher number."""
-        self.taken = taken
-        """The receiver has taken all calls up to this number."""
-        self.active = False
-        """Whether a delivery is running."""
-        self.failures = 0
-        self.problem: str | None = None
-        """Why the last delivery failed, if it did."""
-        self.waiters: list[tuple[int, _Settling]] = []
-        """Who waits until calls up to a number are taken."""
-
-    def release(self) -> None:
-        """Continue those whose calls are taken."""
-        for number, waiter in self.waiters:
-            if number <= self.taken:
-                waiter.one_less()
-        self.waiters = [(number, waiter) for number, waiter in self.waiters if number > self.taken]
-
-    def fail(self, why: object) -> None:
-        """End the wait of all."""
-        for _, waiter in self.waiters:
-            waiter.fail(self.not_taken(why))
-        self.waiters = []
-
-    def not_taken(self, why: object) -> OutcomeUnknown:
-        """What those who wait get."""
-        return OutcomeUnknown(f"{self.receiver} has not taken all calls of {self.sender} yet: {why}")
 
 
 class Outboxes:
@@ -156,12 +100,15 @@ class Outboxes:
         self._spawn = spawn
         self._steady_ms = steady_ms
         self._new_waiter = new_waiter
-        self._pairs: dict[str, dict[str, _Pair]] = {}
+        self._pairs: dict[str, dict[str, Pair]] = {}
         self._rows: dict[str, int] = {}
         """How many rows of each sender are on the disk."""
         self._taken: dict[str, Writes] = {}
         """The deletes of rows whose calls were taken, by sender."""
         self._remove_at: int | None = None
+        self._deliveries = 0
+        self._queue: deque[Pair] = deque()
+        """Pairs whose delivery waits for its turn."""
         self._due: Timetable[tuple[str, str]] = Timetable()
         """Pairs whose delivery failed; and with an empty receiver, senders that are to be read after a restart."""
 
@@ -182,7 +129,7 @@ class Outboxes:
         """Make a call part of the running call's commit; see ``contract.Context.send``."""
         if len(live.sent) >= MAX_SENDS:
             raise LimitExceeded(f"one call sends more than {MAX_SENDS} calls")
-        if self._rows.get(live.object_id, 0) >= MAX_UNTAKEN_SENDS:
+        if self._rows.get(live.object_id, 0) + live.unsent + len(live.sent) >= MAX_UNTAKEN_SENDS:
             raise Overloaded(f"{MAX_UNTAKEN_SENDS} calls that {live.object_id} has sent are not taken yet")
         cls = self._class_of(to.namespace)
         check_name("an object", to.name)
@@ -232,7 +179,7 @@ class Outboxes:
             if pair.problem is not None:
                 raise pair.not_taken(pair.problem)
         if pairs:
-            settling = _Settling(self._new_waiter(), len(pairs))
+            settling = Settling(self._new_waiter(), len(pairs))
             for pair in pairs:
                 pair.waiters.append((pair.newest, settling))
             await settling.future
@@ -262,16 +209,25 @@ class Outboxes:
             for pair in pairs.values():
                 pair.fail("the runtime has stopped")
 
-    def _pair(self, sender: str, receiver: str, taken: int) -> _Pair:
+    def _pair(self, sender: str, receiver: str, taken: int) -> Pair:
         pairs = self._pairs.setdefault(sender, {})
-        return pairs.get(receiver) or pairs.setdefault(receiver, _Pair(sender, receiver, taken))
+        return pairs.get(receiver) or pairs.setdefault(receiver, Pair(sender, receiver, taken))
 
-    def _start(self, pair: _Pair) -> None:
-        if not pair.active and pair.problem is None:
-            pair.active = True
-            self._spawn(self._deliver(pair))
+    def _start(self, pair: Pair) -> None:
+        if pair.active or pair.problem is not None:
+            return
+        pair.active = True
+        self._queue.append(pair)
+        if self._deliveries < MAX_DELIVERIES:
+            self._deliveries += 1
+            self._spawn(self._deliver_queued())
 
-    async def _deliver(self, pair: _Pair) -> None:
+    async def _deliver_queued(self) -> None:
+        while self._queue:
+            await self._deliver(self._queue.popleft())
+        self._deliveries -= 1
+
+    async def _deliver(self, pair: Pair) -> None:
         sender, receiver = pair.sender, pair.receiver
         try:
             while pair.taken < pair.newest:
@@ -291,7 +247,7 @@ class Outboxes:
         finally:
             pair.active = False
 
-    def _took(self, pair: _Pair, taken: int, keys: Iterable[str]) -> None:
+    def _took(self, pair: Pair, taken: int, keys: Iterable[str]) -> None:
         pair.failures = 0
         pair.taken = taken
         pair.release()
@@ -300,7 +256,7 @@ class Outboxes:
         if self._remove_at is None:
             self._remove_at = self._steady_ms() + _REMOVE_AFTER_MS
 
-    def _retry(self, pair: _Pair, error: Exception) -> None:
+    def _retry(self, pair: Pair, error: Exception) -> None:
         # A disk that takes no writes is no fault of the receiver.
         is_its_fault = isinstance(error, ObjectFailed) or not isinstance(error, DurableObjectError)
         pair.failures = pair.failures + 1 if is_its_fault else 1
@@ -339,7 +295,7 @@ class Outboxes:
         except DurableObjectError as error:
             log.warning("calls of %s that were taken are not removed yet: %s", sender, error)
 
-    def _forget(self, pair: _Pair) -> None:
+    def _forget(self, pair: Pair) -> None:
         pair.release()
         pairs = self._pairs[pair.sender]
         del pairs[pair.receiver]

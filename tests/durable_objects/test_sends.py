@@ -229,6 +229,31 @@ def test_an_object_whose_calls_nobody_takes_is_overloaded_at_a_bound() -> None:
     runtime.run(letters.get("a").call(Letters.write, to=["c"]))
 
 
+def test_what_is_sent_counts_for_the_bound_before_its_commit() -> None:
+    runtime = SimulatedRuntime(autocommit=False)
+    letters = runtime.namespace("Letters", Letters)
+    courier.broken.add("b")
+    calls = [
+        runtime.start(letters.get("a").call(Letters.write, to=["b"] * MAX_SENDS)) for _ in range(MAX_UNTAKEN_SENDS // MAX_SENDS)
+    ]
+    with pytest.raises(Overloaded, match=f"{MAX_UNTAKEN_SENDS} calls that Letters/a has sent are not taken yet"):
+        runtime.run(letters.get("a").call(Letters.write, to=["c"]))
+    runtime.commit()
+    assert all(call.result() is None for call in calls)
+
+
+def test_p6_deliveries_to_many_objects_leave_room_for_other_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("durable_objects.outbox.MAX_DELIVERIES", 3)
+    runtime = SimulatedRuntime(autocommit=False)
+    letters = runtime.namespace("Letters", Letters)
+    names = [f"receiver {number}" for number in range(10)]
+    runtime.start(letters.get("a").call(Letters.write, to=[*names, "a"]))
+    runtime.commit()
+    assert (runtime.meter.sends, runtime.commits.waiting_calls) == (3, 3)
+    runtime.run(letters.get("a").settle())
+    assert sum(runtime.run(letters.get(name).call(Letters.read)) for name in names) == 8, "two of ten were refused"
+
+
 def test_an_object_stays_in_memory_while_a_removal_is_being_written() -> None:
     runtime = SimulatedRuntime(autocommit=False)
     bell = bells(runtime)
