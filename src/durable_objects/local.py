@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -234,12 +233,6 @@ class LocalRuntime:
         """Call ``callback`` in the next turn of the loop."""
         asyncio.get_running_loop().call_soon(callback)
 
-    async def next_turn(self) -> None:
-        """Return in the next turn of the loop."""
-        waiter = self.create_waiter()
-        self.call_soon(partial(_release, waiter))
-        await waiter
-
     def wrap_disk(self, wrap: Callable[[Disk], Disk]) -> None:
         """Put a layer between the objects and the disk; before the first call."""
         self._disk = wrap(self._disk)
@@ -356,8 +349,3 @@ class LocalRuntime:
             self._retry_alarm(live.object_id, self.commits.error)
         else:
             self._alarms.set(live.object_id, live.on_disk.alarm_at)
-
-
-def _release(waiter: "asyncio.Future[None]") -> None:
-    if not waiter.done():
-        waiter.set_result(None)

@@ -2,10 +2,15 @@
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from random import Random
+from typing import TYPE_CHECKING
 
 from durable_objects.errors import OutcomeUnknown
 from durable_objects.local import LocalRuntime
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class Network:
@@ -50,9 +55,14 @@ class Network:
 
     async def _travel(self, lost: float) -> None:
         for _ in range(self.turns()):
-            await self._runtime.next_turn()
+            await self._next_turn()
         if self._random.random() < lost:
             raise OutcomeUnknown("the network lost the call or its answer: whether the call was made is unknown")
+
+    async def _next_turn(self) -> None:
+        waiter = self._runtime.create_waiter()
+        self._runtime.call_soon(partial(_release, waiter))
+        await waiter
 
 
 class Channel:
@@ -78,3 +88,8 @@ class Channel:
         if self._deliveries:
             self._turns_left -= 1
             self._network.call_soon(self._turn)
+
+
+def _release(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():
+        waiter.set_result(None)
