@@ -36,9 +36,11 @@ _STORE_CLOCK_MS = 10 * 60 * 1_000
 
 
 def check_key(key: str, fingerprint: bytes | None) -> None:
-    """Raise ``LimitExceeded`` for a key or a fingerprint that ``contract.Stub.options`` does not take."""
+    """Check a key and a fingerprint; raises ``LimitExceeded``, or ``TypeError`` for a fingerprint that is not bytes."""
     if not 1 <= len(key) <= MAX_IDEMPOTENCY_KEY_CHARS:
         raise LimitExceeded(f"an idempotency key has {len(key)} characters; 1 to {MAX_IDEMPOTENCY_KEY_CHARS} are allowed")
+    if fingerprint is not None and not isinstance(fingerprint, bytes):
+        raise TypeError(f"a fingerprint is {type(fingerprint).__name__}, not bytes")
     if fingerprint is not None and len(fingerprint) > MAX_FINGERPRINT_BYTES:
         raise LimitExceeded(f"a fingerprint has {len(fingerprint)} bytes; at most {MAX_FINGERPRINT_BYTES} are allowed")
     if not key.isascii():

@@ -96,8 +96,11 @@ class LiveObject(Generic[ObjectT]):
 
     def set_alarm(self, at: int | None) -> None:
         """Set the alarm; part of the call's changes, unless the alarm has this time already."""
-        if at is not None and not 0 <= at <= MAX_TIME_MS:
-            raise LimitExceeded(f"the alarm is set to {at}; 0 to {MAX_TIME_MS} are allowed")
+        if at is not None:
+            if not isinstance(at, int):
+                raise TypeError(f"the alarm is set to {at!r}; a time is a whole number of milliseconds")
+            if not 0 <= at <= MAX_TIME_MS:
+                raise LimitExceeded(f"the alarm is set to {at}; 0 to {MAX_TIME_MS} are allowed")
         self.alarm_at = at
 
     def publish(self, event: bytes) -> None:

@@ -211,6 +211,13 @@ def test_p8_a_key_and_a_fingerprint_are_bounded(key: str, fingerprint: bytes | N
     assert Repeats().append("é" * 256, fingerprint=bytes(32)) == Entry(1, "text")
 
 
+def test_p8_a_fingerprint_that_is_not_bytes_is_refused_before_it_is_kept() -> None:
+    """It could not be read again, also not to forget it: no keyed call would succeed a day later."""
+    fingerprint: Any = "text"
+    with pytest.raises(TypeError, match="a fingerprint is str, not bytes"):
+        Repeats().stub("key", fingerprint)
+
+
 def test_p8_an_answer_too_long_to_keep_fails_and_leaves_no_change() -> None:
     calls = Repeats()
     with pytest.raises(ObjectFailed, match=f"at most {MAX_VALUE_BYTES} are allowed"):

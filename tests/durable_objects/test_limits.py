@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ledger import Entry, Ledger
@@ -133,12 +134,13 @@ def test_p8_text_that_utf8_cannot_carry_is_refused_as_a_name_and_as_a_key(tmp_pa
     run(scenario())
 
 
-def test_an_alarm_that_no_disk_can_store_fails_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("at", [2**63, 1.5])
+def test_an_alarm_that_not_every_disk_can_store_fails_alone(tmp_path: Path, at: Any) -> None:
     async def scenario() -> None:
         async with EmbeddedRuntime(tmp_path) as runtime:
             ledgers = runtime.namespace("Ledger", Ledger)
             strange, usual = await asyncio.gather(
-                ledgers.get("strange").call(Ledger.set_alarm, 2**63),
+                ledgers.get("strange").call(Ledger.set_alarm, at),
                 ledgers.get("usual").call(Ledger.append, "first"),
                 return_exceptions=True,
             )
