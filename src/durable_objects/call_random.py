@@ -4,7 +4,7 @@ from hashlib import blake2b
 from random import Random
 from typing import Any
 
-_BLOCK_BITS = 512
+_BLOCK = blake2b.MAX_DIGEST_SIZE
 
 
 class CallRandom(Random):
@@ -19,20 +19,25 @@ class CallRandom(Random):
 
     def reset(self, seed: int) -> None:
         """Begin again with another seed, of 0 to 2**64 - 1."""
-        self._prefix = seed.to_bytes(8)
-        self._drawn = 0
+        self._next = seed << 64
+        """The seed, and in the lower half how many blocks have been drawn."""
         self.gauss_next = None  # the base class keeps every second draw of gauss() here
+
+    def randbytes(self, n: int) -> bytes:
+        """``n`` random bytes."""
+        if 0 < n <= _BLOCK:
+            self._next += 1
+            return blake2b(self._next.to_bytes(16), digest_size=n).digest()
+        if n < 0:
+            raise ValueError(f"{n} random bytes cannot be drawn")
+        return b"".join(self.randbytes(_BLOCK) for _ in range(-(-n // _BLOCK)))[:n]
 
     def getrandbits(self, k: int, /) -> int:
         """``k`` random bits."""
         if k < 0:
             raise ValueError(f"{k} random bits cannot be drawn")
         size = (k + 7) // 8
-        if k <= _BLOCK_BITS:
-            bits = int.from_bytes(self._block(size)) if size else 0
-        else:
-            bits = int.from_bytes(b"".join(self._block(_BLOCK_BITS // 8) for _ in range(-(-k // _BLOCK_BITS)))[:size])
-        return bits >> (size * 8 - k)
+        return int.from_bytes(self.randbytes(size)) >> (size * 8 - k)
 
     def random(self) -> float:
         """A number of at least 0 and below 1."""
@@ -45,7 +50,3 @@ class CallRandom(Random):
         raise NotImplementedError("the randomness of a call has no state to keep; it follows from the call's seed")
 
     getstate = setstate = _no_state
-
-    def _block(self, size: int) -> bytes:
-        self._drawn += 1
-        return blake2b(self._prefix + self._drawn.to_bytes(8), digest_size=size).digest()

@@ -5,20 +5,22 @@ loop (``commits.Loop``), and a way to be called. The embedded and the simulated 
 """
 
 from collections.abc import Awaitable, Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+from msgspec import Struct
 
 Writes = dict[str, bytes | None]
 """Keys with their new value; ``None`` is a delete."""
 
 
-class Head(NamedTuple):
+class Head(Struct, frozen=True, gc=False):
     """What a runtime stores of an object besides its entries: the number of its last commit, and its alarm."""
 
     seq: int = 0
     alarm_at: int | None = None
 
 
-class Change(NamedTuple):
+class Change(Struct, frozen=True):
     """The changes of one commit to one object: its entries and its new head."""
 
     object_id: str

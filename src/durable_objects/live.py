@@ -54,7 +54,7 @@ class LiveObject(Generic[ObjectT]):
         self.name = name
         self.storage = LiveStorage(object_id, snapshot, meter)
         self.on_disk = self.staged_head = snapshot.head(object_id)
-        self.seq, self.alarm_at = self.on_disk
+        self.seq, self.alarm_at = self.on_disk.seq, self.on_disk.alarm_at
         self.published: list[bytes] = []
         self.signals: list[bytes] = []
         self.sent: list[tuple[str, int]] = []
@@ -231,7 +231,7 @@ class LiveObject(Generic[ObjectT]):
         self.instance = self.keys = None
         self.storage.drop()
         self.published, self.signals, self.sent = [], [], []
-        self.seq, self.alarm_at = self.staged_head
+        self.seq, self.alarm_at = self.staged_head.seq, self.staged_head.alarm_at
 
 
 def _not_bytes(event: object) -> TypeError:

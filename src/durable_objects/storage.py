@@ -75,7 +75,10 @@ class LiveStorage:
 
     def stage(self) -> None:
         """The call is over: its writes, and the runtime's beside it, go into the next commit."""
-        self.pending.update(self.call)
+        if self.pending:
+            self.pending.update(self.call)
+        else:
+            self.pending = self.call
         self.call = {}
         if self.runtime.call:
             self.pending.update(self.runtime.call)

@@ -79,8 +79,9 @@ def _insert(rows: int) -> str:
 
 def _rows(changes: Iterable[Change]) -> list[_Row]:
     rows: list[_Row] = []
-    for object_id, writes, head in changes:
-        rows.extend((object_id, key, value, None) for key, value in writes.items())
+    for change in changes:
+        object_id, head = change.object_id, change.head
+        rows.extend((object_id, key, value, None) for key, value in change.writes.items())
         rows.append((object_id, None, head.seq, head.alarm_at))
     return rows
 

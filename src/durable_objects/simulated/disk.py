@@ -73,11 +73,11 @@ class SimulatedDisk:
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Make ``changes`` durable now."""
-        for object_id, writes, head in changes:
-            entries = self._entries.setdefault(object_id, {})
-            for key, value in writes.items():
+        for change in changes:
+            entries = self._entries.setdefault(change.object_id, {})
+            for key, value in change.writes.items():
                 if value is None:
                     entries.pop(key, None)
                 else:
                     entries[key] = value
-            self._heads[object_id] = head
+            self._heads[change.object_id] = change.head

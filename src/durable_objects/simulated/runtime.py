@@ -199,6 +199,8 @@ class SimulatedRuntime(LocalRuntime):
             self._settling = False
 
     def _turn(self) -> bool:
+        if not self._soon and not self._tasks:
+            return False
         callbacks, self._soon = self._soon, []
         for callback in callbacks:
             callback()

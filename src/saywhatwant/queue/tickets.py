@@ -38,7 +38,7 @@ class Tickets:
     """All tickets, by name."""
 
     def __init__(self) -> None:
-        self._tickets: dict[str, Ticket] = {}
+        self.by_name: dict[str, Ticket] = {}
         self._for_any = _Line()
         """Those that take the messages of every entity."""
         self._by_entity: dict[str, _Line] = {}
@@ -50,10 +50,10 @@ class Tickets:
         """The greatest ``since`` so far."""
 
     def __len__(self) -> int:
-        return len(self._tickets)
+        return len(self.by_name)
 
     def __contains__(self, name: str) -> bool:
-        return name in self._tickets
+        return name in self.by_name
 
     @property
     def entities(self) -> Iterable[str]:
@@ -62,7 +62,7 @@ class Tickets:
 
     def add(self, name: str, ticket: Ticket) -> None:
         """Add a ticket, which must be new."""
-        self._tickets[name] = ticket
+        self.by_name[name] = ticket
         place = (ticket.since, name)
         self.newest = max(self.newest, ticket.since)
         if ticket.entities is None:
@@ -79,7 +79,7 @@ class Tickets:
 
     def pop(self, name: str) -> Ticket | None:
         """Remove a ticket, if it is there."""
-        ticket = self._tickets.pop(name, None)
+        ticket = self.by_name.pop(name, None)
         if ticket is None:
             return None
         place = (ticket.since, name)
@@ -90,8 +90,8 @@ class Tickets:
             del line[place]
             if not line:
                 del self._by_entity[entity]
-        if len(self._ends) > 2 * len(self._tickets) + MIN_COMPACTED:
-            self._ends = [(known.until, other) for other, known in self._tickets.items()]
+        if len(self._ends) > 2 * len(self.by_name) + MIN_COMPACTED:
+            self._ends = [(known.until, other) for other, known in self.by_name.items()]
             heapify(self._ends)
         gateway, life = _gateway_of(name)
         lives = self._lives[gateway]
@@ -112,7 +112,7 @@ class Tickets:
         """A ticket that has ended, the one that ended first."""
         while self._ends and self._ends[0][0] <= now:
             until, name = self._ends[0]
-            ticket = self._tickets.get(name)
+            ticket = self.by_name.get(name)
             if ticket is not None and ticket.until == until:
                 return name
             heappop(self._ends)
@@ -123,11 +123,11 @@ class Tickets:
         gateway, life = _gateway_of(name)
         if life <= min(self._lives.get(gateway, ()), default=life):
             return []
-        known = [(other, *_gateway_of(other)) for other in self._tickets]
+        known = [(other, *_gateway_of(other)) for other in self.by_name]
         return [other for other, its_gateway, its_life in known if its_gateway == gateway and its_life < life]
 
     def _first_of(self, line: _Line, now: int) -> Place | None:
-        return next((place for place in line if self._tickets[place[1]].until > now), None)
+        return next((place for place in line if self.by_name[place[1]].until > now), None)
 
 
 def _gateway_of(name: str) -> tuple[str, int]:

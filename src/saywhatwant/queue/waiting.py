@@ -50,7 +50,7 @@ class WaitingClaims:
             self._tickets.add(name, ticket)
 
     def __len__(self) -> int:
-        return len(self._tickets)
+        return len(self._tickets.by_name)
 
     @property
     def entities(self) -> Iterable[str]:
