@@ -202,7 +202,7 @@ class Stub(Protocol[ObjectT_co]):
             CommitFailed: the disk refused the writes that the answer depends on.
             OutcomeUnknown: the call was sent, and its outcome is not known.
             KeyReused, KeysFull: see ``options``.
-            Overloaded: too many calls wait; this one was not started.
+            Overloaded: too many calls wait, or too much that the object has sent; nothing was changed.
             DataBusy: another program has locked the data; nothing was changed.
             RuntimeClosed: the runtime is not running.
             TypeError: ``method`` is not a public method of the object, or does not take the arguments; nothing was changed.

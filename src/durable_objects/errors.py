@@ -101,7 +101,10 @@ class OutcomeUnknown(DurableObjectError):
 
 
 class Overloaded(DurableObjectError):
-    """Too many calls or objects wait for the disk, or it has stopped answering; the call was not started. Try again."""
+    """Too many calls or objects wait for the disk, it has stopped answering, or too many calls that the object has sent wait.
+
+    The call changed nothing. Try again.
+    """
 
 
 class RuntimeClosed(DurableObjectError, code="stopping"):
