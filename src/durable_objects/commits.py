@@ -70,7 +70,7 @@ class CommitLoop:
 
     ``on_committed`` is called for each object whose changes became durable, ``on_lost`` for each whose changes are gone; both
     also get whether an alarm was part of them. ``publish`` is called for the events of each call after its commit, ``on_sent``
-    for the calls that it has sent. ``beside`` returns rows of an object that the runtime removes with its next commit.
+    for the calls that it has sent. ``removals`` returns rows of an object that the runtime removes with its next commit.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class CommitLoop:
         on_lost: Callable[[LiveObject[Any], bool], None],
         publish: Callable[[str, Events], None],
         on_sent: Callable[[str, Sequence[tuple[str, int]]], None],
-        beside: Callable[[str], Writes],
+        removals: Callable[[str], Writes],
     ) -> None:
         self._disk = disk
         self._loop = loop
@@ -92,7 +92,7 @@ class CommitLoop:
         self._on_lost = on_lost
         self._publish = publish
         self._on_sent = on_sent
-        self._beside = beside
+        self._removals = removals
         self._pending = Batch()
         self._in_flight: Batch | None = None
         self._flushing = False
@@ -187,7 +187,7 @@ class CommitLoop:
             batch.since = self._loop.steady_ms()
         for live in batch.heads:
             live.storage.in_flight, live.storage.pending = live.storage.pending, {}
-            if removals := self._beside(live.object_id):
+            if removals := self._removals(live.object_id):
                 live.storage.in_flight.update(removals)
         self._in_flight = batch
         return batch

@@ -18,7 +18,7 @@ from durable_objects.storage import LiveStorage
 
 ReceiverT = TypeVar("ReceiverT", bound=DurableObject)
 
-Outbox = Callable[["LiveObject[Any]", ObjectId, Callable[..., object], tuple[Any, ...], dict[str, Any]], None]
+SendCall = Callable[["LiveObject[Any]", ObjectId, Callable[..., object], tuple[Any, ...], dict[str, Any]], None]
 """Adds a call to another object to the running call's changes; see ``contract.Context.send``."""
 
 
@@ -33,9 +33,9 @@ class LiveObject(Generic[ObjectT]):
     """
 
     __slots__ = (
-        "_clock", "_create", "_has_seed", "_meter", "_new_seed", "_now", "_random", "alarm_at", "batch", "instance", "keys",
-        "methods", "name", "names", "object_id", "on_disk", "outbox", "published", "reads", "sent", "seq", "signals",
-        "staged_head", "stays", "storage", "touched", "unsent", "wake_reads",
+        "_clock", "_create", "_has_seed", "_meter", "_new_seed", "_now", "_random", "_send_call", "alarm_at", "batch",
+        "instance", "keys", "methods", "name", "names", "object_id", "on_disk", "published", "reads", "sent", "seq",
+        "signals", "staged_head", "stays", "storage", "touched", "unsent", "wake_reads",
     )  # fmt: skip
 
     def __init__(
@@ -48,7 +48,7 @@ class LiveObject(Generic[ObjectT]):
         clock: Callable[[], int],
         new_seed: Callable[[], int],
         meter: Meter,
-        outbox: Outbox,
+        send_call: SendCall,
     ) -> None:
         self.object_id = object_id
         self.name = name
@@ -61,7 +61,7 @@ class LiveObject(Generic[ObjectT]):
         """The calls that the running call has sent: the receiver's id, and the call's number."""
         self.unsent = 0
         """How many calls earlier calls have sent whose commits have not finished."""
-        self.outbox = outbox
+        self._send_call = send_call
         self.batch: Any = None
         self.touched = True
         self.wake_reads = 0
@@ -119,7 +119,7 @@ class LiveObject(Generic[ObjectT]):
         self, to: ObjectId, method: Callable[Concatenate[ReceiverT, P], object], /, *args: P.args, **kwargs: P.kwargs
     ) -> None:
         """Send a call to another object, once the call's changes are durable."""
-        self.outbox(self, to, method, args, kwargs)
+        self._send_call(self, to, method, args, kwargs)
 
     @property
     def changed(self) -> bool:

@@ -40,7 +40,7 @@ class LocalRuntime:
     """The base of a runtime whose objects live in this process: over a disk, with a clock and an event loop of its own.
 
     A subclass calls ``_start`` when its disk is open, calls ``run_due`` in time (see ``ms_until_due`` and ``_rearm``), calls
-    ``evict_idle`` now and then, and ends with ``listeners.end`` and ``commits.drain``.
+    ``evict_idle`` now and then, and ends with ``listeners.end``, ``_outboxes.close`` and ``commits.drain``.
 
     Args:
         disk: where commits go.
@@ -83,7 +83,7 @@ class LocalRuntime:
             on_lost=self._on_lost,
             publish=self.listeners.publish,
             on_sent=self._outboxes.committed,
-            beside=self._outboxes.removals,
+            removals=self._outboxes.removals,
         )
         self._outboxes.open(self._disk.senders())
         self.listeners.begin()
@@ -154,7 +154,7 @@ class LocalRuntime:
                 clock=self._clock,
                 new_seed=self._new_seed,
                 meter=self.meter,
-                outbox=self._outboxes.add,
+                send_call=self._outboxes.add,
             )
         except DataBusy:
             raise
