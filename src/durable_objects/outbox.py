@@ -261,10 +261,11 @@ class Outboxes:
         is_its_fault = isinstance(error, ObjectFailed) or not isinstance(error, DurableObjectError)
         pair.failures = pair.failures + 1 if is_its_fault else 1
         delay = min(ALARM_RETRY_MS << min(pair.failures - 1, 16), MAX_ALARM_RETRY_MS)
-        pair.problem = str(error)
+        # The text of an unexpected error may hold anything, also what is not durable yet; callers of ``settle`` do not get it.
+        pair.problem = "the last delivery failed; the log has the details" if is_its_fault else str(error)
         self._due.set((pair.sender, pair.receiver), self._steady_ms() + delay)
         log.warning("%s has not taken a call of %s, next attempt in %d ms: %s", pair.receiver, pair.sender, delay, error)
-        pair.fail(error)
+        pair.fail(pair.problem)
 
     def _has_read(self, sender: str) -> bool:
         """Whether all that was sent before the restart is being delivered; reads it first if need be."""
