@@ -45,6 +45,8 @@ class _Id(Struct, frozen=True, array_like=True):
     source: int
     gone_at: int | None = None
     """When the wall removed the message."""
+    is_shared: bool = False
+    """Whether several posts have named it: one that is refused does not free it."""
 
 
 class Found(Struct, frozen=True):
@@ -89,10 +91,13 @@ def count_entry(ids: int) -> tuple[str, bytes]:
 
 
 class Reserved(Struct, frozen=True):
-    """The object that has an id; and whether it was reserved by this call."""
+    """The object that has an id."""
 
     source: int
     is_new: bool
+    """Whether it was reserved by this call."""
+    was_gone: bool = False
+    """Whether the wall had removed its message. It is kept now as if there were another: the caller finds out."""
 
 
 class Directory(DurableObject):
@@ -156,18 +161,23 @@ class Directory(DurableObject):
         Raises ``KeysFull`` beyond ``MAX_IDS``.
         """
         stored = self.ctx.storage.get(_IDS + message_id)
-        if stored is not None:
-            return Reserved(_decode_id(stored).source, is_new=False)
+        if stored is not None and not self._is_over((known := _decode_id(stored)).gone_at):
+            if known.gone_at is not None or not known.is_shared:
+                self.ctx.storage.put(_IDS + message_id, _encode(_Id(known.source, is_shared=True)))
+            return Reserved(known.source, is_new=False, was_gone=known.gone_at is not None)
         self._drop_old()
         if self._ids >= MAX_IDS:
             raise KeysFull(f"{MAX_IDS} ids are remembered; no new ones are accepted until some of their messages are removed")
+        is_listed = self.ctx.storage.get(_IDS + message_id) is not None
         self.ctx.storage.put(*id_entry(message_id, source))
-        self._count(1)
+        if not is_listed:
+            self._count(1)
         return Reserved(source, is_new=True)
 
     def release(self, message_id: str) -> None:
-        """The message was refused, so its id is free again."""
-        if self.ctx.storage.get(_IDS + message_id) is not None:
+        """The message was refused, so its id is free again, unless another post has named it too."""
+        stored = self.ctx.storage.get(_IDS + message_id)
+        if stored is not None and not _decode_id(stored).is_shared:
             self.ctx.storage.delete(_IDS + message_id)
             self._count(-1)
 
@@ -182,11 +192,16 @@ class Directory(DurableObject):
     def _drop_old(self) -> None:
         for key, _ in self.ctx.storage.list(_GONE, limit=MAX_IDS_FORGOTTEN):
             gone_at, _, message_id = key.removeprefix(_GONE).partition("/")
-            if int(gone_at) + KEY_SECONDS * 1_000 > self.ctx.now():
+            if not self._is_over(int(gone_at)):
                 return
             self.ctx.storage.delete(key)
-            self.ctx.storage.delete(_IDS + message_id)
-            self._count(-1)
+            stored = self.ctx.storage.get(_IDS + message_id)
+            if stored is not None and _decode_id(stored).gone_at == int(gone_at):
+                self.ctx.storage.delete(_IDS + message_id)
+                self._count(-1)
+
+    def _is_over(self, gone_at: int | None) -> bool:
+        return gone_at is not None and gone_at + KEY_SECONDS * 1_000 <= self.ctx.now()
 
     def _count(self, change: int) -> None:
         self._ids += change

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 import durable_objects
 from durable_objects import Context, ObjectId
-from saywhatwant.errors import IdTaken, WrongState
+from saywhatwant.errors import IdTaken, UnknownMessage, WrongState
 from saywhatwant.message import Message, NewMessage, Posted
 from saywhatwant.queue import batch, events, lease
 from saywhatwant.queue.config import QueueConfig
@@ -51,10 +51,17 @@ class WholeWall(MessageQueue):
 
     # -- Posts
 
-    def reserve(self, new: NewMessage) -> None:
-        """Called with the key of an answer, which goes to its work queue; raises ``IdTaken``."""
-        if new.id is not None and new.id in self._index:
-            raise IdTaken(new.id)
+    def first_answer(self, new: NewMessage, posted: Posted | None = None) -> Posted:
+        """What an answer has got at its work queue; called with its key, which is kept with ``posted``.
+
+        Without ``posted``, and with a key that is not kept yet, raises ``UnknownMessage``, or ``IdTaken``.
+        """
+        if posted is not None:
+            return posted
+        known = None if new.id is None else self._index.get(new.id)
+        if known is not None and known.reply_to != new.reply_to:
+            raise IdTaken(known.id)
+        raise UnknownMessage("replyTo", new.reply_to or "")
 
     @durable_objects.read
     def answer_to(self, message_id: str) -> Posted | None:

@@ -90,12 +90,20 @@ class HybridWall:
         """See ``MessageQueue.post``."""
         if new.message_type != "AI" or new.reply_to is None:
             return await self._feed.post(new, key)
-        if new.id is not None or key is not None:
-            # A second answer gets the first one's id, so what the key protects is only that it is used for nothing else.
-            await call_once(self._wall, WholeWall.reserve, new, key)
-        await self._find(new.reply_to, "replyTo")
-        posted = await self._at(new.reply_to, WorkQueue.post, new)
-        return await self._answer_to(new.reply_to, posted)
+        if new.id is None and key is None:
+            return await self._post_answer(new, new.reply_to)
+        # The wall keeps the key. Until it knows the answer, a retry gets it from the question (P4).
+        with suppress(UnknownMessage):
+            first, _ = await call_once(self._wall, WholeWall.first_answer, new, key)
+            return replace(first, repeated=True)
+        posted = await self._post_answer(new, new.reply_to)
+        await call_once(self._wall, WholeWall.first_answer, new, key, replace(posted, repeated=False))
+        return posted
+
+    async def _post_answer(self, new: NewMessage, reply_to: str) -> Posted:
+        await self._find(reply_to, "replyTo")
+        posted = await self._at(reply_to, WorkQueue.post, new)
+        return await self._answer_to(reply_to, posted)
 
     async def _answer_to(self, message_id: str, posted: Posted) -> Posted:
         with suppress(UnknownMessage):  # retention was faster

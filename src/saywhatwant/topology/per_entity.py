@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Concatenate, ParamSpec, TypeVar
 
 from durable_objects import Refusal, Runtime
-from saywhatwant.errors import BacklogFull, IdTaken
+from saywhatwant.errors import BacklogFull, IdTaken, UnknownMessage
 from saywhatwant.message import NewMessage, Posted
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.directory import DIRECTORY, Directory
@@ -65,7 +65,7 @@ class PerEntityWall:
     async def post(self, new: NewMessage, key: str | None = None) -> Posted:
         """See ``MessageQueue.post``."""
         if new.message_type == "AI" and new.reply_to is not None:
-            return await self._shards.ask(new.reply_to, lambda shard: self._post_at(shard, new, key), "replyTo")
+            return await self._post_answer(new, new.reply_to, key)
         return await self._post_at(await self._shards.of(new.entity), new, key)
 
     async def read(
@@ -87,6 +87,13 @@ class PerEntityWall:
     async def position(self) -> Position:
         """See ``Wall``."""
         return await self._feed.position()
+
+    async def _post_answer(self, new: NewMessage, reply_to: str, key: str | None) -> Posted:
+        if key is not None:
+            # A key is bound to the first object that is asked, so that must be the one with the question.
+            with suppress(UnknownMessage):
+                return await self._post_at(await self._shards.holder(reply_to, "replyTo"), new, key)
+        return await self._shards.ask(reply_to, lambda shard: self._post_at(shard, new, key), "replyTo")
 
     async def _post_at(self, shard: Shard, new: NewMessage, key: str | None) -> Posted:
         if new.id is not None:
@@ -116,9 +123,9 @@ class PerEntityWall:
     async def _post_with_id(self, shard: Shard, new: NewMessage, message_id: str) -> Posted:
         directory = self._shards.directory
         reserved = await directory.call(Directory.reserve, message_id, shard.source)
-        if reserved.source != shard.source:
-            return await self._first_answer(reserved.source, new, None)
         try:
+            if reserved.source != shard.source:
+                return await self._first_answer(reserved.source, new, None)
             if reserved.is_new and await self._shards.has_made(message_id, but=shard):
                 raise IdTaken(message_id)
             return await self._post_within_limit(shard, new, None)
@@ -126,6 +133,16 @@ class PerEntityWall:
             if reserved.is_new:
                 await directory.call(Directory.release, message_id)
             raise
+        finally:
+            if reserved.was_gone:
+                await self._forget_if_gone(reserved.source, message_id)
+
+    async def _forget_if_gone(self, source: int, message_id: str) -> None:
+        shard = await self._shards.numbered(source)
+        try:
+            await shard.stub.call(QueueShard.work, message_id)
+        except UnknownMessage:
+            await self._shards.directory.call(Directory.forget, message_id)
 
     async def _first_answer(self, source: int, new: NewMessage, key: str | None) -> Posted:
         """The answer to the first post with this key or id, at another object, which refuses any other post."""

@@ -115,6 +115,15 @@ class Shards:
                 return await call(self._by_source[found.source])
         raise UnknownMessage(field, message_id)
 
+    async def holder(self, message_id: str, field: str) -> Shard:
+        """The object that has this message; raises ``UnknownMessage``."""
+
+        async def known(shard: Shard) -> Shard:
+            await shard.stub.call(QueueShard.work, message_id)
+            return shard
+
+        return await self.ask(message_id, known, field)
+
     async def numbered(self, source: int) -> Shard:
         """The object with this number, which is registered."""
         if source not in self._by_source:

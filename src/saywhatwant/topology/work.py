@@ -1,7 +1,6 @@
 """Lists and figures of the work of several objects, and changes of many messages at once."""
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from itertools import islice
 from typing import TypeVar
 
@@ -93,17 +92,12 @@ class MergedWork:
     async def _batch_named(self, request: BatchRequest, message_ids: list[str]) -> BatchResponse:
         names: dict[Shard, list[str]] = {}
         for message_id in message_ids:
-            shard = await self._shards.ask(message_id, partial(_known, message_id), "messageIds")
+            shard = await self._shards.holder(message_id, "messageIds")
             names.setdefault(shard, []).append(message_id)
         parts = [(shard, msgspec.structs.replace(request, message_ids=of_shard)) for shard, of_shard in names.items()]
         await together([shard.stub.call(QueueShard.check_batch, part) for shard, part in parts])
         await together([shard.stub.call(QueueShard.batch, part) for shard, part in parts])
         return BatchResponse(message_ids, more=False)
-
-
-async def _known(message_id: str, shard: Shard) -> Shard:
-    await shard.stub.call(QueueShard.work, message_id)
-    return shard
 
 
 def _sum(all_stats: list[Stats], entities: Iterable[str]) -> Stats:
