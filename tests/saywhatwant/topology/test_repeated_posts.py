@@ -118,7 +118,7 @@ def test_p4_an_id_that_two_posts_name_at_once_stays_known_when_one_of_them_is_re
     async def refused(*_: Any) -> None:
         gateway._post_within_limit = post_within_limit
         await gateway.post(a_post(entity="zen", id="myownid"))
-        raise BacklogFull(1)
+        raise BacklogFull("full")
 
     gateway._post_within_limit = refused
     with pytest.raises(BacklogFull):
