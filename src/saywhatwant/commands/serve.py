@@ -15,6 +15,7 @@ from saywhatwant.commands import options
 from saywhatwant.commands.runtimes import open_runtime
 from saywhatwant.settings import Settings, WrongSettings, load
 from saywhatwant.topology import recorded_topology
+from saywhatwant.topology.record import CONVERSIONS
 from saywhatwant.worker import create_worker
 from saywhatwant.worker.server import Server, listen
 
@@ -67,10 +68,12 @@ async def _check_topology(runtime: Runtime, settings: Settings) -> None:
     """Raise ``WrongSettings`` when the data has another topology than the settings name."""
     found = await recorded_topology(runtime, settings.topology)
     if found != settings.topology:
-        raise WrongSettings(
-            f"SWW_TOPOLOGY is {settings.topology}, but the data in {settings.data} has the topology {found}: start with "
-            f"SWW_TOPOLOGY={found}, or convert the data with sww migrate --data {settings.data} --topology {settings.topology}"
-        )
+        what = f"SWW_TOPOLOGY is {settings.topology}, but the data in {settings.data} has the topology {found}"
+        if (found, settings.topology) in CONVERSIONS:
+            way = f"convert the data with sww migrate --data {settings.data} --topology {settings.topology}"
+        else:
+            way = "choose another SWW_DATA"
+        raise WrongSettings(f"{what}: start with SWW_TOPOLOGY={found}, or {way}")
 
 
 _BIND_ERRORS = {

@@ -43,6 +43,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _MAX_REMEMBERED: Final = 10_000
+_ENDED_AT_ONCE: Final = 50
 _TALKS_AT_ONCE: Final = MAX_ANSWER_BYTES // MAX_TALK_BYTES
 
 
@@ -219,11 +220,23 @@ class HybridWall:
         if request.action != "fail":
             return await self._wall.call(WholeWall.batch, request)
         chosen, more = await self._wall.call(WholeWall.choose, request)
-        for offer in chosen:
-            self._remember(offer.id, offer.entity)
-            with suppress(*(() if request.message_ids is not None else (UnknownMessage, WrongState))):
-                await self._at(offer.id, WorkQueue.batch, replace(request, message_ids=[offer.id], entity=None))
-        return BatchResponse([offer.id for offer in chosen], more)
+        changed: list[str] = []
+        for start in range(0, len(chosen), _ENDED_AT_ONCE):
+            some = await together([self._end(offer, request) for offer in chosen[start : start + _ENDED_AT_ONCE]])
+            changed += filter(None, some)
+        return BatchResponse(changed, more)
+
+    async def _end(self, offer: Offer, request: BatchRequest) -> str | None:
+        """End one message of a batch; None if it has ended meanwhile and was not named."""
+        self._remember(offer.id, offer.entity)
+        named = replace(request, message_ids=[offer.id], entity=None, all=None)
+        try:
+            await self._at(offer.id, WorkQueue.batch, named)
+        except (UnknownMessage, WrongState):
+            if request.message_ids is not None:
+                raise
+            return None
+        return offer.id
 
     # -- The object of a message
 
@@ -234,13 +247,15 @@ class HybridWall:
     async def _at(self, message_id: str, method: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """The answer of the message's work queue; that of the wall object if the message is finished."""
         await self._find(message_id)
-        queues = [self._queues.get(name) for name in queues_of(self._entities[message_id], self._served)]
         for _ in range(2):
+            queues = [self._queues.get(name) for name in queues_of(self._entities[message_id], self._served)]
             for queue in queues:
                 with suppress(UnknownMessage):
                     return await self._settled(queue, method, *args, **kwargs)
             # It may be on its way to its work queue, or finished there and on its way to the wall.
             await together([stub.settle() for stub in (self._wall, *queues)])
+            with suppress(UnknownMessage):  # or it has the id of a message that was to another entity
+                self._remember(message_id, await self._wall.call(WholeWall.entity_of, message_id))
         same: Callable[..., Any] = getattr(MessageQueue, method.__name__)
         found: R = await self._wall.call(same, *args, **kwargs)
         return found

@@ -131,9 +131,11 @@ def to_single(data: Data, recorded: Recorded) -> Converted:
         whole.messages.append(replace(message, timestamp=timestamp, seq=whole.seq, bot_params=params))
         whole.beside[timestamp] = parts[number].beside.get(message.timestamp, {})
         whole.newest = max(whole.newest, timestamp)
+    expiries = sum(int(part.common.get(EXPIRIES_KEY, 0)) for part in parts)
     for part in parts:
         whole.common = part.common | whole.common
         whole.keys += part.keys
+    whole.common |= {EXPIRIES_KEY: b"%d" % expiries} if expiries else {}
     whole.keys.sort(key=lambda key: key.at)
     whole.alarm_at = min((part.alarm_at for part in parts if part.alarm_at is not None), default=None)
     moved = sum(times[message.id] != message.timestamp for part in parts for message in part.messages)

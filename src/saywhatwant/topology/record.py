@@ -12,6 +12,9 @@ NAMESPACE = "Topology"
 NAME = "wall"
 KEY = "topology"
 
+CONVERSIONS = {("single", "per-entity"), ("per-entity", "single")}
+"""Which topology can be converted to which; see ``migration``."""
+
 
 class Recorded(Struct, frozen=True):
     """What is stored of the topology; the numbers are for ``migration``."""

@@ -25,5 +25,7 @@ def test_p1_another_topology_than_the_datas_is_refused_with_a_way_out(tmp_path: 
             f"sww: SWW_TOPOLOGY is {second}, but the data in {server.data} has the topology {first}: start with "
             f"SWW_TOPOLOGY={first}, or convert the data with sww migrate --data {server.data} --topology {second}"
         )
+        refused = sww(tmp_path, "serve", "--bind", "127.0.0.1:0", "--data", str(server.data), topology="hybrid")
+        assert refused.error.endswith(f"start with SWW_TOPOLOGY={first}, or choose another SWW_DATA"), "nothing converts it"
         server.start()
         assert texts(server) == ["Why is space black?"]

@@ -1,5 +1,7 @@
 """One object with every message and one for the work of each entity: what one does, the other shows."""
 
+from typing import Any
+
 import pytest
 from msgspec import UNSET
 from walls import SimulatedWall, a_post
@@ -10,6 +12,7 @@ from saywhatwant.errors import IdTaken, NotTheHolder, UnknownMessage, WrongState
 from saywhatwant.message import decode, decode_list
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.waiting import Wait
+from saywhatwant.queue.work_queue import WorkQueue
 from saywhatwant.schemas import BatchRequest, Reply
 from saywhatwant.topology import START, open_wall
 
@@ -130,6 +133,37 @@ def test_operators_end_unfinished_work_and_discard_what_failed(wall: SimulatedWa
     assert [message.id for message in wall.claim_next(5)] == ids[:1]
     wall.run(wall.wall.batch(BatchRequest(action="discard", message_ids=ids[1:])))
     assert [message.id for message in wall.read()] == ids[:1]
+
+
+def test_a_batch_lists_only_what_it_has_changed(wall: SimulatedWall) -> None:
+    ids = [wall.post(entity=entity).id for entity in ("zen", "joy")]
+    wall.claim_next(2)
+    gateway: Any = wall.wall
+    at = gateway._at
+
+    async def after_an_answer(message_id: str, method: Any, *args: Any) -> Any:
+        if message_id == ids[0]:
+            await at(message_id, WorkQueue.complete, message_id, "bot", 1, Reply("Yes."))
+        return await at(message_id, method, *args)
+
+    gateway._at = after_an_answer
+    assert wall.run(wall.wall.batch(BatchRequest(action="fail", all=True))).changed == ids[1:]
+    assert [wall.message(one).bot_params.status for one in ids] == ["complete", "failed"]
+
+
+def test_p3_a_message_with_the_id_of_an_earlier_one_is_at_the_work_queue_of_its_own_entity() -> None:
+    wall = SimulatedWall("hybrid", retention=1, talk_retention=0)
+    wall.post("Mine.", id="mine", entity="zen")
+    (claimed,) = wall.claim_next()
+    wall.complete(claimed)
+    for _ in range(30):
+        wall.runtime.advance(3_600)
+        wall.post("Later.", key="later", answer=False)
+    other = wall.another_gateway()
+    other.post("Mine.", id="mine", entity="joy")
+    (claimed,) = other.claim_next()
+    assert wall.complete(claimed) is not None
+    assert rows(wall.runtime, "WorkQueue/queue:joy") == []
 
 
 def test_a_waiting_claim_is_woken_at_the_wall_and_finds_the_work(wall: SimulatedWall) -> None:

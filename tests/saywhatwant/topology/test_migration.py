@@ -4,6 +4,7 @@ from msgspec.structs import replace
 
 from saywhatwant.message import BotParams, Message, decode, encode
 from saywhatwant.queue.directory import Place, place_entry
+from saywhatwant.queue.state import EXPIRIES_KEY
 from saywhatwant.queue.stored import key_at
 from saywhatwant.topology.migration import DIRECTORY_ID, Data, Stored, to_single
 from saywhatwant.topology.record import Recorded
@@ -38,6 +39,8 @@ def test_each_message_has_a_timestamp_of_its_own_and_questions_know_their_answer
             a_message("sixth", 201, 3),
         ),
     }
+    for name, expiries in (("queue:", b"2"), ("queue:zen", b"3")):
+        data[f"MessageQueue/{name}"].entries[EXPIRIES_KEY] = expiries
     converted = to_single(data, Recorded("per-entity", single_seq=1_000, next_source=3))
     (whole,) = converted.data.values()
     messages = {
@@ -49,4 +52,5 @@ def test_each_message_has_a_timestamp_of_its_own_and_questions_know_their_answer
     assert (converted.messages, converted.moved) == (6, 2)
     assert sorted(message.seq for message in messages.values()) == list(range(1_001, 1_007)), "later than all before"
     assert whole.seq == 1_006
+    assert whole.entries[EXPIRIES_KEY] == b"5"
     assert converted.recorded == Recorded("single", next_source=3)
