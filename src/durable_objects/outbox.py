@@ -187,7 +187,7 @@ class Outboxes:
     def run_due(self) -> None:
         """Deliver again what failed, up to ``MAX_ALARMS_PER_TURN`` pairs, and remove rows that were taken a while ago."""
         now = self._steady_ms()
-        for sender, receiver in list(islice(self._due.pop_due(now), MAX_ALARMS_PER_TURN)):
+        for sender, receiver in islice(self._due.pop_due(now), MAX_ALARMS_PER_TURN):
             if not receiver:
                 self._read_receivers(sender)
             else:
@@ -275,7 +275,11 @@ class Outboxes:
         return (sender, "") not in self._due
 
     def _read_receivers(self, sender: str) -> None:
-        """Deliver what was sent before the restart."""
+        """Deliver what was sent before the restart.
+
+        No delivery starts before all pairs are known: it can make this sender send more, which must not overtake anything.
+        """
+        pairs: list[Pair] = []
         after = ""
         try:
             newest = (self._disk.head(sender).seq + 1) * _NUMBERS_PER_COMMIT - 1
@@ -285,10 +289,12 @@ class Outboxes:
                 after = f"{_prefix(receiver)}:"  # greater than all digits
                 pair = self._pair(sender, receiver, 0)
                 pair.newest = max(pair.newest, newest)
-                self._start(pair)
+                pairs.append(pair)
         except Exception as error:  # noqa: BLE001 - alarms and commits go on, whatever a disk raises
             self._due.set((sender, ""), self._steady_ms() + ALARM_RETRY_MS)
             log.warning("the calls that %s has sent cannot be read, next attempt in %d ms: %s", sender, ALARM_RETRY_MS, error)
+        for pair in pairs:
+            self._start(pair)
 
     def _remove(self, sender: str) -> None:
         try:

@@ -256,6 +256,32 @@ def test_p6_deliveries_to_many_objects_leave_room_for_other_calls(monkeypatch: p
     assert sum(runtime.run(letters.get(name).call(Letters.read)) for name in names) == 8, "two of ten were refused"
 
 
+class Relay(DurableObject):
+    def pass_on(self, path: list[str], text: str) -> None:
+        self.ctx.storage.put(f"{self.ctx.seq:06}", text.encode())
+        if path:
+            self.ctx.send(ObjectId("Relay", path[0]), Relay.pass_on, path[1:], text)
+
+    def texts(self) -> list[str]:
+        return [value.decode() for _, value in self.ctx.storage.list()]
+
+
+@pytest.mark.parametrize("old", [[("b", "c")], [("a", "b"), ("a", "c")]])
+def test_a_restarted_sender_keeps_its_order_though_a_delivery_makes_it_send_more(old: list[tuple[str, str]]) -> None:
+    """Where deliveries run at once: the call that is passed on to ``c`` must not overtake the older one."""
+    runtime = SimulatedRuntime(autocommit=False)
+    relay = runtime.namespace("Relay", Relay).get
+    path = ["b", "c"] if old[0][0] == "b" else ["b", "a", "c"]
+    runtime.start(relay("a").call(Relay.pass_on, path, "new"))
+    for sender, receiver in old:
+        runtime.start(relay(sender).call(Relay.pass_on, [receiver], "old"))
+    runtime.begin_commit()
+    runtime.crash(after_commit=True)
+    runtime.autocommit = True
+    runtime.advance(10)
+    assert runtime.run(relay("c").call(Relay.texts)) == ["old", "new"]
+
+
 def test_an_object_stays_in_memory_while_a_removal_is_being_written() -> None:
     runtime = SimulatedRuntime(autocommit=False)
     bell = bells(runtime)
