@@ -68,7 +68,8 @@ class Claims(QueueState):
         talks: dict[str, Talk] = {}
         room = MAX_ANSWER_BYTES
         taken: set[str | None] = set()
-        for message in self._chosen(limit, None if entities is None else (*entities, None), wait):
+        woken_for = () if wait is None else wait.woken_for
+        for message in self._chosen(limit, None if entities is None else (*entities, None), woken_for):
             taken.add(message.bot_params.entity)
             held = self._assigned(lease.hold(message, worker_id, now, self._config, unfenced=unfenced), entities, also)
             encoded = self._save(held)
@@ -82,7 +83,7 @@ class Claims(QueueState):
         if expired:
             self._wake(*expired)
         if wait is not None:
-            self._pass_on(wait.woken_for, taken)
+            self._pass_on(woken_for, taken)
             if messages:
                 self._waiting.remove(wait.ticket)
             else:
@@ -103,15 +104,15 @@ class Claims(QueueState):
         entity = self._last_partner(message, (*entities, *also)) or self._index.longest_ago(entities)
         return lease.assign(message, entity, talk_with(message, entity))
 
-    def _chosen(self, limit: int, entities: tuple[str | None, ...] | None, wait: Wait | None) -> list[Message]:
+    def _chosen(self, limit: int, entities: tuple[str | None, ...] | None, woken_for: tuple[str, ...]) -> list[Message]:
         """The most urgent claimable messages; for a woken claim those that it was woken for, unless one has a better priority.
 
         While it waited there was none for it, so what is older now is what other claims have been woken for.
         """
         ready = self._index.ready(limit, entities)
-        if wait is None or not wait.woken_for:
+        if not woken_for:
             return ready
-        known = filter(None, map(self._index.get_unfinished, wait.woken_for))
+        known = filter(None, map(self._index.get_unfinished, woken_for))
         wanted = [message for message in known if entities is None or message.bot_params.entity in entities]
         own = [message for message in wanted if lease.is_claimable(message)]
         worst = max((message.bot_params.priority for message in own), default=0)

@@ -70,6 +70,7 @@ class ReadyMessage(Struct, frozen=True):
 
     urgency: int
     """The most urgent has the lowest; see ``index.Index.ready``."""
+    priority: int
     id: str
     to_anyone: bool
     username: str
@@ -124,9 +125,9 @@ class QueueShard(MessageQueue):
     # -- Work
 
     @durable_objects.read
-    def ready(self, limit: int, entities: tuple[str, ...] | None = None) -> list[ReadyMessage]:
-        """Up to ``limit`` messages that ``claim_next`` would take, the most urgent first."""
-        found = self._index.ready(limit, None if entities is None else (*entities, None))
+    def ready(self, limit: int, entities: tuple[str, ...] | None = None, woken_for: tuple[str, ...] = ()) -> list[ReadyMessage]:
+        """Up to ``limit`` messages that ``claim_next`` would take, in its order."""
+        found = self._chosen(limit, None if entities is None else (*entities, None), woken_for)
         return [_ready(message, self._config.aging_ms) for message in found]
 
     @durable_objects.read
@@ -182,6 +183,7 @@ def _ready(message: Message, aging_ms: int) -> ReadyMessage:
     params = message.bot_params
     return ReadyMessage(
         urgency=params.priority * aging_ms + message.timestamp,
+        priority=params.priority,
         id=message.id,
         to_anyone=params.entity is None,
         username=message.username,

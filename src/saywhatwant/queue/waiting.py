@@ -33,7 +33,7 @@ class Wait(Struct, frozen=True):
     ``GATEWAY/LIFE/NUMBER``: the life is a number that grows with each start of the gateway. Other names are allowed.
     """
     left_ms: int
-    """How long it still waits. A duration, since the clocks of gateways and objects may differ."""
+    """How long it still waits; with 0 it leaves no ticket. A duration, since the clocks of gateways and objects may differ."""
     since: int | None = None
     """Its place in the order of arrival, from the event that woke it; None before that."""
     woken_for: tuple[str, ...] = ()
@@ -59,7 +59,12 @@ class WaitingClaims:
 
     def check_room(self, wait: Wait, now: int) -> None:
         """Raise ``TooManyWaiting`` when there is no room for one more ticket."""
-        if len(self) >= MAX_TICKETS and wait.ticket not in self._tickets and self._tickets.ended(now) is None:
+        if (
+            wait.left_ms > 0
+            and len(self) >= MAX_TICKETS
+            and wait.ticket not in self._tickets
+            and self._tickets.ended(now) is None
+        ):
             raise TooManyWaiting(f"{MAX_TICKETS} claims already wait for work")
 
     def add(self, wait: Wait, entities: tuple[str, ...] | None, now: int) -> None:

@@ -126,7 +126,7 @@ class WholeWall(MessageQueue):
         if wait is not None:
             self._waiting.check_room(wait, now)
         names = None if entities is None else (*entities, None)
-        ready = self._chosen(limit + _LOOK_AHEAD, names, wait) if limit else []
+        ready = self._chosen(limit + _LOOK_AHEAD, names, woken_for) if limit else []
         free = [message for message in ready if message.id in woken_for or self._offers.get(message.id, 0) <= now]
         chosen = (free or ready)[:limit]
         self._leave(chosen, now)

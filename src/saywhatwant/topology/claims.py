@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec.structs import replace
 
 from durable_objects import Refusal
 from saywhatwant.errors import UnknownMessage, WrongState
@@ -63,7 +64,7 @@ class MergedClaims:
     async def claim_at(self, shard: Shard, message_id: str, claim: Claim, ready: ReadyMessage | None = None) -> ClaimResponse:
         """Claim one message of this object. ``ready`` saves the question what it is."""
         entities, also = claim.entities, claim.also
-        if shard.name == ANYONE and entities and _has_choice(claim):
+        if entities and _is_choice_at(shard, claim):
             if ready is None:
                 ready = await shard.stub.call(QueueShard.work, message_id)
             if (partner := await self._last_partner(ready, (*entities, *also))) is not None:
@@ -85,41 +86,54 @@ class MergedClaims:
     async def claim_next(self, claim: Claim, limit: int, wait: Wait | None) -> ClaimNextResponse:
         """Claim up to ``limit`` of the most urgent messages. With ``wait``, if there are none, wait at each object."""
         shards = await self._shards.for_work(claim.entities)
+        woken = wait if wait is None else replace(wait, left_ms=0)
         found: list[ClaimNextResponse] = []
+        claimed_at: set[Shard] = set()
         for _ in range(MAX_ROUNDS):
             left = limit - sum(len(answer.messages) for answer in found)
-            ready = await self._ready(shards, claim.entities, left) if left > 0 else []
+            ready = await self._ready(shards, claim.entities, left, wait.woken_for if wait else ()) if left > 0 else []
             if not ready:
                 break
-            found += await self._claim_all(ready, claim, MAX_ANSWER_BYTES - sum(map(_size, found)))
+            found += await self._claim_all(ready, claim, woken, MAX_ANSWER_BYTES - sum(map(_size, found)))
+            claimed_at.update(shard for shard, _ in ready if not _is_choice_at(shard, claim))
             if claim.context and sum(map(_size, found)) > MAX_ANSWER_BYTES:
                 break
         if not any(answer.messages for answer in found) and wait is not None:
             return await self._wait(shards, claim, limit, wait)
         if wait is not None:
-            await self.cancel(shards, wait.ticket, wait.woken_for)
+            # Where it has called claim_next, the ticket is gone and what it did not take is passed on.
+            await self.cancel([shard for shard in shards if shard not in claimed_at], wait.ticket, wait.woken_for)
         return _as_one(found, claim)
 
     async def _ready(
-        self, shards: tuple[Shard, ...], entities: tuple[str, ...] | None, limit: int
+        self, shards: tuple[Shard, ...], entities: tuple[str, ...] | None, limit: int, woken_for: tuple[str, ...]
     ) -> list[tuple[Shard, ReadyMessage]]:
-        found = await together([shard.stub.call(QueueShard.ready, limit, entities) for shard in shards])
+        """The messages to claim, in the order of ``MessageQueue.claim_next``: also what it was woken for has precedence."""
+        found = await together([shard.stub.call(QueueShard.ready, limit, entities, woken_for) for shard in shards])
         ready = [(shard, message) for shard, messages in zip(shards, found, strict=True) for message in messages]
-        return sorted(ready, key=lambda one: (one[1].urgency, one[0].source))[:limit]
+        worst = max((message.priority for _, message in ready if message.id in woken_for), default=0)
 
-    async def _claim_all(self, ready: list[tuple[Shard, ReadyMessage]], claim: Claim, room: int) -> list[ClaimNextResponse]:
+        def order(one: tuple[Shard, ReadyMessage]) -> tuple[bool, bool, int, int]:
+            shard, message = one
+            return message.priority >= worst, message.id not in woken_for, message.urgency, shard.source
+
+        return sorted(ready, key=order)[:limit]
+
+    async def _claim_all(
+        self, ready: list[tuple[Shard, ReadyMessage]], claim: Claim, woken: Wait | None, room: int
+    ) -> list[ClaimNextResponse]:
         """Claim as many messages of each object as ``ready`` has; with their talks, up to about ``room`` bytes.
 
         Others may have claimed these meanwhile; then it is the object's next ones.
         """
         found: list[ClaimNextResponse] = []
         for shard, messages in _by_shard(ready).items():
-            if shard.name == ANYONE and _has_choice(claim):
+            if _is_choice_at(shard, claim):
                 found += [
                     answer for message in messages if (answer := await self._try_claim(shard, message, claim)) is not None
                 ]
             else:
-                found.append(await self._claim_next_at(shard, claim, len(messages)))
+                found.append(await self._claim_next_at(shard, claim, len(messages), woken))
             if claim.context and sum(map(_size, found)) > room:
                 break
         return found
@@ -207,9 +221,9 @@ class MergedClaims:
         return Talk(list(map(Raw, newest(turns, limit))))
 
 
-def _has_choice(claim: Claim) -> bool:
-    """Whether a message to anyone may be assigned one of several entities."""
-    return claim.entities is not None and len(claim.entities) + len(claim.also) > 1
+def _is_choice_at(shard: Shard, claim: Claim) -> bool:
+    """Whether a message of this object may be assigned one of several entities."""
+    return shard.name == ANYONE and claim.entities is not None and len(claim.entities) + len(claim.also) > 1
 
 
 def _by_shard(ready: Sequence[tuple[Shard, ReadyMessage]]) -> dict[Shard, list[ReadyMessage]]:

@@ -11,6 +11,7 @@ from durable_objects import KeyReused
 from saywhatwant.errors import BacklogFull, IdTaken, UnknownMessage
 from saywhatwant.message import decode
 from saywhatwant.queue.shard import QueueShard, route_of
+from saywhatwant.queue.waiting import Wait
 from saywhatwant.schemas import BatchRequest, CircuitReport
 from saywhatwant.topology import START
 
@@ -163,6 +164,21 @@ def test_a_claim_takes_the_most_urgent_of_all_objects() -> None:
         wall.post(str(priority), entity=entity, priority=priority)
     assert [message.text for message in wall.claim_next(2, ("zen", "joy"))] == ["10", "30"]
     assert [message.text for message in wall.claim_next(5)] == ["1", "50"]
+
+
+def test_a_woken_claim_takes_the_message_that_it_was_woken_for_and_wakes_no_other() -> None:
+    wall = SimulatedWall()
+    entities = ("zen", "joy")
+    for number in range(3):
+        assert wall.claim_next(entities=entities, wait=Wait(f"g/1/{number}", 30_000)) == []
+    posted = {}
+    for text, entity in (("older", "zen"), ("newer", "joy")):
+        wall.runtime.advance(0.001)
+        posted[text] = wall.post(text, entity=entity).id
+    woken = Wait("g/1/1", 30_000, 1, (posted["newer"],))
+    assert [message.text for message in wall.claim_next(entities=entities, wait=woken)] == ["newer"]
+    assert [message.text for message in wall.claim_next(entities=entities, wait=Wait("g/1/0", 1))] == ["older"]
+    assert wall.run(wall.wall.stats(entities)).waited_for == ["joy", "zen"], "the third one still waits"
 
 
 def test_a_talk_is_whole_though_two_objects_have_a_part_of_it() -> None:
