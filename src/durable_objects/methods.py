@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 _READ = "_is_read"
 _ENCODER = msgspec.json.Encoder(order="deterministic")
+_encode_result = msgspec.json.Encoder().encode
 
 
 def read(method: MethodT) -> MethodT:
@@ -72,7 +73,7 @@ class Method:
     def encode_result(self, result: object) -> bytes:
         """The result of one call; raises ``TypeError`` when it cannot be encoded."""
         try:
-            return msgspec.json.encode(result)
+            return _encode_result(result)
         except (TypeError, ValueError) as error:
             raise TypeError(f"{self.name}: the result: {error}") from error
 
