@@ -36,6 +36,12 @@ class DurableObjectError(Exception):
 
     def __init__(self, detail: str = "", /, **fields: Value) -> None:
         super().__init__(detail)
+        for name, value in fields.items():
+            if not isinstance(value, Value):
+                raise TypeError(
+                    f"the field {name!r} of {type(self).__name__} is {type(value).__name__}; "
+                    "text, numbers, booleans and None are allowed"
+                )
         self.fields = fields
 
     def __init_subclass__(cls, *, code: str | None = None) -> None:

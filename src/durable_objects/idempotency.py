@@ -36,7 +36,9 @@ _STORE_CLOCK_MS = 10 * 60 * 1_000
 
 
 def check_key(key: str, fingerprint: bytes | None) -> None:
-    """Check a key and a fingerprint; raises ``LimitExceeded``, or ``TypeError`` for a fingerprint that is not bytes."""
+    """Check a key and a fingerprint; raises ``LimitExceeded``, or ``TypeError`` for a key or a fingerprint of another type."""
+    if not isinstance(key, str):
+        raise TypeError(f"an idempotency key is {type(key).__name__}, not str")
     if not 1 <= len(key) <= MAX_IDEMPOTENCY_KEY_CHARS:
         raise LimitExceeded(f"an idempotency key has {len(key)} characters; 1 to {MAX_IDEMPOTENCY_KEY_CHARS} are allowed")
     if fingerprint is not None and not isinstance(fingerprint, bytes):

@@ -79,7 +79,10 @@ class Method:
 
     def decode_result(self, encoded: bytes) -> Any:  # noqa: ANN401 - typed by ``Stub.call``
         """The result; raises ``msgspec.ValidationError`` when it breaks the annotation."""
-        return self._result.decode(encoded)
+        try:
+            return self._result.decode(encoded)
+        except msgspec.ValidationError as error:
+            raise msgspec.ValidationError(f"{self.name}: the result: {error}") from error
 
     def _is_default(self, name: str, value: object) -> bool:
         default = self._signature.parameters[name].default
@@ -116,7 +119,9 @@ def name_of(cls: type[Any], method: Callable[..., object]) -> str:
     """The name of a public method; raises ``TypeError`` for anything else."""
     name = functions_of(cls).get(method) or functions_now(cls).get(method)
     if name is None:
-        raise TypeError(f"{method!r} is not a public method of {cls.__name__}")
+        if isinstance(method, str):
+            raise TypeError(f"a call takes a method of {cls.__name__} itself, not its name {method!r}")
+        raise TypeError(f"{getattr(method, '__qualname__', repr(method))} is not a public method of {cls.__name__}")
     return name
 
 

@@ -6,7 +6,9 @@ from durable_objects.storage import utf8_length
 
 
 def check_name(kind: str, name: str) -> None:
-    """Check a name; ``kind`` names what it is of in the error. Raises ``LimitExceeded``."""
+    """Check a name; ``kind`` names what it is of in the error. Raises ``LimitExceeded``, or ``TypeError``."""
+    if not isinstance(name, str):
+        raise TypeError(f"the name of {kind} is {type(name).__name__}, not str")
     utf8_length(name)
     if not 1 <= len(name) <= MAX_NAME_CHARS:
         raise LimitExceeded(f"the name of {kind} has {len(name)} characters; 1 to {MAX_NAME_CHARS} are allowed")

@@ -147,3 +147,8 @@ def test_a_code_is_the_name_of_its_class_in_kebab_case(name: str, code: str) -> 
 
 def test_who_handles_an_unknown_outcome_handles_a_crash_too() -> None:
     assert issubclass(Crashed, durable_objects.OutcomeUnknown)
+
+
+def test_a_field_that_no_network_carries_is_refused_where_the_error_is_made() -> None:
+    with pytest.raises(TypeError, match="the field 'left' of Refusal is list; text, numbers, booleans and None are allowed"):
+        Refusal("too much", left=[1])  # type: ignore[arg-type]

@@ -209,6 +209,8 @@ def test_p8_a_key_and_a_fingerprint_are_bounded(key: str, fingerprint: bytes | N
     with pytest.raises(LimitExceeded, match=rule):
         Repeats().stub(key, fingerprint)
     assert Repeats().append("é" * 256, fingerprint=bytes(32)) == Entry(1, "text")
+    with pytest.raises(TypeError, match="an idempotency key is int, not str"):
+        Repeats().stub(17, None)  # type: ignore[arg-type]
 
 
 def test_p8_a_fingerprint_that_is_not_bytes_is_refused_before_it_is_kept() -> None:

@@ -107,6 +107,8 @@ def test_p8_a_name_is_bounded(name: str) -> None:
         shelves.get(name)
     with pytest.raises(LimitExceeded, match=f"the name of a namespace {rule}"):
         runtime.namespace(name, Shelf)
+    with pytest.raises(TypeError, match="the name of an object is int, not str"):
+        shelves.get(7)  # type: ignore[arg-type]
 
 
 def test_two_objects_of_different_namespaces_are_never_the_same() -> None:

@@ -229,7 +229,7 @@ def test_values_that_are_equal_and_of_another_type_are_not_taken_for_the_default
 
 
 def test_a_result_of_another_kind_than_its_annotation_is_found_on_the_way() -> None:
-    with pytest.raises(msgspec.ValidationError, match="Expected `int`, got `str`"):
+    with pytest.raises(msgspec.ValidationError, match="add: the result: Expected `int`, got `str`"):
         ADD.decode_result(ADD.encode_result("one"))
     with pytest.raises(TypeError, match="add: the result: Encoding objects of type object is unsupported"):
         ADD.encode_result(object())

@@ -22,7 +22,7 @@ _NAMESPACES = (f"{NAMESPACE}/", f"{DIRECTORY.namespace}/")
 
 @click.command()
 @options.data
-@click.option("--topology", type=click.Choice(get_args(Topology)), required=True, help="The topology that the data will have.")
+@click.option("--topology", type=click.Choice(get_args(Topology)), required=True, help="Convert to single or per-entity.")
 def migrate(*, data: Path | None, topology: str) -> None:
     """Convert the data to another topology: nothing is lost, and after a crash it is what it was. Stop the server first."""
     settings = load(data=data)

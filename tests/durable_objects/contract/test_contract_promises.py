@@ -89,6 +89,8 @@ async def test_a_call_that_the_class_does_not_have_is_a_mistake_of_the_caller(pl
         probe = probe_of(runtime)
         with pytest.raises(TypeError, match="is not a public method of Probe"):
             await probe.call(lambda _: 1)
+        with pytest.raises(TypeError, match="a call takes a method of Probe itself, not its name 'put'"):
+            await probe.call("put", "key", b"")  # type: ignore[arg-type]
         with pytest.raises(TypeError):
             await probe.call(Probe.put, "key")  # type: ignore[call-arg]
         assert await probe.call(Probe.look) == Counted(0, 0)
