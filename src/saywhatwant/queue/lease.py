@@ -59,7 +59,8 @@ def check_attempt(message: Message, attempt: int | None) -> None:
         if current > 1 and message.bot_params.unfenced is UNSET:
             raise AttemptRequired(current)
     elif attempt != current:
-        raise NotTheHolder(f"attempt {attempt} is over: the message is at attempt {current}")
+        state = "is over" if attempt < current else "has not begun"
+        raise NotTheHolder(f"attempt {attempt} {state}: the message is at attempt {current}")
 
 
 def check_holder(message: Message, worker_id: str | None, now: int) -> None:

@@ -66,6 +66,13 @@ def test_p3_the_fence_is_the_attempt(attempt: int, named: int | None, refusal: t
             lease.check_attempt(claimed, named)
 
 
+@pytest.mark.parametrize(("named", "state"), [(1, "is over"), (3, "has not begun")])
+def test_p3_the_fence_tells_an_attempt_that_is_over_from_one_that_has_not_begun(named: int, state: str) -> None:
+    claimed = message(replace(PENDING, attempt=2))
+    with pytest.raises(NotTheHolder, match=f"attempt {named} {state}: the message is at attempt 2"):
+        lease.check_attempt(claimed, named)
+
+
 @pytest.mark.parametrize(
     ("state", "worker", "later", "refusal"),
     [
