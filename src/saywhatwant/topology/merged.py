@@ -93,7 +93,8 @@ class MergedFeed:
         behind = [index for index, part in enumerate(parts) if part.floor < newest]
         fences = [shards[index].stub.call(QueueShard.fence, newest, bounded) for index in behind]
         for index, part in zip(behind, await together(fences), strict=True):
-            parts[index] = part
+            # With a floor that is higher, it has newer messages, which the page lacks: the position is that of before.
+            parts[index] = part if part.floor == newest else replace(part, seq=parts[index].seq)
         return parts
 
     # -- By change

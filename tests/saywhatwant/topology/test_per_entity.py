@@ -9,7 +9,7 @@ from walls import SimulatedWall, a_post
 
 from durable_objects import KeyReused
 from saywhatwant.errors import BacklogFull, IdTaken, UnknownMessage
-from saywhatwant.message import decode
+from saywhatwant.message import decode, decode_list
 from saywhatwant.queue.shard import QueueShard, route_of
 from saywhatwant.queue.waiting import Wait
 from saywhatwant.schemas import BatchRequest, CircuitReport
@@ -84,8 +84,14 @@ def test_p5_what_comes_while_a_page_is_read_pushes_nothing_off_it() -> None:
                     await joy.stub.call(QueueShard.post, a_post(f"meanwhile {number}", entity="joy"))
             return await joy.stub.call(method, *args, **how)
 
-    shards.all = tuple(shard._replace(stub=Busy()) if shard is joy else shard for shard in shards.all)
-    assert wall.texts(limit=2) == ["zen 1", "joy 2"]
+    known = shards.all
+    shards.all = tuple(shard._replace(stub=Busy()) if shard is joy else shard for shard in known)
+    page = wall.run(wall.wall.read(limit=2))
+    assert [message.text for message in decode_list(page.body)] == ["zen 1", "joy 2"]
+    shards.all = known
+    again = wall.run(wall.wall.read(limit=2))
+    assert [message.text for message in decode_list(again.body)] == ["meanwhile 2", "meanwhile 1"]
+    assert again.etag != page.etag, "a poll must not get 304 for a page that lacks what came meanwhile"
 
 
 def test_an_object_of_another_gateway_is_found() -> None:
