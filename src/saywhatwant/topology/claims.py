@@ -94,16 +94,16 @@ class MergedClaims:
             ready = await self._ready(shards, claim.entities, left, wait.woken_for if wait else ()) if left > 0 else []
             if not ready:
                 break
-            found += await self._claim_all(ready, claim, woken, MAX_ANSWER_BYTES - sum(map(_size, found)))
+            found += await self._claim_all(ready, claim, woken, MAX_ANSWER_BYTES - sum(map(size_of, found)))
             claimed_at.update(shard for shard, _ in ready if not _is_choice_at(shard, claim))
-            if claim.context and sum(map(_size, found)) > MAX_ANSWER_BYTES:
+            if claim.context and sum(map(size_of, found)) > MAX_ANSWER_BYTES:
                 break
         if not any(answer.messages for answer in found) and wait is not None:
             return await self._wait(shards, claim, limit, wait)
         if wait is not None:
             # Where it has called claim_next, the ticket is gone and what it did not take is passed on.
             await self.cancel([shard for shard in shards if shard not in claimed_at], wait.ticket, wait.woken_for)
-        return _as_one(found, claim)
+        return as_one(found, claim)
 
     async def _ready(
         self, shards: tuple[Shard, ...], entities: tuple[str, ...] | None, limit: int, woken_for: tuple[str, ...]
@@ -134,7 +134,7 @@ class MergedClaims:
                 ]
             else:
                 found.append(await self._claim_next_at(shard, claim, len(messages), woken))
-            if claim.context and sum(map(_size, found)) > room:
+            if claim.context and sum(map(size_of, found)) > room:
                 break
         return found
 
@@ -234,13 +234,15 @@ def _by_shard(ready: Sequence[tuple[Shard, ReadyMessage]]) -> dict[Shard, list[R
     return found
 
 
-def _size(claimed: ClaimNextResponse) -> int:
+def size_of(claimed: ClaimNextResponse) -> int:
+    """The bytes of the messages and of their talks."""
     talks = [] if claimed.talks is UNSET else claimed.talks.values()
     strings = sum(len(text) for talk in talks if talk.context is not UNSET for text in talk.context)
     return sum(map(len, claimed.messages)) + strings + sum(len(turn) for talk in talks for turn in talk.turns)
 
 
-def _as_one(found: Sequence[ClaimNextResponse], claim: Claim) -> ClaimNextResponse:
+def as_one(found: Sequence[ClaimNextResponse], claim: Claim) -> ClaimNextResponse:
+    """The answer to a claim whose messages have come from several calls."""
     talks = {name: talk for answer in found if answer.talks is not UNSET for name, talk in answer.talks.items()}
     messages = [message for answer in found for message in answer.messages]
     return ClaimNextResponse(messages, talks=talks if claim.context else UNSET)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import msgspec
-from msgspec import UNSET, Struct
+from msgspec import Struct
 from msgspec.structs import replace
 
 from durable_objects import Namespace, Runtime, Stub
@@ -28,16 +28,14 @@ from saywhatwant.schemas import (
     ClaimNextResponse,
     ClaimResponse,
     CompleteResponse,
-    ExtendResponse,
-    FailResponse,
     ProgressState,
     Reply,
 )
-from saywhatwant.topology.claims import MAX_ROUNDS, Claim
+from saywhatwant.topology.claims import MAX_ROUNDS, Claim, as_one, size_of
 from saywhatwant.topology.keyed_posts import call_once
 from saywhatwant.topology.single import SingleWall
 from saywhatwant.topology.together import together
-from saywhatwant.topology.wall import bound
+from saywhatwant.topology.wall import bound, by_id
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -84,6 +82,9 @@ class HybridWall:
         self.report_circuit = self._feed.report_circuit
         self.cancel = self._feed.cancel
         self.retry = bound(wall, WholeWall.retry)
+        self.extend = by_id(self._ask, WorkQueue.extend)
+        self.fail = by_id(self._ask, WorkQueue.fail)
+        self.release = by_id(self._ask, WorkQueue.release)
 
     # -- Posts
 
@@ -145,35 +146,36 @@ class HybridWall:
         for _ in range(MAX_ROUNDS):
             offers = await self._wall.call(WholeWall.offer, entities, also, limit, wait)
             if not offers:
-                return _as_one([], claim)
+                return as_one([], claim)
             if found := await self._hold_all(offers, claim):
-                return _as_one(found, claim)
+                return as_one(found, claim)
             # Others hold them; wait until the wall knows it too.
             names = dict.fromkeys(name for offer in offers for name in queues_of(offer.entity, self._served))
             await together([self._queues.get(name).settle() for name in names])
         if wait is not None:
             await self._wall.call(WholeWall.offer, entities, also, 0, wait)
-        return _as_one([], claim)
+        return as_one([], claim)
 
-    async def _hold_all(self, offers: list[Offer], claim: Claim) -> list[ClaimResponse]:
+    async def _hold_all(self, offers: list[Offer], claim: Claim) -> list[ClaimNextResponse]:
         """Claim these messages, except those that others have claimed; with their talks, up to ``MAX_ANSWER_BYTES``."""
-        found: list[ClaimResponse] = []
+        found: list[ClaimNextResponse] = []
         at_once = _TALKS_AT_ONCE if claim.context else len(offers)
         room = MAX_ANSWER_BYTES
         for start in range(0, len(offers), at_once):
             answers = await together([self._try_to_hold(offer, claim) for offer in offers[start : start + at_once]])
             held = [answer for answer in answers if answer is not None]
             found += held
-            room -= sum(map(_size, held))
+            room -= sum(map(size_of, held))
             if room < 0:
                 break
         return found
 
-    async def _try_to_hold(self, offer: Offer, claim: Claim) -> ClaimResponse | None:
+    async def _try_to_hold(self, offer: Offer, claim: Claim) -> ClaimNextResponse | None:
         try:
-            return await self._hold(offer, claim)
+            held = await self._hold(offer, claim)
         except (UnknownMessage, WrongState):
             return None
+        return ClaimNextResponse([held.message], talks=held.talks)
 
     async def _hold(self, offer: Offer, claim: Claim) -> ClaimResponse:
         self._remember(offer.id, offer.entity)
@@ -184,10 +186,6 @@ class HybridWall:
         attempt = _held(granted.message).bot_params.attempt
         return await self._wall.call(WholeWall.held, offer.id, attempt, claim.context)
 
-    async def extend(self, message_id: str, worker_id: str, attempt: int) -> ExtendResponse:
-        """See ``MessageQueue.extend``."""
-        return await self._at(message_id, WorkQueue.extend, message_id, worker_id, attempt)
-
     async def complete(
         self, message_id: str, worker_id: str | None = None, attempt: int | None = None, reply: Reply | None = None
     ) -> CompleteResponse:
@@ -197,16 +195,6 @@ class HybridWall:
             return answer
         posted = await self._answer_to(message_id, Posted(answer.id, answer.timestamp))
         return CompleteResponse(success=True, id=posted.id, timestamp=posted.timestamp)
-
-    async def fail(
-        self, message_id: str, worker_id: str, attempt: int, error: str, *, retry: bool = True, detail: str = ""
-    ) -> FailResponse:
-        """See ``MessageQueue.fail``."""
-        return await self._at(message_id, WorkQueue.fail, message_id, worker_id, attempt, error, retry=retry, detail=detail)
-
-    async def release(self, message_id: str, worker_id: str, attempt: int) -> FailResponse:
-        """See ``MessageQueue.release``."""
-        return await self._at(message_id, WorkQueue.release, message_id, worker_id, attempt)
 
     async def progress(
         self, message_id: str, worker_id: str, attempt: int, text: str, state: ProgressState = "writing"
@@ -244,6 +232,11 @@ class HybridWall:
         if message_id not in self._entities:
             self._remember(message_id, await self._wall.call(WholeWall.entity_of, message_id, field))
 
+    async def _ask(
+        self, method: Callable[Concatenate[WorkQueue, str, P], R], message_id: str, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        return await self._at(message_id, method, message_id, *args, **kwargs)
+
     async def _at(self, message_id: str, method: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """The answer of the message's work queue; that of the wall object if the message is finished."""
         await self._find(message_id)
@@ -271,14 +264,3 @@ class HybridWall:
         if len(self._entities) >= _MAX_REMEMBERED:
             del self._entities[next(iter(self._entities))]
         self._entities[message_id] = entity
-
-
-def _size(claimed: ClaimResponse) -> int:
-    talks = [] if claimed.talks is UNSET else claimed.talks.values()
-    strings = sum(len(text) for talk in talks if talk.context is not UNSET for text in talk.context)
-    return len(claimed.message) + strings + sum(len(turn) for talk in talks for turn in talk.turns)
-
-
-def _as_one(found: list[ClaimResponse], claim: Claim) -> ClaimNextResponse:
-    talks = {name: talk for answer in found if answer.talks is not UNSET for name, talk in answer.talks.items()}
-    return ClaimNextResponse([answer.message for answer in found], talks=talks if claim.context else UNSET)

@@ -19,11 +19,6 @@ from saywhatwant.schemas import (
     CircuitReport,
     ClaimNextResponse,
     ClaimResponse,
-    CompleteResponse,
-    ExtendResponse,
-    FailResponse,
-    ProgressState,
-    Reply,
     Stats,
 )
 from saywhatwant.topology.backlogs import Backlogs
@@ -33,6 +28,7 @@ from saywhatwant.topology.merged import MergedFeed, MergedPage
 from saywhatwant.topology.merged_events import MergedEvents
 from saywhatwant.topology.position import Position
 from saywhatwant.topology.shards import Shard, Shards
+from saywhatwant.topology.wall import by_id
 from saywhatwant.topology.work import MergedWork
 
 P = ParamSpec("P")
@@ -59,6 +55,12 @@ class PerEntityWall:
         self.pending = self._work.pending
         self.listing = self._work.listing
         self.batch = self._work.batch
+        self.extend = by_id(self._ask, QueueShard.extend)
+        self.complete = by_id(self._ask, QueueShard.complete)
+        self.fail = by_id(self._ask, QueueShard.fail)
+        self.release = by_id(self._ask, QueueShard.release)
+        self.progress = by_id(self._ask, QueueShard.progress)
+        self.retry = by_id(self._ask, QueueShard.retry)
 
     # -- The wall
 
@@ -183,40 +185,14 @@ class PerEntityWall:
         """See ``MessageQueue.cancel``."""
         await self._claims.cancel(self._shards.all, ticket, woken_for)
 
-    async def extend(self, message_id: str, worker_id: str, attempt: int) -> ExtendResponse:
-        """See ``MessageQueue.extend``."""
-        return await self._ask(message_id, QueueShard.extend, message_id, worker_id, attempt)
-
-    async def complete(
-        self, message_id: str, worker_id: str | None = None, attempt: int | None = None, reply: Reply | None = None
-    ) -> CompleteResponse:
-        """See ``MessageQueue.complete``."""
-        return await self._ask(message_id, QueueShard.complete, message_id, worker_id, attempt, reply)
-
-    async def fail(
-        self, message_id: str, worker_id: str, attempt: int, error: str, *, retry: bool = True, detail: str = ""
-    ) -> FailResponse:
-        """See ``MessageQueue.fail``."""
-        return await self._ask(message_id, QueueShard.fail, message_id, worker_id, attempt, error, retry=retry, detail=detail)
-
-    async def release(self, message_id: str, worker_id: str, attempt: int) -> FailResponse:
-        """See ``MessageQueue.release``."""
-        return await self._ask(message_id, QueueShard.release, message_id, worker_id, attempt)
-
-    async def progress(
-        self, message_id: str, worker_id: str, attempt: int, text: str, state: ProgressState = "writing"
-    ) -> None:
-        """See ``MessageQueue.progress``."""
-        await self._ask(message_id, QueueShard.progress, message_id, worker_id, attempt, text, state)
-
-    async def retry(self, message_id: str) -> None:
-        """See ``MessageQueue.retry``."""
-        await self._ask(message_id, QueueShard.retry, message_id)
-
     async def _ask(
-        self, message_id: str, method: Callable[Concatenate[QueueShard, P], R], *args: P.args, **kwargs: P.kwargs
+        self,
+        method: Callable[Concatenate[QueueShard, str, P], R],
+        message_id: str,
+        *args: P.args,
+        **kwargs: P.kwargs,
     ) -> R:
-        return await self._shards.ask(message_id, lambda shard: shard.stub.call(method, *args, **kwargs))
+        return await self._shards.ask(message_id, lambda shard: shard.stub.call(method, message_id, *args, **kwargs))
 
     # -- Figures
 

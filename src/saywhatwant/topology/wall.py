@@ -38,6 +38,11 @@ def bound(stub: Stub[ObjectT], method: Callable[Concatenate[ObjectT, P], R]) -> 
     return cast("Callable[P, Answer[R]]", partial(stub.call, method))
 
 
+def by_id(ask: Callable[..., Answer[Any]], method: Callable[Concatenate[ObjectT, P], R]) -> Callable[P, Answer[R]]:
+    """``ask`` with its method given: it calls the method at the object of the message whose id is the first argument."""
+    return cast("Callable[P, Answer[R]]", partial(ask, method))
+
+
 class WallPage(Protocol):
     """Messages as one JSON list; see ``queue.read_cache.Page``."""
 
