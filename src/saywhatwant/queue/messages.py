@@ -30,7 +30,7 @@ FINISHED = ("complete", "failed")
 RECENT = 256
 """The newest messages, which are never archived."""
 ARCHIVED_TOGETHER = 256
-"""When so many more have finished, they are archived; a larger backlog waits for more, because all of it is listed then."""
+"""When this many more have finished, they are archived; a larger backlog waits for more, because all of it is listed then."""
 MAX_ARCHIVED = 8_192
 """Messages that one call archives. Data that was written before there was an archive has more; the next calls do the rest."""
 
@@ -300,7 +300,7 @@ class Messages:
 
     @property
     def is_archive_due(self) -> bool:
-        """Whether so many messages have finished, or are gone, that the archive gets another row."""
+        """Whether enough messages have finished, or are gone, for another row of the archive."""
         archive = self.archive
         surplus = self.kept.count - archive.count - RECENT
         return archive.noted >= MAX_NOTES or (surplus >= ARCHIVED_TOGETHER and surplus >= self.backlog // 4)
