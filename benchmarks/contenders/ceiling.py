@@ -4,7 +4,7 @@ It reads, decodes and checks a post, and answers with the same bytes each time. 
 """
 
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -38,7 +38,7 @@ class Ceiling:
 class _Nothing:
     """Runtime, namespace and stub in one; every call returns the same."""
 
-    def namespace(self, _name: str, _create: object) -> "_Nothing":
+    def namespace(self, _name: str, _cls: object, _config: object = None) -> "_Nothing":
         return self
 
     def get(self, _name: str) -> "_Nothing":
@@ -46,9 +46,6 @@ class _Nothing:
 
     async def call(self, _method: object, *_args: Any, **_kwargs: Any) -> PostResponse:  # noqa: ANN401 - any call
         return PostResponse("0000000000", 0)
-
-    def subscribe(self, _listener: object) -> Callable[[], None]:
-        return lambda: None
 
 
 async def _serve() -> None:

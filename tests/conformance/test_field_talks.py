@@ -24,8 +24,10 @@ LONG = "The sea is wide and the wind is up. " * 14
 PERSON = {"system_prompt": "You are a probe.", "concurrency": 8}
 WINDOWED = {words.name: f"window-{number}" for number, words in enumerate(SERVERS)}
 """An entity for each kind of server."""
+DENSE = {words.name: f"dense-{number}" for number, words in enumerate(SERVERS)}
+"""Others, since a bot keeps what it learns about a model."""
 ENTITIES = {
-    **dict.fromkeys(["probe", "strict", *WINDOWED.values()], PERSON),
+    **dict.fromkeys(["probe", "strict", *WINDOWED.values(), *DENSE.values()], PERSON),
     "alias": PERSON | {"alias": True},
     "alone": {},
     "host": PERSON | {"reads": "wall", "context": 20},
@@ -84,7 +86,7 @@ def test_failure_32_a_window_that_the_server_tells_is_never_exceeded(
 @pytest.mark.parametrize("words", [words for words in SERVERS if words.too_long], ids=lambda words: words.name)
 def test_p4_failure_32_a_server_that_counts_many_more_tokens_is_believed(wall: FieldWall, words: Words) -> None:
     """Three times as many as usual, as with a language that its tokenizer was not made for."""
-    entity = WINDOWED[words.name]
+    entity = DENSE[words.name]
     visitor = wall.visitor(ScriptedModel(words=words, window=WINDOW, cost=3), entity)
     visitor.ask("My name is Ada.")
     for number in range(8):

@@ -8,6 +8,7 @@ from page_browser import MESSAGES, OUTBOX, PROVISIONAL, REFUSED, Visit, answer, 
 from playwright.sync_api import Page, expect
 
 from conftest import StartServer
+from deployments import Deployment
 from servers import Server, until
 
 pytest_plugins = ["page_fixtures"]
@@ -18,9 +19,9 @@ COLORS = ("255255000", "000000000", "255255255", "128128128", "000000255", "2550
 
 
 @pytest.fixture(scope="module")
-def server(runtime: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server whose leases outlast this module."""
-    with Server(tmp_path_factory.mktemp("server"), runtime=runtime, lease_seconds=3_600) as started:
+    with Server(tmp_path_factory.mktemp("server"), deployment=deployment, lease_seconds=3_600) as started:
         yield started
 
 
