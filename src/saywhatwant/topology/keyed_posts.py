@@ -1,6 +1,7 @@
 """Posts that are safe to repeat (P7): a key, and what makes two posts the same."""
 
 from collections.abc import Callable
+from functools import partial
 from hashlib import blake2b
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -24,8 +25,12 @@ async def post_once(stub: Stub[MessageQueue], new: NewMessage, key: str | None, 
 
     Raises ``KeyReused`` when the key was used for another message, ``KeysFull``, and what ``MessageQueue.post`` raises.
     """
-    posted, repeated = await call_once(stub, MessageQueue.post, new, key, elsewhere)
-    return replace(posted, repeated=True) if repeated else posted
+    repeats: list[None] = []
+    try:
+        posted = await _keyed(stub, new, key, repeats).call(MessageQueue.post, new, elsewhere)
+    except KeyReused:
+        raise _reused(new) from None
+    return replace(posted, repeated=True) if repeats else posted
 
 
 async def call_once(
@@ -38,22 +43,25 @@ async def call_once(
     **kwargs: P.kwargs,
 ) -> tuple[R, bool]:
     """Call a method with a post once, as ``post_once`` does; also whether the answer is that of an earlier call."""
+    repeats: list[None] = []
+    try:
+        answer = await _keyed(stub, new, key, repeats).call(method, new, *args, **kwargs)
+    except KeyReused:
+        raise _reused(new) from None
+    return answer, bool(repeats)
+
+
+def _keyed(stub: Stub[ObjectT], new: NewMessage, key: str | None, repeats: list[None]) -> Stub[ObjectT]:
+    """The stub for one call with a post; it adds to ``repeats`` when the answer is that of an earlier call."""
     if new.id is not None:
         key = key_of_id(new.id)
     assert key is not None  # noqa: S101 - one of the two is given
-    repeated = False
+    return stub.options(idempotency_key=key, fingerprint=digest(new), on_repeat=partial(repeats.append, None))
 
-    def on_repeat() -> None:
-        nonlocal repeated
-        repeated = True
 
-    try:
-        keyed = stub.options(idempotency_key=key, fingerprint=digest(new), on_repeat=on_repeat)
-        answer = await keyed.call(method, new, *args, **kwargs)
-    except KeyReused:
-        what, field = ("Idempotency-Key", None) if new.id is None else ("id", "id")
-        raise KeyReused(f"this {what} was used for another message; use a new one for each message", field=field) from None
-    return answer, repeated
+def _reused(new: NewMessage) -> KeyReused:
+    what, field = ("Idempotency-Key", None) if new.id is None else ("id", "id")
+    return KeyReused(f"this {what} was used for another message; use a new one for each message", field=field)
 
 
 def key_of_id(message_id: str) -> str:
