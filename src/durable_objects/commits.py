@@ -119,12 +119,12 @@ class CommitLoop:
             if alarm:
                 batch.alarms.add(live)
             live.batch = batch
+            if live.published:
+                batch.events.append((live, live.take_published()))
             if live.sent:
                 batch.sent.append((live, live.sent))
                 live.unsent += len(live.sent)
                 live.sent = []
-        if live.published:
-            self._hold(live, live.take_published())
         if live.signals:
             self._hold(live, live.take_signals())
         if changed and not self._flushing:

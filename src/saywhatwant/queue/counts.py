@@ -14,7 +14,7 @@ class Counts:
     """Counts of all messages; an entity's name is empty for messages that name none."""
 
     def __init__(self) -> None:
-        self.total: Counter[Status] = Counter()
+        self.total: Counter[Status] = Counter({"pending": 0, "processing": 0, "complete": 0, "failed": 0})
         """How many messages there are of each status."""
         self.contexts = 0
         """How many messages have a context."""
