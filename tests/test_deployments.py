@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
-from deployments import DEPLOYMENTS, NEEDS, Deployment, deployments_of
+from deployments import DEPLOYMENTS, NEEDS, Deployment, deployments_of, named
 from servers import Server
 
 WITHOUT_SERVER = {"test_field_failures.py"}
@@ -23,33 +23,42 @@ class Shared(NamedTuple):
 
 
 @pytest.fixture
+def chosen(request: pytest.FixtureRequest) -> tuple[Deployment, ...]:
+    """The deployments of this run."""
+    return named(request.config.getoption("--deployments"))
+
+
+@pytest.fixture
 def shared(request: pytest.FixtureRequest) -> list[Shared]:
     """The conformance tests of this run."""
-    if request.config.getoption("--deployments") != "all":
-        pytest.skip("not all deployments are tested")
     found: dict[str, Shared] = {}
     deployments: dict[str, set[str]] = defaultdict(set)
     for item in request.session.items:
         if item.path.parent.name == "conformance" and isinstance(item, pytest.Function):
             name = item.nodeid.partition("[")[0]
             found[name] = Shared(item, deployments[name])
-            if hasattr(item, "callspec") and "deployment" in item.callspec.params:
-                deployments[name].add(str(item.callspec.params["deployment"]))
+            one = item.callspec.params.get("deployment") if hasattr(item, "callspec") else None
+            if isinstance(one, Deployment):  # none fits, if what the test needs is left out of this run
+                deployments[name].add(str(one))
     return list(found.values())
 
 
-def test_a_conformance_test_runs_on_a_deployment_by_name(shared: list[Shared]) -> None:
+def test_a_conformance_test_runs_on_a_deployment_by_name(shared: list[Shared], chosen: tuple[Deployment, ...]) -> None:
     for test in shared:
-        if test.item.path.name not in WITHOUT_SERVER and not any(test.item.iter_markers("one_deployment")):
+        if test.item.path.name in WITHOUT_SERVER or any(test.item.iter_markers("one_deployment")):
+            continue
+        if deployments_of(test.item, chosen):
             assert test.deployments, test.item.nodeid
 
 
-def test_a_conformance_test_runs_on_every_deployment_that_no_mark_excludes(shared: list[Shared]) -> None:
+def test_a_conformance_test_runs_on_every_deployment_that_no_mark_excludes(
+    shared: list[Shared], chosen: tuple[Deployment, ...]
+) -> None:
     for test in shared:
         if test.deployments:
-            assert test.deployments == {*map(str, deployments_of(test.item, DEPLOYMENTS))}, test.item.nodeid
-            if not any(test.item.iter_markers(name) for name in ("one_deployment", "needs")):
-                assert len(test.deployments) == len(DEPLOYMENTS)
+            assert test.deployments == {*map(str, deployments_of(test.item, chosen))}, test.item.nodeid
+            if not any(any(test.item.iter_markers(name)) for name in ("one_deployment", "needs")):
+                assert len(test.deployments) == len(chosen)
 
 
 def test_what_excludes_a_deployment_has_a_reason(shared: list[Shared]) -> None:
@@ -63,9 +72,11 @@ def test_what_excludes_a_deployment_has_a_reason(shared: list[Shared]) -> None:
 
 @pytest.mark.parametrize("one", DEPLOYMENTS, ids=str)
 def test_needs_exclude_few_tests_from_a_deployment(shared: list[Shared], one: Deployment) -> None:
-    every = [test for test in shared if len(test.deployments) > 1 or next(test.item.iter_markers("needs"), None)]
-    excluded = [test for test in every if str(one) not in test.deployments]
-    assert len(excluded) <= MOST_EXCLUDED * len(every), sorted(test.item.nodeid for test in excluded)
+    with_server = [test.item for test in shared if test.item.path.name not in WITHOUT_SERVER]
+    runs_on = {item: deployments_of(item, DEPLOYMENTS) for item in with_server}
+    every = [item for item in runs_on if len(runs_on[item]) > 1 or any(item.iter_markers("needs"))]
+    excluded = [item for item in every if one not in runs_on[item]]
+    assert len(excluded) <= MOST_EXCLUDED * len(every), sorted(item.nodeid for item in excluded)
 
 
 def test_the_simulated_deployment_keeps_nothing_on_the_disk(tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ class CallRandom(Random):
         """Does nothing, as for ``random.SystemRandom``: the seed comes with the call."""
 
     def _no_state(self, *_: Any, **__: Any) -> Any:  # noqa: ANN401 - the base class's
+        # The error of ``random.SystemRandom``, so that programs that know that one know this one too.
         raise NotImplementedError("the randomness of a call has no state to keep; it follows from the call's seed")
 
     getstate = setstate = _no_state

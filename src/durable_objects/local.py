@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from itertools import islice
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("durable_objects")
 
 
-class LocalRuntime:
+class LocalRuntime(ABC):
     """The base of a runtime whose objects live in this process: over a disk, with a clock and an event loop of its own.
 
     A subclass calls ``_start`` when its disk is open, calls ``run_due`` in time (see ``ms_until_due`` and ``_rearm``), calls
@@ -93,10 +94,11 @@ class LocalRuntime:
             self._alarms.set(object_id, at)
         self._running = True
 
+    @abstractmethod
     def _spawn(self, job: Coroutine[Any, Any, None]) -> None:
         """Run ``job`` beside everything else, to its end or until the runtime stops."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _rearm(self, at: int) -> None:
         """Called when an alarm was set for ``at``; the runtime should call ``run_due`` at that time."""
 

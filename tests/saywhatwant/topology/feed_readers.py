@@ -1,5 +1,6 @@
 """Readers of a merged feed: each remembers what it has seen, and checks every page against it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Coroutine
 from typing import Any
 
@@ -7,7 +8,7 @@ from saywhatwant.message import Message, decode, decode_list
 from saywhatwant.topology import START, Position, Wall
 
 
-class Reader:
+class Reader(ABC):
     """One reader. ``next_page`` makes the next call, ``take`` gets its answer; after an error the same call is made again."""
 
     def __init__(self, limit: int | None) -> None:
@@ -17,11 +18,11 @@ class Reader:
         self.is_done = False
         """Whether the last page was the last one for now."""
 
-    def next_page(self, wall: Wall) -> Coroutine[Any, Any, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def next_page(self, wall: Wall) -> Coroutine[Any, Any, Any]: ...
 
-    def take(self, page: Any) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def take(self, page: Any) -> None: ...
 
     def _see(self, messages: list[Message]) -> None:
         for message in messages:
