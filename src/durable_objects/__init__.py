@@ -16,6 +16,7 @@ from durable_objects.errors import (
     CommitFailed,
     ConfigMismatch,
     DataBusy,
+    DataExists,
     DataLocked,
     DataUnreadable,
     DurableObjectError,
@@ -29,6 +30,8 @@ from durable_objects.errors import (
     Overloaded,
     Refusal,
     RuntimeClosed,
+    SourceChanged,
+    Unsettled,
 )
 from durable_objects.meter import Meter
 from durable_objects.methods import read
@@ -38,6 +41,7 @@ __all__ = [
     "ConfigMismatch",
     "Context",
     "DataBusy",
+    "DataExists",
     "DataLocked",
     "DataUnreadable",
     "DurableObject",
@@ -59,7 +63,9 @@ __all__ = [
     "Replay",
     "Runtime",
     "RuntimeClosed",
+    "SourceChanged",
     "Storage",
     "Stub",
+    "Unsettled",
     "read",
 ]

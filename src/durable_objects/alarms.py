@@ -22,10 +22,10 @@ class Timetable(Generic[KeyT]):
     def __contains__(self, key: KeyT) -> bool:
         return key in self._at
 
-    def set(self, key: KeyT, at: int | None) -> None:
-        """Set, move or clear an object's time."""
+    def set(self, key: KeyT, at: int | None) -> bool:
+        """Set, move or clear an object's time; returns whether it was another one before."""
         if self._at.get(key) == at:
-            return
+            return False
         if at is None:
             del self._at[key]
         else:
@@ -33,6 +33,7 @@ class Timetable(Generic[KeyT]):
             heappush(self._heap, (at, key))
             if len(self._heap) > 2 * len(self._at) + _SLACK:
                 self._heap = sorted((at, key) for key, at in self._at.items())
+        return True
 
     def next(self) -> int | None:
         """The earliest time."""
@@ -60,14 +61,17 @@ class Alarms:
         self._retries: Timetable[str] = Timetable()
         self._failures: dict[str, int] = {}
 
-    def set(self, object_id: str, at: int | None) -> None:
-        """Set, move or clear an object's alarm. An alarm that waits for a retry is not due earlier."""
+    def set(self, object_id: str, at: int | None) -> bool:
+        """Set, move or clear an object's alarm, and return whether it was another one before.
+
+        An alarm that waits for a retry is not due earlier.
+        """
         if self._failures:
             if at is None:
                 self.succeeded(object_id)
             elif object_id in self._retries:
                 at = None
-        self._alarms.set(object_id, at)
+        return self._alarms.set(object_id, at)
 
     def failed(self, object_id: str, steady_ms: int) -> tuple[int, int]:
         """Retry an alarm later, and later each time; returns its failures in a row and the delay in milliseconds."""

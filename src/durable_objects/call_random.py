@@ -1,36 +1,44 @@
 """Randomness that belongs to one call."""
 
-from hashlib import blake2b
+from collections.abc import Callable
+from hashlib import blake2s
 from random import Random
 from typing import Any
 
-_BLOCK = blake2b.MAX_DIGEST_SIZE
+_BLOCK = blake2s.MAX_DIGEST_SIZE
 
 
 class CallRandom(Random):
     """Drawn from a seed of 64 bits by hashing, so that it is the same on every platform, and a new seed costs nothing.
 
     (Seeding Python's own generator takes longer than most calls.)
+
+    Args:
+        new_seed: a seed, of 0 to 2**64 - 1, for a call that draws something.
+
+    Attributes:
+        has_seed: whether the call has drawn something; set it to False when another call begins.
     """
 
-    def __init__(self, seed: int = 0) -> None:
-        super().__init__(0)
-        self.reset(seed)
+    __slots__ = ("_last", "_new_seed", "has_seed")
 
-    def reset(self, seed: int) -> None:
-        """Begin again with another seed, of 0 to 2**64 - 1."""
-        self._next = seed << 64
-        """The seed, and in the lower half how many blocks have been drawn."""
-        self.gauss_next = None  # the base class keeps every second draw of gauss() here
+    def __init__(self, new_seed: Callable[[], int]) -> None:
+        super().__init__(0)
+        self._new_seed = new_seed
+        self.has_seed = False
+        self._last = 0
+        """The block drawn last: the seed, and in the lower half its number."""
 
     def randbytes(self, n: int) -> bytes:
         """``n`` random bytes."""
-        if 0 < n <= _BLOCK:
-            self._next += 1
-            return blake2b(self._next.to_bytes(16), digest_size=n).digest()
-        if n < 0:
-            raise ValueError(f"{n} random bytes cannot be drawn")
-        return b"".join(self.randbytes(_BLOCK) for _ in range(-(-n // _BLOCK)))[:n]
+        if not 0 < n <= _BLOCK:
+            if n < 0:
+                raise ValueError(f"{n} random bytes cannot be drawn")
+            return b"".join(self.randbytes(_BLOCK) for _ in range(-(-n // _BLOCK)))[:n]
+        before = self._last if self.has_seed else self._new_seed() << 64
+        self.has_seed = True
+        self._last = block = before + 1
+        return blake2s(block.to_bytes(16)).digest()[:n]
 
     def getrandbits(self, k: int, /) -> int:
         """``k`` random bits."""
@@ -42,6 +50,10 @@ class CallRandom(Random):
     def random(self) -> float:
         """A number of at least 0 and below 1."""
         return self.getrandbits(53) * 2.0**-53
+
+    def gauss(self, mu: float = 0.0, sigma: float = 1.0) -> float:
+        """As ``normalvariate``: the base class draws two numbers, and would keep one for the next call."""
+        return self.normalvariate(mu, sigma)
 
     def seed(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - the base class's
         """Does nothing, as for ``random.SystemRandom``: the seed comes with the call."""

@@ -11,7 +11,6 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
-from durable_objects.contract import Events
 from durable_objects.disk import Change, Disk, Head, Writes
 from durable_objects.errors import CommitFailed, DurableObjectError, OutcomeUnknown
 from durable_objects.limits import MAX_COMMIT_WAIT_SECONDS, MAX_WAITING_CALLS, PROBE_MS
@@ -53,7 +52,8 @@ class Batch:
         self.alarms: set[LiveObject[Any]] = set()
         self.sent: list[tuple[LiveObject[Any], Sequence[tuple[str, int]]]] = []
         self.waiters: Waiters = []
-        self.events: list[tuple[LiveObject[Any], Events]] = []
+        self.events: list[tuple[LiveObject[Any], int | None, Sequence[bytes]]] = []
+        """What each call published, with its number; signals have none."""
 
     def changes(self) -> Sequence[Change]:
         """The changes for the disk to write."""
@@ -81,7 +81,7 @@ class CommitLoop:
         meter: Meter,
         on_committed: Callable[[LiveObject[Any], bool], None],
         on_lost: Callable[[LiveObject[Any], bool], None],
-        publish: Callable[[str, Events], None],
+        publish: Callable[[str, int | None, Sequence[bytes]], None],
         on_sent: Callable[[str, Sequence[tuple[str, int]]], None],
         removals: Callable[[str], Writes],
     ) -> None:
@@ -109,9 +109,7 @@ class CommitLoop:
 
     def add(self, live: LiveObject[Any], *, alarm: bool = False) -> None:
         """Add the changes and events of the call that just ran to the next commit."""
-        changed = live.changed
-        if changed:
-            live.stage()
+        if changed := live.stage():
             batch = self._pending
             if not batch.heads:
                 batch.since = self._loop.steady_ms()
@@ -120,13 +118,15 @@ class CommitLoop:
                 batch.alarms.add(live)
             live.batch = batch
             if live.published:
-                batch.events.append((live, live.take_published()))
+                batch.events.append((live, live.seq, live.published))
+                live.published = []
             if live.sent:
                 batch.sent.append((live, live.sent))
                 live.unsent += len(live.sent)
                 live.sent = []
         if live.signals:
-            self._hold(live, live.take_signals())
+            signals, live.signals = live.signals, []
+            self._hold(live, signals)
         if changed and not self._flushing:
             self._schedule_flush()
 
@@ -140,12 +140,12 @@ class CommitLoop:
         if not self._flushing:
             self._schedule_flush()
 
-    def _hold(self, live: LiveObject[Any], events: Events) -> None:
-        """Publish events once everything that they may reveal is durable."""
+    def _hold(self, live: LiveObject[Any], signals: Sequence[bytes]) -> None:
+        """Publish signals once everything that they may reveal is durable."""
         if live.batch is not None:
-            live.batch.events.append((live, events))
+            live.batch.events.append((live, None, signals))
         else:
-            self._publish(live.object_id, events)
+            self._publish(live.object_id, None, signals)
 
     def wait_durable(self, live: LiveObject[Any]) -> "asyncio.Future[None]":
         """A future that is done once all changes of ``live`` so far are durable; only while ``live.batch`` is set.
@@ -207,8 +207,8 @@ class CommitLoop:
         for _, waiter in batch.waiters:
             if not waiter.done():
                 waiter.set_result(None)
-        for live, events in batch.events:
-            self._publish(live.object_id, events)
+        for live, seq, events in batch.events:
+            self._publish(live.object_id, seq, events)
         for live, sent in batch.sent:
             live.unsent -= len(sent)
             self._on_sent(live.object_id, sent)
@@ -221,7 +221,7 @@ class CommitLoop:
         self._probe_at = self._loop.steady_ms() + PROBE_MS
         self._meter.commit_failures += 1
         pending.waiters = [(live, waiter) for live, waiter in pending.waiters if live not in lost]
-        pending.events = [(live, events) for live, events in pending.events if live not in lost]
+        pending.events = [events for events in pending.events if events[0] not in lost]
         pending.sent = [(live, sent) for live, sent in pending.sent if live not in lost]
         for live in lost:
             pending.heads.pop(live, None)

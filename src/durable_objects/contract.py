@@ -257,6 +257,14 @@ class Runtime(Protocol):
     def health(self) -> str | None:
         """Why it cannot take writes at the moment, for people; None when it can."""
 
+    async def scrub(self) -> str | None:
+        """Remove from the storage all traces of what objects had deleted or overwritten when this was called.
+
+        A disk leaves such bytes in unused places. This may take seconds, in which no commit ends. Returns where traces may be
+        left that this cannot reach, for people; None if nowhere. Raises ``CommitFailed`` when the disk refuses it, and
+        ``RuntimeClosed``.
+        """
+
     def namespace(self, name: str, cls: type[ObjectT], config: Struct | None = None) -> Namespace[ObjectT]:
         """Declare a class of objects under a stable ``name``, 1 to 256 characters without a slash.
 

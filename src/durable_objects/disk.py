@@ -9,6 +9,9 @@ from typing import Protocol
 
 from msgspec import Struct
 
+DATA_VERSION = 2
+"""Of what is stored: how adapters keep entries and heads, and what runtimes and this project's objects keep in them."""
+
 Writes = dict[str, bytes | None]
 """Keys with their new value; ``None`` is a delete."""
 
@@ -55,3 +58,6 @@ class Disk(Snapshot, Protocol):
 
         One commit runs at a time. Raises the disk's error; then none of the changes is visible.
         """
+
+    async def scrub(self) -> str | None:
+        """See ``contract.Runtime``; raises the disk's error."""

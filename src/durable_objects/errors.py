@@ -147,3 +147,15 @@ class DataBusy(DurableObjectError, code="busy"):
 
 class DataUnreadable(DurableObjectError):
     """The data was written by another program or a newer version, is damaged, or cannot be made durable in its directory."""
+
+
+class DataExists(DurableObjectError):
+    """There is something already where objects, or a file of them, should be written."""
+
+
+class SourceChanged(DurableObjectError):
+    """Objects changed while they were read to be moved; stop what calls them, then read them again."""
+
+
+class Unsettled(DurableObjectError):
+    """Calls between objects are under way that are not part of what is stored; try again when they are taken."""

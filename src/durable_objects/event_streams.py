@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -52,10 +52,21 @@ class Listeners:
         if not listeners:
             self._by_object.pop(object_id, None)
 
-    def publish(self, object_id: str, events: Events) -> None:
-        """Give an object's events to its listeners."""
-        for listener in self._by_object.get(object_id, ()):
-            listener.offer(events)
+    def has(self, object_id: str) -> bool:
+        """Whether anybody listens to the object."""
+        return object_id in self._by_object
+
+    def fail(self, object_id: str, error: DurableObjectError) -> None:
+        """End all that listen to the object now."""
+        for listener in self._by_object.pop(object_id, {}):
+            listener.fail(error)
+
+    def publish(self, object_id: str, seq: int | None, data: Sequence[bytes]) -> None:
+        """Give what one call of an object published to those who listen now, if anybody does; a signal has no ``seq``."""
+        if listeners := self._by_object.get(object_id):
+            events = Events(seq, tuple(data))
+            for listener in listeners:
+                listener.offer(events)
 
     def end(self, error: DurableObjectError) -> None:
         """Nothing will be published any more."""
@@ -74,6 +85,7 @@ class QueuedEventStream:
         replay: returns a page of the events after a commit.
         new_waiter: makes the future that is awaited while the queue is empty.
         on_close: called when the stream is closed.
+        begins_after: the commit whose events, and those before it, are older than a stream that begins now.
     """
 
     def __init__(
@@ -83,11 +95,12 @@ class QueuedEventStream:
         *,
         new_waiter: Callable[[], "asyncio.Future[None]"],
         on_close: Callable[["QueuedEventStream"], None],
+        begins_after: int = 0,
     ) -> None:
         self._replay = replay
         self._new_waiter = new_waiter
         self._on_close = on_close
-        self._position = 0 if since is None else since
+        self._position = begins_after if since is None else since
         """The commit up to which the replay has gone; earlier events in the queue are repetitions."""
         self._has_all = since is None
         """Whether the replay has come to its end, or nothing is to be replayed."""

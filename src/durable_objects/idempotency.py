@@ -41,12 +41,13 @@ def check_key(key: str, fingerprint: bytes | None) -> None:
         raise TypeError(f"an idempotency key is {type(key).__name__}, not str")
     if not 1 <= len(key) <= MAX_IDEMPOTENCY_KEY_CHARS:
         raise LimitExceeded(f"an idempotency key has {len(key)} characters; 1 to {MAX_IDEMPOTENCY_KEY_CHARS} are allowed")
-    if fingerprint is not None and not isinstance(fingerprint, bytes):
-        raise TypeError(f"a fingerprint is {type(fingerprint).__name__}, not bytes")
-    if fingerprint is not None and len(fingerprint) > MAX_FINGERPRINT_BYTES:
-        raise LimitExceeded(f"a fingerprint has {len(fingerprint)} bytes; at most {MAX_FINGERPRINT_BYTES} are allowed")
     if not key.isascii():
         utf8_length(key)
+    if fingerprint is not None:
+        if not isinstance(fingerprint, bytes):
+            raise TypeError(f"a fingerprint is {type(fingerprint).__name__}, not bytes")
+        if len(fingerprint) > MAX_FINGERPRINT_BYTES:
+            raise LimitExceeded(f"a fingerprint has {len(fingerprint)} bytes; at most {MAX_FINGERPRINT_BYTES} are allowed")
 
 
 def fingerprint_of(method: str, arguments: bytes) -> bytes:
@@ -93,7 +94,9 @@ class IdempotencyKeys:
         self._max_keys = max_keys
         self._loaded = False
         self._oldest = self._next = 0
-        self._oldest_at = self._at = self._clock = self._stored_clock = 0
+        self._oldest_at = self._at = self._clock = 0
+        self.stored_clock = 0
+        """The object's clock when the keys' was stored last."""
 
     def find(self, key: str, fingerprint: bytes, now: int) -> bytes | None:
         """The first answer to this key; None if the key is new.
@@ -103,7 +106,7 @@ class IdempotencyKeys:
         """
         if not self._loaded:
             self._load(now)
-        at = self._advance(now)
+        at = self._at if now == self._clock else self._advance(now)
         stored = self._rows.get(_ANSWERS + key)
         if stored is not None:
             answer = _decode_answer(stored)
@@ -131,13 +134,13 @@ class IdempotencyKeys:
         self._rows.put(_ANSWERS + key, _encode((result, at, number, fingerprint)))
         self._rows.put(_age_key(number), _encode((key, at, clock)))
         self._next = number + 1
-        self._stored_clock = clock
+        self.stored_clock = clock
 
     def store_clock(self, now: int) -> None:
         """Advance the keys' clock also without keyed calls; writes at most every ten minutes."""
-        if not -_STORE_CLOCK_MS < now - self._stored_clock < _STORE_CLOCK_MS and self._loaded:
+        if not -_STORE_CLOCK_MS < now - self.stored_clock < _STORE_CLOCK_MS and self._loaded:
             self._rows.put(_CLOCK, _encode(_Clock(self._advance(now), now)))
-            self._stored_clock = now
+            self.stored_clock = now
 
     def _load(self, now: int) -> None:
         self._at, self._clock = now, now
@@ -150,7 +153,7 @@ class IdempotencyKeys:
             stored = self._rows.get(_CLOCK)
             clock = _decode_clock(stored) if stored is not None else _Clock(0, 0)
             self._at, self._clock = max((newest.at, newest.clock), (clock.at, clock.clock))
-        self._stored_clock = self._clock
+        self.stored_clock = self._clock
         self._loaded = True
 
     def _newest(self) -> int:

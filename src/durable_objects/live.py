@@ -1,13 +1,12 @@
 """One object in memory: its instance, its context, and the changes of its calls that are not on disk yet."""
 
 from collections.abc import Callable, Mapping
-from random import Random
 from typing import Any, Concatenate, Generic, TypeVar
 
 from msgspec import ValidationError
 
 from durable_objects.call_random import CallRandom
-from durable_objects.contract import Context, DurableObject, Events, ObjectId, ObjectT, P
+from durable_objects.contract import Context, DurableObject, ObjectId, ObjectT, P
 from durable_objects.disk import Head, Snapshot
 from durable_objects.errors import DataBusy, LimitExceeded, ObjectFailed, Overloaded, Refusal
 from durable_objects.idempotency import IdempotencyKeys, fingerprint_of
@@ -33,9 +32,9 @@ class LiveObject(Generic[ObjectT]):
     """
 
     __slots__ = (
-        "_clock", "_create", "_has_seed", "_meter", "_new_seed", "_now", "_random", "_send_call", "alarm_at", "batch",
-        "instance", "keys", "methods", "name", "names", "object_id", "on_disk", "published", "reads", "sent", "seq",
-        "signals", "staged_head", "stays", "storage", "touched", "unsent", "wake_reads",
+        "_clock", "_create", "_meter", "_now", "_send_call", "alarm_at", "batch", "instance", "keys", "methods", "name",
+        "names", "object_id", "on_disk", "published", "random", "reads", "sent", "seq", "signals", "staged_head", "stays",
+        "storage", "touched", "unsent", "wake_reads",
     )  # fmt: skip
 
     def __init__(
@@ -72,23 +71,14 @@ class LiveObject(Generic[ObjectT]):
         self._clock = clock
         self._create = create
         self._now = clock()
-        self._new_seed = new_seed
-        self._random = CallRandom()
-        self._has_seed = False
+        self.random = CallRandom(new_seed)
+        """Randomness of the running call."""
         self.instance: ObjectT | None = None
         self.keys: IdempotencyKeys | None = None
         """None until a call has a key."""
         self.names: Mapping[Callable[..., object], str] = {}
         self.reads: frozenset[str] = frozenset()
         self.methods: Mapping[str, Method] = {}
-
-    @property
-    def random(self) -> Random:
-        """Randomness of the running call; a call that draws none needs no seed."""
-        if not self._has_seed:
-            self._random.reset(self._new_seed())
-            self._has_seed = True
-        return self._random
 
     def now(self) -> int:
         """Milliseconds since 1970, as of the start of the running call."""
@@ -125,22 +115,14 @@ class LiveObject(Generic[ObjectT]):
     def changed(self) -> bool:
         """Whether the last call left changes that are not staged yet."""
         storage = self.storage
-        return bool(storage.call or self.published or storage.runtime.call) or self.alarm_at != self.staged_head.alarm_at
-
-    def take_published(self) -> Events:
-        """What the last call published; call it after ``stage``."""
-        published, self.published = self.published, []
-        return Events(self.seq, tuple(published))
-
-    def take_signals(self) -> Events:
-        """The signals of the last call."""
-        signals, self.signals = self.signals, []
-        return Events(None, tuple(signals))
+        if storage.call or self.published or storage.runtime.call:
+            return True
+        return self.alarm_at != self.staged_head.alarm_at
 
     def load(self) -> None:
         """Make the object from storage; its constructor's writes are committed like a call's."""
         self._now = self._clock()
-        self._has_seed = False
+        self.random.has_seed = False
         reads = self._meter.reads
         try:
             self.instance = self._create(self)
@@ -151,10 +133,10 @@ class LiveObject(Generic[ObjectT]):
         cls: Any = type(self.instance)
         self.names, self.reads, self.methods = functions_of(cls), reads_of(cls), methods_of(cls)
 
-    def run(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - typed by Stub.call
+    def run(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any], now: int | None = None) -> Any:  # noqa: ANN401 - typed by Stub.call
         """Run one call; raises its ``Refusal``, ``TypeError`` for wrong arguments, or ``ObjectFailed``, its writes dropped."""
-        self._now = self._clock()
-        self._has_seed = False
+        self._now = self._clock() if now is None else now
+        self.random.has_seed = False
         try:
             result = getattr(self.instance, method)(*args, **kwargs)
         except Refusal:
@@ -181,9 +163,9 @@ class LiveObject(Generic[ObjectT]):
             fingerprint = fingerprint_of(method, codec.encode_arguments(args, kwargs))
         if self.keys is None:
             self.keys = IdempotencyKeys(self.storage.runtime)
-        keys = self.keys
+        keys, now = self.keys, self._clock()
         try:
-            first = keys.find(key, fingerprint, self._clock())
+            first = keys.find(key, fingerprint, now)
         except Refusal:
             raise
         except BaseException as error:
@@ -191,7 +173,7 @@ class LiveObject(Generic[ObjectT]):
             raise
         if first is not None:
             return self._kept(codec, first), True
-        result = self.run(method, args, kwargs)
+        result = self.run(method, args, kwargs, now)
         try:
             keys.remember(key, fingerprint, codec.encode_result(result))
         except BaseException as error:
@@ -211,13 +193,18 @@ class LiveObject(Generic[ObjectT]):
         self.alarm_at = None
         self.run("alarm", (), {})
 
-    def stage(self) -> None:
-        """Number the last call's changes as a commit, and add them to the next write."""
+    def stage(self) -> bool:
+        """Number the last call's changes as a commit, and add them to the next write; returns whether there are any."""
+        storage = self.storage
+        # As ``changed``: every call comes here.
+        if not (storage.call or self.published or storage.runtime.call) and self.alarm_at == self.staged_head.alarm_at:
+            return False
         self.seq += 1
-        if self.keys is not None:
+        if self.keys is not None and self.keys.stored_clock != self._now:
             self.keys.store_clock(self._now)
-        self.storage.stage()
+        storage.stage()
         self.staged_head = Head(self.seq, self.alarm_at)
+        return True
 
     def _drop(self, error: BaseException, what: str) -> None:
         """Drop what the running call did, after an unexpected error; raises ``ObjectFailed`` where a caller should get that."""

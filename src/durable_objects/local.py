@@ -14,10 +14,10 @@ from durable_objects.config import config_for, digest_of
 from durable_objects.contract import Context, EventStream, Namespace, ObjectT, Replay
 from durable_objects.disk import Disk
 from durable_objects.errors import (
+    CommitFailed,
     ConfigMismatch,
     DataBusy,
     DurableObjectError,
-    LimitExceeded,
     ObjectFailed,
     Overloaded,
     RuntimeClosed,
@@ -28,7 +28,7 @@ from durable_objects.limits import MAX_ALARMS_PER_TURN, MAX_LIVE_OBJECTS, MAX_WA
 from durable_objects.live import LiveObject
 from durable_objects.local_stub import LocalNamespace
 from durable_objects.meter import Meter
-from durable_objects.names import check_name
+from durable_objects.names import check_namespace
 from durable_objects.outbox import Outboxes, SentCall
 
 if TYPE_CHECKING:
@@ -47,10 +47,13 @@ class LocalRuntime(ABC):
         disk: where commits go.
         clock: milliseconds since 1970; may step.
         new_seed: a new seed of 64 bits, for each call that asks for randomness.
+        meter: where the disk counts its rows; by default a new one.
     """
 
-    def __init__(self, disk: Disk, *, clock: Callable[[], int], new_seed: Callable[[], int]) -> None:
-        self.meter = Meter()
+    def __init__(
+        self, disk: Disk, *, clock: Callable[[], int], new_seed: Callable[[], int], meter: Meter | None = None
+    ) -> None:
+        self.meter = Meter() if meter is None else meter
         self._disk = disk
         self._clock = clock
         self._new_seed = new_seed
@@ -100,13 +103,11 @@ class LocalRuntime(ABC):
 
     @abstractmethod
     def _rearm(self, at: int) -> None:
-        """Called when an alarm was set for ``at``; the runtime should call ``run_due`` at that time."""
+        """Called when a commit has moved an object's alarm to ``at``; the runtime should call ``run_due`` at that time."""
 
     def namespace(self, name: str, cls: type[ObjectT], config: "Struct | None" = None) -> Namespace[ObjectT]:
         """See ``contract.Runtime``. Declare every class before the runtime starts, since overdue alarms run at once."""
-        check_name("a namespace", name)
-        if "/" in name:
-            raise LimitExceeded(f"the name of a namespace is {name!r}; a slash is not allowed")
+        check_namespace(name)
         config = config_for(cls, config)
         namespace = self._namespaces.setdefault(name, LocalNamespace(self, name, cls, config))
         if namespace.cls is not cls:
@@ -256,11 +257,26 @@ class LocalRuntime(ABC):
             return "the runtime is not running"
         return None if self.commits.error is None else f"the last commit failed: {self.commits.error}"
 
-    def run_due(self) -> None:
-        """Answer calls that have waited too long, probe a failed disk, deliver again, and run due alarms.
+    async def scrub(self) -> str | None:
+        """See ``contract.Runtime``."""
+        if not self._running:
+            raise RuntimeClosed("the runtime is not running")
+        self._outboxes.remove_taken()
+        waiters = [self.commits.wait_durable(live) for live in self._live.values() if live.batch is not None]
+        for waiter in waiters:
+            await waiter
+        try:
+            return await self._disk.scrub()
+        except Exception as error:
+            log.warning("traces of what was deleted could not be removed from %s: %s", self._disk, error)
+            raise CommitFailed(f"traces of what was deleted could not be removed: {error}") from error
+
+    def run_due(self) -> int:
+        """Answer calls that have waited too long, probe a failed disk, deliver again, and run due alarms; returns how many ran.
 
         It runs up to ``MAX_ALARMS_PER_TURN``. They wait while the disk takes no writes, since they would only fail.
         """
+        ran = self.meter.alarms
         self.commits.run_due()
         if self._running and self.commits.error is None:
             self._outboxes.run_due()
@@ -270,6 +286,7 @@ class LocalRuntime(ABC):
                     self._run_alarm(object_id)
                 except Exception as error:  # noqa: BLE001 - the alarm must not be lost
                     self._retry_alarm(object_id, error)
+        return self.meter.alarms - ran
 
     def ms_until_due(self) -> int | None:
         """Milliseconds until ``run_due`` has work; None if it has none."""
@@ -339,9 +356,9 @@ class LocalRuntime(ABC):
     def _on_committed(self, live: LiveObject[Any], alarm: bool) -> None:  # noqa: FBT001 - CommitLoop's
         if alarm:
             self._alarms.succeeded(live.object_id)
-        self._alarms.set(live.object_id, live.on_disk.alarm_at)
-        if live.on_disk.alarm_at is not None:
-            self._rearm(live.on_disk.alarm_at)
+        at = live.on_disk.alarm_at
+        if self._alarms.set(live.object_id, at) and at is not None:
+            self._rearm(at)
 
     def _on_lost(self, live: LiveObject[Any], alarm: bool) -> None:  # noqa: FBT001 - CommitLoop's
         self.meter.failures += 1

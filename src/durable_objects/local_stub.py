@@ -1,15 +1,14 @@
 """Handles on the objects of this process."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Concatenate, Generic, Protocol, cast
+from typing import Any, Concatenate, Generic, Protocol
 
 from msgspec import Struct
 
 from durable_objects.commits import CommitLoop
-from durable_objects.contract import Context, DurableObject, EventStream, ObjectT, P, R, Replay, Stub
+from durable_objects.contract import Context, EventStream, ObjectT, P, R, Replay
 from durable_objects.errors import ObjectFailed
-from durable_objects.idempotency import check_key
-from durable_objects.keyed_stub import KeyedStub
+from durable_objects.keyed_stub import OnceStub
 from durable_objects.live import LiveObject
 from durable_objects.meter import Meter
 from durable_objects.methods import name_of
@@ -38,7 +37,7 @@ class Runtime(Protocol):
         """Wait until others have taken what the object has sent."""
 
 
-class LocalStub(Generic[ObjectT]):
+class LocalStub(OnceStub[ObjectT]):
     """A handle on one object of this process."""
 
     __slots__ = ("_create", "_name", "_object_id", "_runtime")
@@ -56,17 +55,18 @@ class LocalStub(Generic[ObjectT]):
         name = live.names.get(method) or name_of(type(live.instance), method)
         runtime.meter.calls += 1
         try:
-            result = live.run(name, args, kwargs)
+            result: R = live.run(name, args, kwargs)
         finally:
+            if name not in live.reads:  # as ``run`` has checked, a read leaves nothing to add
+                runtime.commits.add(live)
             # A refusal may reveal changes that are not durable yet, so it waits as well.
-            runtime.commits.add(live)
             if live.batch is not None:
                 await runtime.commits.wait_durable(live)
-        return cast("R", result)
+        return result
 
     async def call_once(
         self,
-        key: str,
+        key: str | None,
         fingerprint: bytes | None,
         on_repeat: Callable[[], None] | None,
         method: Callable[..., R],
@@ -74,10 +74,13 @@ class LocalStub(Generic[ObjectT]):
         kwargs: dict[str, Any],
     ) -> R:
         """A call of ``KeyedStub``. The first answer to a key waits too until it is durable."""
+        if key is None:
+            return await self.call(method, *args, **kwargs)
         runtime = self._runtime
         live = runtime.find(self._object_id) or await self._wake()
         name = live.names.get(method) or name_of(type(live.instance), method)
         runtime.meter.calls += 1
+        result: R
         try:
             result, repeated = live.run_once(name, args, kwargs, key, fingerprint)
         finally:
@@ -86,14 +89,7 @@ class LocalStub(Generic[ObjectT]):
                 await runtime.commits.wait_durable(live)
         if repeated and on_repeat is not None:
             on_repeat()
-        return cast("R", result)
-
-    def options(
-        self, *, idempotency_key: str, fingerprint: bytes | None = None, on_repeat: Callable[[], None] | None = None
-    ) -> Stub[ObjectT]:
-        """See ``contract.Stub``."""
-        check_key(idempotency_key, fingerprint)
-        return KeyedStub(self, idempotency_key, fingerprint, on_repeat)
+        return result
 
     def events(self, since: int | None = None) -> EventStream:
         """See ``contract.Stub``."""
@@ -110,9 +106,6 @@ class LocalStub(Generic[ObjectT]):
             # What the constructor has read may not be durable yet.
             await self._runtime.wait_durable(self._object_id)
             raise
-
-    async def _replay(self, since: int) -> Replay:
-        return await self.call(DurableObject.replay, since)
 
 
 class LocalNamespace(Generic[ObjectT]):

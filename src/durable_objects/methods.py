@@ -4,7 +4,7 @@ Everything crosses as JSON, and is decoded by the annotations. What they cannot 
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -41,7 +41,7 @@ class Method:
         is_read: whether it is marked with ``read``.
     """
 
-    __slots__ = ("_arguments", "_result", "_signature", "is_read", "name")
+    __slots__ = ("_arguments", "_defaults", "_least", "_positional", "_result", "_signature", "is_read", "name")
 
     def __init__(
         self,
@@ -55,14 +55,22 @@ class Method:
         self.name = name
         self.is_read = is_read
         self._signature = signature
+        parameters = signature.parameters.values()
+        self._defaults = {parameter.name: parameter.default for parameter in parameters}
+        required = [parameter for parameter in parameters if parameter.default is parameter.empty]
+        self._positional = [parameter.name for parameter in parameters if parameter.kind is not parameter.KEYWORD_ONLY]
+        self._least = len(required)
+        """How many arguments a call has that gives them all by position, or more; none can where one is by name only."""
+        if any(parameter.kind is parameter.KEYWORD_ONLY for parameter in required):
+            self._least = len(parameters) + 1
         self._arguments = msgspec.json.Decoder(arguments)
         self._result = msgspec.json.Decoder(result)
 
     def encode_arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
         """The arguments of one call; raises ``TypeError`` when the method does not take them, or they cannot be encoded."""
         try:
-            given = self._signature.bind(*args, **kwargs).arguments
-            return _ENCODER.encode({name: value for name, value in given.items() if not self._is_default(name, value)})
+            given = self._named(args, kwargs)
+            return _ENCODER.encode({name: value for name, value in given if not self._is_default(name, value)})
         except (TypeError, ValueError) as error:  # ValueError: text that is not Unicode
             raise TypeError(f"{self.name}: {error}") from error
 
@@ -84,8 +92,14 @@ class Method:
         except msgspec.ValidationError as error:
             raise msgspec.ValidationError(f"{self.name}: the result: {error}") from error
 
+    def _named(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+        if not kwargs and self._least <= len(args) <= len(self._positional):
+            # What most calls are, in a tenth of the time that ``bind`` takes.
+            return zip(self._positional, args, strict=False)
+        return self._signature.bind(*args, **kwargs).arguments.items()
+
     def _is_default(self, name: str, value: object) -> bool:
-        default = self._signature.parameters[name].default
+        default = self._defaults[name]
         return value is default or (type(value) is type(default) and bool(value == default))
 
 

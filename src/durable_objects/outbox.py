@@ -66,6 +66,31 @@ Raises when it has taken none of them.
 _decode: Final = msgspec.json.Decoder(SentCall).decode
 
 
+def numbered(
+    live: LiveObject[Any],
+    class_of: Callable[[str], type[DurableObject]],
+    to: ObjectId,
+    method: Callable[..., object],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+) -> tuple[str, int, bytes]:
+    """The next call that the running call of ``live`` sends: the receiver's id, its number, and the encoded ``SentCall``.
+
+    Raises as ``contract.Context.send``; ``class_of`` as for ``Outboxes``.
+    """
+    if len(live.sent) >= MAX_SENDS:
+        raise LimitExceeded(f"one call sends more than {MAX_SENDS} calls")
+    cls = class_of(to.namespace)
+    check_name("an object", to.name)
+    name = name_of(cls, method)
+    arguments = methods_of(cls)[name].encode_arguments(args, kwargs)
+    number = (live.seq + 1) * _NUMBERS_PER_COMMIT + len(live.sent)
+    call = msgspec.json.encode(SentCall(number, name, Raw(arguments)))
+    if len(call) > MAX_VALUE_BYTES:
+        raise LimitExceeded(f"a call of {name} that is sent has {len(call)} bytes; at most {MAX_VALUE_BYTES} are allowed")
+    return f"{to.namespace}/{to.name}", number, call
+
+
 class Outboxes:
     """The outboxes of all objects of a runtime. The calls are on the disk; in memory is which pairs have something to deliver.
 
@@ -127,20 +152,10 @@ class Outboxes:
         kwargs: Mapping[str, Any],
     ) -> None:
         """Make a call part of the running call's commit; see ``contract.Context.send``."""
-        if len(live.sent) >= MAX_SENDS:
-            raise LimitExceeded(f"one call sends more than {MAX_SENDS} calls")
         if self._rows.get(live.object_id, 0) + live.unsent + len(live.sent) >= MAX_UNTAKEN_SENDS:
             raise Overloaded(f"{MAX_UNTAKEN_SENDS} calls that {live.object_id} has sent are not taken yet")
-        cls = self._class_of(to.namespace)
-        check_name("an object", to.name)
-        name = name_of(cls, method)
-        arguments = methods_of(cls)[name].encode_arguments(args, kwargs)
-        receiver = f"{to.namespace}/{to.name}"
-        number = (live.seq + 1) * _NUMBERS_PER_COMMIT + len(live.sent)
-        row = msgspec.json.encode(SentCall(number, name, Raw(arguments)))
-        if len(row) > MAX_VALUE_BYTES:
-            raise LimitExceeded(f"a call of {name} that is sent has {len(row)} bytes; at most {MAX_VALUE_BYTES} are allowed")
-        live.storage.runtime.put(_key(receiver, number), row)
+        receiver, number, call = numbered(live, self._class_of, to, method, args, kwargs)
+        live.storage.runtime.put(outbox_key(receiver, number), call)
         live.sent.append((receiver, number))
 
     def committed(self, sender: str, sent: Sequence[tuple[str, int]]) -> None:
@@ -195,9 +210,13 @@ class Outboxes:
                 pair.problem = None
                 self._start(pair)
         if self._remove_at is not None and self._remove_at <= now:
-            self._remove_at = now + _REMOVE_AFTER_MS if self._taken else None
-            for sender in list(self._taken):
-                self._remove(sender)
+            self.remove_taken()
+
+    def remove_taken(self) -> None:
+        """Remove the rows of all calls that were taken, with commits that begin now."""
+        self._remove_at = None
+        for sender in list(self._taken):
+            self._remove(sender)
 
     def due_at(self) -> int | None:
         """When ``run_due`` has work next, by the steady clock."""
@@ -231,7 +250,7 @@ class Outboxes:
         sender, receiver = pair.sender, pair.receiver
         try:
             while pair.taken < pair.newest:
-                page = self._disk.list(sender, _prefix(receiver), _key(receiver, pair.taken), _PAGE)
+                page = self._disk.list(sender, _prefix(receiver), outbox_key(receiver, pair.taken), _PAGE)
                 self._meter.reads += len(page)
                 if not page:
                     pair.taken = pair.newest
@@ -251,7 +270,7 @@ class Outboxes:
         pair.failures = 0
         pair.taken = taken
         pair.release()
-        last = _key(pair.receiver, taken)
+        last = outbox_key(pair.receiver, taken)
         self._taken.setdefault(pair.sender, {}).update((key, None) for key in keys if key <= last)
         if self._remove_at is None:
             self._remove_at = self._steady_ms() + _REMOVE_AFTER_MS
@@ -285,7 +304,7 @@ class Outboxes:
             newest = (self._disk.head(sender).seq + 1) * _NUMBERS_PER_COMMIT - 1
             while page := self._disk.list(sender, OUTBOX, after, 1):
                 self._meter.reads += 1
-                receiver = _receiver_of(page[0][0])
+                receiver = receiver_of(page[0][0])
                 after = f"{_prefix(receiver)}:"  # greater than all digits
                 pair = self._pair(sender, receiver, 0)
                 pair.newest = max(pair.newest, newest)
@@ -300,6 +319,7 @@ class Outboxes:
         try:
             self._touch(sender)
         except DurableObjectError as error:
+            self._remove_at = self._steady_ms() + _REMOVE_AFTER_MS
             log.warning("calls of %s that were taken are not removed yet: %s", sender, error)
 
     def _forget(self, pair: Pair) -> None:
@@ -322,10 +342,17 @@ def _prefix(receiver: str) -> str:
     return f"{OUTBOX}{len(receiver)}/{receiver}/"
 
 
-def _key(receiver: str, number: int) -> str:
+def outbox_key(receiver: str, number: int) -> str:
+    """The key of the row of a call to this receiver (an object's id) with this number."""
     return f"{_prefix(receiver)}{number:019}"
 
 
-def _receiver_of(key: str) -> str:
+def number_of(key: str) -> int:
+    """The number of the call with this row."""
+    return int(key.rpartition("/")[2])
+
+
+def receiver_of(key: str) -> str:
+    """The id of the object that the call with this row is sent to."""
     length, _, rest = key[len(OUTBOX) :].partition("/")
     return rest[: int(length)]

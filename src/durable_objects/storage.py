@@ -54,13 +54,17 @@ class LiveStorage:
             raise TypeError(f"the value of {key!r} is {type(value).__name__}, not bytes")
         if len(value) > MAX_VALUE_BYTES:
             raise LimitExceeded(f"the value of {key!r} has {len(value)} bytes; at most {MAX_VALUE_BYTES} are allowed")
+        if not (key >= "\x02" and key.isascii() and len(key) <= MAX_KEY_BYTES and len(self.call) < MAX_CALL_WRITES):
+            self._check(key)
         self._meter.writes += 1
-        self._change(key, value)
+        self.call[key] = value
 
     def delete(self, key: str) -> None:
         """Remove ``key`` if it is there."""
+        if not (key >= "\x02" and key.isascii() and len(key) <= MAX_KEY_BYTES and len(self.call) < MAX_CALL_WRITES):
+            self._check(key)
         self._meter.deletes += 1
-        self._change(key, None)
+        self.call[key] = None
 
     def list(self, prefix: str = "", *, after: str = "", limit: int = MAX_LIST_PAGE) -> Sequence[tuple[str, bytes]]:
         """Up to ``limit`` entries in key order whose key starts with ``prefix`` and is greater than ``after``."""
@@ -93,15 +97,15 @@ class LiveStorage:
         layers = (self.in_flight, self.pending, self.call)
         return _entries(self._snapshot, self._object_id, self._meter, layers, prefix, after, limit)
 
-    def _change(self, key: str, value: bytes | None) -> None:
-        if RUNTIME_PREFIX <= key < "\x02":
+    def _check(self, key: str) -> None:
+        """Raise ``LimitExceeded`` for a key that may not be written; not called for those that obviously may."""
+        if "\x02" > key >= RUNTIME_PREFIX:
             raise _not_yours(key)
-        size = len(key) if key.isascii() else utf8_length(key)  # nearly every key is ASCII, and a call has a price
+        size = utf8_length(key)
         if not 1 <= size <= MAX_KEY_BYTES:
             raise LimitExceeded(f"a key has {size} bytes; 1 to {MAX_KEY_BYTES} are allowed")
         if len(self.call) >= MAX_CALL_WRITES and key not in self.call:
             raise LimitExceeded(f"one call writes more than {MAX_CALL_WRITES} keys")
-        self.call[key] = value
 
 
 class RuntimeRows:

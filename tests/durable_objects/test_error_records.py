@@ -41,6 +41,7 @@ MADE: list[DurableObjectError] = [
     product.WrongState("no bot holds it", "replyTo"),
     product.AttemptRequired(3),
     product.IdTaken("24spd5q8ti"),
+    product.NotHeld("24spd5q8ti"),
 ]
 """Refusals whose constructors take other arguments than their base class's."""
 REFUSALS = [

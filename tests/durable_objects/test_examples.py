@@ -10,7 +10,7 @@ import pytest
 import rate_limiter
 from chat_room import KEPT_LINES, ChatRoom
 from job_scheduler import Scheduler
-from places import PLACES, Place, scenario
+from places import PLACES, Place, place_of, scenario
 from rate_limiter import CAPACITY, REFILL_MS, RateLimiter
 
 from durable_objects.simulated import SimulatedRuntime
@@ -87,8 +87,8 @@ def test_a_job_that_is_not_done_stays_due_also_after_a_crash() -> None:
 
 
 @pytest.fixture(params=list(PLACES))
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    return PLACES[request.param](tmp_path)
+def place(request: pytest.FixtureRequest) -> Place:
+    return place_of(request.param, request, ChatRoom, RateLimiter, Scheduler)
 
 
 @scenario

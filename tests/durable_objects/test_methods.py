@@ -180,6 +180,13 @@ def test_a_result_arrives_as_it_was_returned(data: st.DataObject, kind: Kind) ->
     assert method.decode_result(method.encode_result(result)) == result
 
 
+def test_an_argument_that_is_given_by_name_only_is_missed_behind_any_number_of_others() -> None:
+    method = methods_of(declare("def add(self, count: int, step: int = 1, *, label: str) -> int: ..."))["add"]
+    with pytest.raises(TypeError, match=r"add: missing a required .*'label'"):
+        method.encode_arguments((1, 2), {})
+    assert method.encode_arguments((1, 2), {"label": "x"}) == b'{"count":1,"label":"x","step":2}'
+
+
 ADD = methods_of(declare("def add(self, count: int, *, label: str = '', sizes: dict[str, int] = {}) -> int: ..."))["add"]
 
 

@@ -2,12 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec import Struct
-from places import PLACES
+from places import PLACES, place_of
 
 from durable_objects import Context, DurableObject, Events, ObjectFailed, ObjectId, Refusal, read
 from durable_objects.simulated import SimulatedRuntime
@@ -113,10 +112,10 @@ CHANGING = [Notebook.put, Notebook.delete, Notebook.arm, Notebook.publishing, No
 @pytest.mark.parametrize("local", PLACES)
 @pytest.mark.parametrize("method", [*CHANGING, Notebook.refusing], ids=lambda method: method.__name__)
 def test_a_read_that_changes_or_sends_something_fails_and_changes_nothing(
-    tmp_path: Path, local: str, method: Callable[[Notebook], None]
+    request: pytest.FixtureRequest, local: str, method: Callable[[Notebook], None]
 ) -> None:
     async def scenario() -> None:
-        async with PLACES[local](tmp_path).running() as opened:
+        async with place_of(local, request, Notebook).running() as opened:
             namespace = opened.namespace("Notebook", Notebook)
             notebook = namespace.get("a")
             await notebook.call(Notebook.write, "old")
@@ -136,11 +135,13 @@ def test_a_read_that_changes_or_sends_something_fails_and_changes_nothing(
 
 @pytest.mark.parametrize("local", PLACES)
 @pytest.mark.parametrize("kind", WRONG_ARGUMENTS)
-def test_arguments_that_a_method_does_not_take_are_the_callers_mistake(tmp_path: Path, local: str, kind: str) -> None:
+def test_arguments_that_a_method_does_not_take_are_the_callers_mistake(
+    request: pytest.FixtureRequest, local: str, kind: str
+) -> None:
     """So the object does not fall with them."""
 
     async def scenario() -> None:
-        async with PLACES[local](tmp_path).running() as opened:
+        async with place_of(local, request, Notebook).running() as opened:
             notebook: Any = opened.namespace("Notebook", Notebook).get("a")
             args, kwargs = WRONG_ARGUMENTS[kind]
             for stub in (notebook, notebook.options(idempotency_key="key")):
@@ -163,9 +164,9 @@ def test_a_read_makes_no_commit() -> None:
 
 
 @pytest.mark.parametrize("local", PLACES)
-def test_p5_an_event_without_a_write_is_a_commit_and_a_signal_is_none(tmp_path: Path, local: str) -> None:
+def test_p5_an_event_without_a_write_is_a_commit_and_a_signal_is_none(request: pytest.FixtureRequest, local: str) -> None:
     async def scenario() -> None:
-        async with PLACES[local](tmp_path).running() as opened:
+        async with place_of(local, request, Notebook).running() as opened:
             notebook = opened.namespace("Notebook", Notebook).get("a")
             async with notebook.events() as events:
                 assert await notebook.call(Notebook.publish) == 1
@@ -183,9 +184,9 @@ def test_p5_an_event_without_a_write_is_a_commit_and_a_signal_is_none(tmp_path: 
 
 
 @pytest.mark.parametrize("local", PLACES)
-def test_p5_calls_that_become_durable_together_are_numbered_one_by_one(tmp_path: Path, local: str) -> None:
+def test_p5_calls_that_become_durable_together_are_numbered_one_by_one(request: pytest.FixtureRequest, local: str) -> None:
     async def scenario() -> None:
-        async with PLACES[local](tmp_path).running() as opened:
+        async with place_of(local, request, Notebook).running() as opened:
             notebook = opened.namespace("Notebook", Notebook).get("a")
             await notebook.call(Notebook.state)  # awake
             calls: list[Any] = [notebook.call(Notebook.write, f"{n}") for n in range(5)]

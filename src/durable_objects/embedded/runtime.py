@@ -15,8 +15,10 @@ from durable_objects.embedded.lock import DirectoryLock
 from durable_objects.embedded.loop import AsyncioLoop
 from durable_objects.embedded.store import Upgrade
 from durable_objects.errors import RuntimeClosed
+from durable_objects.files import make_directory
 from durable_objects.limits import IDLE_SECONDS, MAX_COMMIT_WAIT_SECONDS
 from durable_objects.local import LocalRuntime, log
+from durable_objects.meter import Meter
 
 _TICK_MS = 1_000
 """The longest time between two calls of ``run_due``: a step of the wall clock delays no alarm by more than this."""
@@ -45,7 +47,8 @@ class EmbeddedRuntime(LocalRuntime):
         upgrades: Mapping[int, Upgrade] | None = None,
     ) -> None:
         self.directory = Path(directory)
-        self.disk = SqliteDisk(self.directory, upgrades)
+        meter = Meter()
+        self.disk = SqliteDisk(self.directory, upgrades, meter)
         self._lock = DirectoryLock(self.directory)
         self._idle_seconds = idle_seconds
         self._timer: asyncio.TimerHandle
@@ -53,10 +56,11 @@ class EmbeddedRuntime(LocalRuntime):
         """When the timer is due, by the wall clock at the time it was set."""
         self._eviction: asyncio.TimerHandle
         self._jobs: set[asyncio.Task[None]] = set()
-        super().__init__(self.disk, clock=clock, new_seed=partial(Random(os.urandom(16)).getrandbits, 64))  # noqa: S311 - ids and jitter, no secrets
+        new_seed = partial(Random(os.urandom(16)).getrandbits, 64)  # noqa: S311 - ids and jitter, no secrets
+        super().__init__(self.disk, clock=clock, new_seed=new_seed, meter=meter)
 
     async def __aenter__(self) -> Self:
-        _make_directory(self.directory)
+        make_directory(self.directory)
         self._lock.acquire()
         try:
             self.disk.open()
@@ -100,6 +104,7 @@ class EmbeddedRuntime(LocalRuntime):
         task.add_done_callback(self._jobs.discard)
 
     def _rearm(self, at: int) -> None:
+        self.meter.alarms_set += 1
         # If the disk hung, a commit may end after the runtime has stopped.
         if self._running and at < self._tick_at:
             self._timer.cancel()
@@ -114,23 +119,10 @@ class EmbeddedRuntime(LocalRuntime):
 
     def _tick(self) -> None:
         try:
-            self.run_due()
+            self.meter.alarm_calls += self.run_due()
         finally:
             self._set_timer()
 
     def _evict(self) -> None:
         self.evict_idle()
         self._eviction = asyncio.get_running_loop().call_later(self._idle_seconds, self._evict)
-
-
-def _make_directory(directory: Path) -> None:
-    """Make a directory that survives a loss of power, which requires a sync of its parent directory."""
-    if directory.is_dir():
-        return
-    _make_directory(directory.absolute().parent)
-    directory.mkdir(exist_ok=True)
-    parent = os.open(directory.absolute().parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(parent)
-    finally:
-        os.close(parent)

@@ -13,21 +13,25 @@ from itertools import chain, takewhile
 from pathlib import Path
 from typing import Any
 
-from durable_objects.disk import Change, Head
+from durable_objects.disk import DATA_VERSION, Change, Head
 from durable_objects.errors import DataBusy, DataLocked, DataUnreadable
 from durable_objects.limits import MAX_IDLE_LOG_BYTES, READ_BUSY_SECONDS, WRITE_BUSY_SECONDS
+from durable_objects.meter import Meter
 from durable_objects.storage import OUTBOX
 
 log = logging.getLogger("durable_objects")
 
 APPLICATION_ID = 0x44_4F_50_59  # "DOPY"; distinguishes our files from other SQLite files
-VERSION = 2
-"""Of the tables, and of what this project's objects keep in them."""
+VERSION = DATA_VERSION
+FILE = "objects.sqlite3"
+"""The name of the file in its directory."""
+IMPORT = f"{FILE}.importing"
+"""The name that it has while it is written by an import (see ``transfer``), which has not ended while there is one."""
 
 _IN_OUTBOX = f"WHERE key >= '{OUTBOX}' AND key < '{OUTBOX[:-1]}0'"  # 0 follows the slash
 _OUTBOX_INDEX = f"CREATE INDEX outboxes ON entries (object) {_IN_OUTBOX};"
 
-_SCHEMA = f"""
+SCHEMA = f"""
 BEGIN;
 CREATE TABLE entries (object TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (object, key)) WITHOUT ROWID;
 CREATE TABLE heads (object TEXT NOT NULL PRIMARY KEY, seq INTEGER NOT NULL, alarm_at INTEGER) WITHOUT ROWID;
@@ -102,6 +106,15 @@ def _is_busy(error: sqlite3.DatabaseError) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
+def run_upgrade(connection: sqlite3.Connection, upgrade: Upgrade) -> None:
+    """Run ``upgrade`` within a transaction, which it cannot end."""
+    connection.set_authorizer(_refuse_to_end)
+    try:
+        upgrade(connection)
+    finally:
+        connection.set_authorizer(None)
+
+
 def _refuse_to_end(action: int, *_: str | None) -> int:
     """An authorizer of SQLite that refuses BEGIN, COMMIT and ROLLBACK, also the COMMIT that ``executescript`` begins with."""
     return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_TRANSACTION else sqlite3.SQLITE_OK
@@ -113,10 +126,12 @@ class Store:
     Args:
         directory: where the file is.
         upgrades: converts data of earlier versions, by the version; without them, such data is refused.
+        meter: counts the rows that are read, and on the other thread those that are written.
     """
 
-    def __init__(self, directory: Path, upgrades: Mapping[int, Upgrade] | None = None) -> None:
-        self.path = directory / "objects.sqlite3"
+    def __init__(self, directory: Path, upgrades: Mapping[int, Upgrade] | None = None, meter: Meter | None = None) -> None:
+        self.path = directory / FILE
+        self._meter = Meter() if meter is None else meter
         self._upgrades = upgrades or {}
         self._reader: sqlite3.Connection | None = None
         self._writer: sqlite3.Connection | None = None
@@ -127,6 +142,9 @@ class Store:
         Raises ``DataUnreadable`` for a file that is damaged or of another program or version, and leaves it unchanged;
         ``DataLocked`` for a file that another program has locked.
         """
+        part = self.path.with_name(IMPORT)
+        if part.exists():
+            raise DataUnreadable(f"an import into {part.parent} has not ended; run it again, or remove {part}")
         try:
             self._writer = self._connect(WRITE_BUSY_SECONDS)
             version = self._version(self._writer)
@@ -181,6 +199,7 @@ class Store:
         Without changes it writes an unused row, to check whether the disk takes writes.
         """
         rows = _rows(changes) or [_PROBE]
+        written = len(rows)
         if self._writer is None:
             self._writer = self._open_writer()
         try:
@@ -196,6 +215,20 @@ class Store:
             self._writer.close()
             self._writer = None
             raise
+        self._meter.rows_written += written
+
+    def vacuum(self) -> None:
+        """Make the file again from what the tables hold and nothing else, and empty the write-ahead log.
+
+        Before that, free pages and unused parts of pages have what was deleted or overwritten. For a moment it needs room for
+        two more copies of the file. Raises ``sqlite3.Error`` or ``DataUnreadable``; what the tables hold stays in any case.
+        """
+        if self._writer is None:
+            self._writer = self._open_writer()
+        self._writer.execute("VACUUM")
+        ((is_busy, _, _),) = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        if is_busy:
+            raise sqlite3.OperationalError("another program reads the data file, so its write-ahead log cannot be emptied")
 
     def _insert(self, writer: sqlite3.Connection, rows: _Rows) -> None:
         if len(rows) > _MAX_EXACT_ROWS:
@@ -205,11 +238,13 @@ class Store:
     def _read(self, statement: str, *parameters: str | int) -> Sequence[Any]:
         assert self._reader is not None  # noqa: S101 - nobody reads before it is open
         try:
-            return self._reader.execute(statement, parameters).fetchall()
+            rows = self._reader.execute(statement, parameters).fetchall()
         except sqlite3.OperationalError as error:
             if _is_busy(error):
                 raise DataBusy("another program has locked the data file") from error
             raise
+        self._meter.rows_read += len(rows)
+        return rows
 
     def _open_writer(self) -> sqlite3.Connection:
         writer = self._connect(WRITE_BUSY_SECONDS)
@@ -229,7 +264,7 @@ class Store:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         if application_id == 0 and version == 0 and tables == 0:
-            connection.executescript(_SCHEMA)
+            connection.executescript(SCHEMA)
             return VERSION
         if application_id != APPLICATION_ID:
             raise DataUnreadable(f"{self.path} was written by another program (application id {application_id:#x})")
@@ -257,13 +292,10 @@ class Store:
             for earlier in range(version, VERSION):
                 for statement in _TABLES[earlier]:
                     connection.execute(statement)
-                connection.set_authorizer(_refuse_to_end)
-                self._upgrades[earlier](connection)
-                connection.set_authorizer(None)
+                run_upgrade(connection, self._upgrades[earlier])
             connection.execute(f"PRAGMA user_version = {VERSION}")
             connection.execute("COMMIT")
         except Exception as error:
-            connection.set_authorizer(None)
             connection.rollback()
             if isinstance(error, sqlite3.DatabaseError) and _is_busy(error):
                 raise

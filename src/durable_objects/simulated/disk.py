@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from durable_objects.disk import Change, Head
+from durable_objects.meter import Meter
 from durable_objects.storage import OUTBOX
 
 
@@ -12,10 +13,12 @@ class SimulatedDisk:
 
     Args:
         hold: returns a future that a commit waits for before it is durable, or None if it need not wait.
+        meter: counts the rows.
     """
 
-    def __init__(self, hold: Callable[[], "asyncio.Future[None] | None"] = lambda: None) -> None:
+    def __init__(self, hold: Callable[[], "asyncio.Future[None] | None"] = lambda: None, meter: Meter | None = None) -> None:
         self._hold = hold
+        self._meter = Meter() if meter is None else meter
         self._heads: dict[str, Head] = {}
         self._entries: dict[str, dict[str, bytes]] = {}
         self._held: asyncio.Future[None] | None = None
@@ -29,16 +32,21 @@ class SimulatedDisk:
 
     def head(self, object_id: str) -> Head:
         """See ``disk.Snapshot``."""
+        self._meter.rows_read += object_id in self._heads
         return self._heads.get(object_id, Head())
 
     def get(self, object_id: str, key: str) -> bytes | None:
         """See ``disk.Snapshot``."""
-        return self._entries.get(object_id, {}).get(key)
+        value = self._entries.get(object_id, {}).get(key)
+        self._meter.rows_read += value is not None
+        return value
 
     def list(self, object_id: str, prefix: str, after: str, limit: int) -> Sequence[tuple[str, bytes]]:
         """See ``disk.Snapshot``."""
         entries = self._entries.get(object_id, {})
-        return [(key, entries[key]) for key in sorted(entries) if key > after and key.startswith(prefix)][:limit]
+        found = [(key, entries[key]) for key in sorted(entries) if key > after and key.startswith(prefix)][:limit]
+        self._meter.rows_read += len(found)
+        return found
 
     def alarms(self) -> Sequence[tuple[str, int]]:
         """See ``disk.Disk``."""
@@ -62,6 +70,10 @@ class SimulatedDisk:
                 self.in_flight, self._held = (), None
         self.apply(changes)
 
+    async def scrub(self) -> str | None:
+        """See ``disk.Disk``: a dictionary keeps no traces."""
+        return None
+
     def answer(self, error: Exception | None) -> None:
         """Let the commit in flight become durable, or fail."""
         if self._held is None:
@@ -81,3 +93,4 @@ class SimulatedDisk:
                 else:
                     entries[key] = value
             self._heads[change.object_id] = change.head
+            self._meter.rows_written += len(change.writes) + 1

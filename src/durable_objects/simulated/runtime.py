@@ -10,12 +10,14 @@ durable before ``commit()``: ``start`` calls, check which of them wait, then ``c
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from random import Random
 from typing import Any, TypeVar, cast
 
 from msgspec import Struct
 
 from durable_objects.local import LocalRuntime
+from durable_objects.meter import Meter
 from durable_objects.simulated.disk import SimulatedDisk
 from durable_objects.simulated.task import Crashed, Task
 
@@ -56,7 +58,8 @@ class SimulatedRuntime(LocalRuntime):
 
     def __init__(self, *, seed: int = 0, now_ms: int = 1_700_000_000_000, autocommit: bool = True) -> None:
         self._manual_loop = ManualLoop(self._start_flush)
-        self.disk = SimulatedDisk(lambda: None if self.autocommit else self._manual_loop.create_future())
+        meter = Meter(clock=lambda: self._manual_loop.now_ms / 1_000)
+        self.disk = SimulatedDisk(lambda: None if self.autocommit else self._manual_loop.create_future(), meter)
         self.autocommit = autocommit
         self.now_ms = now_ms
         self._randomness = Random(seed)  # noqa: S311 - repeatable on purpose
@@ -69,7 +72,8 @@ class SimulatedRuntime(LocalRuntime):
         super().__init__(
             self.disk,
             clock=lambda: self.now_ms,
-            new_seed=lambda: self._randomness.getrandbits(64),
+            new_seed=partial(self._randomness.getrandbits, 64),
+            meter=meter,
         )
         self._start(self._manual_loop)
 
@@ -141,15 +145,15 @@ class SimulatedRuntime(LocalRuntime):
         while (wait := self.ms_until_due()) is not None and wait <= left:
             self._move(wait)
             left -= wait
-            self.run_due()
+            self.meter.alarm_calls += self.run_due()
             self._settle()
         if left >= 0:
             self._move(left)
         else:
             self.now_ms += left
 
-    def _rearm(self, at: int) -> None:
-        """Does nothing: ``advance`` looks for what is due by itself."""
+    def _rearm(self, at: int) -> None:  # noqa: ARG002 - ``advance`` looks for what is due by itself
+        self.meter.alarms_set += 1
 
     def _spawn(self, job: Coroutine[Any, Any, None]) -> None:
         task = Task(job)
@@ -192,7 +196,7 @@ class SimulatedRuntime(LocalRuntime):
 
     def _settle(self) -> None:
         """Resume every call that can continue, turn by turn, until none can."""
-        if self._settling:
+        if self._settling or not (self._soon or self._tasks):
             return
         self._settling = True
         try:
@@ -202,8 +206,6 @@ class SimulatedRuntime(LocalRuntime):
             self._settling = False
 
     def _turn(self) -> bool:
-        if not self._soon and not self._tasks:
-            return False
         callbacks, self._soon = self._soon, []
         for callback in callbacks:
             callback()

@@ -38,3 +38,7 @@ class EncodedDisk:
     def commit(self, changes: Sequence[Change]) -> Awaitable[None]:
         """See ``disk.Disk``."""
         return self._disk.commit(CHANGES.through(changes))
+
+    async def scrub(self) -> str | None:
+        """See ``disk.Disk``."""
+        return await self._disk.scrub()

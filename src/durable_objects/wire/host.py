@@ -4,15 +4,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import Raw
 
 from durable_objects.config import config_of, digest_of
 from durable_objects.contract import Events, Namespace, ObjectId, Stub
-from durable_objects.errors import ConfigMismatch, DurableObjectError, ObjectFailed
+from durable_objects.errors import ConfigMismatch, DurableObjectError
+from durable_objects.exchange import ANSWER, EVENTS, REQUEST, Answer, Call, EndOfEvents, SentEvents, answer_call
 from durable_objects.local import LocalRuntime
-from durable_objects.methods import methods_of
 from durable_objects.wire.disk import EncodedDisk
-from durable_objects.wire.encoding import ANSWER, EVENTS, REQUEST, Answer, Call, EndOfEvents, SentEvents
 
 
 class _Deployed(NamedTuple):
@@ -70,26 +68,12 @@ class Host:
         if not isinstance(request, Call):
             await stub.settle()
             return Answer()
-        cls = self._deployed[request.to.namespace].cls
-        method = methods_of(cls).get(request.method)
-        if method is None:
-            raise ObjectFailed(f"{cls.__name__} has no method {request.method!r}")
-        try:
-            arguments = method.decode_arguments(request.arguments)
-        except msgspec.ValidationError as error:
-            raise ObjectFailed(f"{cls.__name__}.{request.method}: {error}") from error
-        repeats: list[None] = []
-        if request.key is not None:
-            stub = stub.options(
-                idempotency_key=request.key, fingerprint=request.fingerprint, on_repeat=lambda: repeats.append(None)
-            )
         object_id = f"{request.to.namespace}/{request.to.name}"
         self.runtime.drop(object_id)
         try:
-            result = await stub.call(getattr(cls, request.method), **arguments)
+            return await answer_call(stub, self._deployed[request.to.namespace].cls, request)
         finally:
             self.runtime.drop(object_id)
-        return Answer(Raw(method.encode_result(result)), repeated=bool(repeats))
 
     def listen(self, to: ObjectId, push: Callable[[bytes], None]) -> Callable[[], None]:
         """Push an object's events from now on, until the returned function is called."""

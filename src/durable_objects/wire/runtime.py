@@ -10,74 +10,37 @@ Gateways share the objects and nothing else: ``runtime.gateway()`` is one more.
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Concatenate, Generic, Self
+from typing import Any, Generic, Self
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from durable_objects.config import config_for, digest_of
-from durable_objects.contract import DurableObject, EventStream, Namespace, ObjectId, ObjectT, P, R, Replay, Stub
+from durable_objects.contract import EventStream, Namespace, ObjectId, ObjectT
 from durable_objects.errors import DurableObjectError
 from durable_objects.event_streams import QueuedEventStream
-from durable_objects.idempotency import check_key
-from durable_objects.keyed_stub import KeyedStub
+from durable_objects.exchange import ANSWER, EVENTS, REQUEST, Answer, EndOfEvents, ExchangingStub, Request
 from durable_objects.local import LocalRuntime
 from durable_objects.meter import Meter
-from durable_objects.methods import methods_of, name_of
 from durable_objects.names import check_name
-from durable_objects.wire.encoding import ANSWER, EVENTS, REQUEST, Call, EndOfEvents, Settle
 from durable_objects.wire.host import Host
 from durable_objects.wire.network import Channel, Network
 
 
-class WireStub(Generic[ObjectT]):
+class WireStub(ExchangingStub[ObjectT]):
     """A handle on one object of the host."""
 
     def __init__(self, gateway: "Gateway", cls: type[ObjectT], to: ObjectId) -> None:
+        super().__init__(cls, to)
         self._gateway = gateway
-        self._cls = cls
-        self._to = to
 
-    async def call(self, method: Callable[Concatenate[ObjectT, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """See ``contract.Stub``."""
-        return await self.call_once(None, None, None, method, args, kwargs)
-
-    async def call_once(
-        self,
-        key: str | None,
-        fingerprint: bytes | None,
-        on_repeat: Callable[[], None] | None,
-        method: Callable[..., R],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> R:
-        """The call, or the first answer to its key."""
-        name = name_of(self._cls, method)
-        described = methods_of(self._cls)[name]
-        arguments = Raw(described.encode_arguments(args, kwargs))
-        answer = await self._gateway.exchange(Call(self._to, name, arguments, key, fingerprint))
-        if answer.repeated and on_repeat is not None:
-            on_repeat()
-        result: R = described.decode_result(answer.result)
-        return result
-
-    def options(
-        self, *, idempotency_key: str, fingerprint: bytes | None = None, on_repeat: Callable[[], None] | None = None
-    ) -> Stub[ObjectT]:
-        """See ``contract.Stub``."""
-        check_key(idempotency_key, fingerprint)
-        return KeyedStub(self, idempotency_key, fingerprint, on_repeat)
+    async def exchange(self, request: Request) -> Answer:
+        """See ``ExchangingStub``."""
+        return await self._gateway.exchange(request)
 
     def events(self, since: int | None = None) -> EventStream:
         """See ``contract.Stub``."""
         return self._gateway.listen(self._to, since, self._replay)
-
-    async def settle(self) -> None:
-        """See ``contract.Stub``."""
-        await self._gateway.exchange(Settle(self._to))
-
-    async def _replay(self, since: int) -> Replay:
-        return await self.call(DurableObject.replay, since)
 
 
 class WireNamespace(Generic[ObjectT]):
@@ -111,21 +74,23 @@ class Gateway:
         """The host's."""
         return self._host.runtime.health()
 
+    async def scrub(self) -> str | None:
+        """The host's."""
+        return await self._host.runtime.scrub()
+
     def namespace(self, name: str, cls: type[ObjectT], config: Struct | None = None) -> Namespace[ObjectT]:
         """See ``contract.Runtime``. The first gateway that names a namespace deploys it; the others must mean the same."""
         config = config_for(cls, config)
         self._host.connect(name, cls, msgspec.json.encode(config), digest_of(config))
         return WireNamespace(self, name, cls)
 
-    async def exchange(self, request: Call | Settle) -> Any:  # noqa: ANN401 - a decoded ``Answer``
-        """Send a request and return its answer; raises the error that came instead."""
+    async def exchange(self, request: Request) -> Answer:
+        """Send a request and return its answer; raises ``OutcomeUnknown`` when none comes."""
         encoded = REQUEST.encode(request)
         await self.network.carry_call()
         encoded = await self._host.answer(encoded)
         await self.network.carry_answer()
-        answer = ANSWER.decode(encoded)
-        if answer.error is not None:
-            raise DurableObjectError.from_record(answer.error)
+        answer: Answer = ANSWER.decode(encoded)
         return answer
 
     def listen(self, to: ObjectId, since: int | None, replay: Callable[[int], Any]) -> EventStream:

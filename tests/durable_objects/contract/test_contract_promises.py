@@ -1,19 +1,26 @@
 """The contract's promises, one by one, on each runtime."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
-from places import PLACES, START_MS, Place, scenario
+from places import PLACES, START_MS, Place, place_of, scenario
 from probe import Counted, Occupied, Probe, Rules
 
-from durable_objects import ConfigMismatch, DurableObjectError, KeyReused, LimitExceeded, ObjectFailed, Runtime, Stub
+from durable_objects import (
+    ConfigMismatch,
+    DurableObjectError,
+    KeyReused,
+    LimitExceeded,
+    ObjectFailed,
+    Runtime,
+    Stub,
+)
 from durable_objects.limits import MAX_CALL_WRITES, MAX_KEY_BYTES, MAX_NAME_CHARS, MAX_VALUE_BYTES
 
 
 @pytest.fixture(params=list(PLACES))
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    return PLACES[request.param](tmp_path)
+def place(request: pytest.FixtureRequest) -> Place:
+    return place_of(request.param, request)
 
 
 def probe_of(runtime: Runtime, name: str = "one", rules: Rules | None = None) -> Stub[Probe]:
@@ -62,6 +69,23 @@ async def test_what_was_answered_is_there_after_a_restart(place: Place) -> None:
 
 
 @scenario
+async def test_a_scrub_changes_nothing_that_objects_have(place: Place) -> None:
+    async with place.running() as runtime:
+        probe = probe_of(runtime)
+        await probe.call(Probe.put, "kept", b"first")
+        await probe.call(Probe.put, "kept", b"second")
+        await probe.call(Probe.put, "gone", b"third")
+        await probe.call(Probe.delete, "gone")
+        before = await probe.call(Probe.entries), await probe.call(Probe.look)
+        left = await runtime.scrub()
+        assert left is None or "until" in left or "days" in left, "where traces are left, and for how long"
+        assert (await probe.call(Probe.entries), await probe.call(Probe.look)) == before
+        assert await runtime.scrub() == left
+    async with place.running() as runtime:
+        assert await probe_of(runtime).call(Probe.entries) == before[0]
+
+
+@scenario
 async def test_a_refusal_has_its_class_and_its_facts_and_changes_nothing(place: Place) -> None:
     async with place.running() as runtime:
         probe = probe_of(runtime)
@@ -107,6 +131,7 @@ async def test_each_call_has_its_own_randomness_and_one_time(place: Place) -> No
 
 @scenario
 async def test_objects_have_their_configuration_and_no_program_has_another(place: Place) -> None:
+    place.rules = Rules(step=10)
     async with place.running() as runtime:
         assert await probe_of(runtime, rules=Rules(step=10)).call(Probe.count) == Counted(1, 10)
         with pytest.raises(ConfigMismatch):
@@ -231,7 +256,9 @@ async def test_an_overdue_alarm_runs_after_a_restart_and_a_cleared_one_never(pla
         await cleared.call(Probe.wake_at, START_MS + 1_000)
         await cleared.call(Probe.wake_at, None)
     async with place.running() as runtime:
-        async with probe_of(runtime, "kept").events() as events:
+        kept = probe_of(runtime, "kept")
+        async with kept.events() as events:
+            await kept.call(Probe.look)  # answered, so a network knows of the listener
             place.advance(10)
             assert await anext(events) == (2, (b"1 by alarm",))
         assert await probe_of(runtime, "cleared").call(Probe.look) == Counted(2, 0)

@@ -4,7 +4,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from places import PLACES, Place, SimulatedPlace
+from places import PLACES, Place, SimulatedPlace, place_of
 from probe import Probe, Rules
 
 from durable_objects import DurableObjectError, Stub
@@ -62,7 +62,9 @@ async def history(place: Place, seed: int) -> list[object]:
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("name", PLACES)
-def test_random_calls_have_one_history_on_every_runtime(tmp_path: Path, name: str, seed: int) -> None:
+def test_random_calls_have_one_history_on_every_runtime(
+    tmp_path: Path, request: pytest.FixtureRequest, name: str, seed: int
+) -> None:
     expected = run(history(SimulatedPlace(tmp_path), seed))
     assert len(expected) > LIVES * CALLS
-    assert run(history(PLACES[name](tmp_path), seed)) == expected
+    assert run(history(place_of(name, request), seed)) == expected

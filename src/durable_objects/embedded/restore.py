@@ -1,0 +1,102 @@
+"""A new data directory, made from a backup and what was committed after it."""
+
+import shutil
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from durable_objects.embedded.backup import PARTIAL, Manifest, check_file, read_manifest, remove_partial, shown
+from durable_objects.embedded.change_log import Step, apply, check_state, read_steps
+from durable_objects.embedded.snapshot import check_integrity
+from durable_objects.embedded.store import FILE, Upgrade, run_upgrade
+from durable_objects.errors import DataExists, DataUnreadable
+from durable_objects.files import make_directory, put_in_place, sync
+
+
+class Restored(NamedTuple):
+    """What was restored."""
+
+    time: int
+    """Everything that was durable before this is there, in milliseconds since 1970."""
+    steps: int
+    """How many steps after the backup it has."""
+
+
+def restore(backup: Path, directory: Path, *, change: Upgrade, at: int | None = None, beside: Iterable[str] = ()) -> Restored:
+    """Make the data directory ``directory`` from a backup: all of it or, after an error or a crash, nothing.
+
+    Args:
+        backup: its directory, which stays as it is.
+        directory: must not exist; those above it are made.
+        change: called with a connection to the restored data, within a transaction that it cannot end.
+        at: a time in milliseconds since 1970: the last state with nothing that was committed after it; by default the last.
+        beside: the names of further files to take from the backup, those that exist.
+
+    Raises ``DataExists``, ``DataUnreadable`` for a backup that is damaged or after ``at``, and ``OSError``.
+    """
+    manifest = read_manifest(backup)
+    if at is not None and at < manifest.until:
+        raise DataUnreadable(f"{backup} is of {shown(manifest.until)}, after {shown(at)}")
+    if directory.exists():
+        raise DataExists(f"{directory} exists already; a restore makes a new directory")
+    make_directory(directory.absolute().parent)
+    part = directory.with_name(directory.name + PARTIAL)
+    remove_partial(part)
+    try:
+        part.mkdir()
+        shutil.copyfile(backup / FILE, part / FILE)
+        check_file(part / FILE, manifest)
+        step = _follow(part / FILE, backup, manifest, at)
+        _run(part / FILE, change)
+        check_integrity(part / FILE)
+        for name in beside:
+            if (backup / name).exists():
+                shutil.copy2(backup / name, part)
+        for path in part.iterdir():
+            sync(path)
+        put_in_place(part, directory)
+    except BaseException:
+        remove_partial(part)
+        raise
+    return Restored(manifest.time, 0) if step is None else Restored(step.time, step.number)
+
+
+def _follow(file: Path, backup: Path, manifest: Manifest, at: int | None) -> Step | None:
+    """Bring the copy of a backup to its last step at ``at``; returns that step, or None if there is none."""
+    last, content = None, bytearray(file.read_bytes())
+    for _, step, pages in islice(read_steps(backup, manifest), _wanted(backup, manifest, at)):
+        apply(content, step, pages)
+        last = step
+    if last is not None:
+        check_state(content, last)
+        file.write_bytes(content)
+    return last
+
+
+def _wanted(backup: Path, manifest: Manifest, at: int | None) -> int:
+    """How many steps there are up to the last one with nothing that was committed after ``at``.
+
+    The clock may have stepped back, so all are looked at. Those that are damaged do not matter where they come after that time.
+    """
+    wanted, until = 0, manifest.until
+    try:
+        for _, step, _ in read_steps(backup, manifest):
+            until = step.until
+            if at is None or until <= at:
+                wanted = step.number
+    except DataUnreadable:
+        if at is None or at > until:
+            raise
+    return wanted
+
+
+def _run(file: Path, change: Upgrade) -> None:
+    """Run ``change`` on a file that nobody else uses; afterwards there is no file beside it."""
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("BEGIN IMMEDIATE")
+        run_upgrade(connection, change)
+        connection.execute("COMMIT")
