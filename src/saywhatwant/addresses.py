@@ -13,6 +13,12 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def host_and_port(address: str) -> tuple[str, int]:
+    """The two parts of HOST:PORT, the host without brackets."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
 def url_from_here(host: str, port: int) -> str:
     """The URL at which this machine reaches a server on ``host`` (no brackets) and ``port``, also on a wildcard address."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound

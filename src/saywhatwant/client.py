@@ -1,5 +1,6 @@
 """A client of the HTTP interface, for the bot and the commands."""
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Annotated, Any, Self, TypeVar
 
@@ -11,7 +12,12 @@ from msgspec import Meta, Struct
 from saywhatwant import schemas
 from saywhatwant.addresses import is_loopback
 from saywhatwant.errors import ExpectedError
+from saywhatwant.history import Step
+from saywhatwant.history.points import Points
 from saywhatwant.message import Message
+from saywhatwant.moderation import schemas as moderation
+from saywhatwant.moderation.rules import Ban, Filter
+from saywhatwant.overview import DecodedStory
 
 T = TypeVar("T")
 
@@ -19,6 +25,7 @@ MAX_RETRY_AFTER_SECONDS = 5.0
 """The longest pause that a server or proxy may ask for."""
 MAX_IDLE_CONNECTIONS = 20
 """Connections kept open between calls."""
+ERASE_TIMEOUT = httpx.Timeout(600, connect=5)
 UNAUTHORIZED = 401
 LATER = {408, 425, 429}
 """Statuses below 500 after which the same call may succeed."""
@@ -59,6 +66,45 @@ class ClaimedNext(Struct, frozen=True):
     conflicts: list[schemas.Conflict] = []
 
 
+class Moderated(Struct, frozen=True):
+    """``moderation.ModerationResponse`` or ``EraseResponse`` with its message decoded."""
+
+    message: Message
+    left: str | None = None
+
+
+class HiddenText(Struct, frozen=True, rename="camel"):
+    """``moderation.HiddenMessage`` with its message decoded."""
+
+    message: Message
+    text: str
+    username: str
+    reason: str
+    hidden_at: int
+
+
+class Reported(Struct, frozen=True, rename="camel"):
+    """``moderation.ReportSummary`` with its message decoded."""
+
+    message_id: str
+    last_at: int
+    count: int
+    reasons: list[str]
+    message: Message | None
+
+
+class ModerationState(Struct, frozen=True, rename="camel"):
+    """``moderation.ModerationState`` with its messages decoded."""
+
+    bans: list[Ban]
+    filters: list[Filter]
+    slow_seconds: int
+    review: list[moderation.HeldSummary]
+    review_count: int
+    reports: list[Reported]
+    report_count: int
+
+
 class _Wall(Struct, frozen=True, rename="camel"):
     max_text: int
 
@@ -75,12 +121,26 @@ class WallClient:
 
     Idempotent calls are retried for ``patience_seconds`` while the server cannot be reached or fails. Every method raises
     ``ServerRefused`` or, when retries did not help, ``ServerUnavailable``. A server on this machine (``is_here``, or a loopback
-    address) is called without a proxy.
+    address) is called without a proxy. ``transport`` carries the requests in place of a network.
     """
 
-    def __init__(self, url: str, token: str | None = None, *, patience_seconds: float = 30.0, is_here: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        *,
+        patience_seconds: float = 30.0,
+        is_here: bool = False,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self.headers: Mapping[str, str] = headers
+        """Those of every call."""
+        self.has_network = transport is None
+        """Whether its calls go over a network, so that WebSockets can too."""
         self.url = url.rstrip("/")
+        self.is_direct = is_here or is_loopback(httpx.URL(self.url).host)
+        """Whether it goes through no proxy: one named in the environment is for other machines."""
         self._patience_seconds = patience_seconds
         self._http = httpx.AsyncClient(
             base_url=self.url,
@@ -88,8 +148,8 @@ class WallClient:
             timeout=httpx.Timeout(10, connect=5),
             # Long polls occupy connections; completions must not queue behind them.
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=MAX_IDLE_CONNECTIONS),
-            # A proxy named in the environment is for other machines.
-            trust_env=not (is_here or is_loopback(httpx.URL(self.url).host)),
+            trust_env=not self.is_direct,
+            transport=transport,
         )
 
     async def __aenter__(self) -> Self:
@@ -136,9 +196,18 @@ class WallClient:
         query = {"state": state, "limit": limit}
         return await self._call("GET", "/api/queue/messages", list[schemas.ListedMessage], query=query)
 
+    async def story(self, message_id: str) -> DecodedStory:
+        """All that is known of one message."""
+        return await self._call("GET", "/api/ops/message", DecodedStory, query={"messageId": message_id})
+
     async def bots(self) -> list[schemas.BotSummary]:
         """The bots that the server has seen within the last hour."""
         return await self._call("GET", "/api/queue/bots", list[schemas.BotSummary])
+
+    async def history(self, step: Step, limit: int, since: int | None = None) -> Points:
+        """The figures of minutes or hours: those that begin after ``since`` (milliseconds since 1970), or the latest."""
+        query = {"step": step, "limit": limit} | ({} if since is None else {"since": since})
+        return await self._call("GET", "/api/ops/history", Points, query=query)
 
     async def claim_next(self, claim: schemas.ClaimRequest) -> ClaimedNext:
         """Claim, waiting up to ``claim.wait`` seconds. Not retried: a lost answer may have claimed something."""
@@ -168,6 +237,38 @@ class WallClient:
     async def batch(self, batch: schemas.BatchRequest) -> schemas.BatchResponse:
         """Retry, fail or discard messages. Not retried: the lost answer may have had the ids of what changed."""
         return await self._once("POST", "/api/queue/batch", schemas.BatchResponse, body=batch)
+
+    async def hide(self, hide: moderation.HideRequest) -> Moderated:
+        """Hide a message. A repeated call changes nothing more; so it is with all calls of those who moderate."""
+        return await self._call("POST", "/api/moderation/hide", Moderated, body=hide)
+
+    async def restore(self, restore: moderation.RestoreRequest) -> Moderated:
+        """Show a hidden message again."""
+        return await self._call("POST", "/api/moderation/restore", Moderated, body=restore)
+
+    async def erase(self, erase: moderation.EraseRequest) -> Moderated:
+        """Remove the text of a message for good; this may take as long as the server needs to rewrite its data."""
+        return await self._call("POST", "/api/moderation/erase", Moderated, body=erase, limit=ERASE_TIMEOUT)
+
+    async def hidden(self, message_id: str) -> HiddenText:
+        """What a hidden message says."""
+        return await self._call("GET", "/api/moderation/hidden", HiddenText, query={"messageId": message_id})
+
+    async def moderation_state(self) -> ModerationState:
+        """The rules in force, the posts that wait for review, and the reports."""
+        return await self._call("GET", "/api/moderation", ModerationState)
+
+    async def audit(self, limit: int) -> moderation.AuditPage:
+        """What operators have done, newest first."""
+        return await self._call("GET", "/api/moderation/audit", moderation.AuditPage, query={"limit": limit})
+
+    async def ban(self, ban: moderation.BanRequest) -> moderation.BanResponse:
+        """Take no posts from somebody for a while. A repeated call sets the end again."""
+        return await self._call("POST", "/api/moderation/ban", moderation.BanResponse, body=ban)
+
+    async def moderate(self, call: str, body: Struct) -> None:
+        """One of the calls of ``/api/moderation/`` that answer nothing else than that it is done. Each may be repeated."""
+        await self._call("POST", f"/api/moderation/{call}", schemas.Ok, body=body)
 
     async def report_circuit(self, report: schemas.CircuitReport) -> schemas.Ok:
         """Report that the circuit of a provider is open, or closed again (0 seconds)."""

@@ -2,8 +2,8 @@
 
 import json
 import logging
-import re
-import tomllib
+from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import blake2b
 from importlib.resources import files
 from pathlib import Path
@@ -13,11 +13,12 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from saywhatwant import named_tables
 from saywhatwant.addresses import is_http_url
-from saywhatwant.errors import ExpectedError, InvalidField
+from saywhatwant.errors import InvalidField
 from saywhatwant.limits import MAX_TALK_TURNS, MAX_USERNAME
 from saywhatwant.message import DEFAULT_PRIORITY, Color, Priority, clean_username
-from saywhatwant.validation import humanize
+from saywhatwant.named_tables import ChangingFile, WrongFile
 
 log = logging.getLogger("saywhatwant")
 
@@ -25,10 +26,6 @@ NLTK = "nltk:"
 """Prefix of a chatbot's name in the key ``model``."""
 CHATBOTS = ("eliza", "iesha", "rude", "suntsu", "zen")
 """The chatbots of NLTK, listed here because NLTK is slow to import."""
-
-_NAME = re.compile(r"[a-z0-9-]{1,64}")
-_KEY_ERRORS = {"Object contains unknown field": "is not a known key", "Object missing required field": "is required"}
-
 
 Url = Annotated[str, Meta(max_length=500)]
 Line = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -116,8 +113,8 @@ class Entity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return self.model.removeprefix(NLTK) if self.model.startswith(NLTK) else None
 
 
-class WrongEntities(ExpectedError):
-    """The entities file is invalid; the message has the line and the key."""
+class WrongEntities(WrongFile):
+    """The entities file is invalid."""
 
 
 class Entities:
@@ -128,9 +125,8 @@ class Entities:
     """
 
     def __init__(self, path: Path | None = None, *, model: str | None = None, base_url: str | None = None) -> None:
-        self._path = path or Path(str(files("saywhatwant") / "entities.toml"))
+        self._file = ChangingFile(path or Path(str(files("saywhatwant") / "entities.toml")), WrongEntities)
         self._instead = {key: value for key, value in (("model", model), ("base_url", base_url)) if value is not None}
-        self._stamp: tuple[int, ...] | None = None
         self._logged = ""
         self.current: dict[str, Entity] = {}
         self._load()
@@ -145,78 +141,21 @@ class Entities:
             self._logged = str(error)
 
     def _load(self) -> None:
-        text = self._changed_text()
+        text = self._file.changed_text()
         if text is None:
             return
-        entities = parse(text, str(self._path))
+        entities = parse(text, str(self._file.path))
         try:
             self.current = {name: replace(entity, **self._instead) for name, entity in entities.items()}
         except InvalidField as error:
             raise WrongEntities(f"{error.field} for all entities: {error.rule}") from None
         self._logged = ""
 
-    def _changed_text(self) -> str | None:
-        """The content of the file; None when it has not changed since the last read."""
-        try:
-            found = self._path.stat()
-            # A file that replaces another may have the same time and length.
-            stamp = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
-            if stamp == self._stamp:
-                return None
-            text = self._path.read_text(encoding="utf-8")
-        except UnicodeDecodeError:
-            raise WrongEntities(f"{self._path} cannot be read: it is not text in UTF-8") from None
-        except OSError as error:
-            raise WrongEntities(f"{self._path} cannot be read: {error.strerror}") from None
-        self._stamp = stamp
-        return text
 
-
-def parse(text: str, source: str) -> dict[str, Entity]:
+@lru_cache(maxsize=1)  # a platform may make the worker again and again, in the same process
+def parse(text: str, source: str) -> Mapping[str, Entity]:
     """The entities in a TOML text; raises ``WrongEntities`` with line and key."""
-    try:
-        tables = tomllib.loads(text)
-    except ValueError as error:  # usually TOMLDecodeError, but not for a number that is too long for Python
-        raise WrongEntities(f"{source}: {error}") from None
-    except RecursionError:
-        raise WrongEntities(f"{source}: nested too deep") from None
-    entities = {}
-    for name, table in tables.items():
-        where = _line_of(text, name)
-        if not _NAME.fullmatch(name):
-            raise WrongEntities(f"{source}, line {where}: [{name}] must be a plain name: 1 to 64 of a-z, 0-9 and -")
-        try:
-            entities[name] = _entity(table)
-        except InvalidField as error:
-            place = f"{name}.{error.field}" if error.field else name
-            line = _line_of(text, name, re.split(r"[.\[]", error.field)[0])
-            raise WrongEntities(f"{source}, line {line}: {place}: {error.rule}") from None
+    entities = named_tables.parse(text, source, Entity, WrongEntities)
     if not entities:
         raise WrongEntities(f"{source}: must contain an entity")
     return entities
-
-
-def _entity(table: object) -> Entity:
-    """The entity that a table describes; raises ``InvalidField``, with an empty field if the whole table is wrong."""
-    try:
-        return msgspec.convert(table, Entity)
-    except msgspec.ValidationError as error:
-        rule, _, path = str(error).partition(" - at `$.")
-        key = path.rstrip("`") or next(iter(re.findall(r"field `([^`]*)`", rule)), "")
-        words = next((words for start, words in _KEY_ERRORS.items() if rule.startswith(start)), None)
-        kinds = {field.name: field.type for field in msgspec.structs.fields(Entity)}
-        # TOML has no null, and calls an object a table.
-        words = words or humanize(rule, kinds.get(key)).replace(" or null", "").replace("an object", "a table")
-        raise InvalidField(key, words) from None
-
-
-def _line_of(text: str, name: str, key: str = "") -> int:
-    """The line of a table, or of a key in it if the table has it."""
-    lines = text.splitlines()
-    table = next((n for n, line in enumerate(lines, 1) if re.match(rf"\s*\[\s*[\"']?{re.escape(name)}\b", line)), 1)
-    for number, line in enumerate(lines[table:], table + 1):
-        if line.lstrip().startswith("["):
-            break
-        if key and re.match(rf"\s*[\"']?{re.escape(key)}\b", line):
-            return number
-    return table

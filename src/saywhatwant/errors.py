@@ -1,5 +1,6 @@
 """The product's refusals; ``worker.problems`` turns them into HTTP answers."""
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 from durable_objects import Refusal
@@ -66,6 +67,33 @@ class BacklogFull(Refusal):
     """No more work is accepted, because the maximum is waiting. Accepted work is safe (P6)."""
 
 
+class UnknownRule(Refusal):
+    """There is no such ban or filter."""
+
+
+class NotHeld(Refusal):
+    """No post with this id waits for review."""
+
+    def __init__(self, message_id: str) -> None:
+        super().__init__(f"no post with the id {message_id!r} waits for review", field="messageId")
+
+
+class RulesFull(Refusal):
+    """There are as many rules of a kind as there may be."""
+
+
+class ReviewFull(Refusal):
+    """As many posts wait for review as may."""
+
+
+class ReportsFull(Refusal):
+    """There are as many reports as there may be."""
+
+
+class RefusedByRule(Refusal):
+    """A rule refuses the post, which is not the repetition of an earlier one; its server knows which rule."""
+
+
 class TooManyWaiting(Refusal):
     """The limit of waiting claims is reached, of a gateway or of an object."""
 
@@ -83,6 +111,40 @@ class TooManyPosts(RequestRefused):
 
     def __init__(self, per_minute: int, retry_after_seconds: int) -> None:
         super().__init__(f"at most {per_minute} posts a minute from one address; try again in {retry_after_seconds} s")
+        self.retry_after_seconds = retry_after_seconds
+
+
+class TooManyReports(RequestRefused):
+    """The client has reached its limit of reports in a minute."""
+
+    def __init__(self, per_minute: int, retry_after_seconds: int) -> None:
+        super().__init__(f"at most {per_minute} reports a minute from one address; try again in {retry_after_seconds} s")
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Banned(RequestRefused):
+    """Its sender may not post for a while."""
+
+    def __init__(self, whence: str, until: str) -> None:
+        super().__init__(f"no posts are taken {whence} until {until}")
+
+
+class WordNotAllowed(RequestRefused):
+    """The post has a word or phrase that the wall does not allow."""
+
+    def __init__(self, field: str, phrase: str) -> None:
+        self.field = field
+        self.rule = f"must not contain \u201c{phrase}\u201d, which this wall does not allow"
+        super().__init__(f"{field}: {self.rule}")
+
+
+class SlowMode(RequestRefused):
+    """The client has posted a moment ago, and the wall is in slow mode."""
+
+    def __init__(self, seconds: int, retry_after_seconds: int) -> None:
+        super().__init__(
+            f"this wall takes one post in {seconds} s from one address now; the next one in {retry_after_seconds} s"
+        )
         self.retry_after_seconds = retry_after_seconds
 
 
@@ -113,8 +175,25 @@ class MalformedBody(RequestRefused):
     """The request body is not valid JSON of the expected form."""
 
 
+class TooManySignIns(RequestRefused):
+    """The client has tried too many wrong tokens within a minute."""
+
+    def __init__(self, per_minute: int, retry_after_seconds: int) -> None:
+        super().__init__(f"at most {per_minute} wrong tokens a minute from one address; try again in {retry_after_seconds} s")
+        self.retry_after_seconds = retry_after_seconds
+
+
 class NotAllowed(RequestRefused):
-    """The bot token is missing or wrong."""
+    """The token is missing or wrong."""
+
+
+class WrongScope(RequestRefused):
+    """The token is good for other calls than this one."""
+
+    def __init__(self, needed: str, name: str, scopes: Iterable[str]) -> None:
+        has = " and ".join(sorted(scopes))
+        super().__init__(f"this needs a token with the scope {needed}; the token {name} has the scope {has}")
+        self.needed = needed
 
 
 class CrossSite(RequestRefused):

@@ -137,6 +137,8 @@ class BotParams(Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
     """Whether the post brought its own memory, which is stored beside it while it is work."""
     unfenced: Literal[True] | UnsetType = UNSET
     """Whether the present claim came from a client that names no attempt (P3)."""
+    socket: str | UnsetType = UNSET
+    """The name of the bot's socket that the message was handed to, while it is held through it."""
 
 
 class OriginalFields(Struct, frozen=True, kw_only=True, gc=False, rename="camel", omit_defaults=True):
@@ -169,6 +171,18 @@ class Message(Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
     color_tail: str | UnsetType = UNSET
     """Part of the identity of the original's clients; never shown."""
     original: OriginalFields | UnsetType = UNSET
+    hidden: Literal[True] | UnsetType = UNSET
+    """An operator has hidden it: its text is empty here."""
+    erased: Literal[True] | UnsetType = UNSET
+    """Its text is gone for good; such a message is hidden too."""
+
+
+class Ruling(Struct, frozen=True, gc=False):
+    """What a rule of the operator's says of a post."""
+
+    action: Literal["hold", "refuse"]
+    phrase: str = ""
+    """The phrase that it is held for."""
 
 
 class NewMessage(Struct, frozen=True, kw_only=True, gc=False):
@@ -193,14 +207,18 @@ class NewMessage(Struct, frozen=True, kw_only=True, gc=False):
     """Replaces the talk as the memory for this one answer."""
     color_tail: str | None = None
     original: OriginalFields | None = None
+    ruling: Ruling | None = None
+    """None lets it onto the wall."""
 
 
-class Posted(Struct, frozen=True, gc=False):
+class Posted(Struct, frozen=True, gc=False, omit_defaults=True):
     """The outcome of a post; ``repeated`` when an earlier post had made the message."""
 
     id: str
     timestamp: int
     repeated: bool = False
+    held: bool = False
+    """Whether it waits for review: there is no message yet, and ``timestamp`` is when it was posted."""
 
 
 encode = msgspec.json.Encoder().encode
@@ -210,13 +228,14 @@ decode_list = msgspec.json.Decoder(list[Message]).decode
 _ID_CHARACTERS = bytes(ord(ID_ALPHABET[byte % len(ID_ALPHABET)]) for byte in range(256))
 _DROPPED_BYTES = bytes(range(256 - 256 % len(ID_ALPHABET), 256))
 """Dropped, so that every character is equally likely."""
+_DRAWN_BYTES = 2 * ID_LENGTH
+"""Nearly always enough."""
 
 
 def random_id(random: Random) -> str:
     """A random id; every id is equally likely."""
-    drawn = b""
-    while len(drawn) < ID_LENGTH:
-        drawn = random.randbytes(2 * ID_LENGTH).translate(_ID_CHARACTERS, _DROPPED_BYTES)
+    while len(drawn := random.randbytes(_DRAWN_BYTES).translate(_ID_CHARACTERS, _DROPPED_BYTES)) < ID_LENGTH:
+        pass
     return drawn[:ID_LENGTH].decode()
 
 

@@ -38,6 +38,7 @@ from saywhatwant.message import (
     TailedColor,
     WorkerId,
 )
+from saywhatwant.usage import Usage
 
 PersonaDigest = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$(?!\n)", description="16 hexadecimal digits")]
 EncodedMessage = Annotated[Raw, Meta(extra_json_schema={"$ref": "#/components/schemas/Message"})]
@@ -109,11 +110,11 @@ class PostRequest(Struct, frozen=True, kw_only=True, rename="camel", forbid_unkn
 
 
 class PostResponse(Struct, frozen=True):
-    """Answer to a post."""
+    """Answer to a post. ``held``, with status 202: it waits for review, and its message will have this id if it is approved."""
 
     id: str
     timestamp: int
-    status: Literal["success"] = "success"
+    status: Literal["success", "held"] = "success"
 
 
 class ClaimRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -379,5 +380,17 @@ class Stats(Struct, frozen=True, rename="camel"):
     """Leases that ran out, since the beginning."""
     waited_for: list[str]
     """The entities that answer here and for which a claim waits now, at any gateway."""
+    answers: int = 0
+    """Questions that were answered, since the beginning."""
+    failures: int = 0
+    """Messages that have failed, since the beginning; one that is retried and fails again counts twice."""
+    answer_ms: int = 0
+    """Milliseconds from questions to their answers, the sum of all."""
+    answer_times: list[int] = []
+    """Answers by the time since their questions: the counts of the buckets that docs/operate.md lists."""
+    next_since: dict[str, int] = {}
+    """For each entity with claimable messages, the timestamp of the one that is next."""
     circuits: list[ReportedCircuit] | UnsetType = UNSET
     """Omitted for callers without the bot token, because circuits name providers."""
+    usage: Usage | UnsetType = UNSET
+    """What the server that answers has counted."""

@@ -9,7 +9,7 @@ import math
 import os
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
@@ -17,9 +17,10 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta, Struct
 
-from saywhatwant.addresses import is_loopback
+from saywhatwant.addresses import host_and_port, is_http_url, is_loopback
 from saywhatwant.errors import ExpectedError
 from saywhatwant.limits import MAX_CONTEXT_BYTES_SETTING, MAX_PRIORITY, MAX_TEXT_SETTING
+from saywhatwant.tokens import FILE as TOKENS_FILE
 
 FILE = "sww.toml"
 PREFIX = "SWW_"
@@ -30,9 +31,10 @@ PUBLIC_SOCKETS_PER_ADDRESS = 64
 """The default for such a server; an office or a school may have one address."""
 PUBLIC_CONNECTIONS_PER_ADDRESS = 512
 """The default for such a server; a browser opens up to six."""
+USUAL_ADMIN_URL = "http://127.0.0.1:9070"
+"""Where a Restate server on this machine has its admin port by default."""
 
-
-RuntimeName = Literal["embedded", "wire"]
+RuntimeName = Literal["embedded", "restate", "wire"]
 
 
 class WrongSettings(ExpectedError):
@@ -56,6 +58,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     data: Annotated[Path, Meta(description="the directory of the data")] = Path("data")
     bot_token: Annotated[Secret, Meta(description="printable ASCII characters, no spaces")] | None = None
     lease_seconds: Annotated[float, Meta(ge=1, le=3_600, description="1 to 3600 seconds")] = 60
+    socket_lease_seconds: Annotated[float, Meta(ge=1, le=3_600, description="1 to 3600 seconds")] = 600
     max_hold_seconds: Annotated[float, Meta(ge=1, le=86_400, description="1 to 86400 seconds")] = 3_600
     max_attempts: Annotated[int, Meta(ge=1, le=100, description="1 to 100")] = 3
     backoff_seconds: Annotated[float, Meta(ge=0.001, le=300, description="0.001 to 300 seconds")] = 1
@@ -86,7 +89,21 @@ class Settings(Struct, frozen=True, kw_only=True):
     topology: Annotated[Literal["single", "per-entity", "hybrid"], Meta(description="'single', 'per-entity' or 'hybrid'")] = (
         "single"
     )
-    runtime: Annotated[RuntimeName, Meta(description="'embedded' or 'wire' (for tests)")] = "embedded"
+    runtime: Annotated[RuntimeName, Meta(description="'embedded', 'restate' or 'wire' (for tests)")] = "embedded"
+    restate: Annotated[list[str], Meta(description="URLs of ingresses like http://127.0.0.1:8080, commas between")] = []
+    restate_admin: Annotated[list[str], Meta(description="URLs of admin ports like http://127.0.0.1:9070, commas between")] = []
+    restate_name: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Za-z][A-Za-z0-9\-]{0,63}\Z", description="1 to 64 letters, digits and hyphens, the first one a letter"
+        ),
+    ] = "wall"
+    objects_bind: Annotated[str, Meta(description="HOST:PORT where objects listen for Restate; port 0 picks one")] = (
+        "127.0.0.1:9080"
+    )
+    objects_url: (
+        Annotated[str, Meta(description="a URL like http://10.0.0.5:9080 at which Restate reaches the objects")] | None
+    ) = None
     cors_origins: Annotated[list[str], Meta(description="origins like https://example.org, commas between")] = []
     frame_ancestors: Annotated[list[str], Meta(description="origins like https://example.org, commas between; not *")] = []
     entities: Annotated[Path, Meta(description="a TOML file of entities; none is the package's own")] | None = None
@@ -100,17 +117,27 @@ class Settings(Struct, frozen=True, kw_only=True):
     @property
     def host(self) -> str:
         """The host part of ``bind``."""
-        return self.bind.rpartition(":")[0].strip("[]")
+        return host_and_port(self.bind)[0]
 
     @property
     def port(self) -> int:
         """The port part of ``bind``."""
-        return int(self.bind.rpartition(":")[2])
+        return host_and_port(self.bind)[1]
 
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the server."""
         return is_loopback(self.host)
+
+    @property
+    def has_one_gateway(self) -> bool:
+        """Whether the objects end with their server, so that there is never another gateway."""
+        return self.runtime not in {"restate", "wire"}
+
+    @property
+    def admin_urls(self) -> list[str]:
+        """Where objects are registered."""
+        return self.restate_admin or [USUAL_ADMIN_URL]
 
     @property
     def token(self) -> str | None:
@@ -146,7 +173,21 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 def load(**options: Any) -> Settings:  # noqa: ANN401 - as many types as there are options
     """The settings: ``options`` override the environment, which overrides the file. Raises ``WrongSettings``."""
-    given = _from_file() | _from_environment() | {name: value for name, value in options.items() if value is not None}
+    given = _from_file() | named(os.environ) | {name: value for name, value in options.items() if value is not None}
+    return checked(given)
+
+
+def named(variables: Mapping[str, object]) -> dict[str, object]:
+    """Those of ``variables`` that are settings, by field; raises ``WrongSettings`` for one that begins so and is none."""
+    found = {name.removeprefix(PREFIX).lower(): value for name, value in variables.items() if name.startswith(PREFIX)}
+    for name in found:
+        if name not in Settings.__struct_fields__:
+            raise WrongSettings(_unknown(name))
+    return found
+
+
+def checked(given: Mapping[str, object]) -> Settings:
+    """The settings with these fields, which may be text; the others have their defaults. Raises ``WrongSettings``."""
     errors: list[str] = []
     values: dict[str, Any] = {}
     for field in msgspec.structs.fields(Settings):
@@ -159,12 +200,35 @@ def load(**options: Any) -> Settings:  # noqa: ANN401 - as many types as there a
     if errors:
         raise WrongSettings("\n".join(errors))
     settings = Settings(**values)
-    if not settings.is_loopback and len(settings.token or "") < MIN_PUBLIC_TOKEN:
+    token = settings.token
+    is_hard_to_guess = (settings.data / TOKENS_FILE).exists() if token is None else len(token) >= MIN_PUBLIC_TOKEN
+    if not settings.is_loopback and not is_hard_to_guess:
         raise WrongSettings(
             f"to listen on {settings.bind}, where others can reach it, set {PREFIX}BOT_TOKEN to {MIN_PUBLIC_TOKEN} characters "
-            "or more: without it, or with one easy to guess, anybody could answer as an entity"
+            f"or more, or make a token with sww token add --data {settings.data}: without one, or with one easy to guess, "
+            "anybody could answer as an entity"
         )
     return settings
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """The variables that give another process these settings."""
+    values = {field: getattr(settings, field) for field in Settings.__struct_fields__}
+    return {f"{PREFIX}{name.upper()}": _as_text(value) for name, value in values.items() if value is not None}
+
+
+def _as_text(value: object) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case list():
+            return ",".join(value)
+        case Secret():
+            return value.text
+        case Path():
+            return str(value.absolute())
+        case _:
+            return str(value)
 
 
 def _from_file() -> dict[str, object]:
@@ -178,14 +242,6 @@ def _from_file() -> dict[str, object]:
         if name not in Settings.__struct_fields__:
             raise WrongSettings(_unknown(name, f" (in {FILE})"))
     return found
-
-
-def _from_environment() -> dict[str, object]:
-    found = {name.removeprefix(PREFIX).lower(): value for name, value in os.environ.items() if name.startswith(PREFIX)}
-    for name in found:
-        if name not in Settings.__struct_fields__:
-            raise WrongSettings(_unknown(name))
-    return dict(found)
 
 
 def _unknown(name: str, where: str = "") -> str:
@@ -240,6 +296,20 @@ def _origins(value: object) -> object:
     return origins
 
 
+def _urls(value: object) -> object:
+    urls = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    if isinstance(urls, list):
+        return [_url(url) for url in urls]
+    return urls
+
+
+def _url(value: object) -> str:
+    url = str(value)
+    if not is_http_url(url) or urlsplit(url).path not in {"", "/"} or urlsplit(url).query or urlsplit(url).fragment:
+        raise ValueError("not the URL of a server")
+    return url.rstrip("/")
+
+
 def _frame_ancestors(value: object) -> object:
     origins = _origins(value)
     # They go into a header and into the page.
@@ -261,6 +331,10 @@ _PREPARE: dict[str, Callable[[object], object]] = {
     "bot_token": _token,
     "cors_origins": _origins,
     "frame_ancestors": _frame_ancestors,
+    "objects_bind": _host_and_port,
+    "objects_url": _url,
+    "restate": _urls,
+    "restate_admin": _urls,
     "trusted_proxies": _proxies,
 }
 """Checks that types cannot express; each returns the value to convert, or raises ``ValueError``."""

@@ -10,11 +10,12 @@ import structlog
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from saywhatwant.bot.calls import Calls
 from saywhatwant.bot.claims import Claimed
 from saywhatwant.bot.identity import identity_of, talk_of
 from saywhatwant.bot.reply_stream import ReplyStream
 from saywhatwant.bot.writer import Work, Writer
-from saywhatwant.client import ClaimedTalk, ServerRefused, ServerUnavailable, WallClient
+from saywhatwant.client import ClaimedTalk, ServerRefused, ServerUnavailable
 from saywhatwant.entities import Entity
 from saywhatwant.limits import MAX_CIRCUIT_ENTITIES, MAX_CIRCUIT_REASON, MAX_PROVIDER
 from saywhatwant.message import Message, without_controls
@@ -31,8 +32,9 @@ NOT_OURS = {404, 409}
 class Answers:
     """Answers messages that this worker has claimed."""
 
-    def __init__(self, client: WallClient, worker_id: str, model: Model) -> None:
-        self._client = client
+    def __init__(self, calls: Calls, worker_id: str, model: Model) -> None:
+        self._client = calls.client
+        self._calls = calls
         self._worker_id = worker_id
         self._model = model
         self._writer = Writer(model)
@@ -44,13 +46,23 @@ class Answers:
 
     async def answer(self, claimed: Claimed, name: str, serving: Mapping[str, Entity]) -> None:
         """Answer the message as the entity ``name`` of ``serving``, or give it back with the reason."""
+        message, entity, line = claimed.message, serving.get(name), self._calls.line
+        stream = ReplyStream(self._calls, message, self._worker_id)
+        held = None if line is None else line.begin(message.id, message.bot_params.attempt, stream.lose)
+        try:
+            if entity is None:
+                await self.fail(message, f"nobody answers as {name!r} any more")
+            else:
+                await self._answer(claimed, name, entity, serving, stream)
+        finally:
+            if line is not None and held is not None:
+                line.end(held)
+
+    async def _answer(
+        self, claimed: Claimed, name: str, entity: Entity, serving: Mapping[str, Entity], stream: ReplyStream
+    ) -> None:
         message = claimed.message
-        entity = serving.get(name)
-        if entity is None:
-            await self.fail(message, f"nobody answers as {name!r} any more")
-            return
         log = self._log.bind(message=message.id, attempt=message.bot_params.attempt, entity=name)
-        stream = ReplyStream(self._client, message, self._worker_id)
         try:
             async with stream:
                 work = await self._work(message, entity, claimed.talk)
@@ -108,27 +120,27 @@ class Answers:
             detail=without_controls(detail),
         )
         with suppress(ServerRefused, ServerUnavailable):
-            await self._client.fail(request)
+            await self._calls.fail(request)
 
     async def release(self, message: Message) -> None:
         """Give the message back unanswered. Being stopped is not its fault, so the attempt does not count."""
         attempt = message.bot_params.attempt
         request = ReleaseRequest(message_id=message.id, worker_id=self._worker_id, attempt=attempt)
         with suppress(ServerRefused, ServerUnavailable):
-            await self._client.release(request)
+            await self._calls.release(request)
 
     async def _complete(self, message: Message, reply: Reply) -> CompleteResponse:
         """Send reply and completion; once more, shorter, if the wall takes only shorter texts."""
         attempt = message.bot_params.attempt
         request = CompleteRequest(message_id=message.id, worker_id=self._worker_id, attempt=attempt, reply=reply)
         try:
-            return await self._client.complete(request)
+            return await self._calls.complete(request)
         except ServerRefused as error:
             if error.status != HTTPStatus.UNPROCESSABLE_ENTITY or len(reply.text) <= (most := await self._client.max_text()):
                 raise
         self._max_chars = min(self._max_chars, most)
         shorter = replace(reply, text=f"{reply.text[: most - 1].rstrip()}…")
-        return await self._client.complete(replace(request, reply=shorter))
+        return await self._calls.complete(replace(request, reply=shorter))
 
     async def _work(self, message: Message, entity: Entity, talk: ClaimedTalk | None) -> Work:
         memory = Memory()

@@ -1,17 +1,19 @@
 """Claim scheduling: which entities a bot claims for, in which calls, with how much of their talks, and for how long."""
 
 import asyncio
-import time
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
+from itertools import islice
 from typing import NamedTuple
 
 import structlog
 
+from saywhatwant import frames
 from saywhatwant.client import ClaimedTalk, ServerRefused, ServerUnavailable, WallClient
 from saywhatwant.entities import Entity
-from saywhatwant.limits import MAX_ENTITIES, MAX_WAIT_SECONDS
+from saywhatwant.limits import MAX_ENTITIES, MAX_HANDS, MAX_SOCKET_ENTITIES, MAX_WAIT_SECONDS
 from saywhatwant.message import Message
 from saywhatwant.schemas import ClaimRequest, Conflict
 
@@ -45,15 +47,17 @@ class Claims:
         worker_id: str,
         serving: Callable[[], Mapping[str, Entity]],
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self._client = client
         self._worker_id = worker_id
         self._serving = serving
-        self._clock = clock
+        self._clock = clock or (lambda: asyncio.get_running_loop().time())
         self._entities: dict[asyncio.Task[list[Claimed]], list[str]] = {}
         self._shared_deadline = 0.0
         self._merge_deadline = 0.0
+        self.until = math.inf
+        """Until when long polls may wait, by the clock."""
         self._warned: set[Conflict] = set()
         self._log = structlog.get_logger().bind(worker=worker_id)
 
@@ -109,7 +113,7 @@ class Claims:
         is_many = len(self._entities) >= MANY_CLAIMS
         deadline = min(self._merge_deadline, self._shared_deadline) if is_many else self._shared_deadline
         # Rounding may make (now + 60) - now more than 60, which the server refuses.
-        return min(deadline - now, MAX_WAIT_SECONDS)
+        return max(min(deadline - now, self.until - now, MAX_WAIT_SECONDS), 0)
 
     async def _claim(self, names: Sequence[str], wait: float) -> list[Claimed]:
         serving = self._serving()
@@ -124,10 +128,10 @@ class Claims:
             version=_version(),
         )
         found = await self._client.claim_next(claim)
-        self._warn_of(found.conflicts)
+        self.warn_of(found.conflicts)
         return [Claimed(message, found.talks.get(message.id)) for message in found.messages]
 
-    def _warn_of(self, conflicts: Iterable[Conflict]) -> None:
+    def warn_of(self, conflicts: Iterable[Conflict]) -> None:
         """Log once that another bot answers as one of these entities, with another persona."""
         for conflict in conflicts:
             if conflict not in self._warned:
@@ -137,6 +141,19 @@ class Claims:
                     entity=conflict.entity,
                     other=conflict.worker_id,
                 )
+
+
+def hands_of(entities: Mapping[str, Entity]) -> frames.HandsFrame:
+    """The hands of a bot that answers for these entities: for each as many as its file says."""
+    known = dict(islice(entities.items(), MAX_SOCKET_ENTITIES))
+    each = {name: entity.concurrency for name, entity in known.items()}
+    return frames.HandsFrame(
+        hands=min(sum(each.values()), MAX_HANDS),
+        entities=each or None,
+        context=max(map(_context_of, known.values()), default=0),
+        personas={name: entity.persona_digest for name, entity in known.items()},
+        version=_version(),
+    )
 
 
 def _context_of(entity: Entity) -> int:

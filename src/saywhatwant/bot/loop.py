@@ -1,30 +1,40 @@
 """The bot's loop: claim for every entity that has capacity, answer, and give back unanswered messages when stopped."""
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import structlog
 
 from saywhatwant.bot.answers import Answers
-from saywhatwant.bot.claims import Claimed, Claims
+from saywhatwant.bot.calls import Calls
+from saywhatwant.bot.claims import Claimed, Claims, hands_of
+from saywhatwant.bot.connection import Connect, SocketEnded, SocketRefused, open_socket
+from saywhatwant.bot.line import Line
+from saywhatwant.bot.trust import Trust
 from saywhatwant.client import ServerRefused, ServerUnavailable, WallClient
 from saywhatwant.entities import Entities, Entity
+from saywhatwant.frames import PATH
 from saywhatwant.limits import MAX_PAGE
 from saywhatwant.message import Message
 from saywhatwant.models import Model
 
 MAX_PAUSE_SECONDS = 5.0
 """The longest pause between attempts to reach a server that is unavailable."""
+REFRESH_SECONDS = 60.0
+"""Seconds after which an entities file is looked at again though nothing happens."""
 
 
 class Bot:
     """Answers for some entities, each up to its concurrency, until cancelled.
 
     ``names`` are the entities it answers for; empty means all entities of the file. When cancelled, it has ``grace_seconds``
-    to finish the messages it is answering, then gives the rest back.
+    to finish the messages it is answering, then gives the rest back. It stands in line at the wall over a WebSocket, which
+    ``connect`` opens (by default over the client's network); where there are none it claims with long polls.
     """
 
     def __init__(
@@ -36,6 +46,7 @@ class Bot:
         *,
         names: Sequence[str] = (),
         grace_seconds: float = 3.0,
+        connect: Connect | None = None,
     ) -> None:
         if unknown := sorted(set(names) - set(entities.current)):
             raise ValueError(f"no such entity: {', '.join(unknown)}; must be one of {', '.join(entities.current)}")
@@ -46,7 +57,12 @@ class Bot:
         self._model = model
         self._grace_seconds = grace_seconds
         self._claims = Claims(client, worker_id, self._answerable)
-        self._answers = Answers(client, worker_id, model)
+        self._line = None
+        if connect is None and client.has_network:
+            connect = partial(open_socket, directly=client.is_direct)
+        if connect is not None:
+            self._line = Line(client.url + PATH, client.headers, worker_id, connect, self._claims.warn_of)
+        self._answers = Answers(Calls(client, self._line), worker_id, model)
         self._answering: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._held: set[str] = set()
@@ -70,7 +86,7 @@ class Bot:
             await asyncio.to_thread(self._warm_up)
             waking = [entity for entity in self._serving().values() if entity.warm_up]
             self._waking = [asyncio.create_task(self._model.wake(entity)) for entity in waking]
-            await self._claim_forever()
+            await self._answer_forever()
         finally:
             await self._shutdown()
 
@@ -99,11 +115,50 @@ class Bot:
             except Exception:  # noqa: BLE001 - the other entities can still answer
                 self._log.exception("not ready", entity=name)
 
-    async def _claim_forever(self) -> None:
-        pause = 0.0
+    async def _answer_forever(self) -> None:
+        line, loop = self._line, asyncio.get_running_loop()
+        if line is None:
+            await self._claim_until(math.inf)
+            return
+        trust = Trust()
         while True:
+            try:
+                await line.open(hands_of(self._answerable()))
+                trust.opened(loop.time())
+                await self._stand(line)
+                polls = trust.ended(loop.time())
+            except SocketRefused as error:
+                polls = trust.refused()
+                self._log.info("no WebSocket here, so it polls", status=error.status, seconds=polls)
+            except (SocketEnded, ServerUnavailable, ServerRefused) as error:
+                polls = trust.failed()
+                self._log.debug("no socket", error=str(error))
+            if polls:
+                line.expect(socket=False)
+                await self._claim_until(loop.time() + polls)
+            line.expect(socket=True)
+
+    async def _stand(self, line: Line) -> None:
+        """Answer what comes through the socket, until it ends."""
+        while line.is_open:
             self._entities.refresh()
-            self._claims.start(self._free())
+            while line.given:
+                self._begin(line.given.popleft())
+            with suppress(SocketEnded):  # which ends the loop
+                await line.set_hands(hands_of(self._answerable()))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(self._circuit_seconds() or math.inf, REFRESH_SECONDS)):
+                    await line.news.wait()
+            line.news.clear()
+
+    async def _claim_until(self, until: float) -> None:
+        """Claim with long polls until then, and until none is running any more."""
+        loop, pause = asyncio.get_running_loop(), 0.0
+        self._claims.until = until
+        while self._claims.tasks or loop.time() < until:
+            self._entities.refresh()
+            if loop.time() < until:
+                self._claims.start(self._free())
             waiting = {*self._claims.tasks, *self._tasks}
             if not waiting:
                 # Every circuit is open, or the changed file has no entity left to answer for.
@@ -131,6 +186,8 @@ class Bot:
         self._held.add(message_id)
 
         def end(_: asyncio.Task[None]) -> None:
+            if self._line is not None:
+                self._line.news.set()  # its circuit may have opened or closed
             self._tasks.discard(task)
             self._held.discard(message_id)
             self._answering[name] -= 1
@@ -160,6 +217,21 @@ class Bot:
         return params.entity or params.assigned_entity or next(iter([*self._free(), *self._serving()]), "")
 
     async def _shutdown(self) -> None:
+        line = self._line
+        if line is not None and line.is_open:
+            with suppress(SocketEnded, ServerRefused, ServerUnavailable, TimeoutError):
+                async with asyncio.timeout(self._grace_seconds):
+                    await line.set_hands(hands_of({}))
+        try:
+            await self._give_back()
+        finally:
+            if line is not None:
+                await line.close()
+
+    async def _give_back(self) -> None:
+        """Finish what is being answered if that is soon, and give back the rest."""
+        if self._line is not None and not self._line.is_open:
+            self._line.expect(socket=False)
         for task in self._waking:
             task.cancel()
         await asyncio.gather(*self._waking, return_exceptions=True)

@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from keyword import iskeyword
 
 import click
 
@@ -14,15 +15,30 @@ from saywhatwant.errors import ExpectedError
 COMMANDS = {
     "up": "Run the wall with a bot that answers on it, until stopped.",
     "serve": "Run the wall without a bot, until stopped.",
+    "objects": "Run the objects of a wall on a Restate cluster, until stopped.",
     "bot": "Answer messages as one or more entities, until stopped.",
     "post": "Post a message; the answer appears in `sww tail`.",
     "tail": "Follow the wall.",
     "queue": "Show the work and the bots; retry, fail or discard messages.",
+    "history": "Show the figures of the last minutes or hours.",
+    "moderate": "Hide or erase messages, make rules for posts, and review what they hold.",
     "stress": "Check that every message is seen and answered exactly once, or that entities remember.",
+    "cost": "Print what a wall costs on Cloudflare, counted.",
+    "token": "Make, list and revoke tokens of bots and operators.",
+    "backup": "Copy a wall into a directory, while its server runs.",
+    "restore": "Make a new data directory from such a copy.",
+    "doctor": "Find what is wrong with data, disk, clock, tokens, backups and server.",
     "migrate": "Convert the data to another topology, while no server runs.",
+    "export": "Write a whole wall into one file, while no server runs.",
+    "import": "Make a wall from such a file, on this runtime or another.",
+    "install": "Write the wall's services for systemd: server, bot and backups.",
     "bench": "Measure the speed on this machine, compared with workerd, Redis and PostgreSQL.",
 }
-"""Help for each command. A command is the function of its name in ``commands/NAME.py``, which is imported when it runs."""
+"""Help for each command.
+
+A command is the function of its name in ``commands/NAME.py``, which is imported when it runs; a name that is a word of Python
+has an underscore there.
+"""
 EXPECTED_ERRORS = (ExpectedError, DurableObjectError, OSError)
 """Errors that are printed as one sentence instead of a traceback."""
 INTERRUPTED = 130
@@ -41,7 +57,8 @@ class Commands(click.Group):
         """Import the command of this name."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"saywhatwant.commands.{cmd_name}"), cmd_name)
+        name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        command: click.Command = getattr(import_module(f"saywhatwant.commands.{name}"), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above

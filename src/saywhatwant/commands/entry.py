@@ -2,7 +2,10 @@
 
 import sys
 
-EXTRAS = "sww needs its extras: pip install 'saywhatwant[server,bot]'"
+EXTRAS = "sww needs its extras: pip install 'saywhatwant[{}]'"
+USUAL = "server,bot"
+RESTATE = {"aiohttp", "granian", "restate"}
+"""Packages of a further extra."""
 OURS = {"saywhatwant", "durable_objects"}
 
 
@@ -21,4 +24,5 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] in OURS:
             raise
-        sys.exit(f"{EXTRAS} ({error.name} is not installed)")
+        extras = f"{USUAL},restate" if error.name.partition(".")[0] in RESTATE else USUAL
+        sys.exit(f"{EXTRAS.format(extras)} ({error.name} is not installed)")

@@ -11,13 +11,11 @@ from durable_objects.embedded.rewrite import rewrite
 from saywhatwant.commands import options
 from saywhatwant.commands.data_upgrade import UPGRADES
 from saywhatwant.entities import Entities
-from saywhatwant.queue.directory import DIRECTORY
 from saywhatwant.settings import Settings, WrongSettings, load
 from saywhatwant.topology import Topology, record
-from saywhatwant.topology.migration import NAMESPACE, CannotMigrate, Converted, Data, Stored, to_per_entity, to_single
+from saywhatwant.topology.migration import CannotMigrate, Converted, Data, Stored, others, to_per_entity, to_single
 
 RECORD_ID = f"{record.NAMESPACE}/{record.NAME}"
-_NAMESPACES = (f"{NAMESPACE}/", f"{DIRECTORY.namespace}/")
 
 
 @click.command()
@@ -39,9 +37,9 @@ def _convert(connection: sqlite3.Connection, settings: Settings, topology: str) 
     recorded = record.Recorded("single") if found is None else record.decode(found.entries[record.KEY])
     if recorded.topology == topology:
         return f"the data in {settings.data} has the topology {topology} already"
+    kept = others(data)
     converted = _converted(data, recorded, settings, topology)
-    others = {name: stored for name, stored in data.items() if not name.startswith(_NAMESPACES)}
-    converted.data |= others
+    converted.data |= kept
     converted.data[RECORD_ID] = Stored(1, None, {record.KEY: record.encode(converted.recorded)})
     _write(connection, converted.data)
     report = f"converted {converted.messages} messages in {settings.data} from {recorded.topology} to {topology}"

@@ -26,7 +26,7 @@ def post(*, text: str, url: str | None, entity: str | None, no_answer: bool, use
     params = PostParams(entity=entity, answer=not no_answer)
     message = PostRequest(text=text, username=username, color=color, bot_params=params)
     posted = asyncio.run(_post(connect(url, load()), message))
-    click.echo(f"posted as {posted.id}")
+    click.echo(f"waits for review as {posted.id}" if posted.status == "held" else f"posted as {posted.id}")
 
 
 async def _post(connection: WallClient, message: PostRequest) -> PostResponse:

@@ -4,12 +4,14 @@ import asyncio
 from typing import Literal, get_args
 
 import click
+import msgspec
 
 from saywhatwant.client import WallClient
 from saywhatwant.commands import options
 from saywhatwant.commands.connect import connect
-from saywhatwant.commands.queue_view import QueueView, print_json, print_view
+from saywhatwant.commands.queue_view import QueueView, print_json, print_story, print_view
 from saywhatwant.limits import MAX_BATCH, MAX_PAGE
+from saywhatwant.overview import DecodedStory
 from saywhatwant.schemas import BatchRequest, ListState
 from saywhatwant.settings import load
 
@@ -35,6 +37,20 @@ def queue(context: click.Context, *, url: str | None, limit: int, as_json: bool)
     if context.invoked_subcommand is None:
         view = asyncio.run(_fetch(connect(url, load()), limit))
         (print_json if as_json else print_view)(view)
+
+
+@queue.command()
+@click.argument("message_id", type=options.UTF8, metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="Print it as one JSON object.")
+@options.url
+@click.pass_obj
+def show(queue_url: str | None, *, message_id: str, as_json: bool, url: str | None) -> None:
+    """Show all that is known of one message: its attempts, their reasons, its answer."""
+    story = asyncio.run(_story(connect(url or queue_url, load()), message_id))
+    if as_json:
+        click.echo(msgspec.json.encode(story).decode())
+    else:
+        print_story(story)
 
 
 @queue.command()
@@ -113,6 +129,11 @@ async def _batches(connection: WallClient, request: BatchRequest) -> int:
             count += len(done.changed)
             more = done.more
     return count
+
+
+async def _story(connection: WallClient, message_id: str) -> DecodedStory:
+    async with connection as client:
+        return await client.story(message_id)
 
 
 async def _fetch(connection: WallClient, limit: int) -> QueueView:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from saywhatwant.commands.tail import printable
+from saywhatwant.overview import DecodedStory
 from saywhatwant.schemas import BotSummary, ListedMessage, ListState, Stats
 
 MAX_SHOWN = 60
@@ -42,6 +43,36 @@ def print_view(view: QueueView) -> None:
         console.print(line)
     if any(view.messages.values()):
         console.print(_table(view.messages))
+
+
+def print_story(story: DecodedStory) -> None:
+    """Print all that is known of one message, a line for each thing that happened."""
+    for line in _story(story):
+        click.echo(printable(line))
+
+
+def _story(story: DecodedStory) -> Iterator[str]:
+    message, params = story.message, story.message.bot_params
+    entity = params.entity or params.assigned_entity or "anyone"
+    yield f"{message.id}  {message.username} to {entity}: {message.text}"
+    yield f"{_moment(message.timestamp)}  posted, with priority {params.priority}"
+    for attempt in story.attempts:
+        reason = "gave it back" if attempt.reason is None else attempt.reason
+        yield f"{_moment(attempt.ended_at)}  attempt {attempt.attempt} of {attempt.worker_id} ended: {reason}"
+    if params.status == "processing":
+        yield f"{_moment(params.claimed_at)}  attempt {params.attempt}: {params.claimed_by} has it"
+    elif params.status == "pending":
+        yield f"it is pending; attempts so far: {params.attempt}"
+    else:
+        by = f" by {params.claimed_by}, attempt {params.attempt}" if params.claimed_by else ""
+        reason = _note("failed", message)
+        yield f"{_moment(params.completed_at)}  {params.status}{by}" + (f": {reason}" if reason else "")
+    if story.answer is not None:
+        yield f"{_moment(story.answer.timestamp)}  {story.answer.username}: {story.answer.text}"
+
+
+def _moment(at_ms: int | None) -> str:
+    return datetime.fromtimestamp((at_ms or 0) / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _lines(view: QueueView) -> Iterator[Text]:

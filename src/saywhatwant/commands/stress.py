@@ -19,15 +19,21 @@ from saywhatwant.commands.stress_report import print_tabs, print_talks
 from saywhatwant.entities import Entities
 from saywhatwant.settings import load
 from saywhatwant.stress import Chaos, Plan, TalkPlan, run, run_talks
+from saywhatwant.stress.cluster import SiegeResult
 from saywhatwant.stress.runner import KILLS
 from saywhatwant.stress.tabs import Progress
 
+ENTITY = "eliza"
 TABS = 30
+VISITORS = 12
+"""Tabs that post to a cluster, one message after the other."""
 BETWEEN = 5
 LIMIT_SECONDS = 60.0
 LIMIT_WITH_KILLS_SECONDS = 120.0
 LIMIT_OF_TALKS_SECONDS = 600.0
 TERMINATED = 128 + signal.SIGTERM
+
+COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
 
 ResultT = TypeVar("ResultT")
 
@@ -49,25 +55,44 @@ ResultT = TypeVar("ResultT")
     show_default=str(BETWEEN),
     help="With --talks: messages between the one that tells the fact and the one that asks for it.",
 )
-@click.option("--entity", type=options.UTF8, default="eliza", show_default=True, help="The entity they ask.")
+@click.option(
+    "--entity",
+    type=options.UTF8,
+    show_default=f"{ENTITY}; all with --runtime",
+    help="The entity they ask.",
+)
 @click.option(
     "--timeout",
     type=click.FloatRange(1, 3_600),
     show_default=f"{LIMIT_SECONDS:.0f}; twice with --chaos; {LIMIT_OF_TALKS_SECONDS:.0f} with --talks",
-    help="Time limit in seconds.",
+    help="Time limit in seconds; with --runtime from the last kill on.",
 )
 @click.option("--chaos", is_flag=True, help="Start a server and bots for the test; kill and restart them while it runs.")
+@click.option(
+    "--runtime",
+    type=click.Choice(["restate"]),
+    help="With --chaos: start a cluster of three nodes, with two gateways, and kill each process in turn.",
+)
+@click.option(
+    "--kills", type=click.IntRange(1, 10_000), show_default="each once", help="With --runtime: how many processes are killed."
+)
+@click.option(
+    "--stall", type=click.FloatRange(0.1, 3_600), help="With --runtime: fail if anybody waits longer after a kill, in seconds."
+)
 @options.entities
-def stress(
+def stress(  # noqa: PLR0913 - one for each option
     *,
     url: str | None,
     tabs: int | None,
     messages: int | None,
     talks: int | None,
     between: int | None,
-    entity: str,
+    entity: str | None,
     timeout: float | None,
     chaos: bool,
+    runtime: str | None,
+    kills: int | None,
+    stall: float | None,
     entities: Path | None,
 ) -> None:
     """Check that every message is seen and answered exactly once, or with --talks that every fact is remembered.
@@ -75,9 +100,14 @@ def stress(
     The exit status is 1 when anything was missed, doubled or forgotten, or told to a stranger.
     """
     _check_options(url, tabs, messages, talks, between, entities, chaos=chaos)
+    _check_cluster_options(runtime, messages, talks, kills, stall, chaos=chaos)
     silence_retries()
-    wall = _Wall(url or default_url(load()), entity, entities, chaos=chaos)
     try:
+        if runtime is not None:
+            is_well = _besiege(entity, entities, tabs or VISITORS, kills, timeout or LIMIT_WITH_KILLS_SECONDS, stall)
+            sys.exit(not is_well)
+        entity = entity or ENTITY
+        wall = _Wall(url or default_url(load()), entity, entities, chaos=chaos)
         if talks is None:
             limit = timeout or (LIMIT_WITH_KILLS_SECONDS if chaos else LIMIT_SECONDS)
             number = tabs or TABS
@@ -113,6 +143,20 @@ def _check_options(
         raise click.UsageError("--between is for --talks; add it, or remove --between")
 
 
+def _check_cluster_options(
+    runtime: str | None, messages: int | None, talks: int | None, kills: int | None, stall: float | None, *, chaos: bool
+) -> None:
+    """As ``_check_options``, for those of a cluster."""
+    if runtime is None:
+        if kills is not None or stall is not None:
+            raise click.UsageError("--kills and --stall are for --runtime; add it, or remove them")
+        return
+    if not chaos:
+        raise click.UsageError("--runtime is for the cluster of --chaos; add it, or name the gateway of a cluster by --url")
+    if messages is not None or talks is not None:
+        raise click.UsageError("--runtime cannot be combined with --messages or --talks: tabs post until the last kill")
+
+
 class _Wall:
     """The server under test: the one at ``url``, or with ``chaos`` one that is started for the test."""
 
@@ -131,13 +175,38 @@ class _Wall:
         """The result of ``act``, which gets the URL, and the chaos if there is any."""
         if not self.chaos:
             return await act(self._url, None)
-        task = asyncio.current_task()
-        if task is not None:
-            # The processes started here must end with this one.
-            for number in (signal.SIGTERM, signal.SIGHUP):
-                asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        _end_with_signals()
         async with Chaos(self._entity, self._entities) as chaos:
             return await act(chaos.url, chaos)
+
+
+def _end_with_signals() -> None:
+    """Cancel this task by the signals that would end the process, since the processes started here must end with it."""
+    task = asyncio.current_task()
+    if task is not None:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+
+
+def _besiege(
+    entity: str | None, file: Path | None, visitors: int, kills: int | None, settle_seconds: float, max_stall: float | None
+) -> bool:
+    """Besiege a cluster and print the verdict; returns whether all is well."""
+    from saywhatwant.commands.stress_cluster import ClusterSite
+    from saywhatwant.commands.stress_siege import print_siege, run_siege
+
+    names = [entity] if entity else list(Entities(file or load().entities).current)
+    site = ClusterSite(load().topology, file)
+
+    async def act() -> SiegeResult:
+        _end_with_signals()
+        return await run_siege(
+            site, entities=names, visitors=visitors, kills=kills, settle_seconds=settle_seconds, on_progress=show
+        )
+
+    with _siege_display() as show:
+        result = asyncio.run(act())
+    return print_siege(result, max_stall)
 
 
 def _post(wall: _Wall, plan: Plan) -> bool:
@@ -168,13 +237,24 @@ def _talk(wall: _Wall, plan: TalkPlan) -> bool:
 @contextmanager
 def _display(bars: Mapping[str, int], *, chaos: bool) -> Iterator[Callable[..., None]]:
     """Show a bar for each of ``bars`` and one for the kills; the function that it yields sets all of them, in that order."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Display(*columns, console=Console(stderr=True), transient=True) as display:
+    with Display(*COLUMNS, console=Console(stderr=True), transient=True) as display:
         tasks = [display.add_task(what, total=total) for what, total in bars.items()]
         tasks.append(display.add_task("kills", total=KILLS, visible=chaos))
 
         def show(*completed: int) -> None:
             for task, number in zip(tasks, completed, strict=True):
                 display.update(task, completed=number)
+
+        yield show
+
+
+@contextmanager
+def _siege_display() -> Iterator[Callable[[int, int, int], None]]:
+    """Show a bar for the kills, and how many messages were accepted."""
+    with Display(*COLUMNS, console=Console(stderr=True), transient=True) as display:
+        task = display.add_task("a cluster starts", total=None)
+
+        def show(accepted: int, kills: int, planned: int) -> None:
+            display.update(task, description=f"{accepted} messages accepted, kills", completed=kills, total=planned)
 
         yield show

@@ -4,6 +4,7 @@ import asyncio
 from datetime import datetime
 
 import click
+from msgspec import UNSET
 from rich.console import Console
 from rich.text import Text
 
@@ -62,7 +63,10 @@ def _line(message: Message) -> Text:
         line.append(f" to {message.bot_params.entity}", style="dim")
     elif message.bot_params.answer is False:
         line.append(" to everyone", style="dim")
-    line.append(f" {printable(message.text)}", style="default")
+    if message.hidden is UNSET:
+        line.append(f" {printable(message.text)}", style="default")
+    else:
+        line.append(" (hidden)" if message.erased is UNSET else " (erased)", style="dim")
     line.append(f"  {message.id}", style="dim")
     if message.reply_to is not None:
         line.append(f" answers {message.reply_to}", style="dim")

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import click
 import uvloop
+from msgspec.structs import replace
 
 from saywhatwant.commands import options
 from saywhatwant.commands.answering import load_entities
 from saywhatwant.commands.log import set_level
 from saywhatwant.commands.serve import print_ready, run_server
 from saywhatwant.entities import Entities
-from saywhatwant.settings import Settings, load
+from saywhatwant.settings import Secret, Settings, load
+from saywhatwant.tokens import new_token
 
 USUAL_URL = "http://127.0.0.1:8787"
 BOT_PACKAGES = ("httpx", "nltk", "openai", "stamina", "structlog")
@@ -27,6 +29,7 @@ BOT_PACKAGES = ("httpx", "nltk", "openai", "stamina", "structlog")
 @options.bind
 @options.data
 @options.runtime
+@options.restate
 @options.entity
 @options.entities
 @options.model
@@ -35,6 +38,7 @@ def up(
     bind: str | None,
     data: Path | None,
     runtime: str | None,
+    restate: str | None,
     entity: tuple[str, ...],
     entities: Path | None,
     model: str | None,
@@ -43,7 +47,7 @@ def up(
     for package in BOT_PACKAGES:
         if find_spec(package) is None:
             raise ModuleNotFoundError(name=package)
-    settings = load(bind=bind, data=data, runtime=runtime, entities=entities)
+    settings = load(bind=bind, data=data, runtime=runtime, restate=restate, entities=entities)
     set_level(settings.log_level)
     with ExitStack() as stack:
         known = load_entities(settings, entity, model, stack)
@@ -52,18 +56,20 @@ def up(
 
 async def _run(settings: Settings, entities: Entities, names: Sequence[str]) -> None:
     bots: list[asyncio.Task[None]] = []
+    own_token = new_token() if settings.token is None else None
+    of_bot = settings if own_token is None else replace(settings, bot_token=Secret(own_token))
 
     def on_ready(url: str) -> None:
         print_ready(url)
         _print_hints(url, list(names or entities.current))
-        bots.append(asyncio.create_task(_answer(url, settings, entities, names)))
+        bots.append(asyncio.create_task(_answer(url, of_bot, entities, names)))
 
     async def on_stop() -> None:
         for task in bots:
             task.cancel()
         await asyncio.gather(*bots, return_exceptions=True)
 
-    await run_server(settings, on_ready=on_ready, on_stop=on_stop)
+    await run_server(settings, on_ready=on_ready, on_stop=on_stop, with_objects=True, own_token=own_token)
 
 
 async def _answer(url: str, settings: Settings, entities: Entities, names: Sequence[str]) -> None:

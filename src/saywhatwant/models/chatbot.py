@@ -31,7 +31,9 @@ def personality(name: str) -> Personality:
 def answer(name: str, text: str) -> str:
     """The answer of the chatbot ``name`` to ``text``; raises ``ModelFailed`` when it has none."""
     # The chatbots' patterns stop at line breaks, and repeating a percent sign makes them fail.
-    reply = personality(name).respond(" ".join(text.split()).replace("%", "\N{FULLWIDTH PERCENT SIGN}"))
+    line = " ".join(text.split()).replace("%", "\N{FULLWIDTH PERCENT SIGN}")
+    # They repeat what they are told within a sentence of their own; NLTK's own dialogue removes the end of it too.
+    reply = personality(name).respond(line.rstrip("!. ") or line)
     if not reply or not reply.strip():
         raise ModelFailed(f"{name} has no answer")
     return reply.strip()

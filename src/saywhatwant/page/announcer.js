@@ -41,6 +41,12 @@ export class Announcer {
     this.#announceSoon();
   }
 
+  /** Takes back the messages that were announced last, and those that wait: one of them was hidden. */
+  forget() {
+    this.#messages = [];
+    this.#element.replaceChildren();
+  }
+
   #announceSoon() {
     if (this.#messages.length || this.#sentences.length) this.#timer ||= setTimeout(() => this.#announce(), PAUSE_MS);
   }

@@ -4,7 +4,7 @@
  * @import { Entry, Message, Posted, WallSummary } from "./types"
  */
 
-import { isMessages, isPosted, isWallSummary } from "./wire.js";
+import { isDone, isMessages, isPosted, isWallSummary } from "./wire.js";
 
 const TIMEOUT_MS = 15_000;
 /** The longest pause that a response may ask for; browsers take one of more than 24 days for none. */
@@ -37,8 +37,9 @@ export class CallFailed extends Error {
 
 /**
  * A page of messages. `token` stands for the state it was read at, and only the server knows what is in it; null if a
- * proxy removed it. `more` is true if there is another page.
- * @typedef {{ messages: Message[], token: string | null, more: boolean }} Page
+ * proxy removed it. `more` is true if there is another page. `reset` is true if the token that was sent is of another time, as
+ * when the wall was restored from a backup: these are the first of all messages, and no changes of those that we have.
+ * @typedef {{ messages: Message[], token: string | null, more: boolean, reset: boolean }} Page
  */
 
 /** The newest messages, newest first. @param {number} limit */
@@ -76,6 +77,12 @@ export async function post({ key, text, username, color, entity, answer, ais, pr
   return content;
 }
 
+/** Reports a message to the operators. @param {string} messageId */
+export async function report(messageId) {
+  const headers = { "Content-Type": "application/json" };
+  await call("/api/report", isDone, { method: "POST", headers, body: JSON.stringify({ messageId }) });
+}
+
 /** @returns {Promise<WallSummary>} */
 export async function entities() {
   const { content } = await call("/api/entities", isWallSummary);
@@ -94,7 +101,8 @@ async function list(query, headers = {}) {
   // A page that would have too many bytes ends early, with a link to the next one.
   const [, next] = /<([^>]*)>; rel="?next/.exec(response.headers.get("Link") ?? "") ?? [];
   const token = tokenOf(response.headers.get("ETag")) ?? linked(next, "changedAfter");
-  return { messages, token, more: next !== undefined || messages.length >= query.limit };
+  const reset = response.headers.has("SWW-Reset");
+  return { messages, token, more: next !== undefined || messages.length >= query.limit, reset };
 }
 
 /** The token in an ETag, which a proxy may have marked as weak or as compressed. @param {string | null} etag */

@@ -1,7 +1,7 @@
 /**
  * Puts the parts of the page together.
  *
- * @import { Bookmark, Changes, ConnectionState, Draft, Entry, Posted, Spot, View } from "./types"
+ * @import { Bookmark, Changes, ConnectionState, Draft, Entry, Message, Posted, Spot, View } from "./types"
  */
 
 import { Announcer } from "./announcer.js";
@@ -57,7 +57,7 @@ const askedLine = new AskedLine(() => {
 });
 const list = new List(wall, find("rows", HTMLElement), { open, menu, edit: takeBack, discard }, looked);
 const gesture = new Gesture(wall, looked);
-const outbox = new Outbox({ send: post, newestKnown, changed: outboxChanged, acknowledged, refused });
+const outbox = new Outbox({ send: post, newestKnown, changed: outboxChanged, acknowledged, refused, held });
 const identity = new Identity(find("name", HTMLInputElement), find("color", HTMLInputElement), showAsked);
 const composer = new Composer(find("composer", HTMLFormElement), identity, submitted, addressed);
 const connection = new Connection(feed, feedChanged, connectionChanged);
@@ -187,10 +187,12 @@ function suggested(entity, question) {
 // -- Events
 
 /** @param {Changes} changes */
-function feedChanged({ fresh, failed }) {
+function feedChanged({ fresh, failed, hidden }) {
   if (!loaded) firstLoaded();
+  outbox.settle((id) => feed.get(id) !== undefined);
   const concerning = fresh.filter((message) => source.shows(message));
   if (!isSeen()) unread.add(concerning.map((message) => feed.keyOf(message)));
+  if (hidden.length) takeBackWhatWasHidden(hidden);
   announcer.messages(concerning, ({ replyTo }) => feed.get(replyTo)?.username);
   notices.tell(fresh, failed);
   for (const { botParams } of failed) announcer.say(`Your message got ${noAnswer(botParams, entities)}`);
@@ -198,6 +200,13 @@ function feedChanged({ fresh, failed }) {
   // A hidden tab draws nothing, but shows the count in its title.
   if (document.hidden) showUnread();
   draw();
+}
+
+/** @param {Message[]} hidden */
+function takeBackWhatWasHidden(hidden) {
+  announcer.forget();
+  notices.withdraw(hidden);
+  if (hidden.some(({ id }) => feed.isOwn(id))) announcer.say("An operator has hidden your message");
 }
 
 function firstLoaded() {
@@ -252,6 +261,10 @@ function acknowledged(entry, posted) {
 /** @param {Entry} entry */
 function refused({ reason }) {
   announcer.say(`Your message was not posted: ${reason}`);
+}
+
+function held() {
+  announcer.say("Your message waits for review: it appears when an operator approves it.");
 }
 
 /** @param {Draft} draft */

@@ -76,7 +76,8 @@ function aliasOf(ais) {
 
 /** The last `most` messages shown, as "name: text", without the oldest ones if they are too long. @param {FeedRow[]} rows @param {number} most */
 function contextOf(rows, most) {
-  const said = rows.filter(({ kind }) => kind === "human" || kind === "AI").slice(-most || rows.length);
+  const isSaid = (/** @type {FeedRow} */ { kind, message }) => (kind === "human" || kind === "AI") && !message.hidden;
+  const said = rows.filter(isSaid).slice(-most || rows.length);
   const encoder = new TextEncoder();
   /** @type {string[]} */
   const context = [];

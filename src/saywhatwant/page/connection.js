@@ -15,8 +15,10 @@ const FIRST_PAGE = 50;
 const MISSED_PAGE = 200;
 /** The token of having nothing. */
 const NO_TOKEN = "0";
-/** A live socket that is silent for longer is probably dead: heartbeats come more often. */
+/** A live socket that is silent for longer may be dead: most servers send heartbeats more often. */
 const SILENT_MS = 30_000;
+/** How long it may then take to answer. */
+const ANSWER_MS = 3_000;
 /** A socket that was live for less time is reopened only after a pause. */
 const STEADY_MS = 10_000;
 /** Added to the pause after a refused socket while the server answers polls: it probably has too many sockets. */
@@ -67,7 +69,7 @@ export class Connection {
       enter: (it) => it.#reconciler.check(),
       caughtUp: (it) => it.#reconciler.check(),
       lost: "opening",
-      wake: (it) => it.#closeIfSilent(),
+      wake: (it) => it.#checkIfSilent(),
       online: (it) => it.#socket?.close(),
     },
     asking: { shown: "connecting", enter: (it) => it.#read(), read: "polling", failed: "offline" },
@@ -121,7 +123,7 @@ export class Connection {
     this.#feed = feed;
     this.#changed = changed;
     this.#show = show;
-    this.#reconciler = new Reconciler(feed, () => changed({ fresh: [], failed: [], changed: true }));
+    this.#reconciler = new Reconciler(feed, () => changed({ fresh: [], failed: [], hidden: [], changed: true }));
   }
 
   start() {
@@ -221,7 +223,8 @@ export class Connection {
 
   async #readAll() {
     let more = true;
-    while (more) more = this.#token === null ? await this.#readFirst() : await this.#readChanges(this.#token);
+    while (more || this.#token === null)
+      more = this.#token === null ? await this.#readFirst() : await this.#readChanges(this.#token);
   }
 
   async #readFirst() {
@@ -233,12 +236,22 @@ export class Connection {
 
   /** @param {string} token @returns {Promise<boolean>} whether there is more */
   async #readChanges(token) {
-    const { messages, token: next, more } = await changes(token, MISSED_PAGE);
+    const { messages, token: next, more, reset } = await changes(token, MISSED_PAGE);
+    if (reset) {
+      if (this.#token === token) this.#forget();
+      return false;
+    }
     this.#merge(messages);
     // A proxy may have removed the token: then the same changes are read again. Or a socket has brought more meanwhile.
     if (next === null || this.#token !== token) return false;
     this.#token = next;
     return more && next !== token;
+  }
+
+  /** What we have is of another time: begin again. */
+  #forget() {
+    this.#token = null;
+    this.#feed.forget();
   }
 
   /** @param {Message[]} messages */
@@ -268,12 +281,18 @@ export class Connection {
     );
   }
 
-  #closeIfSilent() {
-    if (this.#socket && this.#socket.silentMs > SILENT_MS) this.#socket.close();
+  #checkIfSilent() {
+    if (this.#socket && this.#socket.silentMs > SILENT_MS) this.#socket.check(ANSWER_MS);
   }
 
   /** @param {Frame} frame */
-  #receive({ seq, events, more }) {
+  #receive({ seq, events, more, reset }) {
+    if (reset) {
+      this.#forget();
+      this.#socket?.close();
+      this.#enter("loading");
+      return;
+    }
     const applied = this.#feed.apply(events);
     if (events.length) this.#changed(applied);
     // Also behind a page of what was missed: a socket that is lost before the last one need not begin again.

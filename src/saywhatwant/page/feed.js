@@ -30,14 +30,18 @@ export class Feed {
   #outbox = [];
   /** Keys of our own posts by their ids. @type {Map<string, string>} */
   #ownKeys = new Map();
-  /** @type {((events: ServerEvent[]) => void)[]} */
+  /** @type {{ take: (events: ServerEvent[]) => void, forget: () => void }[]} */
   #followers = [];
   /** Messages older than this are left out, since there may be a gap before them. */
   #horizon = -Infinity;
 
-  /** Calls `follower` with all events that come. @param {(events: ServerEvent[]) => void} follower */
-  follow(follower) {
-    this.#followers.push(follower);
+  /**
+   * Calls `take` with all events that come, and `forget` when all messages are forgotten.
+   * @param {(events: ServerEvent[]) => void} take
+   * @param {() => void} forget
+   */
+  follow(take, forget) {
+    this.#followers.push({ take, forget });
   }
 
   // -- Input
@@ -53,7 +57,7 @@ export class Feed {
     for (const message of messages) if (this.#put(message)) this.#recognize(message);
     this.#sort();
     if (!complete) this.#horizon = this.oldest();
-    return { fresh: [], failed: [], changed: true };
+    return { fresh: [], failed: [], hidden: [], changed: true };
   }
 
   /** A page of older messages. @param {Message[]} messages @param {boolean} complete */
@@ -73,14 +77,25 @@ export class Feed {
   /** The events of one pushed frame, in their order. @param {ServerEvent[]} events @returns {Changes} */
   apply(events) {
     /** @type {Changes} */
-    const changes = { fresh: [], failed: [], changed: false };
+    const changes = { fresh: [], failed: [], hidden: [], changed: false };
     for (const event of events) {
       if (event.type === "message") this.#take(event.message, changes);
       else if (event.type === "progress") this.#write(event);
     }
     if (changes.changed) this.#sort();
-    for (const follower of this.#followers) follower(events);
+    for (const { take } of this.#followers) take(events);
     return changes;
+  }
+
+  /** The server's messages are of another time, so what is known of them is wrong. Posts on their way stay. */
+  forget() {
+    this.#messages.clear();
+    this.#written.clear();
+    this.#replies.clear();
+    this.#sorted = [];
+    this.#horizon = -Infinity;
+    this.complete = false;
+    for (const { forget } of this.#followers) forget();
   }
 
   /** @param {Entry[]} entries the posts on their way, in order */
@@ -187,6 +202,11 @@ export class Feed {
     if (!this.#put(message)) return;
     changes.changed = true;
     if (!known) this.#recognize(message);
+    if (message.hidden) {
+      changes.fresh = changes.fresh.filter(({ id }) => id !== message.id);
+      if (known && !known.hidden) changes.hidden.push(message);
+      return;
+    }
     if (!known && !this.isOwn(message.id)) changes.fresh.push(message);
     if (hasFailed(message) && !(known && hasFailed(known)) && this.isOwn(message.id)) changes.failed.push(message);
   }
@@ -224,8 +244,8 @@ export class Feed {
   }
 
   /** @param {Message} message */
-  #isBeingAnswered({ id, messageType, botParams }) {
-    return messageType === "human" && botParams.status === "processing" && !this.answerTo(id);
+  #isBeingAnswered({ id, messageType, botParams, hidden }) {
+    return messageType === "human" && botParams.status === "processing" && !hidden && !this.answerTo(id);
   }
 
   /** @param {Message} message @returns {FeedRow} */
@@ -238,7 +258,9 @@ export class Feed {
   #recognize(message) {
     if (message.messageType !== "human" || this.isOwn(message.id)) return;
     const posted = new Set(this.#ownKeys.values());
-    const twin = this.#outbox.find((entry) => mayBePosted(entry) && !posted.has(entry.key) && isTwin(entry, message));
+    const mine = this.#outbox.filter(({ key }) => !posted.has(key));
+    const twin =
+      mine.find(({ heldAs }) => heldAs === message.id) ?? mine.find((entry) => mayBePosted(entry) && isTwin(entry, message));
     if (twin) this.#ownKeys.set(message.id, twin.key);
   }
 
@@ -270,7 +292,7 @@ function isUnfinished({ botParams }) {
 
 /** @param {Entry} entry */
 function mayBePosted({ attempt, state }) {
-  return attempt > 0 && state !== "refused";
+  return attempt > 0 && state !== "refused" && state !== "held";
 }
 
 /**

@@ -25,6 +25,8 @@ export class Notices {
   #feed;
   #identity;
   #clicked;
+  /** Those that may still be seen, by the ids of their messages. @type {Map<string, Notification>} */
+  #shown = new Map();
 
   /** @param {Feed} feed @param {Identity} identity @param {(key: string) => void} clicked called with the key of the answer */
   constructor(feed, identity, clicked) {
@@ -50,6 +52,11 @@ export class Notices {
     for (const message of failed) this.#show(message, "No answer", `To: ${message.text}`);
   }
 
+  /** Closes the notifications of messages that were hidden. @param {Message[]} hidden */
+  withdraw(hidden) {
+    for (const { id } of hidden) this.#shown.get(id)?.close();
+  }
+
   /** @param {Message} message */
   #isToUs({ messageType, replyTo }) {
     const question = this.#feed.get(replyTo);
@@ -64,6 +71,8 @@ export class Notices {
     try {
       // With a tag, two tabs show one notification.
       const notification = new Notification(title, { body: excerpt(text, LENGTH), tag: message.id, icon: iconAddress() });
+      this.#shown.set(message.id, notification);
+      notification.addEventListener("close", () => this.#shown.delete(message.id));
       notification.addEventListener("click", () => {
         focus();
         notification.close();

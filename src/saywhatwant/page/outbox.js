@@ -23,6 +23,7 @@ export class Outbox {
   #changed;
   #acknowledged;
   #refused;
+  #held;
   #sending = false;
   #timer = 0;
   #notBefore = 0;
@@ -40,13 +41,15 @@ export class Outbox {
    * @param {() => void} callbacks.changed called when the entries have changed
    * @param {(entry: Entry, posted: Posted) => void} callbacks.acknowledged called when the server has accepted an entry
    * @param {(entry: Entry) => void} callbacks.refused called when the server will never accept an entry
+   * @param {(entry: Entry) => void} callbacks.held called when an entry waits for an operator's review
    */
-  constructor({ send, newestKnown, changed, acknowledged, refused }) {
+  constructor({ send, newestKnown, changed, acknowledged, refused, held }) {
     this.#send = send;
     this.#newestKnown = newestKnown;
     this.#changed = changed;
     this.#acknowledged = acknowledged;
     this.#refused = refused;
+    this.#held = held;
   }
 
   /** Whether a reload would lose none of them: all are stored, and none is being sent. */
@@ -86,6 +89,11 @@ export class Outbox {
     return entry;
   }
 
+  /** Removes the held entries whose messages are there. @param {(id: string) => boolean} isThere */
+  settle(isThere) {
+    for (const entry of this.entries.filter(({ heldAs }) => heldAs && isThere(heldAs))) this.#remove(entry);
+  }
+
   /** Sends what is queued now, unless the server asked to wait. */
   async flush() {
     if (this.#sending || this.#newestKnown() === null || Date.now() < this.#notBefore) return;
@@ -115,13 +123,13 @@ export class Outbox {
       .filter((entry) => isEntry(entry) && !skipped.has(entry.key));
     for (const { key } of stored) this.#stored.add(key);
     this.entries = [...stored, ...ours].sort((one, other) => one.createdAt - other.createdAt);
-    for (const entry of this.entries) if (entry.state !== "refused") entry.state = "queued";
+    for (const entry of this.entries) if (isOnItsWay(entry)) entry.state = "queued";
     this.#changed();
     for (const entry of this.entries.filter(isOverdue)) this.#refuse(entry, OVERDUE);
   }
 
   #next() {
-    return this.entries.find(({ state }) => state !== "refused");
+    return this.entries.find(isOnItsWay);
   }
 
   /** @param {Entry} entry */
@@ -133,6 +141,7 @@ export class Outbox {
     try {
       const posted = await this.#send(entry);
       this.#backoff.reset();
+      if (posted.status === "held") return this.#hold(entry, posted);
       this.#remove(entry);
       this.#acknowledged(entry, posted);
     } catch (error) {
@@ -150,6 +159,15 @@ export class Outbox {
     const askedMs = error.retryAfterMs ?? 0;
     this.#notBefore = Date.now() + askedMs;
     this.#timer = setTimeout(() => this.#retry(), Math.max(this.#backoff.next(), askedMs));
+  }
+
+  /** It stays until its message comes, or the visitor discards it. @param {Entry} entry @param {Posted} posted */
+  #hold(entry, { id }) {
+    entry.heldAs = id;
+    entry.state = "held";
+    entry.reason = "";
+    this.#store(entry);
+    this.#held(entry);
   }
 
   #retry() {
@@ -202,8 +220,14 @@ function isEntry(value) {
 }
 
 /** @param {Entry} entry */
-function isOverdue({ createdAt, attempt, state }) {
-  return state !== "refused" && attempt > 0 && Date.now() - createdAt > KEY_LIFETIME_MS;
+function isOnItsWay({ state }) {
+  return state !== "refused" && state !== "held";
+}
+
+/** @param {Entry} entry */
+function isOverdue(entry) {
+  const { createdAt, attempt } = entry;
+  return isOnItsWay(entry) && attempt > 0 && Date.now() - createdAt > KEY_LIFETIME_MS;
 }
 
 /** A random UUID; `crypto.randomUUID` is missing when the page is not served over HTTPS. */

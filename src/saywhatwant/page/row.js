@@ -109,7 +109,7 @@ class Parts {
     this.#name.title =
       model.opens === "talk" ? "Show only this talk" : model.opens ? `Show only what ${model.name} writes` : "";
     classList.toggle("opens", Boolean(model.opens));
-    this.#menu.ariaLabel = `Copy what ${model.name} wrote`;
+    this.#menu.ariaLabel = `Copy or report what ${model.name} wrote`;
     this.#to.textContent = model.to ?? "";
     this.#addressed.hidden = !model.to;
     this.#state.textContent = model.state ?? "";
@@ -176,21 +176,23 @@ class Parts {
   }
 
   /** @param {Model} model */
-  #fillNote({ note = "", tone = "calm", editable = false }) {
+  #fillNote({ note = "", tone = "calm", editable = false, discardable = false }) {
     this.#note.hidden = !note;
     this.#note.dataset.tone = tone;
     this.#noteWords.textContent = note;
+    /** @type {("Edit" | "Discard")[]} */
+    const offered = [
+      ...(editable ? /** @type {const} */ (["Edit"]) : []),
+      ...(editable || discardable ? /** @type {const} */ (["Discard"]) : []),
+    ];
     // Keep the button elements: one of them may have the focus.
-    const isEditable = this.#note.children.length > 1;
-    if (editable !== isEditable) this.#note.replaceChildren(this.#noteWords, ...(editable ? this.#noteButtons() : []));
+    if (this.#note.children.length === 1 + offered.length) return;
+    this.#note.replaceChildren(this.#noteWords, ...offered.map((label) => this.#noteButton(label)));
   }
 
-  #noteButtons() {
-    return [this.#noteButton("Edit", "edit"), this.#noteButton("Discard", "discard")];
-  }
-
-  /** @param {string} label @param {"edit" | "discard"} action */
-  #noteButton(label, action) {
+  /** @param {"Edit" | "Discard"} label */
+  #noteButton(label) {
+    const action = label === "Edit" ? "edit" : "discard";
     const element = button("", label);
     element.addEventListener("click", () => this.#actions[action](this.#key));
     return element;

@@ -6,15 +6,20 @@
 
 import { isFrame } from "./wire.js";
 
-/** The server sends a heartbeat every 25 seconds. */
-const SILENCE_MS = 60_000;
+/** Most servers send a heartbeat every 25 seconds. One that sleeps meanwhile does not; it answers pings. */
+const QUIET_MS = 40_000;
+const ANSWER_MS = 20_000;
+/** After this the device has slept: browsers delay timers of hidden pages by a minute at most. */
+const SLEPT_MS = 180_000;
+const PING = "ping";
+const PONG = "pong";
 const OPENING_MS = 10_000;
 
 export class Socket {
   #socket;
   #timer = 0;
   #opened = false;
-  #lastFrameAt = Date.now();
+  #heardAt = Date.now();
   /** @type {(frame: Frame) => void} */
   #onFrame;
   /** @type {((opened: boolean) => void) | null} */
@@ -38,9 +43,19 @@ export class Socket {
     this.#giveUpAfter(OPENING_MS);
   }
 
-  /** The time since the last frame, including any sleep of the device. */
+  /** The time since the last frame or answer, including any sleep of the device. */
   get silentMs() {
-    return Date.now() - this.#lastFrameAt;
+    return Date.now() - this.#heardAt;
+  }
+
+  /** Closes it, unless the server answers within this time; at once if nothing can have kept it open. @param {number} ms */
+  check(ms) {
+    if (this.silentMs > SLEPT_MS) {
+      this.close();
+      return;
+    }
+    if (this.#opened) this.#socket.send(PING);
+    this.#giveUpAfter(ms);
   }
 
   close() {
@@ -54,8 +69,10 @@ export class Socket {
   /** @param {unknown} data */
   #receive(data) {
     if (!this.#onEnd) return;
-    this.#lastFrameAt = Date.now();
-    this.#giveUpAfter(SILENCE_MS);
+    this.#heardAt = Date.now();
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.check(ANSWER_MS), QUIET_MS);
+    if (data === PONG) return;
     const frame = parsed(data);
     if (isFrame(frame)) this.#onFrame(frame);
     else this.close();

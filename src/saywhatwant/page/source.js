@@ -44,7 +44,10 @@ export class Source {
     this.#changed = changed;
     this.#wallHistory = new History(element, wall, older, olderLoaded, "The wall begins here");
     this.#history = this.#wallHistory;
-    wall.follow((events) => this.talk?.take(events));
+    wall.follow(
+      (events) => this.talk?.take(events),
+      () => this.#readAgain(),
+    );
   }
 
   get feed() {
@@ -63,6 +66,14 @@ export class Source {
     this.talk = view.talk ? new Talk(view.talk, this.#changed) : null;
     this.talk?.setOutbox(this.#outbox);
     this.#history = this.talk ? this.#historyOf(this.talk) : this.#wallHistory;
+  }
+
+  /** The talk that is looked at is of another time. */
+  #readAgain() {
+    const view = this.view;
+    if (!this.talk) return;
+    this.look(WHOLE);
+    this.look(view);
   }
 
   /** Whose messages are shown, where no chip shows it: of a talk, or of an entity that does not answer here. */

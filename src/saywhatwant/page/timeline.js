@@ -75,7 +75,7 @@ function modelOf(row, feed, entities, view) {
 
 /** @param {string} key @param {Message} message @param {Feed} feed @param {Entities} entities @returns {Model} */
 function messageModel(key, message, feed, entities) {
-  const { id, timestamp, text, username, color, messageType, replyTo, botParams } = message;
+  const { id, timestamp, text, username, color, messageType, replyTo, botParams, hidden } = message;
   const isHuman = messageType === "human";
   return {
     key,
@@ -88,8 +88,14 @@ function messageModel(key, message, feed, entities) {
     color,
     to: isHuman ? addresseeOf(botParams, entities) : "",
     ...(replyTo ? quoteOf(feed.get(replyTo), feed) : {}),
-    ...(isHuman ? noteOf(message, feed, entities) : {}),
+    ...(isHuman && !hidden ? noteOf(message, feed, entities) : {}),
+    ...(hidden ? { note: hiddenNote(message), tone: "calm" } : {}),
   };
+}
+
+/** What stands in place of a text that nobody may read. @param {Message} message */
+export function hiddenNote({ erased }) {
+  return erased ? "An operator has erased this message" : "An operator has hidden this message";
 }
 
 /**
@@ -141,13 +147,15 @@ function quoteOf(original, feed) {
 }
 
 /** @param {Message} original @param {string} originalKey */
-function quote({ username, text }, originalKey) {
-  return { originalKey, quotedName: username, quotedText: excerpt(text, QUOTE_LENGTH) };
+function quote({ username, text, hidden }, originalKey) {
+  return { originalKey, quotedName: username, quotedText: hidden ? "…" : excerpt(text, QUOTE_LENGTH) };
 }
 
 /** @param {Entry} entry @returns {Partial<Model>} */
 function outboxNote({ state, attempt, reason }) {
   if (state === "refused") return { note: `Not posted: ${reason}`, tone: "bad", editable: true };
+  if (state === "held")
+    return { note: "Waits for review: it appears when an operator approves it", tone: "calm", discardable: true };
   const count = attempt > 1 ? ` · attempt ${attempt}` : "";
   if (state === "sending") return { state: `sending${count}` };
   if (!reason) return { state: "not sent yet" };

@@ -36,12 +36,18 @@ export interface Message {
   conversation?: string;
   /** Tells apart people of one name and color. */
   colorTail?: string;
+  /** An operator has hidden it: its text is empty. */
+  hidden?: true;
+  /** Its text is gone for good. */
+  erased?: true;
 }
 
 /** The server's answer to a post. */
 export interface Posted {
   id: string;
   timestamp: number;
+  /** `held`: it waits for an operator's review, and its message will have this id. */
+  status: "success" | "held";
 }
 
 /** What a bot does for a message that it holds. */
@@ -51,11 +57,15 @@ export type ServerEvent =
   | { type: "message"; message: Message }
   | { type: "progress"; id: string; attempt: number; text?: string; offset?: number; state?: ProgressState };
 
-/** One frame of the WebSocket. `seq` is a token to send back; `more` marks all but the last frame of what was missed. */
+/**
+ * One frame of the WebSocket. `seq` is a token to send back; `more` marks all but the last frame of what was missed; `reset`
+ * says that our token was of another time, as when the wall was restored from a backup: what we have is not what is there.
+ */
 export interface Frame {
   seq: number | string;
   events: ServerEvent[];
   more?: boolean;
+  reset?: boolean;
 }
 
 export interface Entity {
@@ -150,7 +160,9 @@ export interface Entry extends Draft {
   /** The timestamp of the newest message known when it was first sent. */
   sentAfter: number | null;
   attempt: number;
-  state: "queued" | "sending" | "refused";
+  state: "queued" | "sending" | "refused" | "held";
+  /** The id that its message will have, if it is held. */
+  heldAs?: string;
   /** Why the last attempt failed. */
   reason: string;
 }
@@ -161,6 +173,8 @@ export interface Changes {
   fresh: Message[];
   /** Our own messages that have failed now. */
   failed: Message[];
+  /** Messages whose text was known, and is hidden now. */
+  hidden: Message[];
   /** Whether any message has changed. */
   changed: boolean;
 }
@@ -199,6 +213,8 @@ export interface Model {
   tone?: "bad" | "calm";
   /** Whether the note offers to edit and to discard. */
   editable?: boolean;
+  /** Whether it offers to discard only. */
+  discardable?: boolean;
 }
 
 /** The state of the connection that the page shows. */

@@ -9,7 +9,12 @@ const ID = /^[a-z0-9]{4,32}$/;
 
 /** @param {any} value @returns {value is Posted} */
 export function isPosted(value) {
-  return value?.status === "success" && isId(value.id) && Number.isFinite(value.timestamp);
+  return ["success", "held"].includes(value?.status) && isId(value.id) && Number.isFinite(value.timestamp);
+}
+
+/** @param {any} value @returns {value is { success: true }} */
+export function isDone(value) {
+  return value?.success === true;
 }
 
 /** @param {any} value @returns {value is Message[]} */

@@ -6,7 +6,7 @@
  * @import { Message } from "./types"
  */
 
-import { noAnswer } from "./timeline.js";
+import { hiddenNote, noAnswer } from "./timeline.js";
 import { openFence } from "./unfinished.js";
 
 /** What has a meaning in Markdown wherever it stands, and at the beginning of a line. */
@@ -46,7 +46,7 @@ function asText(messages, about) {
   const parts = messages.map((message) => {
     const to = addresseeOf(message, about);
     const head = `${message.username}${to && ` to ${to}`}, ${when(message)}`;
-    return [head, message.text, ...noteOf(message, about)].join("\n");
+    return [head, textOf(message), ...noteOf(message, about)].join("\n");
   });
   return `${parts.join("\n\n")}\n`;
 }
@@ -57,9 +57,9 @@ function asMarkdown(messages, about) {
     const to = addresseeOf(message, about);
     const head = `**${escaped(message.username)}**${to && ` to ${escaped(to)}`}, ${when(message)}`;
     // An answer is Markdown already, unless it leaves a block of code open.
-    const isMarkdown = message.messageType === "AI";
+    const isMarkdown = message.messageType === "AI" && !message.hidden;
     const fence = isMarkdown ? openFence(message.text) : "";
-    const text = isMarkdown ? message.text + (fence && `\n${fence}`) : escapedLines(message.text);
+    const text = isMarkdown ? message.text + (fence && `\n${fence}`) : escapedLines(textOf(message));
     return [head, text, ...noteOf(message, about).map(escaped)].join("\n\n");
   });
   return `# ${escaped(about.title)}\n\n${parts.join("\n\n")}\n`;
@@ -71,9 +71,14 @@ function addresseeOf({ messageType, replyTo, botParams }, { feed, entities }) {
   return entities.nameOf(botParams.entity ?? botParams.assignedEntity ?? null, "");
 }
 
+/** @param {Message} message */
+function textOf(message) {
+  return message.hidden ? `(${hiddenNote(message)})` : message.text;
+}
+
 /** @param {Message} message @param {About} about */
-function noteOf({ botParams }, { entities }) {
-  return botParams.status === "failed" ? [`(${noAnswer(botParams, entities)})`] : [];
+function noteOf({ botParams, hidden }, { entities }) {
+  return botParams.status === "failed" && !hidden ? [`(${noAnswer(botParams, entities)})`] : [];
 }
 
 /** Date and time here. @param {Message} message */

@@ -20,6 +20,8 @@ class Archived(Struct, frozen=True, gc=False):
     failed: bool
     cost: int
     """How many messages it counts as (see ``retention``)."""
+    hidden: bool = False
+    """Whether its text has an entry of its own (see ``hidden``)."""
 
 
 class Gone(Struct, frozen=True, array_like=True, gc=False):
@@ -63,6 +65,8 @@ class _Row(Struct, frozen=True, array_like=True):
     assigned: list[int]
     failed: list[bool]
     costs: list[int]
+    hidden: list[int] = []
+    """The timestamps of those that are hidden."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -94,6 +98,7 @@ def encode_row(gone: Iterable[int], messages: Sequence[Archived]) -> bytes:
             assigned=assigned,
             failed=[message.failed for message in messages],
             costs=[message.cost for message in messages],
+            hidden=[message.finish[1] for message in messages if message.hidden],
         )
     )
 
@@ -104,7 +109,9 @@ def decode_row(value: bytes) -> tuple[Iterable[int], Sequence[int], Iterator[Arc
     name = row.names.__getitem__
     times = list(accumulate(row.times))
     finishes = zip(accumulate(row.seqs), times, map(name, row.talks), strict=True)
-    messages = map(Archived, row.ids, finishes, map(name, row.entities), map(name, row.assigned), row.failed, row.costs)
+    hidden = map(set(row.hidden).__contains__, times)
+    columns = (row.ids, finishes, map(name, row.entities), map(name, row.assigned), row.failed, row.costs, hidden)
+    messages = map(Archived, *columns)
     return accumulate(row.gone), times, messages
 
 

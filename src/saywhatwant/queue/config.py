@@ -8,6 +8,8 @@ class QueueConfig(Struct, frozen=True):
 
     lease_ms: int = 60_000
     """A lease ends this long after the claim or the last ``extend``."""
+    socket_lease_ms: int = 600_000
+    """The same for a message that was handed to a bot on a socket, whose end gives its messages back at once."""
     max_hold_ms: int = 3_600_000
     """A lease ends this long after the claim at the latest."""
     max_attempts: int = 3

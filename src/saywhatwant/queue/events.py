@@ -47,6 +47,7 @@ class WorkState(Struct, frozen=True, rename="camel"):
     attempt: int
     assigned_entity: str | None = None
     session_id: str | None = None
+    socket: str | None = None
 
 
 class ChangedMessage(Struct, frozen=True, rename="camel"):

@@ -38,6 +38,22 @@ class Index(Messages):
             self._load()
         return self.counts.depths(limit, first)
 
+    def next_since(self, entities: Iterable[str]) -> dict[str, int]:
+        """For each of the entities with claimable messages, the timestamp of the most urgent one; "" names no entity."""
+        found = ((entity, self._unfinished.ready(1, [entity or None])) for entity in entities)
+        return {entity: ready[0] for entity, ready in found if ready}
+
+    def oldest(self, limit: int) -> dict[str, int]:
+        """The timestamp of the oldest unfinished message of up to ``limit`` entities; the empty name is for none.
+
+        It looks at all of them, so it is for operators only.
+        """
+        found: dict[str, int] = {}
+        for timestamp in self._unfinished.all():
+            entity = self.message_at(timestamp).bot_params.entity or ""
+            found[entity] = min(found.get(entity, timestamp), timestamp)
+        return dict(sorted(found.items(), key=itemgetter(1))[:limit])
+
     # -- Work
 
     def due(self, now: int, limit: int) -> list[Message]:

@@ -31,11 +31,12 @@ _UNITS = ((86_400_000, "day"), (3_600_000, "hour"), (60_000, "minute"), (1_000, 
 def is_claimable(message: Message) -> bool:
     """Whether the message is pending and does not back off; also while a due deadline waits for its alarm."""
     params = message.bot_params
-    return params.status == "pending" and params.retry_at is None
+    return params.status == "pending" and params.retry_at is None and message.hidden is UNSET
 
 
 def check_claimable(message: Message, now: int, config: QueueConfig) -> None:
     """Raise ``WrongState`` unless the message may be claimed now."""
+    check_visible(message)
     params = message.bot_params
     if params.status in {"complete", "failed"}:
         raise WrongState(f"the message is {params.status}, not pending")
@@ -47,6 +48,12 @@ def check_claimable(message: Message, now: int, config: QueueConfig) -> None:
         # The lease has ended and the alarm is late: claimable, unless the end of the lease finishes the message.
         if params.answered_by is not None or params.tries >= config.max_attempts:
             raise WrongState("the message's last attempt has ended; it is about to be finished")
+
+
+def check_visible(message: Message) -> None:
+    """Raise ``WrongState`` for a hidden message."""
+    if message.hidden is not UNSET:
+        raise WrongState("the message is hidden")
 
 
 def check_attempt(message: Message, attempt: int | None) -> None:
@@ -95,30 +102,62 @@ def has_failed(message: Message, worker_id: str, reason: str) -> bool:
 # -- Transitions
 
 
-def hold(message: Message, worker_id: str, now: int, config: QueueConfig, *, unfenced: bool = False) -> Message:
-    """A worker claims the message: a new attempt begins. If ``unfenced``, its calls need not name the attempt."""
+def hold(
+    message: Message,
+    worker_id: str,
+    now: int,
+    config: QueueConfig,
+    *,
+    unfenced: bool = False,
+    socket: str | None = None,
+    skipped: int = 0,
+) -> Message:
+    """A worker claims the message: a new attempt begins. If ``unfenced``, its calls need not name the attempt.
+
+    With ``socket``, the message is handed to it there. ``skipped`` numbers of attempts are left out.
+    """
     params = message.bot_params
+    lease_ms = config.lease_ms if socket is None else config.socket_lease_ms
     return _changed(
         message,
         status="processing",
         claimed_by=worker_id,
         claimed_at=now,
-        attempt=params.attempt + 1,
+        attempt=params.attempt + 1 + skipped,
         tries=params.tries + 1,
-        lease_expires_at=_lease_end(now, now, config),
+        lease_expires_at=_lease_end(now, now, lease_ms, config),
         retry_at=None,
         unfenced=True if unfenced else UNSET,
+        socket=UNSET if socket is None else socket,
     )
 
 
-def extend(message: Message, now: int, config: QueueConfig) -> Message:
-    """The holder's heartbeat: the lease restarts, up to the longest hold."""
-    return _changed(message, lease_expires_at=_lease_end(message.bot_params.claimed_at or now, now, config))
+def extend(message: Message, now: int, config: QueueConfig, *, stands: bool = False) -> Message:
+    """The holder's heartbeat: the lease restarts, up to the longest hold; ``stands`` if the holder does so at its socket."""
+    lease_ms = config.socket_lease_ms if stands else config.lease_ms
+    return _changed(message, lease_expires_at=_lease_end(message.bot_params.claimed_at or now, now, lease_ms, config))
+
+
+def adopt(message: Message, socket: str, now: int, config: QueueConfig) -> Message:
+    """The holder goes on at a socket, in the same attempt."""
+    return extend(_changed(message, socket=socket), now, config, stands=True)
+
+
+def detach(message: Message, now: int, config: QueueConfig) -> Message:
+    """The holder's socket is gone, and the holder may be too: the lease ends as that of a claim made now, at the latest.
+
+    The socket's name stays, so that a bot that goes on at another one can give back what it has not got.
+    """
+    params = message.bot_params
+    end = _lease_end(params.claimed_at or now, now, config.lease_ms, config)
+    return _changed(message, lease_expires_at=min(params.lease_expires_at or end, end))
 
 
 def complete(message: Message, now: int) -> Message:
     """The message is finished, with or without an answer."""
-    return _changed(message, status="complete", completed_at=now, lease_expires_at=None, expires_at=None, error=None)
+    return _changed(
+        message, status="complete", completed_at=now, lease_expires_at=None, expires_at=None, error=None, socket=UNSET
+    )
 
 
 def assign(message: Message, entity: str, conversation: str) -> Message:
@@ -140,7 +179,14 @@ def fail(
         return complete(message, now)
     if not retry or params.tries >= config.max_attempts:
         return _changed(
-            message, status="failed", completed_at=now, lease_expires_at=None, expires_at=None, retry_at=None, error=reason
+            message,
+            status="failed",
+            completed_at=now,
+            lease_expires_at=None,
+            expires_at=None,
+            retry_at=None,
+            error=reason,
+            socket=UNSET,
         )
     return _changed(
         message,
@@ -152,6 +198,7 @@ def fail(
         expires_at=(retry_at or now) + config.max_wait_ms,
         error=reason,
         unfenced=UNSET,
+        socket=UNSET,
     )
 
 
@@ -173,6 +220,7 @@ def release(message: Message, now: int, config: QueueConfig) -> Message:
         lease_expires_at=None,
         expires_at=min(params.expires_at or latest, latest),
         unfenced=UNSET,
+        socket=UNSET,
     )
 
 
@@ -214,9 +262,10 @@ def clamped(message: Message, now: int, config: QueueConfig) -> Message:
     """
     params, latest = message.bot_params, now + TOLERATED_STEP_MS
     if params.status == "processing":
-        if (params.lease_expires_at or 0) > latest + config.lease_ms or (params.claimed_at or 0) > latest:
+        lease_ms = _lease_ms(message, config)
+        if (params.lease_expires_at or 0) > latest + lease_ms or (params.claimed_at or 0) > latest:
             claimed_at = min(params.claimed_at or now, now)
-            return _changed(message, claimed_at=claimed_at, lease_expires_at=_lease_end(claimed_at, now, config))
+            return _changed(message, claimed_at=claimed_at, lease_expires_at=_lease_end(claimed_at, now, lease_ms, config))
     elif params.status == "pending":
         if params.retry_at is not None and params.retry_at > latest + config.max_backoff_ms:
             retry_at = now + config.max_backoff_ms
@@ -233,8 +282,12 @@ def backoff_ms(tries: int, config: QueueConfig, random: Random) -> int:
     return pause // 2 + random.randint(0, pause // 2)
 
 
-def _lease_end(claimed_at: int, now: int, config: QueueConfig) -> int:
-    return min(now + config.lease_ms, claimed_at + config.max_hold_ms)
+def _lease_ms(message: Message, config: QueueConfig) -> int:
+    return config.lease_ms if message.bot_params.socket is UNSET else config.socket_lease_ms
+
+
+def _lease_end(claimed_at: int, now: int, lease_ms: int, config: QueueConfig) -> int:
+    return min(now + lease_ms, claimed_at + config.max_hold_ms)
 
 
 def _changed(message: Message, **changes: object) -> Message:

@@ -6,6 +6,7 @@ they can answer is answered without the archive; the first question that they ca
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from msgspec import UNSET
 from sortedcontainers import SortedList
@@ -33,6 +34,13 @@ ARCHIVED_TOGETHER = 256
 """When this many more have finished, they are archived; a larger backlog waits for more, because all of it is listed then."""
 MAX_ARCHIVED = 8_192
 """Messages that one call archives. Data that was written before there was an archive has more; the next calls do the rest."""
+
+
+class Beside(NamedTuple):
+    """Which entries a message may have beside its own."""
+
+    detail: bool
+    hidden: bool
 
 
 class Messages:
@@ -130,7 +138,7 @@ class Messages:
 
     def get(self, message_id: str) -> Message | None:
         """The message, or None."""
-        entry = self._entry(message_id)
+        entry = self._entries.get(message_id) or self._load_entry(message_id)
         return entry.message if entry else None
 
     def get_unfinished(self, message_id: str) -> Message | None:
@@ -140,7 +148,7 @@ class Messages:
 
     def encoded(self, message_id: str) -> bytes:
         """The bytes of a message that is there."""
-        entry = self._entry(message_id)
+        entry = self._entries.get(message_id) or self._load_entry(message_id)
         assert entry is not None  # noqa: S101
         return entry.encoded
 
@@ -159,13 +167,10 @@ class Messages:
         assert entry is not None  # noqa: S101
         return entry.message
 
-    def _entry(self, message_id: str) -> Entry | None:
-        entry = self._entries.get(message_id)
-        if entry is None:
-            archive = self._loaded()
-            timestamp = archive.ids.get(message_id)
-            entry = None if timestamp is None else archive.entry(timestamp)
-        return entry
+    def _load_entry(self, message_id: str) -> Entry | None:
+        archive = self._loaded()
+        timestamp = archive.ids.get(message_id)
+        return None if timestamp is None else archive.entry(timestamp)
 
     # -- Changes
 
@@ -174,35 +179,41 @@ class Messages:
 
         ``seq`` must not be lower than that of any earlier change.
         """
-        old = self._entries.get(message.id)
+        old, params = self._entries.get(message.id), message.bot_params
         if old is None and message.timestamp <= self._floor:
             old = self._take_out(message.timestamp)
         if old is None:
             self._times.add(message.timestamp)
             self._ids[message.timestamp] = message.id
             self.last_timestamp = max(message.timestamp, self.last_timestamp)
-            self._add_change(message)
-            self.counts.add(message.bot_params)
+            self.counts.add(params)
             if message.conversation is not UNSET:
                 self._talks.add(message.conversation, message.timestamp)
         else:
             self._displace(old)
-            self.counts.change(old.message.bot_params, message.bot_params)
+            self.counts.change(old.message.bot_params, params)
             if old.message.conversation != message.conversation:
                 self._move(old.message, message)
-            if old.message.seq != message.seq:
-                self._add_change(message)
+        if old is None or old.message.seq != message.seq:
+            changes, change = self._changes, (message.seq, message.timestamp)
+            if not changes or change > changes[-1]:
+                changes.append(change)
+            else:
+                self._insert_change(change)
         entry = self._entries[message.id] = Entry(message, encoded)
-        self._place(entry)
+        if params.assigned_entity is not UNSET:
+            self._assignments.add(params.assigned_entity, (message.seq, message.timestamp))
+        if params.status in {"pending", "processing"}:
+            self._unfinished.add(message)
+        else:
+            self._add_finished(entry)
         if len(self._changes) > 2 * len(self._entries) + MIN_COMPACTED:
             self._changes = list(self.current_changes(0))
         return None if old is None else old.message
 
-    def _add_change(self, message: Message) -> None:
-        change = (message.seq, message.timestamp)
-        if not self._changes or change > self._changes[-1]:
-            self._changes.append(change)
-        elif change not in self._changes[bisect_left(self._changes, change) :]:
+    def _insert_change(self, change: tuple[int, int]) -> None:
+        """Add a change that is not the newest: the same commit has changed a later message already."""
+        if change not in self._changes[bisect_left(self._changes, change) :]:
             insort(self._changes, change)
 
     def current_changes(self, seq: int) -> Iterator[tuple[int, int]]:
@@ -214,8 +225,8 @@ class Messages:
             if message_id is not None and entries[message_id].message.seq == change[0]:
                 yield change
 
-    def remove(self, timestamp: int) -> bool:
-        """Forget a message; returns whether it had failed."""
+    def remove(self, timestamp: int) -> Beside:
+        """Forget a message; returns what else is stored of it."""
         message_id = self._ids.pop(timestamp, None)
         if message_id is None:
             return self._remove_archived(timestamp)
@@ -228,9 +239,9 @@ class Messages:
             self.kept.settle(self._talks.remove(message.conversation, timestamp))
         if self.archive.noted:
             self.archive.forget(timestamp)
-        return message.bot_params.status == "failed"
+        return Beside(message.bot_params.status == "failed", _has_text_beside(message))
 
-    def _remove_archived(self, timestamp: int) -> bool:
+    def _remove_archived(self, timestamp: int) -> Beside:
         message = self._loaded().remove(timestamp)
         seq, _, conversation = message.finish
         self.kept.remove(message.finish, message.cost)
@@ -241,7 +252,7 @@ class Messages:
             self._assignments.remove(message.assigned, (seq, timestamp))
         if conversation:
             self.kept.settle(self._talks.remove(conversation, timestamp))
-        return message.failed
+        return Beside(message.failed, message.hidden)
 
     def _take_out(self, timestamp: int) -> Entry | None:
         """Keep an archived message in memory, because it is about to change."""
@@ -261,18 +272,12 @@ class Messages:
         if new.conversation is not UNSET:
             self._talks.add(new.conversation, new.timestamp)
 
-    def _place(self, entry: Entry) -> None:
+    def _add_finished(self, entry: Entry) -> None:
         message = entry.message
-        params = message.bot_params
-        if params.assigned_entity is not UNSET:
-            self._assignments.add(params.assigned_entity, (message.seq, message.timestamp))
-        if params.status in {"pending", "processing"}:
-            self._unfinished.add(message)
-        else:
-            finish = (message.seq, message.timestamp, message.conversation or "")
-            self.kept.add(finish, 1 + len(entry.encoded) // KEPT_BYTES)
-            if params.status == "failed":
-                self._failed.add(message.timestamp)
+        finish = (message.seq, message.timestamp, message.conversation or "")
+        self.kept.add(finish, 1 + len(entry.encoded) // KEPT_BYTES)
+        if message.bot_params.status == "failed":
+            self._failed.add(message.timestamp)
 
     def _displace(self, entry: Entry) -> None:
         message = entry.message
@@ -347,4 +352,9 @@ def _archived(entry: Entry) -> Archived:
         params.assigned_entity or None,
         params.status == "failed",
         1 + len(entry.encoded) // KEPT_BYTES,
+        _has_text_beside(message),
     )
+
+
+def _has_text_beside(message: Message) -> bool:
+    return message.hidden is not UNSET and message.erased is UNSET

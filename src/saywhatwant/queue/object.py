@@ -19,7 +19,7 @@ from functools import partial
 from itertools import groupby
 from operator import itemgetter
 
-from msgspec import Raw
+from msgspec import UNSET, Raw
 from msgspec.structs import replace
 
 import durable_objects
@@ -28,14 +28,17 @@ from saywhatwant.errors import IdTaken, NotTheHolder, WrongState
 from saywhatwant.limits import (
     MAX_ERROR,
     MAX_REPLAYED,
+    MAX_SHOWN_ATTEMPTS,
+    MAX_STATS_ENTITIES,
     MAX_USERNAME,
 )
 from saywhatwant.message import Message, NewMessage, Posted, split_color
-from saywhatwant.queue import backlog, batch, events, lease
-from saywhatwant.queue.claims import Claims
-from saywhatwant.queue.figures import figures
+from saywhatwant.overview import Overview, Story
+from saywhatwant.queue import backlog, batch, events, lease, restores
+from saywhatwant.queue.figures import figures, tally
 from saywhatwant.queue.index import Index
-from saywhatwant.queue.read_cache import Changes, Page, page_of
+from saywhatwant.queue.moderated import Moderated
+from saywhatwant.queue.read_cache import NOTHING, Changes, Page
 from saywhatwant.schemas import (
     BatchRequest,
     BatchResponse,
@@ -48,13 +51,14 @@ from saywhatwant.schemas import (
     Reply,
     Stats,
 )
+from saywhatwant.tally import Outcomes, Tally
 
 _LISTS: dict[ListState, Callable[[Index, int], list[Message]]] = {
     "pending": Index.ready, "waiting": Index.delayed, "held": Index.in_flight, "failed": Index.failed,
 }  # fmt: skip
 
 
-class MessageQueue(Claims):
+class MessageQueue(Moderated):
     """The wall and its work."""
 
     # -- The wall
@@ -63,12 +67,15 @@ class MessageQueue(Claims):
         """Post a message; human messages become work, unless they ask for no answer.
 
         ``elsewhere`` is the unfinished work of other objects of the wall, which counts towards the limit.
-        A second AI answer to the same message gets the first one's id (P4). Raises ``BacklogFull``, ``IdTaken``; for an AI
-        reply ``UnknownMessage``, ``WrongState`` when no bot holds the message, ``NotTheHolder`` when another attempt does.
+        A second AI answer to the same message gets the first one's id (P4). Raises ``BacklogFull``, ``IdTaken``,
+        ``RefusedByRule``; for an AI reply ``UnknownMessage``, ``WrongState`` when no bot holds the message, ``NotTheHolder``
+        when another attempt does.
         """
         now = self._now()
         if new.id is not None and new.id in self._index:
             raise IdTaken(new.id)
+        if new.ruling is not None:
+            return self._ruled(new, new.ruling, now)
         if new.message_type == "AI" and new.reply_to is not None:
             return self._post_answer(new, new.reply_to, now)
         if new.message_type == "human" and new.answer:
@@ -90,7 +97,7 @@ class MessageQueue(Claims):
         Those of the wall, or of one talk. Up to ``MAX_ANSWER_BYTES``.
         """
         if since >= self._index.last_timestamp:
-            return page_of(self.ctx.seq, ())
+            return Page(self.ctx.seq, NOTHING)
         read = partial(self._index.between, since, before, limit, newest_first=newest_first, conversation=conversation)
         return self._reads.get((since, before, limit, newest_first, conversation), self.ctx.seq, read)
 
@@ -99,15 +106,16 @@ class MessageQueue(Claims):
         """The current state of the messages changed by commits after ``since``, ordered by their last changes.
 
         Up to about ``limit`` messages and ``MAX_ANSWER_BYTES``: a commit is never divided. A ``since`` beyond our seq comes
-        from another database, so it gets everything.
+        from another database, and one among the commits that a restore has lost from another time: it gets everything.
         """
-        changed, more = self._index.changed_after(since if since <= self.ctx.seq else 0, limit)
-        return Changes(changed[-1][0] if more else self.ctx.seq, [Raw(encoded) for _, encoded in changed], more)
+        reset = not self._is_known(since)
+        changed, more = self._index.changed_after(0 if reset else since, limit)
+        return Changes(changed[-1][0] if more else self.ctx.seq, [Raw(encoded) for _, encoded in changed], more, reset)
 
     @durable_objects.read
     def replay(self, since: int) -> Replay:
         """The messages of ``changes`` as events, for the runtime."""
-        changed, more = self._index.changed_after(since if since <= self.ctx.seq else 0, MAX_REPLAYED)
+        changed, more = self._index.changed_after(since if self._is_known(since) else 0, MAX_REPLAYED)
         by_seq = groupby(changed, key=itemgetter(0))
         missed = [(seq, tuple(events.changed(encoded) for _, encoded in found)) for seq, found in by_seq]
         return Replay(missed[-1][0] if more else self.ctx.seq, missed, more)
@@ -137,7 +145,7 @@ class MessageQueue(Claims):
         message = self._known(message_id)
         lease.check_attempt(message, attempt)
         lease.check_holder(message, worker_id, now)
-        extended = lease.extend(message, now, self._config)
+        extended = lease.extend(message, now, self._config, stands=message.bot_params.socket in self._standing)
         self._save(extended, publish=False)
         return ExtendResponse(extended.bot_params.lease_expires_at or now)
 
@@ -208,16 +216,18 @@ class MessageQueue(Claims):
         lease.check_holder(message, worker_id, self._now())
         self.ctx.signal(events.progress(message_id, attempt, text, state))
 
-    def retry(self, message_id: str) -> None:
-        """An operator gives a failed message all its attempts back. Raises ``UnknownMessage``, ``WrongState``."""
+    def retry(self, message_id: str, by: str | None = None) -> None:
+        """The operator ``by`` gives a failed message all its attempts back. Raises ``UnknownMessage``, ``WrongState``."""
         now = self._now()
         message = self._known(message_id)
+        lease.check_visible(message)
         if message.bot_params.status != "failed":
             raise WrongState(f"the message is {message.bot_params.status}, not failed")
         self._save(lease.retry(message, now, self._config))
+        self._audit(by, "retry", [message_id])
 
-    def batch(self, request: BatchRequest) -> BatchResponse:
-        """An operator retries, fails or discards some messages at once; see ``batch.choose`` for which, and what it raises.
+    def batch(self, request: BatchRequest, by: str | None = None) -> BatchResponse:
+        """The operator ``by`` retries, fails or discards some messages; see ``batch.choose`` for which, and what it raises.
 
         One that a bot holds fails too, and that attempt is over. A discarded message is removed, as retention would do later.
         """
@@ -233,7 +243,9 @@ class MessageQueue(Claims):
                 case "discard":
                     self._remove(message.timestamp)
         self._store([])
-        return BatchResponse([message.id for message in chosen], more)
+        changed = [message.id for message in chosen]
+        self._audit(by, request.action, changed, request.reason or "")
+        return BatchResponse(changed, more)
 
     # -- Figures
 
@@ -250,12 +262,50 @@ class MessageQueue(Claims):
             self._config,
             entities,
             seq=self.ctx.seq,
-            lease_expiries=self._lease_expiries,
-            waited_for=[entity for entity in entities if self._waiting.waits_for(entity, now)],
+            waited_for=[entity for entity in entities if self._is_waited_for(entity, now)],
             circuits=self._circuits.open(now),
+            outcomes=self._outcomes_so_far(),
+        )
+
+    @durable_objects.read
+    def tally(self) -> Tally:
+        """What has been counted since the beginning, and what waits now."""
+        return tally(self._index, self._outcomes_so_far())
+
+    @durable_objects.read
+    def overview(self, entities: tuple[str, ...] = ()) -> Overview:
+        """What operators look at; see ``stats``."""
+        ended = self._attempts
+        return Overview(
+            stats=self.stats(entities),
+            oldest=self._index.oldest(MAX_STATS_ENTITIES),
+            ended=0 if ended is None else ended.ended,
+            latest=[] if ended is None else ended.latest(MAX_SHOWN_ATTEMPTS),
+        )
+
+    @durable_objects.read
+    def story(self, message_id: str) -> Story:
+        """All that is known of one message, for operators; raises ``UnknownMessage``."""
+        message = self._known(message_id)
+        answer = message.bot_params.answered_by
+        return Story(
+            message=self._details.beside(message, self._index.encoded(message.id)),
+            attempts=[] if self._attempts is None else self._attempts.of(message_id),
+            answer=UNSET if answer is None or answer not in self._index else Raw(self._index.encoded(answer)),
         )
 
     # -- Helpers
+
+    def _outcomes_so_far(self) -> Outcomes:
+        total = self._outcomes.total
+        return replace(total, lease_expiries=self._lease_expiries, answer_times=list(total.answer_times))
+
+    def _is_known(self, position: int) -> bool:
+        """Whether all commits up to this one are commits of this object."""
+        return position <= self.ctx.seq and not restores.is_lost(self._gaps, position)
+
+    def _is_waited_for(self, entity: str, now: int) -> bool:
+        return self._waiting.first(now, entity) is not None or self._standing.serves(entity)
 
     def _post_answer(self, new: NewMessage, reply_to: str, now: int) -> Posted:
         message = self._known(reply_to, "replyTo")
@@ -270,6 +320,7 @@ class MessageQueue(Claims):
         return self._answer(message, new, now)
 
     def _answer(self, message: Message, new: NewMessage, now: int) -> Posted:
+        lease.check_visible(message)
         answer = self._made(new, now)
         self._save(lease.answer(message, answer.id, answer.timestamp), answer)
         return Posted(answer.id, answer.timestamp)

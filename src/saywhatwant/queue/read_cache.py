@@ -1,10 +1,14 @@
 """A cache of encoded reads: equal reads between two commits are encoded once."""
 
 from collections.abc import Callable, Hashable, Iterable
+from typing import Final
 
 from msgspec import Raw, Struct
 
 from saywhatwant.limits import MAX_CACHED_READS
+
+NOTHING: Final = Raw(b"[]")
+"""The body of a page without messages."""
 
 
 class Page(Struct, frozen=True):
@@ -28,6 +32,8 @@ class Changes(Struct, frozen=True):
     messages: list[Raw]
     more: bool = False
     """Whether later commits have changed more."""
+    reset: bool = False
+    """Whether these are all messages, because the position was of another time: what its reader knows is not what is here."""
 
 
 class ReadCache:

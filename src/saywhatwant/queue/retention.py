@@ -192,7 +192,7 @@ class Kept:
 
     def _offer(self, first: Finish) -> None:
         """No talk keeps this one, the first of its talk. In a talk that goes on, it often is the next to remove already."""
-        if self._is_beyond(first) and (not self._unkept or self._unkept[0] != first):
+        if (not self._unkept or self._unkept[0] != first) and self._is_beyond(first):
             heappush(self._unkept, first)
 
     def _first_unkept(self, newest: int) -> Finish | None:
@@ -210,12 +210,12 @@ class Kept:
         return found
 
     def _is_unkept(self, finish: Finish) -> bool:
-        if not self._is_beyond(finish):
-            return False
+        order, edge = self._order, self._edge
+        if edge < len(order) and finish >= order[edge]:
+            return False  # it is among the wall's newest
         if finish[2]:
             talk = self._talks.get(finish[2]) or self._talks.of(finish[2])
             return talk is not None and len(talk.finishes) > self._of_talk and talk.finishes[0] == finish
-        order = self._order
         place = bisect_left(order, finish, self._start)
         return place < len(order) and order[place] == finish and finish not in self._gone
 

@@ -15,6 +15,7 @@ from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.directory import ANYONE, DIRECTORY, Directory
 from saywhatwant.queue.memory import turns_before
 from saywhatwant.queue.object import MessageQueue
+from saywhatwant.queue.restores import Gap, is_lost
 from saywhatwant.queue.state import NEWEST_KEY
 from saywhatwant.queue.stored import key_at, split
 from saywhatwant.schemas import BatchRequest, BatchResponse
@@ -36,6 +37,12 @@ class ShardHead(Struct, frozen=True):
     floor: int
     backlog: int
     """Its unfinished messages."""
+    gaps: list[Gap] = []
+    """Which of its commits were lost."""
+
+    def knows(self, position: int) -> bool:
+        """Whether all commits up to this one are commits of this object."""
+        return position <= self.seq and not is_lost(self.gaps, position)
 
 
 class Part(Struct, frozen=True):
@@ -98,7 +105,7 @@ class QueueShard(MessageQueue):
     @durable_objects.read
     def head(self) -> ShardHead:
         """How far this object is."""
-        return ShardHead(self.ctx.seq, self._index.last_timestamp, self._index.backlog)
+        return ShardHead(self.ctx.seq, self._index.last_timestamp, self._index.backlog, list(self._gaps))
 
     @durable_objects.read
     def part(self, selection: Selection) -> Part:
@@ -140,13 +147,20 @@ class QueueShard(MessageQueue):
         """Raise what ``batch`` would raise."""
         choose(self._index, request)
 
-    def batch_some(self, request: BatchRequest, limit: int) -> BatchResponse:
+    def batch_some(self, request: BatchRequest, limit: int, by: str | None = None) -> BatchResponse:
         """The same as ``batch``, for up to ``limit`` messages."""
         chosen, more = choose(self._index, request)
         if not chosen[:limit]:
             return BatchResponse([], bool(chosen))
         some = replace(request, entity=None, all=None, message_ids=[message.id for message in chosen[:limit]])
-        return BatchResponse(self.batch(some).changed, more or len(chosen) > limit)
+        return BatchResponse(self.batch(some, by).changed, more or len(chosen) > limit)
+
+    # -- Review
+
+    def end_held(self, message_id: str) -> None:
+        """See ``TakesReviewed``. An id that a client has made is free again in a day."""
+        if not self._may_have_made(message_id):
+            self.ctx.send(DIRECTORY, Directory.forget, message_id)
 
     # -- Talks
 

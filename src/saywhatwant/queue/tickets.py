@@ -73,7 +73,7 @@ class Tickets:
                 line = self._by_entity[entity] = _Line()
             line.join(place)
         heappush(self._ends, (ticket.until, name))
-        gateway, life = _gateway_of(name)
+        gateway, life = gateway_of(name)
         lives = self._lives.setdefault(gateway, {})
         lives[life] = lives.get(life, 0) + 1
 
@@ -93,7 +93,7 @@ class Tickets:
         if len(self._ends) > 2 * len(self.by_name) + MIN_COMPACTED:
             self._ends = [(known.until, other) for other, known in self.by_name.items()]
             heapify(self._ends)
-        gateway, life = _gateway_of(name)
+        gateway, life = gateway_of(name)
         lives = self._lives[gateway]
         lives[life] -= 1
         if not lives[life]:
@@ -120,17 +120,17 @@ class Tickets:
 
     def of_past_lives(self, name: str) -> list[str]:
         """The tickets of the same gateway from before its last start, as far as ``name`` shows."""
-        gateway, life = _gateway_of(name)
+        gateway, life = gateway_of(name)
         if life <= min(self._lives.get(gateway, ()), default=life):
             return []
-        known = [(other, *_gateway_of(other)) for other in self.by_name]
+        known = [(other, *gateway_of(other)) for other in self.by_name]
         return [other for other, its_gateway, its_life in known if its_gateway == gateway and its_life < life]
 
     def _first_of(self, line: _Line, now: int) -> Place | None:
         return next((place for place in line if self.by_name[place[1]].until > now), None)
 
 
-def _gateway_of(name: str) -> tuple[str, int]:
+def gateway_of(name: str) -> tuple[str, int]:
     """The gateway of a ticket, and its life; 0 for a name of another form."""
     gateway, _, rest = name.partition("/")
     life = rest.partition("/")[0]

@@ -20,7 +20,8 @@ class Unfinished:
     def __init__(self, config: QueueConfig) -> None:
         self._aging_ms = config.aging_ms
         self._served = {None, *config.entities}
-        self._ready: SortedList[Urgency] = SortedList()
+        self._ready: SortedList[Urgency] | None = None
+        """Those of all entities; kept once it has been asked for, since bots usually name theirs."""
         self._ready_by_entity: dict[str | None, SortedList[Urgency]] = {}
         self._in_flight: dict[int, int] = {}
         self._delayed: dict[int, int] = {}
@@ -45,7 +46,8 @@ class Unfinished:
             self.deadlines.set(timestamp, params.retry_at)
         else:
             urgency = (params.priority * self._aging_ms + timestamp, timestamp)
-            self._ready.add(urgency)
+            if self._ready is not None:
+                self._ready.add(urgency)
             of_entity = self._ready_by_entity.get(params.entity)
             if of_entity is None:
                 of_entity = self._ready_by_entity[params.entity] = SortedList()
@@ -63,7 +65,8 @@ class Unfinished:
             del self._delayed[timestamp]
         else:
             urgency = (params.priority * self._aging_ms + timestamp, timestamp)
-            self._ready.remove(urgency)
+            if self._ready is not None:
+                self._ready.remove(urgency)
             of_entity = self._ready_by_entity[params.entity]
             of_entity.remove(urgency)
             if not of_entity and params.entity not in self._served:
@@ -73,11 +76,16 @@ class Unfinished:
         """Up to ``limit`` claimable messages in order of urgency, of all entities or of these."""
         order: Iterable[Urgency]
         if entities is None:
-            order = self._ready
+            order = self._all_ready()
         else:
             found = [ready for entity in set(entities) if (ready := self._ready_by_entity.get(entity))]
             order = found[0] if len(found) == 1 else merge(*found)
         return [timestamp for _, timestamp in islice(order, limit)]
+
+    def _all_ready(self) -> "SortedList[Urgency]":
+        if self._ready is None:
+            self._ready = SortedList(chain.from_iterable(self._ready_by_entity.values()))
+        return self._ready
 
     def in_flight(self, limit: int) -> list[int]:
         """Up to ``limit`` messages that bots hold, ordered by the end of their leases."""
@@ -89,7 +97,7 @@ class Unfinished:
 
     def all(self, entity: str | None = None) -> Iterator[int]:
         """First the claimable ones by urgency, all or those to ``entity``; then all others."""
-        ready = self._ready if entity is None else self._ready_by_entity.get(entity, ())
+        ready = self._all_ready() if entity is None else self._ready_by_entity.get(entity, ())
         return chain((timestamp for _, timestamp in ready), self._delayed, self._in_flight)
 
 

@@ -8,7 +8,7 @@ A gateway that dies leaves its tickets behind. They are dropped with the first n
 again by then; else they expire, and a message that one of them takes first is claimed when the other gateways miss its claim.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 from msgspec import Struct
@@ -46,11 +46,10 @@ class WaitingClaims:
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._tickets = Tickets()
+        self.by_name: Mapping[str, Ticket] = self._tickets.by_name
+        """All of them."""
         for name, ticket in sorted(_stored(storage), key=lambda stored: stored[1].since):
             self._tickets.add(name, ticket)
-
-    def __len__(self) -> int:
-        return len(self._tickets.by_name)
 
     @property
     def entities(self) -> Iterable[str]:
@@ -61,7 +60,7 @@ class WaitingClaims:
         """Raise ``TooManyWaiting`` when there is no room for one more ticket."""
         if (
             wait.left_ms > 0
-            and len(self) >= MAX_TICKETS
+            and len(self.by_name) >= MAX_TICKETS
             and wait.ticket not in self._tickets
             and self._tickets.ended(now) is None
         ):
@@ -72,8 +71,7 @@ class WaitingClaims:
         if wait.ticket in self._tickets:
             return
         self.drop_expired(now)
-        for past in self._tickets.of_past_lives(wait.ticket)[:MAX_DUE_PER_CALL]:
-            self.remove(past)
+        self.drop_past_lives(wait.ticket)
         if wait.left_ms > 0:
             since = max(now, self._tickets.newest + 1) if wait.since is None else wait.since
             until = now + min(wait.left_ms, MAX_WAIT_SECONDS * 1_000)
@@ -81,24 +79,19 @@ class WaitingClaims:
             self._storage.put(_PREFIX + wait.ticket, _encode(ticket))
             self._tickets.add(wait.ticket, ticket)
 
+    def drop_past_lives(self, ticket: str) -> None:
+        """Remove the tickets of the same gateway from before its last start, up to ``MAX_DUE_PER_CALL``."""
+        for past in self._tickets.of_past_lives(ticket)[:MAX_DUE_PER_CALL]:
+            self.remove(past)
+
     def remove(self, name: str) -> None:
         """The claim does not wait any more."""
         if self._tickets.pop(name) is not None:
             self._storage.delete(_PREFIX + name)
 
-    def take(self, entity: str | None, now: int, *, else_any: bool = False) -> Place | None:
-        """Take out the claim for ``entity`` that has waited longest; with ``else_any``, if there is none, the one of all."""
-        self.drop_expired(now)
-        first = None if entity is None else self._tickets.first(now, entity)
-        if first is None and else_any:
-            first = self._tickets.first(now)
-        if first is not None:
-            self.remove(first[1])
-        return first
-
-    def waits_for(self, entity: str, now: int) -> bool:
-        """Whether a claim waits that takes messages to this entity."""
-        return self._tickets.first(now, entity) is not None
+    def first(self, now: int, entity: str | None, *, of_any: bool = False) -> Place | None:
+        """The place of the claim for ``entity`` that has waited longest; with ``of_any`` for any entity."""
+        return self._tickets.first(now, None if of_any else entity)
 
     def drop_expired(self, now: int) -> None:
         """Remove those that have ended, up to ``MAX_DUE_PER_CALL``; there is no alarm for them."""

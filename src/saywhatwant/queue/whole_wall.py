@@ -5,18 +5,21 @@ word on it; here is what it has sent. On finished messages this object has the l
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
-from msgspec import UNSET, Raw, Struct
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 import durable_objects
 from durable_objects import Context, ObjectId
 from saywhatwant.errors import IdTaken, UnknownMessage, WrongState
 from saywhatwant.message import Message, NewMessage, Posted
+from saywhatwant.moderation.schemas import ModerationResponse
 from saywhatwant.queue import batch, events, lease
 from saywhatwant.queue.config import QueueConfig
+from saywhatwant.queue.messages import is_unfinished
 from saywhatwant.queue.object import MessageQueue
 from saywhatwant.queue.waiting import Wait
 from saywhatwant.queue.work_queue import WorkChange, WorkQueue, work_of
@@ -25,6 +28,8 @@ from saywhatwant.schemas import BatchRequest, ClaimResponse, ProgressState
 ANYONE = "queue:"
 """The work queue of the messages that name no entity, and of the entities that are not served."""
 
+ANSWERS_HIDDEN: Final = "it answers a hidden message"
+"""Why an answer is hidden that was on its way while its question was hidden; for operators."""
 _LOOK_AHEAD: Final = 100
 """How many messages that other claims are on their way for a claim passes by."""
 _OFFER_MS: Final = 2_000
@@ -44,8 +49,8 @@ class WholeWall(MessageQueue):
 
     def __init__(self, ctx: Context, config: QueueConfig) -> None:
         super().__init__(ctx, config)
-        self._applying = False
-        """Whether what is being saved comes from a work queue."""
+        self._is_no_new_work = False
+        """Whether what is being saved is known to its work queue."""
         self._offers: OrderedDict[str, int] = OrderedDict()
         """The messages that claims are on their way for, and until when others leave them alone; in memory only."""
 
@@ -81,27 +86,31 @@ class WholeWall(MessageQueue):
             return
         known = message.bot_params
         params = replace(
-            change.params, has_context=known.has_context, answered_by=known.answered_by, answered_at=known.answered_at
+            change.params,
+            has_context=known.has_context,
+            answered_by=known.answered_by,
+            answered_at=known.answered_at,
+            ais=known.ais,
+            session_id=known.session_id,
         )
         conversation = message.conversation if change.conversation is None else change.conversation
         changed = replace(message, bot_params=params, conversation=conversation)
         self._offers.pop(message.id, None)
-        self._applying = True
-        try:
+        with self._no_new_work():
             if reply is None:
                 self._save(changed, publish=publish)
-            else:
-                if reply.id is not None and reply.id in self._index:
-                    reply = replace(reply, id=None)
-                answer = self._made(reply, now)
-                self._save(lease.answer(changed, answer.id, answer.timestamp), answer)
-        finally:
-            self._applying = False
+                return
+            if reply.id is not None and reply.id in self._index:
+                reply = replace(reply, id=None)
+            answer = self._made(reply, now)
+            if message.hidden is not UNSET:  # it was answered before its work queue knew
+                answer = self._hidden.hide(answer, now, ANSWERS_HIDDEN)
+            self._save(lease.answer(changed, answer.id, answer.timestamp), answer)
 
     def keep_detail(self, message_id: str, detail: str) -> None:
         """Why an attempt failed, for operators."""
         message = self._index.get(message_id)
-        if message is not None:
+        if message is not None and message.erased is UNSET:
             self._details.keep(message, detail)
 
     def count_expiry(self) -> None:
@@ -127,6 +136,7 @@ class WholeWall(MessageQueue):
             self._waiting.check_room(wait, now)
         names = None if entities is None else (*entities, None)
         ready = self._chosen(limit + _LOOK_AHEAD, names, woken_for) if limit else []
+        ready = [message for message in ready if message.hidden is UNSET]
         free = [message for message in ready if message.id in woken_for or self._offers.get(message.id, 0) <= now]
         chosen = (free or ready)[:limit]
         self._leave(chosen, now)
@@ -140,18 +150,10 @@ class WholeWall(MessageQueue):
 
     @durable_objects.read
     def offered(self, message_id: str, entities: tuple[str, ...] | None, also: tuple[str, ...]) -> Offer:
-        """The same for one message in any state; raises ``UnknownMessage``."""
-        return self._offer(self._known(message_id), entities, also)
-
-    @durable_objects.read
-    def held(self, message_id: str, attempt: int, context: int) -> ClaimResponse:
-        """The answer to a claim that a work queue has granted; raises ``WrongState`` when that attempt has ended since."""
+        """The same for one message in any state; raises ``UnknownMessage``, or ``WrongState`` when it is hidden."""
         message = self._known(message_id)
-        params = message.bot_params
-        if params.status != "processing" or params.attempt != attempt:
-            raise WrongState(f"attempt {attempt} has ended: the message is {params.status}, at attempt {params.attempt}")
-        talks = {message_id: self._talk_of(message, context)} if context else UNSET
-        return ClaimResponse(Raw(self._index.encoded(message_id)), talks=talks)
+        lease.check_visible(message)
+        return self._offer(message, entities, also)
 
     def claim(
         self,
@@ -168,7 +170,10 @@ class WholeWall(MessageQueue):
         raise WrongState("the message has just become pending; claim it again")
 
     def show_progress(self, message_id: str, attempt: int, text: str, state: ProgressState) -> None:
-        """Signal what a holder does, whose lease its work queue has checked."""
+        """Signal what a holder does, whose lease its work queue has checked; not of a hidden message."""
+        message = self._index.get_unfinished(message_id)
+        if message is not None and message.hidden is not UNSET:
+            return
         self.ctx.signal(events.progress(message_id, attempt, text, state))
 
     def _leave(self, messages: list[Message], now: int) -> None:
@@ -194,7 +199,26 @@ class WholeWall(MessageQueue):
         chosen, more = batch.choose(self._index, request)
         return [Offer(message.id, message.bot_params.entity, None) for message in chosen], more
 
+    def _ended(self, message: Message, now: int) -> Message:  # noqa: ARG002 - the base class's
+        """Its work queue ends it, unless that has just had its answer."""
+        if is_unfinished(message):
+            for queue in queues_of(message.bot_params.entity, self._config.entities):
+                self.ctx.send(ObjectId("WorkQueue", queue), WorkQueue.withdraw, message.id)
+        return message
+
+    def _changed(self, message: Message) -> ModerationResponse:
+        with self._no_new_work():
+            return super()._changed(message)
+
     # -- Changes
+
+    @contextmanager
+    def _no_new_work(self) -> Iterator[None]:
+        self._is_no_new_work = True
+        try:
+            yield
+        finally:
+            self._is_no_new_work = False
 
     def alarm(self) -> None:
         """Deadlines are the work queues'."""
@@ -204,7 +228,7 @@ class WholeWall(MessageQueue):
 
     def _announce(self, message: Message, encoded: bytes, *, publish: bool) -> None:
         super()._announce(message, encoded, publish=publish)
-        if message.bot_params.status == "pending" and not self._applying:
+        if message.bot_params.status == "pending" and not self._is_no_new_work:
             queue = queues_of(message.bot_params.entity, self._config.entities)[0]
             self.ctx.send(ObjectId("WorkQueue", queue), WorkQueue.enqueue, work_of(message))
 

@@ -12,6 +12,7 @@ from saywhatwant.message import BotParams, Message, NewMessage, Posted, encode
 from saywhatwant.queue import lease
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.details import Details
+from saywhatwant.queue.hidden import ENDED
 from saywhatwant.queue.object import MessageQueue
 from saywhatwant.queue.stored import key_at
 
@@ -38,6 +39,7 @@ class WorkQueue(MessageQueue):
     def __init__(self, ctx: Context, config: QueueConfig) -> None:
         super().__init__(ctx, config)
         self._details = _SentDetails(ctx)
+        self._attempts = None  # the wall sees each change
         self._reply: NewMessage | None = None
         """The answer that goes with the change that is being saved."""
 
@@ -48,6 +50,12 @@ class WorkQueue(MessageQueue):
         self._index.put(message, encoded)
         self._store([(message.timestamp, encoded)])
         self._set_alarm()
+
+    def withdraw(self, message_id: str) -> None:
+        """An operator has hidden the message, so its work ends. If it ended before, the wall has been notified of that."""
+        message = self._index.get_unfinished(message_id)
+        if message is not None:
+            self._save(lease.fail(message, ENDED, self._now(), self._config, retry=False))
 
     def _announce(self, message: Message, encoded: bytes, *, publish: bool) -> None:  # noqa: ARG002 - the base class's
         from saywhatwant.queue.whole_wall import WholeWall  # noqa: PLC0415 - each sends to the other
@@ -74,6 +82,9 @@ class WorkQueue(MessageQueue):
         from saywhatwant.queue.whole_wall import WholeWall  # noqa: PLC0415 - each sends to the other
 
         self.ctx.send(WALL, WholeWall.count_expiry)
+
+    def _count_outcome(self, old: Message, message: Message) -> None:
+        """The wall counts it."""
 
 
 class _SentDetails(Details):

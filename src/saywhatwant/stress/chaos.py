@@ -1,6 +1,5 @@
 """Chaos: the test's own server and bots, which are killed with SIGKILL and restarted."""
 
-import asyncio
 import time
 from contextlib import suppress
 from itertools import cycle
@@ -17,12 +16,8 @@ from saywhatwant.stress.program import Program
 LEASE_SECONDS = 3
 """A message whose bot was killed can be claimed again after this time."""
 BOTS = 2
-READY = "ready on "
-START_SECONDS = 20.0
-"""How long the server may take to start."""
 TRIES = 3
 """Attempts to start the server: another process may hold its port for a moment after a kill."""
-LOOK_SECONDS = 0.01
 
 
 class Kill(Struct, frozen=True):
@@ -90,13 +85,9 @@ class Chaos:
     async def _start_server(self, bind: str) -> None:
         for _ in range(TRIES):
             await self._server.start("--bind", bind)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(START_SECONDS):
-                    while self._server.is_running:
-                        if url := _announced(self._server.stderr):
-                            self.url = url
-                            return
-                        await asyncio.sleep(LOOK_SECONDS)
+            with suppress(TimeoutError, ServerUnavailable):
+                self.url = await self._server.ready()
+                return
             self._server.kill()
             await self._server.ended()
         raise ServerUnavailable(f"the server did not become ready: {self._server.stderr.strip()}")
@@ -108,10 +99,3 @@ class Chaos:
         for program in programs:
             await program.ended()
         self._scratch.cleanup()
-
-
-def _announced(stderr: str) -> str | None:
-    for line in stderr.splitlines(keepends=True):
-        if line.startswith(READY) and line.endswith("\n"):
-            return line.removeprefix(READY).strip()
-    return None

@@ -2,7 +2,17 @@
 
 from saywhatwant.topology.position import START, Position, WallEvents
 from saywhatwant.topology.single import SingleWall
-from saywhatwant.topology.topologies import Topology, open_wall, recorded_topology
+from saywhatwant.topology.topologies import Topology, moderation_of, open_wall, recorded_topology
 from saywhatwant.topology.wall import Wall
 
-__all__ = ["START", "Position", "SingleWall", "Topology", "Wall", "WallEvents", "open_wall", "recorded_topology"]
+__all__ = [
+    "START",
+    "Position",
+    "SingleWall",
+    "Topology",
+    "Wall",
+    "WallEvents",
+    "moderation_of",
+    "open_wall",
+    "recorded_topology",
+]

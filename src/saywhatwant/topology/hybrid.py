@@ -7,16 +7,19 @@ after the answer sees it. A call for a message that its work queue has finished 
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from durable_objects import Namespace, Runtime, Stub
+from durable_objects import Namespace, ObjectId, Runtime, Stub
 from saywhatwant.errors import UnknownMessage, WrongState
 from saywhatwant.limits import MAX_ANSWER_BYTES, MAX_TALK_BYTES
 from saywhatwant.message import NewMessage, Posted
+from saywhatwant.moderation.held import HeldPost
+from saywhatwant.moderation.schemas import ModerationResponse
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.object import MessageQueue
 from saywhatwant.queue.waiting import Wait
@@ -32,10 +35,11 @@ from saywhatwant.schemas import (
     Reply,
 )
 from saywhatwant.topology.claims import MAX_ROUNDS, Claim, as_one, size_of
+from saywhatwant.topology.erasing import erase
 from saywhatwant.topology.keyed_posts import call_once
 from saywhatwant.topology.single import SingleWall
 from saywhatwant.topology.together import together
-from saywhatwant.topology.wall import bound, by_id
+from saywhatwant.topology.wall import Answer, bound, by_id
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -72,6 +76,7 @@ class HybridWall:
         self._entities: dict[str, str | None] = {}
         """The entities of messages called lately; a message's never changes."""
         self._feed = SingleWall(wall)
+        self.standing = None
         self.read = self._feed.read
         self.changes = self._feed.changes
         self.position = self._feed.position
@@ -79,12 +84,22 @@ class HybridWall:
         self.pending = self._feed.pending
         self.listing = self._feed.listing
         self.stats = self._feed.stats
+        self.tally = self._feed.tally
+        self.overview = self._feed.overview
+        self.story = self._feed.story
         self.report_circuit = self._feed.report_circuit
         self.cancel = self._feed.cancel
         self.retry = bound(wall, WholeWall.retry)
+        self.message = self._feed.message
+        self.restore = bound(wall, WholeWall.restore)
+        self.hidden = bound(wall, WholeWall.hidden)
         self.extend = by_id(self._ask, WorkQueue.extend)
         self.fail = by_id(self._ask, WorkQueue.fail)
         self.release = by_id(self._ask, WorkQueue.release)
+
+    async def place_of(self, held: HeldPost) -> ObjectId:  # noqa: ARG002 - there is one place
+        """See ``Wall``."""
+        return WALL
 
     # -- Posts
 
@@ -203,28 +218,45 @@ class HybridWall:
         await self._at(message_id, WorkQueue.progress, message_id, worker_id, attempt, text, state)
         await self._wall.call(WholeWall.show_progress, message_id, attempt, text, state)
 
-    async def batch(self, request: BatchRequest) -> BatchResponse:
+    async def batch(self, request: BatchRequest, by: str | None = None) -> BatchResponse:
         """See ``MessageQueue.batch``. Failed messages are the wall object's, unfinished ones are ended at their work queues."""
         if request.action != "fail":
-            return await self._wall.call(WholeWall.batch, request)
+            return await self._wall.call(WholeWall.batch, request, by)
         chosen, more = await self._wall.call(WholeWall.choose, request)
         changed: list[str] = []
         for start in range(0, len(chosen), _ENDED_AT_ONCE):
-            some = await together([self._end(offer, request) for offer in chosen[start : start + _ENDED_AT_ONCE]])
+            some = await together([self._end(offer, request, by) for offer in chosen[start : start + _ENDED_AT_ONCE]])
             changed += filter(None, some)
         return BatchResponse(changed, more)
 
-    async def _end(self, offer: Offer, request: BatchRequest) -> str | None:
+    async def _end(self, offer: Offer, request: BatchRequest, by: str | None) -> str | None:
         """End one message of a batch; None if it has ended meanwhile and was not named."""
         self._remember(offer.id, offer.entity)
         named = replace(request, message_ids=[offer.id], entity=None, all=None)
         try:
-            await self._at(offer.id, WorkQueue.batch, named)
+            await self._at(offer.id, WorkQueue.batch, named, by)
         except (UnknownMessage, WrongState):
             if request.message_ids is not None:
                 raise
             return None
         return offer.id
+
+    # -- Moderation
+
+    async def hide(self, message_id: str, reason: str = "", *, name: bool = False, by: str | None = None) -> ModerationResponse:
+        """See ``MessageQueue.hide``. It returns once the message's work queue has ended its work."""
+        await self._wall.call(WholeWall.hide, message_id, reason, name=name, by=by)
+        await self._find(message_id)
+        await self._wall.settle()
+        await together([self._queues.get(name).settle() for name in queues_of(self._entities[message_id], self._served)])
+        return await self._wall.call(WholeWall.hide, message_id)
+
+    def erase(
+        self, message_id: str, reason: str = "", *, name: bool = False, by: str | None = None
+    ) -> Answer[ModerationResponse]:
+        """See ``Wall``."""
+        erase_it = partial(self._wall.call, WholeWall.erase, message_id, reason, name=name, by=by)
+        return erase(self, message_id, erase_it, [self._wall])
 
     # -- The object of a message
 

@@ -1,7 +1,6 @@
 """Posts that are safe to repeat (P7): a key, and what makes two posts the same."""
 
 from collections.abc import Callable
-from functools import partial
 from hashlib import blake2b
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -25,12 +24,12 @@ async def post_once(stub: Stub[MessageQueue], new: NewMessage, key: str | None, 
 
     Raises ``KeyReused`` when the key was used for another message, ``KeysFull``, and what ``MessageQueue.post`` raises.
     """
-    repeats: list[None] = []
+    firsts = [new]
     try:
-        posted = await _keyed(stub, new, key, repeats).call(MessageQueue.post, new, elsewhere)
+        posted = await _keyed(stub, new, key, firsts.clear).call(MessageQueue.post, new, elsewhere)
     except KeyReused:
         raise _reused(new) from None
-    return replace(posted, repeated=True) if repeats else posted
+    return posted if firsts else replace(posted, repeated=True)
 
 
 async def call_once(
@@ -43,20 +42,20 @@ async def call_once(
     **kwargs: P.kwargs,
 ) -> tuple[R, bool]:
     """Call a method with a post once, as ``post_once`` does; also whether the answer is that of an earlier call."""
-    repeats: list[None] = []
+    firsts = [new]
     try:
-        answer = await _keyed(stub, new, key, repeats).call(method, new, *args, **kwargs)
+        answer = await _keyed(stub, new, key, firsts.clear).call(method, new, *args, **kwargs)
     except KeyReused:
         raise _reused(new) from None
-    return answer, bool(repeats)
+    return answer, not firsts
 
 
-def _keyed(stub: Stub[ObjectT], new: NewMessage, key: str | None, repeats: list[None]) -> Stub[ObjectT]:
-    """The stub for one call with a post; it adds to ``repeats`` when the answer is that of an earlier call."""
+def _keyed(stub: Stub[ObjectT], new: NewMessage, key: str | None, on_repeat: Callable[[], None]) -> Stub[ObjectT]:
+    """The stub for one call with a post; it calls ``on_repeat`` when the answer is that of an earlier call."""
     if new.id is not None:
         key = key_of_id(new.id)
     assert key is not None  # noqa: S101 - one of the two is given
-    return stub.options(idempotency_key=key, fingerprint=digest(new), on_repeat=partial(repeats.append, None))
+    return stub.options(idempotency_key=key, fingerprint=digest(new), on_repeat=on_repeat)
 
 
 def _reused(new: NewMessage) -> KeyReused:

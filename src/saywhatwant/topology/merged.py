@@ -60,9 +60,11 @@ class MergedFeed:
     async def read(self, selection: Selection) -> MergedPage:
         """The messages of a selection; see ``MessageQueue.read``. A page may exceed its limit by messages of the same time."""
         while True:
-            page = await self._read(self._shards.all, selection)
+            shards = self._shards.all
+            page = await self._read(shards, selection)
             # An object that is new now takes its first timestamp from the others, which is after this page.
-            if not await self._shards.refresh():
+            await self._shards.refresh()
+            if self._shards.all == shards:
                 return page
 
     async def _read(self, shards: Sequence[Shard], selection: Selection) -> MergedPage:
@@ -111,8 +113,10 @@ class MergedFeed:
         await self._shards.refresh()
         shards = self._shards.all
         heads = await together([shard.stub.call(QueueShard.head) for shard in shards])
+        # A reader who knows what one object has lost gets all again, also of the others: then it forgets what it has.
+        reset = not all(head.knows(since[shard.source]) for shard, head in zip(shards, heads, strict=True))
         # What is named by ``since`` and is no object of this wall comes from other data.
-        seqs = {shard.source: since[shard.source] for shard in shards}
+        seqs = {shard.source: 0 if reset else since[shard.source] for shard in shards}
         messages: list[Raw] = []
         room = MAX_ANSWER_BYTES
         for shard, head in zip(shards, heads, strict=True):
@@ -120,14 +124,14 @@ class MergedFeed:
                 continue
             left = None if limit is None else limit - len(messages)
             if room <= 0 or (left is not None and left <= 0):
-                return WallChanges(Position(seqs), messages, more=True)
+                return WallChanges(Position(seqs), messages, more=True, reset=reset)
             page = await shard.stub.call(QueueShard.changes, seqs[shard.source], left)
             seqs[shard.source] = page.seq
             messages += page.messages
             room -= sum(map(len, page.messages))
             if page.more:
-                return WallChanges(Position(seqs), messages, more=True)
-        return WallChanges(Position(seqs), messages)
+                return WallChanges(Position(seqs), messages, more=True, reset=reset)
+        return WallChanges(Position(seqs), messages, reset=reset)
 
 
 def merged(parts: Iterable[Part], selection: Selection) -> tuple[list[_Entry], int | None]:

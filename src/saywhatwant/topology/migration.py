@@ -12,23 +12,30 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from durable_objects.idempotency import KeptKey, kept_keys, key_rows
-from durable_objects.storage import RUNTIME_PREFIX
+from durable_objects.inbox import INBOX
+from durable_objects.outbox import number_of, receiver_of
+from durable_objects.storage import OUTBOX, RUNTIME_PREFIX
 from saywhatwant.errors import ExpectedError
 from saywhatwant.limits import ID_LENGTH, MAX_QUEUES
 from saywhatwant.message import Message, Posted, decode, encode
+from saywhatwant.overview import EndedAttempt
+from saywhatwant.queue import attempts
 from saywhatwant.queue.directory import ANYONE, DIRECTORY, Place, count_entry, gone_entries, id_entry, place_entry, places_in
+from saywhatwant.queue.outcomes import OUTCOMES_KEY, moved
+from saywhatwant.queue.restores import KEY as RESTORED_KEY
 from saywhatwant.queue.shard import route_of
 from saywhatwant.queue.state import EXPIRIES_KEY, NEWEST_KEY
 from saywhatwant.queue.stored import key_at, split
 from saywhatwant.topology.record import Recorded
-from saywhatwant.topology.single import QUEUE_NAME
+from saywhatwant.topology.single import NAMESPACE, QUEUE_NAME
 
-NAMESPACE = "MessageQueue"
 DIRECTORY_ID = f"{DIRECTORY.namespace}/{DIRECTORY.name}"
+CONVERTED = (f"{NAMESPACE}/", f"{DIRECTORY.namespace}/")
+"""What the names of all converted objects begin with."""
 _MESSAGES = "message/"
-_OF_MESSAGES = ("context/", "detail/")
-_OF_ALL = ("circuits", EXPIRIES_KEY)
-_MADE_AGAIN = (RUNTIME_PREFIX, "waiting/", "archive/", NEWEST_KEY)
+_OF_MESSAGES = ("context/", "detail/", "hidden/")
+_OF_ALL = ("circuits", EXPIRIES_KEY, OUTCOMES_KEY)
+_MADE_AGAIN = (RUNTIME_PREFIX, "waiting/", "archive/", NEWEST_KEY, RESTORED_KEY, attempts.PREFIX, attempts.ENDED_KEY)
 
 _decode_posted = msgspec.json.Decoder(Posted).decode
 
@@ -70,6 +77,39 @@ class _Part(Struct):
     newest: int
     seq: int
     alarm_at: int | None
+    ended: int = 0
+    """How many attempts have ended without an answer."""
+    attempts: list[EndedAttempt] = []
+    """The last ones of those, oldest first."""
+
+
+def others(data: Data) -> Data:
+    """What objects of other namespaces store, without what they have taken from converted objects, whose calls begin again.
+
+    Raises ``CannotMigrate`` if calls from or to these objects are on their way, which would be lost.
+    """
+    kept: Data = {}
+    for object_id, stored in data.items():
+        is_converted = object_id.startswith(CONVERTED)
+        sent = [key for key in stored.entries if key.startswith(OUTBOX)]
+        if any(
+            not (is_converted and receiver_of(key).startswith(CONVERTED)) and _is_on_its_way(data, object_id, key)
+            for key in sent
+        ):
+            raise CannotMigrate(
+                f"a call of {object_id} is on its way; start the server once more, and stop it when it is ready"
+            )
+        if not is_converted:
+            taken = tuple(INBOX + namespace for namespace in CONVERTED)
+            entries = {key: value for key, value in stored.entries.items() if not key.startswith(taken)}
+            kept[object_id] = replace(stored, entries=entries)
+    return kept
+
+
+def _is_on_its_way(data: Data, sender: str, key: str) -> bool:
+    """Whether the receiver has not taken the call with this row."""
+    receiver = data.get(receiver_of(key), Stored())
+    return number_of(key) > int(receiver.entries.get(INBOX + sender, 0))
 
 
 def to_per_entity(data: Data, recorded: Recorded, *, served: Collection[str], now: int) -> Converted:
@@ -92,7 +132,11 @@ def to_per_entity(data: Data, recorded: Recorded, *, served: Collection[str], no
         part = parts[homes[message.id]]
         part.messages.append(message)
         part.beside[message.timestamp] = whole.beside.get(message.timestamp, {})
-    parts[ANYONE].common = whole.common
+    first, others = _outcomes([whole], whole.newest)
+    for part in parts.values():
+        part.common = {OUTCOMES_KEY: others}
+    parts[ANYONE].common = whole.common | {OUTCOMES_KEY: first}
+    _divide_attempts(whole, parts, homes)
     ids = {message.id: homes[message.id] for message in whole.messages if not _shows(message.id, homes[message.id])}
     gone: dict[str, str] = {}
     bound: list[KeptKey] = []
@@ -116,6 +160,15 @@ def to_per_entity(data: Data, recorded: Recorded, *, served: Collection[str], no
     return Converted(converted, new, len(whole.messages))
 
 
+def _divide_attempts(whole: _Part, parts: Mapping[str, _Part], homes: Mapping[str, str]) -> None:
+    """Each attempt goes where its message is."""
+    for attempt in whole.attempts:
+        parts[homes.get(attempt.message_id, ANYONE)].attempts.append(attempt)
+    for part in parts.values():
+        part.ended = len(part.attempts)
+    parts[ANYONE].ended += whole.ended - len(whole.attempts)
+
+
 def to_single(data: Data, recorded: Recorded) -> Converted:
     """The data of ``per-entity`` in one object."""
     places = places_in(data.get(DIRECTORY_ID, Stored()).entries)
@@ -136,6 +189,9 @@ def to_single(data: Data, recorded: Recorded) -> Converted:
         whole.common = part.common | whole.common
         whole.keys += part.keys
     whole.common |= {EXPIRIES_KEY: b"%d" % expiries} if expiries else {}
+    whole.common[OUTCOMES_KEY], _ = _outcomes(parts, whole.newest)
+    whole.ended = sum(part.ended for part in parts)
+    whole.attempts = sorted((one for part in parts for one in part.attempts), key=lambda attempt: attempt.ended_at)
     whole.keys.sort(key=lambda key: key.at)
     whole.alarm_at = min((part.alarm_at for part in parts if part.alarm_at is not None), default=None)
     moved = sum(times[message.id] != message.timestamp for part in parts for message in part.messages)
@@ -144,8 +200,14 @@ def to_single(data: Data, recorded: Recorded) -> Converted:
     return Converted({f"{NAMESPACE}/{QUEUE_NAME}": _stored(whole)}, new, len(whole.messages), moved)
 
 
+def _outcomes(parts: Collection[_Part], newest: int) -> tuple[bytes, bytes]:
+    """The counts of outcomes, for one object; and none, for each of the others."""
+    return moved([(part.common.get(OUTCOMES_KEY), part.messages) for part in parts], newest)
+
+
 def _part(stored: Stored) -> _Part:
     part = _Part([], {}, {}, kept_keys(stored.entries), int(stored.entries.get(NEWEST_KEY, 0)), stored.seq, stored.alarm_at)
+    part.ended, part.attempts = attempts.attempts_in(stored.entries)
     for key, value in sorted(stored.entries.items()):
         kind = next((prefix for prefix in _OF_MESSAGES if key.startswith(prefix)), None)
         if key.startswith(_MESSAGES):
@@ -164,7 +226,7 @@ def _stored(part: _Part) -> Stored:
     entries = {key_at(message.timestamp): encode(message) for message in part.messages}
     for timestamp, beside in part.beside.items():
         entries |= {f"{kind}{timestamp:015d}": value for kind, value in beside.items()}
-    entries |= part.common | key_rows(part.keys)
+    entries |= part.common | key_rows(part.keys) | attempts.attempt_entries(part.ended, part.attempts)
     entries[NEWEST_KEY] = b"%d" % part.newest
     return Stored(part.seq, part.alarm_at, entries)
 

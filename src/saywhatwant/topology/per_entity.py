@@ -6,28 +6,29 @@ take work from all.
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
-from durable_objects import Refusal, Runtime
+from durable_objects import ObjectId, Refusal, Runtime
 from saywhatwant.errors import BacklogFull, IdTaken, UnknownMessage
+from saywhatwant.limits import ID_LENGTH
 from saywhatwant.message import NewMessage, Posted
+from saywhatwant.moderation.held import HeldPost
+from saywhatwant.moderation.schemas import ModerationResponse
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.directory import DIRECTORY, Directory
-from saywhatwant.queue.shard import QueueShard, Selection
+from saywhatwant.queue.shard import QueueShard, Selection, route_of
 from saywhatwant.queue.waiting import Wait
-from saywhatwant.schemas import (
-    CircuitReport,
-    ClaimNextResponse,
-    ClaimResponse,
-    Stats,
-)
+from saywhatwant.schemas import CircuitReport, ClaimNextResponse, ClaimResponse, Stats
 from saywhatwant.topology.backlogs import Backlogs
 from saywhatwant.topology.claims import Claim, MergedClaims
+from saywhatwant.topology.erasing import erase
 from saywhatwant.topology.keyed_posts import post_once
 from saywhatwant.topology.merged import MergedFeed, MergedPage
 from saywhatwant.topology.merged_events import MergedEvents
 from saywhatwant.topology.position import Position
 from saywhatwant.topology.shards import Shard, Shards
+from saywhatwant.topology.single import NAMESPACE
 from saywhatwant.topology.wall import by_id
 from saywhatwant.topology.work import MergedWork
 
@@ -38,7 +39,7 @@ R = TypeVar("R")
 def open_per_entity(runtime: Runtime, config: QueueConfig) -> "PerEntityWall":
     """The wall of ``runtime``, which must not have started yet."""
     directory = runtime.namespace(DIRECTORY.namespace, Directory).get(DIRECTORY.name)
-    queues = runtime.namespace("MessageQueue", QueueShard, config)
+    queues = runtime.namespace(NAMESPACE, QueueShard, config)
     return PerEntityWall(Shards(directory, queues, config.entities), config)
 
 
@@ -47,6 +48,7 @@ class PerEntityWall:
 
     def __init__(self, shards: Shards, config: QueueConfig) -> None:
         self._shards = shards
+        self.standing = None
         self._backlogs = Backlogs(shards, config.backlog_limit)
         self._feed = MergedFeed(shards)
         self._claims = MergedClaims(shards)
@@ -54,6 +56,7 @@ class PerEntityWall:
         self.changes = self._feed.changes
         self.pending = self._work.pending
         self.listing = self._work.listing
+        self.tally = self._work.tally
         self.batch = self._work.batch
         self.extend = by_id(self._ask, QueueShard.extend)
         self.complete = by_id(self._ask, QueueShard.complete)
@@ -61,6 +64,12 @@ class PerEntityWall:
         self.release = by_id(self._ask, QueueShard.release)
         self.progress = by_id(self._ask, QueueShard.progress)
         self.retry = by_id(self._ask, QueueShard.retry)
+        self.message = by_id(self._ask, QueueShard.message)
+        self.hide = by_id(self._ask, QueueShard.hide)
+        self.restore = by_id(self._ask, QueueShard.restore)
+        self.hidden = by_id(self._ask, QueueShard.hidden)
+        self.overview = self._work.overview
+        self.story = by_id(self._ask, QueueShard.story)
 
     # -- The wall
 
@@ -151,6 +160,14 @@ class PerEntityWall:
         shard = await self._shards.numbered(source)
         return await post_once(shard.stub, new, key)
 
+    async def place_of(self, held: HeldPost) -> ObjectId:
+        """See ``Wall``. An id that does not show its object is registered, if its post has not done that."""
+        shard = await self._shards.of(held.new.entity)
+        if len(held.id) != ID_LENGTH or not held.id.startswith(route_of(shard.name)):
+            reserved = await self._shards.directory.call(Directory.reserve, held.id, shard.source)
+            shard = await self._shards.numbered(reserved.source)
+        return ObjectId(NAMESPACE, shard.name)
+
     # -- Work
 
     async def claim(
@@ -193,6 +210,17 @@ class PerEntityWall:
         **kwargs: P.kwargs,
     ) -> R:
         return await self._shards.ask(message_id, lambda shard: shard.stub.call(method, message_id, *args, **kwargs))
+
+    # -- Moderation
+
+    async def erase(
+        self, message_id: str, reason: str = "", *, name: bool = False, by: str | None = None
+    ) -> ModerationResponse:
+        """See ``Wall``."""
+        await self._shards.refresh()
+        stubs = [shard.stub for shard in self._shards.all]
+        erase_it = partial(self._ask, QueueShard.erase, message_id, reason, name=name, by=by)
+        return await erase(self, message_id, erase_it, stubs)
 
     # -- Figures
 

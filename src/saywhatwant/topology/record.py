@@ -26,6 +26,12 @@ class Recorded(Struct, frozen=True):
     """The number of the next object of several, while there is one."""
 
 
+class RecordConfig(Struct, frozen=True):
+    """What the objects are made for, so that gateways and objects of different topologies find out at once."""
+
+    topology: str
+
+
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Recorded).decode
 
@@ -33,7 +39,7 @@ decode = msgspec.json.Decoder(Recorded).decode
 class TopologyRecord(DurableObject):
     """The topology of all data beside this object."""
 
-    def __init__(self, ctx: Context) -> None:
+    def __init__(self, ctx: Context, config: RecordConfig) -> None:  # noqa: ARG002 - a runtime compares it
         super().__init__(ctx)
         stored = ctx.storage.get(KEY)
         self._recorded = None if stored is None else decode(stored)
@@ -46,6 +52,6 @@ class TopologyRecord(DurableObject):
         return self._recorded
 
 
-def record_of(runtime: Runtime) -> Stub[TopologyRecord]:
-    """The record in the data of ``runtime``; the first call must come before the runtime starts."""
-    return runtime.namespace(NAMESPACE, TopologyRecord).get(NAME)
+def record_of(runtime: Runtime, topology: str) -> Stub[TopologyRecord]:
+    """The record in the data of a wall with ``topology``; the first call must come before ``runtime`` starts."""
+    return runtime.namespace(NAMESPACE, TopologyRecord, RecordConfig(topology)).get(NAME)

@@ -1,9 +1,10 @@
 """The objects of a wall, and which of them has a message.
 
-The ``Directory`` lists the objects. A gateway keeps the list, which only grows; what depends on it asks whether it has grown.
+The ``Directory`` lists the objects. A gateway keeps the list, which only grows: at any call that waits, for any caller. So who
+depends on it compares what it has used with what is known afterwards.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
@@ -41,21 +42,30 @@ class Shards:
         self._by_source: dict[int, Shard] = {}
         self._by_route: dict[str, list[Shard]] = {}
         self._open: set[int] = set()
+        self._known = 0
+        """How many of the first ones are known: what comes as an event may be a later one."""
 
-    async def refresh(self) -> bool:
-        """Whether there are objects that this gateway did not know; it does now."""
-        return self.add(await self.directory.call(Directory.places, len(self.all)))
+    async def refresh(self) -> None:
+        """Get to know all objects that there are."""
+        known = self._known
+        self._take(known, await self.directory.call(Directory.places, known))
 
-    def add(self, places: Iterable[Place]) -> bool:
-        """Whether some of these are new."""
-        new = [Shard(place.source, place.name, self._queues.get(place.name)) for place in places]
-        self._open.update(place.source for place in places if place.is_open)
-        new = [shard for shard in new if shard.source not in self._by_source]
-        for shard in new:
-            self._by_name[shard.name] = self._by_source[shard.source] = shard
-            self._by_route.setdefault(route_of(shard.name), []).append(shard)
-        self.all = (*self.all, *new)
-        return bool(new)
+    def add(self, places: Iterable[Place]) -> None:
+        """Get to know these."""
+        for place in places:
+            if place.is_open:
+                self._open.add(place.source)
+            if place.source not in self._by_source:
+                shard = Shard(place.source, place.name, self._queues.get(place.name))
+                self._by_name[shard.name] = self._by_source[shard.source] = shard
+                self._by_route.setdefault(route_of(shard.name), []).append(shard)
+        if len(self._by_source) > len(self.all):
+            self.all = tuple(self._by_source[source] for source in sorted(self._by_source))
+
+    def _take(self, known: int, places: Sequence[Place]) -> None:
+        """Get to know what the directory has answered: the places after the first ``known``."""
+        self.add(places)
+        self._known = max(self._known, known + len(places))
 
     def events(self) -> EventStream:
         """The places as they are registered."""
@@ -72,7 +82,8 @@ class Shards:
         shard = self._by_name.get(ANYONE + (entity or ""))
         if shard is None:
             name = entity if entity in self._served else ""
-            self.add(await self.directory.call(Directory.place, name or "", len(self.all)))
+            known = self._known
+            self._take(known, await self.directory.call(Directory.place, name or "", known))
             shard = self._by_name.get(ANYONE + (name or "")) or self._by_name[ANYONE]
         if shard.source not in self._open:
             await self._continue_timestamps(shard)
@@ -82,7 +93,7 @@ class Shards:
         """The objects that may have work for these entities, or for all."""
         if entities is None:
             await self.refresh()
-            return self.all
+            return self.all or (await self.of(None),)
         found = [await self.of(entity) for entity in (None, *entities)]
         return tuple(dict.fromkeys(found))
 
@@ -104,11 +115,13 @@ class Shards:
 
         Raises ``UnknownMessage``, and what ``call`` raises.
         """
+        asked, known = self.all, self._known
         for shard in self._candidates(message_id):
             with suppress(UnknownMessage):
                 return await call(shard)
-        found = await self.directory.call(Directory.find, message_id, len(self.all))
-        if self.add(found.places):
+        found = await self.directory.call(Directory.find, message_id, known)
+        self._take(known, found.places)
+        if self.all != asked:
             return await self.ask(message_id, call, field)
         if found.source is not None:
             with suppress(UnknownMessage):

@@ -2,7 +2,8 @@
 
 from typing import Literal
 
-from durable_objects import Runtime
+from durable_objects import Runtime, Stub
+from saywhatwant.moderation.object import MODERATION, Moderation
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.topology.record import TopologyRecord, record_of
 from saywhatwant.topology.single import open_single
@@ -13,7 +14,8 @@ Topology = Literal["single", "per-entity", "hybrid"]
 
 def open_wall(runtime: Runtime, config: QueueConfig, topology: Topology = "single") -> Wall:
     """The wall of ``runtime``, which must not have started yet."""
-    record_of(runtime)
+    record_of(runtime, topology)
+    moderation_of(runtime)
     if topology == "single":
         return open_single(runtime, config)
     if topology == "hybrid":
@@ -25,6 +27,11 @@ def open_wall(runtime: Runtime, config: QueueConfig, topology: Topology = "singl
     return open_per_entity(runtime, config)
 
 
+def moderation_of(runtime: Runtime) -> Stub[Moderation]:
+    """The rules and reviews of a wall; the first call must come before ``runtime`` starts."""
+    return runtime.namespace(MODERATION.namespace, Moderation).get(MODERATION.name)
+
+
 async def recorded_topology(runtime: Runtime, topology: Topology) -> str:
     """The topology of the data of ``runtime``, which has started; ``topology`` if the data is new."""
-    return (await record_of(runtime).call(TopologyRecord.record, topology)).topology
+    return (await record_of(runtime, topology).call(TopologyRecord.record, topology)).topology

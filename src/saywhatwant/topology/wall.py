@@ -6,8 +6,12 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 from msgspec import Raw, Struct
 
-from durable_objects import DurableObject, Stub
+from durable_objects import DurableObject, ObjectId, Stub
 from saywhatwant.message import NewMessage, Posted
+from saywhatwant.moderation.held import HeldPost
+from saywhatwant.moderation.schemas import HiddenMessage, ModerationResponse
+from saywhatwant.overview import Overview, Story
+from saywhatwant.queue.standing import Hold, Stand
 from saywhatwant.queue.waiting import Wait
 from saywhatwant.schemas import (
     BatchRequest,
@@ -23,6 +27,7 @@ from saywhatwant.schemas import (
     Reply,
     Stats,
 )
+from saywhatwant.tally import Tally
 from saywhatwant.topology.position import Position, WallEvents
 
 P = ParamSpec("P")
@@ -62,6 +67,8 @@ class WallChanges(Struct, frozen=True):
     messages: list[Raw]
     more: bool = False
     """Whether later commits have changed more."""
+    reset: bool = False
+    """Whether the position was of another time; then these are the first of all messages, and not what its reader lacks."""
 
 
 class WallEventStream(Protocol):
@@ -74,6 +81,16 @@ class WallEventStream(Protocol):
 
     async def aclose(self) -> None:
         """End it."""
+
+
+class Standing(Protocol):
+    """How bots on sockets get work, where one object has it all; see ``queue.MessageQueue``."""
+
+    def stand(self, stand: Stand, holds: tuple[Hold, ...] = (), resumes: str | None = None) -> Answer[list[Hold]]: ...
+    def leave(self, socket: str, *, give_back: bool = True) -> Answer[None]: ...
+    def held(self, message_id: str, attempt: int, context: int) -> Answer[ClaimResponse]: ...
+    def stand_at(self, socket: str) -> Answer[Stand | None]: ...
+    def sockets(self) -> Answer[list[str]]: ...
 
 
 class Wall(Protocol):
@@ -96,6 +113,14 @@ class Wall(Protocol):
     ``cancel(ticket, woken_for)``. ``cancel`` goes to all objects that may have the ticket and to those of the messages; the
     others ignore it.
     """
+
+    @property
+    def standing(self) -> Standing | None:
+        """Where the object hands each message over to a bot; None where several objects have the work, and bots must claim it.
+
+        A bot's hands are one number for all its work. Several objects could share it only by asking each other, so there the
+        gateway claims for its sockets, one message after another, as bots without sockets do.
+        """
 
     def post(self, new: NewMessage, key: str | None = None) -> Answer[Posted]:
         """Post a message. With ``key``, or else an ``id`` in the message, a retry gets the first answer (P7).
@@ -148,10 +173,30 @@ class Wall(Protocol):
     def progress(
         self, message_id: str, worker_id: str, attempt: int, text: str, state: ProgressState = "writing"
     ) -> Answer[None]: ...
-    def retry(self, message_id: str) -> Answer[None]: ...
-    def batch(self, request: BatchRequest) -> Answer[BatchResponse]: ...
+    def retry(self, message_id: str, by: str | None = None) -> Answer[None]: ...
+    def batch(self, request: BatchRequest, by: str | None = None) -> Answer[BatchResponse]: ...
+    def message(self, message_id: str) -> Answer[Raw]: ...
+    def place_of(self, held: HeldPost) -> Answer[ObjectId]:
+        """The object that makes the message of a reviewed post, where the id is found later."""
+
+    def hide(
+        self, message_id: str, reason: str = "", *, name: bool = False, by: str | None = None
+    ) -> Answer[ModerationResponse]: ...
+    def restore(self, message_id: str, reason: str = "", *, by: str | None = None) -> Answer[ModerationResponse]: ...
+    def erase(
+        self, message_id: str, reason: str = "", *, name: bool = False, by: str | None = None
+    ) -> Answer[ModerationResponse]:
+        """See ``Moderated.erase``; before that the message is hidden, and its text is removed from all contexts.
+
+        If it is interrupted, the message is hidden at least, and the same call goes on.
+        """
+
+    def hidden(self, message_id: str) -> Answer[HiddenMessage]: ...
     def report_circuit(self, report: CircuitReport) -> Answer[None]: ...
     def stats(self, entities: tuple[str, ...] = ()) -> Answer[Stats]: ...
+    def tally(self) -> Answer[Tally]: ...
+    def overview(self, entities: tuple[str, ...] = ()) -> Answer[Overview]: ...
+    def story(self, message_id: str) -> Answer[Story]: ...
     def position(self) -> Answer[Position]:
         """The position of a reader who has read everything."""
 

@@ -7,13 +7,12 @@ from pathlib import Path
 import msgspec
 
 from saywhatwant.worker.assets import Asset
-from saywhatwant.worker.endpoint import Handler
 
 _SWAGGER = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
 """The files of Swagger UI that the page loads."""
 
 
-def handlers(*, max_text: int, needs_token: bool) -> dict[str, Handler]:
+def pages(*, max_text: int, needs_token: bool) -> dict[str, Asset]:
     """The document at ``/api/openapi.json``, the page at ``/api/docs``, and its assets."""
 
     def document() -> bytes:
@@ -28,13 +27,13 @@ def handlers(*, max_text: int, needs_token: bool) -> dict[str, Handler]:
         "/api/docs": Asset("index.html", (docs / "index.html").read_bytes),
         "/api/docs/docs.js": Asset("docs.js", (docs / "docs.js").read_bytes),
     }
-    found |= {f"/api/docs/assets/{name}": Asset(name, (swagger / name).read_bytes) for name in _SWAGGER}
-    return {path: asset.serve for path, asset in found.items()}
+    if swagger is not None:
+        found |= {f"/api/docs/assets/{name}": Asset(name, (swagger / name).read_bytes) for name in _SWAGGER}
+    return found
 
 
-def _swagger() -> Path:
+def _swagger() -> Path | None:
+    """The directory of its files; None where it is not installed, since something else serves them."""
     # Only its files are needed: importing the package would load a web framework adapter.
     spec = find_spec("swagger_ui")
-    assert spec is not None  # noqa: S101 - a dependency of this package
-    assert spec.origin is not None  # noqa: S101 - it is a regular package
-    return Path(spec.origin).parent / "static"
+    return None if spec is None or spec.origin is None else Path(spec.origin).parent / "static"

@@ -1,17 +1,17 @@
 """Serves the page from the package: one HTML page, and assets whose address changes when they do."""
 
 import gzip
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, cached_property, partial
 from hashlib import blake2b
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from operator import attrgetter
 
-from starlette.requests import Request
 from starlette.responses import Response
 
 from saywhatwant.worker.endpoint import Handler
+from saywhatwant.worker.request import Request
 
 PLAIN = "/page/"
 """The path of the assets in ``index.html``; their version is added behind it."""
@@ -44,25 +44,26 @@ class Asset:
         self._type = _TYPES[name.rpartition(".")[2]]
 
     @cached_property
-    def _plain(self) -> bytes:
+    def plain(self) -> bytes:
+        """Its content."""
         return self._read()
 
     @cached_property
     def _gzipped(self) -> bytes:
-        return gzip.compress(self._plain, mtime=0)
+        return gzip.compress(self.plain, mtime=0)
 
     @cached_property
     def _etag(self) -> str:
-        return f'"{blake2b(self._plain, digest_size=6).hexdigest()}"'
+        return f'"{blake2b(self.plain, digest_size=6).hexdigest()}"'
+
+    @cached_property
+    def headers(self) -> dict[str, str]:
+        """What is to be known of it, however it is sent."""
+        return self._own_headers | {"content-type": self._type, "x-content-type-options": "nosniff"}
 
     @cached_property
     def _headers(self) -> dict[str, str]:
-        return self._own_headers | {
-            "content-type": self._type,
-            "x-content-type-options": "nosniff",
-            "vary": "accept-encoding",
-            "etag": self._etag,
-        }
+        return self.headers | {"vary": "accept-encoding", "etag": self._etag}
 
     async def serve(self, request: Request, _: None = None) -> Response:
         """The file, compressed if the client accepts gzip."""
@@ -70,7 +71,7 @@ class Asset:
             return Response(status_code=304, headers=self._headers)
         if "gzip" in request.headers.get("accept-encoding", ""):
             return Response(self._gzipped, headers=self._headers | {"content-encoding": "gzip"})
-        return Response(self._plain, headers=self._headers)
+        return Response(self.plain, headers=self._headers)
 
 
 @cache
@@ -81,28 +82,35 @@ def version() -> str:
 
 @cache
 def _contents() -> tuple[tuple[str, bytes], ...]:
-    page = files("saywhatwant.page")
-    return (*_files(page), *_files(page / "vendor", "vendor/"))
+    folder = files("saywhatwant.page")
+    return (*_files(folder), *_files(folder / "ops", "ops/"), *_files(folder / "vendor", "vendor/"))
 
 
-def handlers(frame_ancestors: Sequence[str] = ()) -> dict[str, Handler]:
-    """The page at ``/`` and, without its masthead, at ``/embed``; its assets.
+def handlers(assets: Mapping[str, Asset]) -> dict[str, Handler]:
+    """What serves them, by path."""
+    return {path: asset.serve for path, asset in assets.items()}
+
+
+def page(frame_ancestors: Sequence[str] = ()) -> dict[str, Asset]:
+    """The page at ``/`` and, without its masthead, at ``/embed``; the operators' page at ``/ops``; their assets.
 
     They are under one version of them all, so that modules can use relative names. Pages of the origins ``frame_ancestors``
     may show the page in a frame.
     """
     contents = dict(_contents())
     index, folder = contents.pop("index.html"), f"{PLAIN}{version()}/"
-    page = index.replace(PLAIN.encode(), folder.encode())
-    page = page.replace(_ANCESTORS, _ANCESTORS + " ".join(frame_ancestors).encode())
+    ops = contents.pop("ops/index.html").replace(PLAIN.encode(), folder.encode())
+    whole = index.replace(PLAIN.encode(), folder.encode())
+    whole = whole.replace(_ANCESTORS, _ANCESTORS + " ".join(frame_ancestors).encode())
     headers = _page_headers(frame_ancestors)
     found = {
-        "/": Asset("index.html", partial(bytes, page), headers),
-        "/embed": Asset("index.html", partial(bytes, page.replace(_WHOLE, _EMBEDDED)), headers),
+        "/": Asset("index.html", partial(bytes, whole), headers),
+        "/embed": Asset("index.html", partial(bytes, whole.replace(_WHOLE, _EMBEDDED)), headers),
+        "/ops": Asset("index.html", partial(bytes, ops), _page_headers(())),
     }
     for name, content in contents.items():
         found[folder + name] = Asset(name, partial(bytes, content), {"cache-control": FOREVER})
-    return {path: asset.serve for path, asset in found.items()}
+    return found
 
 
 def _page_headers(frame_ancestors: Sequence[str]) -> dict[str, str]:

@@ -34,6 +34,8 @@ class _Bot:
     any_claimed: float | None = None
     """When it claimed without naming entities."""
     entities: OrderedDict[str, _Served] = field(default_factory=OrderedDict)
+    sockets: set[str] = field(default_factory=set)
+    """The names of its open sockets: while it has one, it is here."""
 
 
 class Bots:
@@ -53,6 +55,8 @@ class Bots:
         self._clock = clock
         self._now_ms = now_ms
         self._bots: OrderedDict[str, _Bot] = OrderedDict()
+        self._sockets: dict[str, str] = {}
+        """The worker ids of the bots with sockets, by the sockets' names."""
 
     def __len__(self) -> int:
         """How many are here."""
@@ -86,6 +90,34 @@ class Bots:
             bot.entities.popitem(last=False)
         return self._conflicts(worker_id, personas) if personas and len(self._bots) > 1 else []
 
+    def stands(
+        self,
+        socket: str,
+        worker_id: str,
+        entities: Iterable[str] | None = None,
+        personas: Mapping[str, str] | None = None,
+        version: str | None = None,
+    ) -> list[Conflict]:
+        """The same for a bot on a socket, until ``leaves_socket``; a later call replaces what it serves."""
+        known = self._bots.get(worker_id)
+        if known is not None and known.sockets == {socket}:
+            known.entities.clear()
+            known.any_claimed = None
+        conflicts = self.claims(worker_id, entities, personas, version)
+        if worker_id in self._bots:
+            self._bots[worker_id].sockets.add(socket)
+            self._sockets[socket] = worker_id
+        return conflicts
+
+    def leaves_socket(self, socket: str) -> None:
+        """A bot's socket has ended."""
+        worker_id = self._sockets.pop(socket, None)
+        bot = None if worker_id is None else self._bots.get(worker_id)
+        if bot is not None:
+            bot.sockets.discard(socket)
+            bot.seen, bot.seen_ms = self._clock(), self._now_ms()
+            bot.is_gone = not bot.sockets
+
     def calls(self, worker_id: str | None) -> None:
         """A bot works on a message. While it does, it may claim nothing else."""
         bot = None if worker_id is None else self._bots.get(worker_id)
@@ -110,7 +142,7 @@ class Bots:
             BotSummary(
                 worker_id=worker_id,
                 version=bot.version,
-                entities=None if self._is_recent(bot.any_claimed) else sorted(self._entities_of(bot)),
+                entities=None if self._claims_any(bot) else sorted(self._entities_of(bot)),
                 personas={name: served.persona for name, served in sorted(self._entities_of(bot).items()) if served.persona},
                 last_seen=bot.seen_ms,
                 here=self._is_here(bot),
@@ -123,21 +155,25 @@ class Bots:
         """Forget the bots beyond the bound, and those that were not seen within the last hour."""
         while self._bots:
             worker_id, bot = next(iter(self._bots.items()))
-            if len(self._bots) <= MAX_BOTS and self._is_recent(bot.seen):
+            if len(self._bots) <= MAX_BOTS and (bot.sockets or self._is_recent(bot.seen)):
                 return
             del self._bots[worker_id]
 
     def _is_here(self, bot: _Bot) -> bool:
-        return not bot.is_gone and self._clock() - bot.seen <= LATELY_SECONDS
+        return bool(bot.sockets) or (not bot.is_gone and self._clock() - bot.seen <= LATELY_SECONDS)
 
     def _is_recent(self, claimed: float | None) -> bool:
         return claimed is not None and self._clock() - claimed <= CLAIMED_SECONDS
 
+    def _claims_any(self, bot: _Bot) -> bool:
+        return bot.any_claimed is not None and (bool(bot.sockets) or self._is_recent(bot.any_claimed))
+
     def _serves(self, bot: _Bot, entity: str) -> bool:
-        served = bot.entities.get(entity)
-        return self._is_recent(bot.any_claimed) or (served is not None and self._is_recent(served.claimed))
+        return self._claims_any(bot) or entity in self._entities_of(bot)
 
     def _entities_of(self, bot: _Bot) -> dict[str, _Served]:
+        if bot.sockets:
+            return bot.entities
         return {name: served for name, served in bot.entities.items() if self._is_recent(served.claimed)}
 
     def _conflicts(self, worker_id: str, personas: Mapping[str, str]) -> list[Conflict]:
@@ -146,8 +182,8 @@ class Bots:
             if other == worker_id or not self._is_here(bot):
                 continue
             for entity, persona in personas.items():
-                served = bot.entities.get(entity)
-                if served is not None and served.persona not in {None, persona} and self._is_recent(served.claimed):
+                served = self._entities_of(bot).get(entity)
+                if served is not None and served.persona not in {None, persona}:
                     found[entity] = Conflict(entity, other)
         return list(found.values())
 

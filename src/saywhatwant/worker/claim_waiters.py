@@ -90,7 +90,9 @@ class ClaimWaiters:
         call_later: CallLater = call_later,
     ) -> None:
         self._wall = wall
-        self._prefix = f"{gateway or secrets.token_hex(8)}/{time.time_ns() if life is None else life}/"
+        self.gateway = gateway or secrets.token_hex(8)
+        self.life = time.time_ns() if life is None else life
+        self._prefix = f"{self.gateway}/{self.life}/"
         self._numbers = count()
         self._waiters: dict[str, Waiter] = {}
         """By their tickets, in order of arrival."""
@@ -101,7 +103,9 @@ class ClaimWaiters:
         queue_events.subscribe(self._on_event)
         queue_events.on_lost(self._wake_all)
         self.bots = Bots()
-        """The bots that claim here."""
+        """The bots that claim here, or have a socket."""
+        self.offer_elsewhere: Callable[[str, str | None], bool] | None = None
+        """Offers a message that no claim here wants to a bot with a socket; returns whether one wants it."""
 
     def __len__(self) -> int:
         return len(self._waiters)
@@ -151,6 +155,10 @@ class ClaimWaiters:
                 self.bots.leaves(worker_id)
             gone.cancel()
 
+    async def end_past_lives(self) -> None:
+        """No claim waits any more that waited before this gateway was started. Raises as a call of the wall."""
+        await self._wall.cancel(f"{self._prefix}none")
+
     def close(self) -> None:
         """The server stops: every waiting claim returns."""
         self._closed = True
@@ -178,7 +186,7 @@ class ClaimWaiters:
     def _on_event(self, event: QueueEvent) -> None:
         if events.is_work(event.raw):
             self._on_work(event.decoded)
-        elif self._waiters and (message := event.decoded.message) is not None:
+        elif (self._waiters or self.offer_elsewhere) and (message := event.decoded.message) is not None:
             if message.claimable:
                 self._unclaimed.note(message.id, message.bot_params.entity)
             else:
@@ -196,7 +204,8 @@ class ClaimWaiters:
         waiters = [waiter for waiter in self._waiters.values() if waiter.wants(entity)]
         if waiters:
             min(waiters, key=lambda waiter: waiter.woken.is_set()).wake(message_id)
-        return bool(waiters)
+            return True
+        return self.offer_elsewhere is not None and self.offer_elsewhere(message_id, entity)
 
 
 async def _woken(waiter: Waiter, gone: asyncio.Task[None], left_seconds: float) -> bool:

@@ -1,4 +1,4 @@
-"""The number of open HTTP connections, in total and per client, and its limits."""
+"""The open HTTP connections of a server: how many there may be, in total and per client, and where they go at its end."""
 
 import ipaddress
 from collections import Counter
@@ -7,13 +7,14 @@ from functools import lru_cache
 
 from saywhatwant.addresses import client_network
 from saywhatwant.worker import limits
+from saywhatwant.worker.handover import Handover
 
 
 class Connections:
     """Counts open connections, in total and per client, and lingering ones.
 
     ``of_one_client`` (0 is no limit) does not apply to ``proxies``, which are addresses and networks separated by commas.
-    ``on_refused`` is called with the status of each refusal made before any route.
+    ``on_refused`` is called with the status of each refusal made before any route. ``handover`` is for the end of the server.
     """
 
     def __init__(
@@ -23,8 +24,10 @@ class Connections:
         of_one_client: int = 0,
         proxies: str = "",
         on_refused: Callable[[int], None] = lambda _: None,
+        handover: Handover | None = None,
     ) -> None:
         self.on_refused = on_refused
+        self.handover = handover or Handover()
         self._in_total = in_total
         self._of_one_client = of_one_client
         self._proxies = [ipaddress.ip_network(proxy.strip()) for proxy in proxies.split(",") if proxy.strip()]

@@ -51,7 +51,7 @@ class _Middleware(CORSMiddleware):
             allow_origins=origins,
             allow_methods=methods,
             allow_headers=headers,
-            expose_headers=["ETag", "Link", "Retry-After"],
+            expose_headers=["ETag", "Link", "Retry-After", "SWW-Reset"],
         )
         self._preflights = preflights
 

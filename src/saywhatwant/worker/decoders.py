@@ -8,12 +8,13 @@ from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import Struct
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import HTTPConnection
 
 from saywhatwant.addresses import client_network
 from saywhatwant.errors import BodyTooLarge, InvalidField, MalformedBody, TooManyLargeBodies
 from saywhatwant.worker.limits import LARGE_BODY_BYTES, MAX_CACHED_QUERY_BYTES, MAX_LARGE_BODIES
 from saywhatwant.worker.problems import invalid
+from saywhatwant.worker.request import Request
 
 T = TypeVar("T")
 
@@ -62,7 +63,10 @@ class Body(Generic[T]):
                 raise MalformedBody("the body of a request with the header Upgrade is not read; send it without that header")
             raise MalformedBody("the body is empty; send JSON")
         try:
-            return self._decode_json(body)
+            try:
+                return self._decode(body)
+            except msgspec.ValidationError as error:
+                return self._leniently(body, error)
         except msgspec.ValidationError as error:
             raise invalid(error, self.kind, "body") from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -98,13 +102,10 @@ class Body(Generic[T]):
         self._large[client] += 1
         return client
 
-    def _decode_json(self, body: bytes) -> T:
-        try:
-            return self._decode(body)
-        except msgspec.ValidationError as error:
-            if "got `float`" not in str(error):
-                raise
-        # 1.0 is an integer to JSON Schema and to JavaScript, but not to the decoder.
+    def _leniently(self, body: bytes, error: msgspec.ValidationError) -> T:
+        """1.0 is an integer to JSON Schema and to JavaScript, but not to the decoder, which raised ``error``."""
+        if "got `float`" not in str(error):
+            raise error
         return msgspec.convert(_with_integers(msgspec.json.decode(body)), self.kind)
 
 

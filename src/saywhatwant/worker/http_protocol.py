@@ -1,11 +1,12 @@
 """HTTP connections: uvicorn's protocol, with a bound on everything that a client can make it store (P8).
 
-Only uvicorn's callbacks are overridden, and each calls the original, so that uvicorn's fixes apply. The one exception is the
-end of a response when no request waits behind it. Tasks are not eager (Python 3.12), because an app would then run inside the
-parser, before its request is complete.
+Only uvicorn's callbacks are overridden, and each calls the original, so that uvicorn's fixes apply. (Those that every request
+needs name its class, which is faster than ``super()``.) The one exception is the end of a response when no request waits
+behind it. Tasks are not eager (Python 3.12), because an app would then run inside the parser, before its request is complete.
 """
 
 import asyncio
+import socket
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from saywhatwant.worker import limits
 from saywhatwant.worker.connections import Connections
+from saywhatwant.worker.extensions import WHOLE
 from saywhatwant.worker.http_transport import BoundedFlow, Output
 from saywhatwant.worker.problems import Kind, problem_response
 
@@ -49,6 +51,10 @@ def send_response(send: Send, status: int, head: bytes, body: bytes | memoryview
     return True
 
 
+EXTENSIONS: dict[str, Any] = {WHOLE: send_response}
+"""What a request's scope has in addition to ASGI."""
+
+
 @lru_cache(maxsize=1)  # the same until the next second, whose date is another one
 def _default_lines(*headers: tuple[bytes, bytes]) -> bytes:
     return b"".join([b"%b: %b\r\n" % header for header in headers])
@@ -75,7 +81,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self._in_pieces: object = None
         self._read_bytes = self._bytes_without_progress = self._discarded_bytes = 0
         self._trailers = _Trailers()
-        self._progressed = self._discarding = self._stopping = False
+        self._progressed = self._discarding = False
+        # When the server began to stop.
+        self._stopping_since: float | None = None
         self._refusal: tuple[Kind, str] | None = None
 
     @property
@@ -117,7 +125,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._discard(len(data))
             return
         self._read_bytes, self._progressed = len(data), False
-        super().data_received(data)
+        HttpToolsProtocol.data_received(self, data)
         if self.scope is not self._complete:
             self._on_unfinished()
 
@@ -134,12 +142,45 @@ class LimitedProtocol(HttpToolsProtocol):
         self.transport = self._output.transport
         super().handle_websocket_upgrade()
 
+    # -- The end of the server
+
     def shutdown(self) -> None:
-        self._stopping = True
-        if self._output.half_closed:
-            self._output.transport.close()
-        else:
-            super().shutdown()
+        """Go on elsewhere or end, between two requests. The server calls this until the connection has left.
+
+        See ``Handover``: where nobody takes connections over, the next answer says that it is the last one, and a connection
+        without a request ends after ``idle_seconds``, unless one is there.
+        """
+        now, output, handover = self.loop.time(), self._output, self._open_connections.handover
+        if self._stopping_since is None:
+            self._stopping_since = now
+        if output.half_closed or (self._in_body and self.cycle.response_complete):
+            if now - max(self._since, self._stopping_since) >= limits.FAREWELL_SECONDS:
+                output.transport.close()
+        elif self._busy or self._receiving:
+            self._end_with_latest_request()
+        elif handover.keep is not None:
+            if not output.is_closing() and not output.get_write_buffer_size():
+                self.flow.pause_reading()
+                handover.keep(self._duplicate())
+                output.abort()  # the copy keeps the connection open
+        elif now - self._stopping_since >= handover.idle_seconds and not self._has_input():
+            output.transport.close()
+
+    def _end_with_latest_request(self) -> None:
+        if self._stopping_since is not None and self._open_connections.handover.keep is None and self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    def _duplicate(self) -> socket.socket:
+        duplicate: socket.socket = self._output.get_extra_info("socket").dup()
+        return duplicate
+
+    def _has_input(self) -> bool:
+        """Whether the system has received bytes that were not read yet."""
+        with self._duplicate() as duplicate:
+            try:
+                return bool(duplicate.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+            except OSError:
+                return False
 
     def _leave(self) -> None:
         self._open_connections.remove(self)
@@ -155,9 +196,12 @@ class LimitedProtocol(HttpToolsProtocol):
             self._refuse_head()
             raise _StopParser
         before, busy = self.cycle, self._busy
-        super().on_headers_complete()
+        HttpToolsProtocol.on_headers_complete(self)
         if self.cycle is before:
             return  # a WebSocket handshake
+        self.scope["extensions"] = EXTENSIONS
+        if self._stopping_since is not None:
+            self._end_with_latest_request()
         if busy:
             self.flow.resume_reading()  # uvicorn pauses at the first request that has to wait
         else:
@@ -172,11 +216,11 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._progressed = True
-        super().on_body(body)
+        HttpToolsProtocol.on_body(self, body)
 
     def on_message_complete(self) -> None:
         self._complete, self._progressed = self.scope, True
-        super().on_message_complete()
+        HttpToolsProtocol.on_message_complete(self)
 
     def on_response_complete(self) -> None:
         self._since = self.loop.time()
@@ -186,10 +230,12 @@ class LimitedProtocol(HttpToolsProtocol):
         else:
             # Like uvicorn's method, but without a timer per response: ``_check`` finds idle connections.
             self.server_state.total_requests += 1
-            if not self._output.is_closing():
+            if self.flow.read_paused and not self._output.is_closing():
                 self.flow.resume_reading()
         if self._refusal is not None and not self._busy:
             self._send_refusal(*self._refusal)
+        elif self._stopping_since is not None and not (self._busy or self._receiving):
+            self.flow.pause_reading()  # the next server reads on
 
     def _on_unfinished(self) -> None:
         """Check a request that is incomplete after the last read."""
@@ -280,7 +326,8 @@ class LimitedProtocol(HttpToolsProtocol):
 
         A socket that is closed with unread bytes is reset, and the reset may overtake the answer.
         """
-        if not (self._receiving or self._discarding) or self._stopping or not self._open_connections.may_linger(self):
+        may_send = self._receiving or self._discarding or (self._stopping_since is not None and self._has_input())
+        if not may_send or not self._open_connections.may_linger(self):
             self._output.transport.close()
             return
         self._discarding = True

@@ -18,8 +18,53 @@ MAX_SINCE = 2**53 - 1
 MAX_RATE_ADDRESSES = 65_536
 """Client addresses (IPv6: /64 networks) whose posts are counted; beyond it the ones that posted longest ago are dropped."""
 
+MAX_WRONG_TOKENS = 10
+"""Wrong tokens with which one client may try to sign in within a minute."""
+
+MAX_REPORTS_PER_MINUTE = 10
+"""Reports of messages that one client may make within a minute, where posts are limited too."""
+
+SESSION_SECONDS = 12 * 3_600
+"""Seconds after which an operator signs in again."""
+
+REVOKED_SECONDS = 1.0
+"""Seconds, at most, after which the open sockets of a revoked token end."""
+
+FIGURES_SECONDS = 1.0
+"""Seconds between the figures that an operator's socket gets."""
+
+LOOK_SECONDS = 15.0
+"""Seconds after the last look at the figures until posts and answers are not counted any more."""
+
+MAX_LOOKING = 32
+"""Operators' sockets; further ones get 429."""
+
+MAX_COUNTED = 20_000
+"""Messages that are remembered meanwhile so that each is counted once."""
+
+MEASURED_SECONDS = 60
+"""Seconds in which the times from posts to answers are those of now."""
+
+MAX_MEASURED = 20_000
+"""Such times that are remembered; beyond it the oldest are forgotten."""
+
 MAX_WAITING_CLAIMS = 1_000
 """Claims that wait for work at one server."""
+
+MAX_BOT_CALLS = 256
+"""Text frames of one bot's socket that are being answered; beyond it the next ones are not read yet."""
+
+MAX_FRAME_LINES = 256
+"""Lines of one such text frame; a frame with more is refused."""
+
+MAX_BEHIND_BOT_CHARS = 16 * 1024 * 1024
+"""Frames that wait for one bot's socket, in characters; beyond it the socket is closed with 4008. A talk may have a MiB."""
+
+RETRIES = 5
+"""How often the end of a bot's socket, or the question for a message that was handed to it, is tried."""
+
+RETRY_SECONDS = 0.1
+"""Seconds before the second try; doubled each time."""
 
 MAX_BOTS = 256
 """Bots that the server remembers; beyond it the ones unseen for longest are forgotten."""
@@ -90,8 +135,23 @@ MAX_SOCKET_MESSAGE_BYTES = 1_024
 PING_SECONDS = 20.0
 """Seconds between pings of a WebSocket, and seconds in which it must answer one."""
 
-GRACE_SECONDS = 5
+GRACE_SECONDS = 5.0
 """Seconds that a stop waits for requests that are being answered."""
+
+IDLE_GRACE_SECONDS = 1.0
+"""Seconds that it then waits for the next request of each connection, if clients may connect again meanwhile."""
+
+FAREWELL_SECONDS = 0.5
+"""Seconds in which clients of a server that stops should have seen the end of their connection."""
+
+STOP_CHECK_SECONDS = 0.01
+"""Seconds between looks at the connections that are left then."""
 
 MAX_TRANSLATED = 1_000
 """Messages kept in the form of the original's clients; beyond it the ones read longest ago are translated again."""
+
+REPORT_SECONDS = 60.0
+"""Seconds between a server's reports to the history of figures; a minute in which nobody has come has none."""
+
+LAST_REPORT_SECONDS = 2.0
+"""Seconds that a stop waits until its last report is stored."""

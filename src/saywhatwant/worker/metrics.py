@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Callable
 
 LATENCY_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 60.0)
 """Upper bounds of the latency buckets, in seconds; the last ones are for long polls."""
@@ -30,9 +31,20 @@ class RouteMetrics:
 
 
 class Metrics:
-    """All counters of one worker."""
+    """All counters of one worker.
 
-    def __init__(self) -> None:
+    Args:
+        backed_up_until: when the newest backup was made, in milliseconds since 1970; None if none is known.
+        disk: the bytes that are free where the data is, and its size; None if that is not known here.
+    """
+
+    def __init__(
+        self,
+        backed_up_until: Callable[[], int | None] = lambda: None,
+        disk: Callable[[], tuple[int, int] | None] = lambda: None,
+    ) -> None:
+        self.backed_up_until = backed_up_until
+        self.disk = disk
         self.routes: list[RouteMetrics] = []
         self.handshakes: Counter[int] = Counter()
         """WebSocket handshakes by the status they were answered with."""

@@ -7,16 +7,20 @@ import msgspec
 
 from saywhatwant.limits import MAX_USERNAME
 from saywhatwant.message import MAYBE_TEXT_PATTERN, TEXT_PATTERN, USERNAME_PATTERN, Message
+from saywhatwant.worker.moderation import MODERATION_OPERATIONS
 from saywhatwant.worker.operations import OPERATIONS, Operation
+from saywhatwant.worker.ops_api import OPS_OPERATIONS
 from saywhatwant.worker.original import ORIGINAL_OPERATIONS
+from saywhatwant.worker.rules_api import RULES_OPERATIONS
 
 _MEANINGS = {
     101: "The WebSocket is open; each of its text frames is",
     200: "Done",
+    202: "It waits for an operator's review",
     304: "Nothing has changed since",
     400: "The body is not JSON",
-    401: "The bot token is missing or wrong",
-    403: "Pages of this site may not do this",
+    401: "The token is missing or wrong",
+    403: "Pages of this site may not do this, or the token has another scope",
     404: "There is no such message",
     409: "The message is in another state, or held by another attempt",
     413: "The body is too large",
@@ -30,12 +34,26 @@ _DESCRIPTION = """A public wall where people post and AI entities answer. Every 
 Fields and parameters that are not described here are refused by name. Any request may also be refused before it is parsed:
 400 if it is not HTTP, 408 if it arrives too slowly, 431 if its headers are too large, 503 if there are too many connections.
 """
+_CLIENT_FRAMES = "Each line of a text frame of the client is one of these. The server's text frames may have several lines too"
 _TAGS = {
+    "moderation": "What operators do with messages and posts, and reports of visitors; docs/moderate.md explains it.",
+    "ops": "What the page /ops calls. Operators sign in there with a token, and have a cookie then.",
     "original": "The dialect of the original's pages and bots, for pages of every origin; docs/original.md explains it. "
-    "PATCH /original/api/comments/ID is always refused: messages have no score."
+    "PATCH /original/api/comments/ID is always refused: messages have no score.",
 }
-_ACCESS = {"anyone": (), "own pages": (403,), "bots": (401, 403)}
+_NEEDS_TOKEN = (401, 403)
+_ACCESS = {
+    "anyone": (),
+    "own pages": (403,),
+    "bots": _NEEDS_TOKEN,
+    "operators": _NEEDS_TOKEN,
+    "bots and operators": _NEEDS_TOKEN,
+}
 _LINK = 'the next page, as <address>; rel="next", if this one was cut: at 8 MiB, or by the limit of changedAfter'
+_RESET = (
+    "if changedAfter was of another time, as that of a wall that was restored from a backup: forget what you have; "
+    "these are all messages from the first on"
+)
 _RESPONSE_HEADERS: dict[str, dict[str, tuple[str, str]]] = {
     "read": {
         "ETag": (
@@ -43,27 +61,30 @@ _RESPONSE_HEADERS: dict[str, dict[str, tuple[str, str]]] = {
             r'^"[0-9]+(_[0-9]+(-[0-9]+_[0-9]+)*)?"$',
         ),
         "Link": (_LINK, r'^<[^>]+>; rel="next"$'),
+        "SWW-Reset": (_RESET, r"^true$"),
     }
 }
 """Response headers by operation, each with description and pattern."""
 
 
 def document(*, max_text: int, needs_token: bool) -> dict[str, Any]:
-    """The OpenAPI document of a server whose longest text has ``max_text`` characters, with or without a bot token."""
-    security: list[dict[str, list[str]]] = [{"botToken": []}] if needs_token else [{"botToken": []}, {}]
+    """The OpenAPI document of a server whose longest text has ``max_text`` characters, with or without tokens."""
+    security: list[dict[str, list[str]]] = [{"token": []}] if needs_token else [{"token": []}, {}]
     structs: list[Any] = [Message]
-    operations = (*OPERATIONS, *ORIGINAL_OPERATIONS)
+    operations = (*OPERATIONS, *MODERATION_OPERATIONS, *RULES_OPERATIONS, *OPS_OPERATIONS, *ORIGINAL_OPERATIONS)
     for operation in operations:
         structs += [operation.query.kind, *operation.answers, operation.problem]
         if operation.body is not None:
             structs.append(operation.body.kind)
+        if operation.sends is not None:
+            structs.append(operation.sends)
     schemas, components = msgspec.json.schema_components(structs, ref_template="#/components/schemas/{name}")
     _state_lengths(components, max_text)
     schema_of = {repr(struct): schema for struct, schema in zip(structs, schemas, strict=True)}
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         described = _operation(operation, schema_of, components)
-        if operation.access == "bots":
+        if _ACCESS[operation.access] == _NEEDS_TOKEN:
             described["security"] = security
         paths.setdefault(operation.path, {})[operation.method.lower()] = described
     for name in {operation.query.kind.__name__ for operation in operations}:
@@ -72,7 +93,7 @@ def document(*, max_text: int, needs_token: bool) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Say What Want",
-            "version": metadata.version("saywhatwant"),
+            "version": _version(),
             "description": _DESCRIPTION,
         },
         "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
@@ -80,7 +101,11 @@ def document(*, max_text: int, needs_token: bool) -> dict[str, Any]:
         "components": {
             "schemas": components,
             "securitySchemes": {
-                "botToken": {"type": "http", "scheme": "bearer", "description": "Needed if the server has a bot token set"}
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "Needed if the server has a token set; see its scopes",
+                }
             },
         },
     }
@@ -112,18 +137,27 @@ def _operation(operation: Operation, schema_of: dict[str, Any], components: dict
     }
     if operation.tag:
         described["tags"] = [operation.tag]
-    parameters = [
+    parameters: list[dict[str, Any]] = [
         {"name": name, "in": "header", "description": text, "schema": {"type": "string", **schema}}
         for name, text, schema in operation.headers
     ]
     query = components[operation.query.kind.__name__]
+    needed = query.get("required", [])
     parameters += [
-        {"name": name, "in": "query", "description": schema.get("description", ""), "schema": schema}
+        {
+            "name": name,
+            "in": "query",
+            "required": name in needed,
+            "description": schema.get("description", ""),
+            "schema": schema,
+        }
         for name, schema in query["properties"].items()
     ]
     if parameters:
         described["parameters"] = parameters
         described["description"] = query.get("description", "")
+    if operation.sends is not None:
+        described["x-client-frames"] = {"description": _CLIENT_FRAMES, "schema": schema_of[repr(operation.sends)]}
     if operation.body is not None:
         schema = schema_of[repr(operation.body.kind)]
         described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
@@ -140,6 +174,8 @@ def _responses(operation: Operation, schema_of: dict[str, Any]) -> dict[str, Any
             "content": {answer_type: {"schema": answers[0] if len(answers) == 1 else {"oneOf": answers}}},
         }
     }
+    if operation.may_hold:
+        responses["202"] = responses[str(success)] | {"description": _MEANINGS[202]}
     if headers := _RESPONSE_HEADERS.get(_id_of(operation)):
         responses[str(success)]["headers"] = {
             name: {"description": text, "schema": {"type": "string", "pattern": pattern}}
@@ -154,3 +190,10 @@ def _responses(operation: Operation, schema_of: dict[str, Any]) -> dict[str, Any
 
 def _id_of(operation: Operation) -> str:
     return f"{operation.tag}_{operation.handler}" if operation.tag else operation.handler
+
+
+def _version() -> str:
+    try:
+        return metadata.version("saywhatwant")
+    except metadata.PackageNotFoundError:  # a bundle has the modules and nothing else
+        return "unknown"

@@ -6,7 +6,7 @@ The app's routes, the decoders of endpoints and the OpenAPI document are made fr
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from saywhatwant import schemas
+from saywhatwant import frames, schemas
 from saywhatwant.message import Message
 from saywhatwant.worker.decoders import NO_PARAMETERS, Body, Query
 from saywhatwant.worker.problems import Problem
@@ -20,12 +20,12 @@ from saywhatwant.worker.queries import (
     WallSummary,
 )
 
-Access = Literal["anyone", "own pages", "bots"]
-"""Who may call: anyone; everyone except pages of other sites; or holders of the bot token."""
+Access = Literal["anyone", "own pages", "bots", "operators", "bots and operators"]
+"""Who may call: anyone; everyone except pages of other sites; or holders of a token with this scope."""
 
-_BODY = (400, 413, 503)
+BODY = (400, 413, 503)
 """Statuses that refuse a call with a body, in addition to 422 and those of its access."""
-WORK = (*_BODY, 404, 409)
+WORK = (*BODY, 404, 409)
 """Those that refuse a call about a message."""
 
 Header = tuple[str, str, dict[str, Any]]
@@ -47,12 +47,16 @@ class Operation:
     handler: str
     summary: str
     answers: tuple[Any, ...]
+    may_hold: bool = False
+    """Whether one of these may come with status 202, because what was sent waits for review."""
     body: Body[Any] | None = None
     query: Query[Any] = NO_PARAMETERS
     access: Access = "anyone"
     headers: tuple[Header, ...] = ()
     upgrades: bool = False
     """Whether it is a WebSocket; ``answers`` are then its frames."""
+    sends: Any = None
+    """The frames that its client sends, if it is a WebSocket."""
     refusals: tuple[int, ...] = ()
     tag: str = ""
     """The section of the OpenAPI document that it belongs to; empty for the main one."""
@@ -75,9 +79,10 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/api/comments",
         handler="post",
-        summary="Post a message; an AI message with replyTo answers one (needs the bot token)",
+        summary="Post a message; an AI message with replyTo answers one (needs a bot's token)",
         body=Body(schemas.PostRequest),
         answers=(schemas.PostResponse,),
+        may_hold=True,
         access="own pages",
         headers=(IDEMPOTENCY_KEY,),
         refusals=(*WORK, 401, 429),
@@ -94,12 +99,23 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         method="GET",
+        path=frames.PATH,
+        handler="bots_socket",
+        summary="WebSocket of a bot: it says hello, and gets each message that is for it",
+        answers=(frames.Welcome, frames.Work, frames.Lost, frames.Done, frames.Refused),
+        sends=frames.BotFrame,
+        access="bots",
+        upgrades=True,
+        refusals=(426, 503),
+    ),
+    Operation(
+        method="GET",
         path="/api/queue/pending",
         handler="pending",
         summary="List claimable messages, most urgent first",
         query=Query(PendingQuery),
         answers=(list[Message],),
-        access="bots",
+        access="bots and operators",
         refusals=(503,),
     ),
     Operation(
@@ -169,7 +185,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Make a failed message pending again, with all its attempts",
         body=Body(schemas.RetryRequest),
         answers=(schemas.Ok,),
-        access="bots",
+        access="operators",
         refusals=WORK,
     ),
     Operation(
@@ -179,7 +195,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Retry, fail or discard messages: by id, by entity, or all",
         body=Body(schemas.BatchRequest),
         answers=(schemas.BatchResponse,),
-        access="bots",
+        access="operators",
         refusals=WORK,
     ),
     Operation(
@@ -190,7 +206,7 @@ OPERATIONS: tuple[Operation, ...] = (
         body=Body(schemas.CircuitReport),
         answers=(schemas.Ok,),
         access="bots",
-        refusals=_BODY,
+        refusals=BODY,
     ),
     Operation(
         method="GET",
@@ -199,7 +215,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="List messages by state: pending, waiting for a retry, held, failed",
         query=Query(ListingQuery),
         answers=(list[schemas.ListedMessage],),
-        access="bots",
+        access="bots and operators",
         refusals=(503,),
     ),
     Operation(
@@ -208,7 +224,7 @@ OPERATIONS: tuple[Operation, ...] = (
         handler="bots",
         summary="List the bots that were seen within the last hour, with their entities, personas and conflicts",
         answers=(list[schemas.BotSummary],),
-        access="bots",
+        access="operators",
     ),
     Operation(
         method="GET",
@@ -221,7 +237,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/api/stats",
         handler="stats",
-        summary="Figures of the queue; the circuits among them need the bot token",
+        summary="Figures of the queue; the circuits among them need an operator's token",
         answers=(schemas.Stats,),
         refusals=(503,),
     ),
@@ -231,7 +247,7 @@ OPERATIONS: tuple[Operation, ...] = (
         handler="metrics",
         summary="Figures for Prometheus",
         answers=(str,),
-        access="bots",
+        access="operators",
         refusals=(503,),
     ),
     Operation(method="GET", path="/healthz", handler="healthz", summary="Is the process alive", answers=(Health,)),

@@ -4,16 +4,18 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.requests import Request
-
+from durable_objects import Meter
 from saywhatwant import schemas
 from saywhatwant.entities import Entities, Entity
 from saywhatwant.errors import InvalidField
 from saywhatwant.message import DEFAULT_PRIORITY, NewMessage, Posted, clean_context, clean_text, clean_username
 from saywhatwant.topology import Wall
-from saywhatwant.worker.auth import BotAuth, PostRateLimiter
+from saywhatwant.worker.auth import Auth
 from saywhatwant.worker.decoders import header
 from saywhatwant.worker.limits import MAX_KEY_CHARS
+from saywhatwant.worker.moderator import Moderator
+from saywhatwant.worker.rate_limit import PostRateLimiter
+from saywhatwant.worker.request import Request
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,21 +41,26 @@ class MessageRules:
 
 
 class Posts:
-    """Checks posts and hands them to the queue."""
+    """Checks posts and hands them to the queue; ``meter.served`` counts those that ask for an answer."""
 
-    def __init__(self, wall: Wall, rules: MessageRules, auth: BotAuth, rate: PostRateLimiter) -> None:
+    def __init__(
+        self, wall: Wall, rules: MessageRules, auth: Auth, rate: PostRateLimiter, meter: Meter, moderator: Moderator
+    ) -> None:
+        self._meter = meter
         self._wall = wall
         self._rules = rules
         self._auth = auth
         self._rate = rate
+        self._moderator = moderator
 
     def new_message(self, request: Request, body: schemas.PostRequest) -> NewMessage:
         """The message of a post, if its sender may post it now; counts it.
 
-        Raises ``NotAllowed`` or ``CrossSite`` for an AI message without the bot token, ``TooManyPosts``, ``InvalidField``.
+        Raises ``NotAllowed``, ``WrongScope`` or ``CrossSite`` for an AI message without a bot's token, ``TooManyPosts``, or
+        ``InvalidField``.
         """
         if body.message_type == "AI":
-            self._auth.check(request)
+            self._auth.bot(request)
         else:
             self._rate.check(request)
         params = body.bot_params
@@ -63,7 +70,7 @@ class Posts:
         entity = self._entity(name)
         if priority is None:
             priority = entity.priority if entity else DEFAULT_PRIORITY
-        elif priority < self._rules.most_urgent_priority and not self._auth.allows(request):
+        elif priority < self._rules.most_urgent_priority and not self._auth.allows(request, "bot"):
             least = self._rules.most_urgent_priority
             raise InvalidField("botParams.priority", f"must be a whole number of at least {least} without the bot token")
         if params.ais is not None and name is not None and not self._has_alias(name):
@@ -86,11 +93,15 @@ class Posts:
         )
 
     def add(self, request: Request, new: NewMessage) -> Coroutine[Any, Any, Posted]:
-        """Post the message, with the request's Idempotency-Key if it has one; raises ``InvalidField`` if it has an id too."""
+        """Post the message, with the request's Idempotency-Key if it has one; raises ``InvalidField`` if it has an id too.
+
+        Raises also what ``Moderator.post`` raises, if there are rules.
+        """
         key = _idempotency_key(request)
         if key is not None and new.id is not None:
             raise InvalidField("id", "must not be combined with the header Idempotency-Key: an id is itself the message's key")
-        return self._wall.post(new, key)
+        self._meter.served += new.answer and new.message_type == "human"
+        return self._wall.post(new, key) if self._moderator.is_idle else self._moderator.post(request, new, key)
 
     def _has_alias(self, name: str) -> bool:
         """Whether the entity's answers may appear under a name that the post chooses."""

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from saywhatwant.errors import InvalidField
-from saywhatwant.limits import MAX_PAGE
+from saywhatwant.history import Step
+from saywhatwant.limits import MAX_HISTORY_POINTS, MAX_PAGE
 from saywhatwant.message import POSITION, Conversation, Entity, Message, PositionText
 from saywhatwant.schemas import ListState, ProgressState
 from saywhatwant.worker.limits import MAX_SINCE
@@ -62,6 +63,19 @@ class ListingQuery(Struct, frozen=True, forbid_unknown_fields=True):
 
     state: ListState = "pending"
     limit: Limit = 100
+
+
+class HistoryQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """Query of GET /api/ops/history. Without ``since`` it returns the latest minutes or hours.
+
+    To read all, begin with ``since=0`` and continue with the ``at`` of the last one, until none comes.
+    """
+
+    step: Step = "minute"
+    since: (
+        Annotated[int, Meta(ge=0, le=MAX_SINCE, description="milliseconds since 1970: only what begins after this")] | UnsetType
+    ) = UNSET
+    limit: Annotated[int, Meta(ge=1, le=MAX_HISTORY_POINTS, description="1 to 1,500 minutes or hours")] = MAX_HISTORY_POINTS
 
 
 class SocketEvent(Struct, frozen=True, rename="camel", omit_defaults=True):

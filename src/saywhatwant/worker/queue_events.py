@@ -9,7 +9,7 @@ from durable_objects import DurableObjectError, EventsLost
 from saywhatwant.queue.events import Event, parse
 from saywhatwant.topology import START, Position, Wall
 from saywhatwant.topology.wall import WallEventStream
-from saywhatwant.worker.limits import FIRST_RESUME_SECONDS, LONGEST_RESUME_SECONDS
+from saywhatwant.worker.limits import FIRST_RESUME_SECONDS, LONGEST_RESUME_SECONDS, STOP_CHECK_SECONDS
 
 log = logging.getLogger("saywhatwant")
 
@@ -95,6 +95,16 @@ class QueueEvents:
                     await self._begin_now()
                     # Listen before the task runs: signals have no position.
                     self._task = asyncio.create_task(self._follow(self._wall.events(self.position)))
+
+    async def caught_up(self) -> None:
+        """Return once what is committed now has reached the listeners; at once unless it has begun.
+
+        Raises as a call of the wall.
+        """
+        if self._task is not None:
+            for source, seq in await self._wall.position():
+                while not self.position.covers(source, seq):
+                    await self._sleep(STOP_CHECK_SECONDS)
 
     async def aclose(self) -> None:
         """End it; harmless when it has not begun."""

@@ -1,5 +1,6 @@
 """The handlers of the HTTP interface: each makes the checks that decoding cannot, calls the object, and answers."""
 
+from collections.abc import Sized
 from contextlib import suppress
 from typing import TypeVar
 from urllib.parse import urlencode
@@ -7,28 +8,36 @@ from urllib.parse import urlencode
 import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
-from starlette.requests import Request
 from starlette.responses import Response
 
 from durable_objects import DurableObjectError, Runtime
 from saywhatwant import schemas
 from saywhatwant.entities import Entity
 from saywhatwant.errors import InvalidField, NotReady, UpgradeRequired
-from saywhatwant.message import clean_text, clean_username
 from saywhatwant.queue.read_cache import as_list
 from saywhatwant.topology import Position, Wall
+from saywhatwant.usage import Usage
 from saywhatwant.worker import assets
-from saywhatwant.worker.auth import BotAuth
-from saywhatwant.worker.broadcaster import Broadcaster
-from saywhatwant.worker.claim_waiters import ClaimWaiters
+from saywhatwant.worker.auth import Auth
+from saywhatwant.worker.bot_desk import BotDesk
 from saywhatwant.worker.decoders import NoParameters, header
 from saywhatwant.worker.endpoint import JSON
 from saywhatwant.worker.metrics import Metrics
 from saywhatwant.worker.posts import MessageRules, Posts
-from saywhatwant.worker.queries import EntitySummary, ListingQuery, PendingQuery, ReadQuery, SocketQuery, WallSummary
-from saywhatwant.worker.queue_events import QueueEvents
+from saywhatwant.worker.queries import (
+    EntitySummary,
+    ListingQuery,
+    PendingQuery,
+    ReadQuery,
+    SocketQuery,
+    WallSummary,
+)
+from saywhatwant.worker.request import Request
 
 T = TypeVar("T")
+
+ACCEPTED = 202
+"""The status of a post that waits for review."""
 
 
 class Api:
@@ -39,11 +48,10 @@ class Api:
         wall: Wall,
         *,
         rules: MessageRules,
-        auth: BotAuth,
+        auth: Auth,
         posts: Posts,
-        queue_events: QueueEvents,
-        waiters: ClaimWaiters,
-        broadcaster: Broadcaster,
+        desk: BotDesk,
+        readers: Sized,
         metrics: Metrics,
         runtime: Runtime,
     ) -> None:
@@ -51,10 +59,11 @@ class Api:
         self._rules = rules
         self._auth = auth
         self._posts = posts
-        self._queue_events = queue_events
-        self._waiters = waiters
-        self._broadcaster = broadcaster
-        self._bots = waiters.bots
+        self._waiters = desk.waiters
+        self._calls = desk.calls
+        self._desk = desk
+        self._readers = readers
+        self._bots = desk.waiters.bots
         self._metrics = metrics
         self._runtime = runtime
 
@@ -63,40 +72,46 @@ class Api:
     async def post(self, request: Request, body: schemas.PostRequest) -> Response:
         """POST /api/comments."""
         posted = await self._posts.add(request, self._posts.new_message(request, body))
+        if posted.held:
+            return JSON(schemas.PostResponse(posted.id, posted.timestamp, "held"), ACCEPTED)
         return JSON(schemas.PostResponse(posted.id, posted.timestamp))
 
     async def read(self, request: Request, query: ReadQuery) -> Response:
         """GET /api/comments."""
-        limit = _given(query.limit)
-        link = None
+        limit = query.limit or None
+        link, reset = None, False
         if query.changed_after is UNSET:
             newest_first = query.order != "asc"
             page = await self._wall.read(
                 query.since or 0,
                 limit,
                 newest_first=newest_first,
-                before=_given(query.before),
-                conversation=_given(query.conversation),
+                before=None if query.before is UNSET else query.before,
+                conversation=query.conversation or None,
             )
             body, etag = page.body, page.etag
             if page.cut_at is not None:
                 link = next_page(replace(query, **{"before" if newest_first else "since": page.cut_at}))
         else:
             changes = await self._wall.changes(Position.parse(query.changed_after), limit)
-            body, etag = as_list(map(bytes, changes.messages)), changes.position.etag
+            body, etag, reset = as_list(map(bytes, changes.messages)), changes.position.etag, changes.reset
             if changes.more:
                 link = next_page(replace(query, changed_after=str(changes.position)))
         known = header(request, b"if-none-match")
         # A client or proxy may send a list of ETags and mark them as weak; ours are digits in quotes.
         if known is not None and etag in known:
             return Response(status_code=304, headers={"etag": etag.decode()})
-        return JSON(body, etag=etag, link=link)
+        return JSON(body, etag=etag, link=link, reset=reset)
 
     async def websocket(self, _: Request, __: SocketQuery) -> Response:
         """GET /api/ws without a handshake; ``broadcaster.Broadcaster`` handles handshakes."""
         raise UpgradeRequired("this is a WebSocket; clients without WebSockets poll GET /api/comments")
 
     # -- The work
+
+    async def bots_socket(self, _: Request, __: NoParameters) -> Response:
+        """GET /api/queue/ws without a handshake; ``bot_sockets.BotSockets`` handles handshakes."""
+        raise UpgradeRequired("this is a WebSocket; bots without WebSockets claim with POST /api/queue/claim")
 
     async def pending(self, _: Request, query: PendingQuery) -> Response:
         """GET /api/queue/pending."""
@@ -124,56 +139,30 @@ class Api:
 
     async def complete(self, _: Request, body: schemas.CompleteRequest) -> Response:
         """POST /api/queue/complete."""
-        self._bots.calls(body.worker_id)
-        reply = body.reply
-        if reply is not None:
-            reply = schemas.Reply(
-                text=clean_text(reply.text, self._rules.max_text, "reply.text"),
-                username=None if reply.username is None else clean_username(reply.username, "reply.username"),
-                color=reply.color,
-            )
-        done = await self._wall.complete(body.message_id, body.worker_id, body.attempt, reply)
-        return JSON(done)
+        return JSON(await self._calls.complete(body))
 
     async def extend(self, _: Request, body: schemas.ExtendRequest) -> Response:
         """POST /api/queue/extend."""
-        self._bots.calls(body.worker_id)
-        return JSON(await self._wall.extend(body.message_id, body.worker_id, body.attempt))
+        return JSON(await self._calls.extend(body))
 
     async def fail(self, _: Request, body: schemas.FailRequest) -> Response:
         """POST /api/queue/fail."""
-        self._bots.calls(body.worker_id)
-        failed = await self._wall.fail(
-            body.message_id,
-            body.worker_id,
-            body.attempt,
-            body.error,
-            retry=body.retry,
-            detail=body.detail,
-        )
-        return JSON(failed)
+        return JSON(await self._calls.fail(body))
 
     async def release(self, _: Request, body: schemas.ReleaseRequest) -> Response:
         """POST /api/queue/release."""
-        self._bots.calls(body.worker_id)
-        return JSON(await self._wall.release(body.message_id, body.worker_id, body.attempt))
+        return JSON(await self._calls.release(body))
 
     async def progress(self, _: Request, body: schemas.ProgressRequest) -> Response:
         """POST /api/queue/progress."""
-        self._bots.calls(body.worker_id)
-        text = ""
-        if body.state == "writing" or body.text.strip():
-            text = clean_text(body.text, self._rules.max_text)
-        await self._queue_events.start()  # for those who open the page later
-        await self._wall.progress(body.message_id, body.worker_id, body.attempt, text, body.state)
-        return JSON(schemas.Ok())
+        return JSON(await self._calls.progress(body))
 
-    async def retry(self, _: Request, body: schemas.RetryRequest) -> Response:
+    async def retry(self, request: Request, body: schemas.RetryRequest) -> Response:
         """POST /api/queue/retry."""
-        await self._wall.retry(body.message_id)
+        await self._wall.retry(body.message_id, self._auth.operator(request).name)
         return JSON(schemas.Ok())
 
-    async def batch(self, _: Request, body: schemas.BatchRequest) -> Response:
+    async def batch(self, request: Request, body: schemas.BatchRequest) -> Response:
         """POST /api/queue/batch."""
         choices = {"messageIds": body.message_ids, "entity": body.entity, "all": body.all}
         given = [name for name, value in choices.items() if value is not None]
@@ -181,7 +170,7 @@ class Api:
             raise InvalidField(given[1] if given else "messageIds", "exactly one of messageIds, entity and all must be given")
         if body.reason is not None and body.action != "fail":
             raise InvalidField("reason", "is allowed only with the action fail")
-        return JSON(await self._wall.batch(body))
+        return JSON(await self._wall.batch(body, self._auth.operator(request).name))
 
     async def bots(self, _: Request, __: NoParameters) -> Response:
         """GET /api/queue/bots."""
@@ -228,20 +217,25 @@ class Api:
         )
 
     async def stats(self, request: Request, _: NoParameters) -> Response:
-        """GET /api/stats; circuits name providers' addresses, so they need the bot token."""
-        stats = await self._stats()
-        return JSON(stats if self._auth.allows(request) else replace(stats, circuits=UNSET))
+        """GET /api/stats; circuits name providers' addresses, so they need an operator's token."""
+        stats = replace(await self._stats(), usage=Usage.of(self._runtime.meter))
+        return JSON(stats if self._auth.allows(request, "operator") else replace(stats, circuits=UNSET))
 
     async def metrics(self, _: Request, __: NoParameters) -> Response:
         """GET /metrics."""
         from saywhatwant.worker.exposition import exposition  # noqa: PLC0415 - see there
 
+        stats = await self._stats()
+        served = {name: self._summary(name, entity, stats).served for name, entity in self._rules.entities.current.items()}
         text = exposition(
             self._metrics,
             self._runtime.meter,
-            await self._stats(),
+            stats,
+            served=served | {"": any(served.values()) or len(self._bots) > 0},
+            is_ready=self._runtime.health() is None,
             waiting_claims=len(self._waiters),
-            sockets=len(self._broadcaster),
+            sockets=len(self._readers),
+            bot_sockets=len(self._desk),
             bots=len(self._bots),
         )
         return Response(text, media_type="text/plain; version=0.0.4")

@@ -3,22 +3,25 @@
 ARCHITECTURE.md explains why it is uvicorn and not Granian.
 """
 
+import asyncio
 import gc
 import logging
 import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from types import FrameType
 
 import uvicorn
 
+from durable_objects import DurableObjectError
 from saywhatwant.settings import Settings
 from saywhatwant.worker import limits
 from saywhatwant.worker.app import Worker
 from saywhatwant.worker.connections import Connections
+from saywhatwant.worker.handover import Handover
 from saywhatwant.worker.http_protocol import LimitedProtocol
 from saywhatwant.worker.websocket_protocol import LimitedWebSocket
 
@@ -39,12 +42,15 @@ class Server(uvicorn.Server):
         on_ready: Callable[[str], None],
         on_stop: Callable[[], Awaitable[None]] | None = None,
         protocol: type[LimitedProtocol] = LimitedProtocol,
+        handover: Handover | None = None,
     ) -> None:
+        self._handover = handover or Handover()
         connections = Connections(
             in_total=settings.max_connections,
             of_one_client=settings.max_connections_per_address,
             proxies=settings.trusted_proxies,
             on_refused=worker.on_refused,
+            handover=self._handover,
         )
         super().__init__(
             uvicorn.Config(
@@ -62,11 +68,12 @@ class Server(uvicorn.Server):
                 server_header=False,
                 proxy_headers=bool(settings.trusted_proxies),
                 forwarded_allow_ips=settings.trusted_proxies or None,
-                timeout_graceful_shutdown=limits.GRACE_SECONDS,
             )
         )
         self._waiters = worker.waiters
         self._events = worker.events
+        self._moderator = worker.moderator
+        self._reporter = worker.reporter
         self._on_ready = on_ready
         self._on_stop = on_stop
 
@@ -81,19 +88,62 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen on ``sockets``, then call ``on_ready``."""
+        """Listen on ``sockets`` and go on with the connections of the server before, then call ``on_ready``."""
         await super().startup(sockets)
+        self._reporter.start()
+        for connection in self._handover.connections:
+            with suppress(OSError):  # its client has gone
+                await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
         for listening in sockets or ():
             host, port = listening.getsockname()[:2]
             self._on_ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
 
+    def _protocol(self) -> asyncio.Protocol:
+        protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg] # as uvicorn does
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Finish open requests, answer waiting claims at once, then stop."""
+        """Accept no more, answer what has begun to arrive, show readers what was committed, and ask them to come back.
+
+        uvicorn would drop requests that have not arrived completely, and close idle connections though one may be on its way.
+        """
         if self._on_stop is not None:
             await self._on_stop()
-        self._waiters.close()
-        await super().shutdown(sockets)
+        for listening in (*self.servers, *(sockets or ())):
+            listening.close()
+        self._waiters.close()  # waiting claims are answered at once
+        await self._end_connections(LimitedProtocol, limits.GRACE_SECONDS)
+        with suppress(DurableObjectError, TimeoutError):
+            async with asyncio.timeout(limits.FAREWELL_SECONDS):
+                await self._events.caught_up()
+        await self._end_connections(LimitedWebSocket, limits.FAREWELL_SECONDS)
+        await self._end_rest()
+        await self._reporter.aclose()
         await self._events.aclose()
+        await self._moderator.aclose()
+
+    async def _end_connections(self, kind: type[LimitedProtocol | LimitedWebSocket], seconds: float) -> None:
+        """End those of this kind, also those that come meanwhile; returns when there are none, or after this time."""
+        until = asyncio.get_running_loop().time() + seconds
+        while not self.force_exit and asyncio.get_running_loop().time() < until:
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, kind):
+                    connection.shutdown()
+            # A connection is known one turn of the loop after it was accepted.
+            await asyncio.sleep(limits.STOP_CHECK_SECONDS)
+            if not any(isinstance(connection, kind) for connection in self.server_state.connections):
+                return
+
+    async def _end_rest(self) -> None:
+        """Cut what did not end by itself."""
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        if tasks := list(self.server_state.tasks):
+            await asyncio.wait(tasks, timeout=0 if self.force_exit else limits.GRACE_SECONDS)
+        for task in self.server_state.tasks:
+            task.cancel()
 
 
 @contextmanager
@@ -144,3 +194,13 @@ def listen(settings: Settings) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def gateway_name(settings: Settings) -> str | None:
+    """A name that only this server's successors have: the same machine and port. None for a port that is picked at random.
+
+    Where the objects end with their server, each server of this data is a successor.
+    """
+    if settings.has_one_gateway:
+        return settings.runtime
+    return f"{socket.gethostname()}:{settings.bind}" if settings.port else None

@@ -10,10 +10,13 @@ from saywhatwant.topology import Position
 from saywhatwant.worker.limits import CLOSE_SECONDS, MAX_BEHIND_CHARS
 
 POLICY_VIOLATION = 1_008
+SERVICE_RESTART = 1_012
 TRY_AGAIN_LATER = 1_013
 TOO_SLOW = 4_008
 """From the range for private use, modelled on HTTP's 408."""
 
+PING, PONG = "ping", "pong"
+"""All that a reader may send, and the answer: scripts of a page see no other sign that their socket is alive."""
 
 Change = tuple[int, int | None, bytes]
 """An event, with the object and the number of its commit; None for one that no commit made."""
@@ -22,15 +25,20 @@ Change = tuple[int, int | None, bytes]
 class Frame:
     """Events, encoded once for all subscribers. ``position`` is the token of a socket that has got them and all ``before``."""
 
-    __slots__ = ("_changes", "before", "position", "text")
+    __slots__ = ("_changes", "before", "more", "position", "text")
 
-    def __init__(self, before: Position, position: Position, changes: Sequence[Change], *, more: bool = False) -> None:
+    def __init__(
+        self, before: Position, position: Position, changes: Sequence[Change], *, more: bool = False, reset: bool = False
+    ) -> None:
         self._changes = changes
         self.before = before
         self.position = position
+        self.more = more
+        """Whether it is a page of missed changes and another one follows."""
         token = msgspec.json.encode(position.wire)
         events = b",".join([event for _, _, event in changes])
-        self.text = (b'{"seq":%b,"events":[%b]%b}' % (token, events, b',"more":true' if more else b"")).decode()
+        marks = (b',"more":true' if more else b"") + (b',"reset":true' if reset else b"")
+        self.text = (b'{"seq":%b,"events":[%b]%b}' % (token, events, marks)).decode()
 
     def after(self, position: Position) -> "Frame | None":
         """This frame for a socket that has got everything up to ``position``, which is at least ``before``.

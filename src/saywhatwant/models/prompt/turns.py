@@ -8,6 +8,8 @@ out: the oldest first, except that a quarter of the room is for older exchanges 
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from msgspec import UNSET
+
 from saywhatwant.entities import Entity
 from saywhatwant.message import Message
 from saywhatwant.models.model import Turn
@@ -96,7 +98,7 @@ def _newest_fitting(exchanges: Sequence[Exchange], end: int, room: int, stop: in
 def _exchanges(entity: Entity, question: Message, memory: Memory, own: Collection[str]) -> list[Exchange]:
     if memory.strings is not None:
         return of_strings(memory.strings, own, question.username, question.text)
-    earlier = [message for message in memory.messages if message.id != question.id]
+    earlier = [message for message in memory.messages if message.id != question.id and message.hidden is UNSET]
     return of_wall(earlier, own) if entity.reads == "wall" else of_talk(earlier)
 
 

@@ -89,11 +89,11 @@ class SentPost(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
 
 
 class Posted(Struct, frozen=True):
-    """Answer to a post; ``duplicate`` when the same message was posted before."""
+    """Answer to a post; ``duplicate`` when the same message was posted before, ``held`` when it waits for review (202)."""
 
     id: str
     timestamp: int
-    status: Literal["success", "duplicate"]
+    status: Literal["success", "duplicate", "held"]
 
 
 class WallQuery(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):

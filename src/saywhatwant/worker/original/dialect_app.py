@@ -12,7 +12,7 @@ from durable_objects import Meter
 from saywhatwant.errors import InvalidField
 from saywhatwant.schemas import CompleteResponse
 from saywhatwant.topology import Wall
-from saywhatwant.worker.auth import BotAuth
+from saywhatwant.worker.auth import Auth
 from saywhatwant.worker.bots import Bots
 from saywhatwant.worker.cors import cross_origin
 from saywhatwant.worker.decoders import Body, Query
@@ -54,9 +54,10 @@ ORIGINAL_OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path=WALL,
         handler="post",
-        summary="Post as the original's pages and bots do; message-type AI needs the bot token",
+        summary="Post as the original's pages and bots do; message-type AI needs a bot's token",
         body=Body(dialect.SentPost),
         answers=(dialect.Posted,),
+        may_hold=True,
         headers=(IDEMPOTENCY_KEY,),
         refusals=(*WORK, 401, 403, 429),
     ),
@@ -117,7 +118,7 @@ def original_app(
     *,
     posts: Posts,
     rules: MessageRules,
-    auth: BotAuth,
+    auth: Auth,
     metrics: Metrics,
     meter: Meter,
     bots: Bots,

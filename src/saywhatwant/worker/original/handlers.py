@@ -5,7 +5,6 @@ from typing import NoReturn
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
-from starlette.requests import Request
 from starlette.responses import Response
 
 from durable_objects import Meter
@@ -20,6 +19,8 @@ from saywhatwant.worker.endpoint import JSON
 from saywhatwant.worker.original import dialect
 from saywhatwant.worker.original.translation import completed, to_original, to_request, translated
 from saywhatwant.worker.posts import MessageRules, Posts
+from saywhatwant.worker.request import Request
+from saywhatwant.worker.routes import ACCEPTED
 
 MEMORY_TURNS = 200
 """Earlier messages of the talk that a claim brings, as many as the later page would have sent."""
@@ -53,6 +54,8 @@ class OriginalApi:
         """POST /original/api/comments."""
         new = self._posts.new_message(request, to_request(sent, self._rules.entities.current))
         posted = await self._posts.add(request, completed(new, sent))
+        if posted.held:
+            return JSON(dialect.Posted(posted.id, posted.timestamp, "held"), ACCEPTED)
         return JSON(dialect.Posted(posted.id, posted.timestamp, "duplicate" if posted.repeated else "success"))
 
     async def read(self, _: Request, query: dialect.WallQuery) -> Response:

@@ -1,0 +1,126 @@
+"""A directory of backups: one after another, each with what was committed after it; old ones are removed."""
+
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from durable_objects.embedded.backup import CHANGES, PARTIAL, Manifest, read_manifest, remove_partial, shown
+from durable_objects.embedded.change_log import Following, Step
+from durable_objects.embedded.snapshot import SnapshotSource
+from durable_objects.errors import DataUnreadable
+from durable_objects.files import sync
+from saywhatwant.commands.backup_schedule import Keep, to_keep
+
+MakeBackup = Callable[[SnapshotSource, Path], Manifest]
+
+
+def complete_backups(directory: Path) -> list[tuple[Manifest, Path]]:
+    """The complete backups in a directory, oldest first. What is none, or damaged, is left out."""
+    found: list[tuple[Manifest, Path]] = []
+    for path in directory.iterdir():
+        try:
+            found.append((read_manifest(path), path))
+        except DataUnreadable:
+            continue
+    return sorted(found, key=lambda backup: (backup[0].time, backup[1].name))
+
+
+def choose(source: Path, at: int | None) -> Path:
+    """The backup to restore from: ``source`` itself, or of those in it the last one with nothing from after ``at``.
+
+    Raises ``DataUnreadable`` when there is none.
+    """
+    if not source.is_dir():
+        raise DataUnreadable(f"{source} is no directory of backups")
+    backups = complete_backups(source)
+    if not backups:
+        read_manifest(source)
+        return source
+    fitting = [path for manifest, path in backups if at is None or manifest.until <= at]
+    if not fitting:
+        raise DataUnreadable(f"the oldest backup in {source} is of {shown(backups[0][0].until)}; choose a time after it")
+    return fitting[-1]
+
+
+class Series:
+    """Makes backups in ``directory``, and appends to the newest what changes. One process at a time: see ``DirectoryLock``.
+
+    Args:
+        directory: of the backups.
+        source: what is backed up.
+        make: makes one, under a new name.
+    """
+
+    def __init__(self, directory: Path, source: SnapshotSource, make: MakeBackup) -> None:
+        self._directory = directory
+        self._source = source
+        self._make = make
+        self._following: Following | None = None
+        self._is_behind = False
+        """Whether a state that was read could not be appended."""
+
+    def begin(self) -> Manifest | None:
+        """Remove what a crash has left, and go on with the newest backup; returns it, or None if a new one must be made."""
+        for path in self._directory.glob(f"*{PARTIAL}"):
+            remove_partial(path)
+        for path in self._directory.glob(f"*/*{PARTIAL}"):
+            remove_partial(path)
+        backups = complete_backups(self._directory)
+        if not backups:
+            return None
+        manifest, path = backups[-1]
+        for part in (path / CHANGES).glob(f"*{PARTIAL}"):
+            part.unlink()
+        try:
+            self._following = Following(path, manifest)
+        except DataUnreadable:
+            return None
+        return manifest
+
+    def add(self) -> Manifest:
+        """Make a new backup; what changes from now on is appended to it. Raises as ``write_backup``."""
+        path = self._free_name()
+        manifest = self._make(self._source, path)
+        self._following = Following(path, manifest)
+        self._is_behind = False
+        return manifest
+
+    def follow(self) -> Step | None:
+        """Append what has changed since the last call, if anything has; durable when this returns.
+
+        Raises ``OSError`` and ``DataUnreadable``; then the next call appends it.
+        """
+        assert self._following is not None  # noqa: S101 - there is a backup
+        if not self._is_behind and not self._source.is_changed():
+            return None
+        self._is_behind = True
+        step = self._following.append(self._source.read())
+        self._is_behind = False
+        return step
+
+    def prune(self, keep: Keep) -> list[str]:
+        """Remove the backups that are not to be kept; returns their names, oldest first."""
+        backups = complete_backups(self._directory)
+        kept = to_keep([(manifest.time, path.name) for manifest, path in backups], keep)
+        removed = [path for _, path in backups if path.name not in kept.whole | kept.alone]
+        for path in removed:
+            _remove(path)
+        for _, path in backups:
+            if path.name in kept.alone and (path / CHANGES).exists():
+                _remove(path / CHANGES)
+        return [path.name for path in removed]
+
+    def _free_name(self) -> Path:
+        name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+        paths = (self._directory / (name if number == 1 else f"{name}-{number}") for number in range(1, 1_000))
+        return next(path for path in paths if not path.exists())
+
+
+def _remove(path: Path) -> None:
+    """Remove a directory, which after a crash in the middle does not look like a complete one."""
+    part = path.with_name(path.name + PARTIAL)
+    remove_partial(part)
+    path.rename(part)
+    sync(path.parent)
+    shutil.rmtree(part)

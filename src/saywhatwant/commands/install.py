@@ -1,0 +1,131 @@
+"""``sww install``: the wall as services of systemd."""
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import click
+
+from saywhatwant.addresses import url_from_here
+from saywhatwant.commands import options
+from saywhatwant.commands.unit_files import PRIVATE_MODE, SERVICES, SOCKET, Layout, UnitFile, is_ours, unit_files
+from saywhatwant.errors import ExpectedError
+from saywhatwant.settings import load
+
+BOOTED = Path("/run/systemd/system")
+"""Where systemd runs this machine."""
+HIDDEN = (Path("/home"), Path("/root"), Path("/run/user"), Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - none is used
+"""What a service with ``ProtectHome`` and ``PrivateTmp`` does not see."""
+
+
+class InstallRefused(ExpectedError):
+    """The services cannot be installed, or not here."""
+
+
+@click.command()
+@options.bind
+@click.option("--user", is_flag=True, help="For this user, without root: they run while the user is logged in, or lingers.")
+@click.option("--backups", type=options.PATH, show_default="beside the data", help="The directory of the backups.")
+@click.option("--program", type=options.PATH, show_default="this one", help="The sww that the services run.")
+@click.option("--root", type=options.PATH, help="Write below this directory, as for an image of another machine.")
+@click.option("--dry-run", is_flag=True, help="Print what would be written, and write nothing.")
+@click.option("--remove", is_flag=True, help="Stop the services and remove their files; settings and data stay.")
+def install(
+    *,
+    bind: str | None,
+    user: bool,
+    backups: Path | None,
+    program: Path | None,
+    root: Path | None,
+    dry_run: bool,
+    remove: bool,
+) -> None:
+    """Write the wall's services for systemd: server, bot and backups. See docs/operate.md."""
+    settings = load(bind=bind, bot_token="0" * 16)  # the services have one of their own
+    program = (program or Path(sysconfig.get_path("scripts")) / "sww").absolute()
+    layout = Layout.of_user() if user else Layout.of_system()
+    if backups is not None:
+        layout = layout._replace(backups=backups.absolute())
+    if not (user or root or remove):
+        _check_visible(program)
+    url = url_from_here(settings.host, settings.port)
+    files = unit_files(layout, program=program, bind=settings.bind, url=url)
+    systemctl = _systemctl(user=user) if root is None and BOOTED.is_dir() and not dry_run else None
+    if remove:
+        _remove(files, root, dry_run=dry_run, systemctl=systemctl)
+        return
+    for file in files:
+        _write(file, root, dry_run=dry_run)
+    if dry_run:
+        return
+    enable = f"systemctl {'--user ' if user else ''}enable --now {' '.join((SOCKET, *SERVICES))}"
+    if systemctl is not None:
+        if not user:
+            _run(["systemd-sysusers"])
+        _run([*systemctl, "daemon-reload"])
+    click.echo(f"Start all of it with: {enable}")
+
+
+def _write(file: UnitFile, root: Path | None, *, dry_run: bool) -> None:
+    path = _below(root, file.path)
+    if dry_run:
+        click.echo(f"# {path}\n{file.shown}")
+        return
+    try:
+        if path.exists() and file.is_settings:
+            click.echo(f"{path} stays as it is")
+            return
+        if path.exists() and not is_ours(path.read_text(encoding="utf-8")):
+            raise InstallRefused(f"{path} was not written by sww install; move it away first")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if file.is_settings:  # nobody may read it, not even for a moment
+            path.touch(mode=PRIVATE_MODE)
+        path.write_text(file.text, encoding="utf-8")
+    except PermissionError as error:
+        raise InstallRefused(f"{path} cannot be written: run this as root, or with --user") from error
+    click.echo(f"wrote {path}")
+
+
+def _remove(files: list[UnitFile], root: Path | None, *, dry_run: bool, systemctl: list[str] | None) -> None:
+    written = [path for file in files if not file.is_settings and (path := _below(root, file.path)).exists()]
+    ours = [path for path in written if is_ours(path.read_text(encoding="utf-8"))]
+    if systemctl is not None and ours:
+        units = [path.name for path in ours if path.suffix in {".service", ".socket"}]
+        _run([*systemctl, "disable", "--now", *units])
+    for path in ours:
+        if not dry_run:
+            path.unlink()
+        click.echo(f"{'would remove' if dry_run else 'removed'} {path}")
+    if systemctl is not None:
+        _run([*systemctl, "daemon-reload"])
+    kept = [path for file in files if file.is_settings and (path := _below(root, file.path)).exists()]
+    for path in (*kept, *[path for path in written if path not in ours]):
+        click.echo(f"{path} stays")
+
+
+def _below(root: Path | None, path: Path) -> Path:
+    return path if root is None else root.absolute() / path.relative_to("/")
+
+
+def _check_visible(program: Path) -> None:
+    """Raise ``InstallRefused`` for a program that a service of the system cannot run."""
+    package = Path(__file__)
+    for path in (program, package, Path(sys.base_prefix)):
+        if any(path.resolve().is_relative_to(hidden) for hidden in HIDDEN):
+            raise InstallRefused(
+                f"{path.resolve()} is where services of the system see nothing: install the program elsewhere, such as in "
+                "/opt/sww, with a Python that is not in somebody's home, or use --user"
+            )
+
+
+def _systemctl(*, user: bool) -> list[str] | None:
+    found = shutil.which("systemctl")
+    return (found and [found, *(["--user"] if user else [])]) or None
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - systemd's own programs
+    if done.returncode:
+        raise InstallRefused(f"{' '.join(command)} failed: {done.stderr.strip()}")

@@ -1,0 +1,72 @@
+/**
+ * The calls that the dashboard makes.
+ *
+ * @import { Action, Entity, Figures, Message, Session, State, Story, TextAction } from "./types"
+ */
+
+const TIMEOUT_MS = 15_000;
+const LISTED = 50;
+
+/** A call that did not succeed; status 0 if nothing has answered. */
+export class CallFailed extends Error {
+  /** @param {string} message @param {number} status */
+  constructor(message, status = 0) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** Who calls. @returns {Promise<Session>} */
+export const session = () => call("/api/ops/session");
+
+/** @param {string} token */
+export const signIn = (token) => call("/api/ops/sign-in", { token });
+
+export const signOut = () => call("/api/ops/sign-out", {});
+
+/** @returns {Promise<Figures>} */
+export const figures = () => call("/api/ops/figures");
+
+/** @returns {Promise<{ entities: Entity[] }>} */
+export const entities = () => call("/api/entities");
+
+/** @param {State} state @returns {Promise<Message[]>} */
+export const messages = (state) => call(`/api/queue/messages?${new URLSearchParams({ state, limit: String(LISTED) })}`);
+
+/** @param {string} messageId @returns {Promise<Story>} */
+export const story = (messageId) => call(`/api/ops/message?${new URLSearchParams({ messageId })}`);
+
+/**
+ * Changes one message, or all that are in a state where this can be done.
+ * @param {Action} action
+ * @param {string | null} messageId null is all
+ * @returns {Promise<{ changed: string[], more: boolean }>}
+ */
+export const change = (action, messageId) =>
+  call("/api/queue/batch", { action, ...(messageId === null ? { all: true } : { messageIds: [messageId] }) });
+
+/** Hides the text of a message from everybody, or shows it again. @param {TextAction} action @param {string} messageId */
+export const moderate = (action, messageId) => call(`/api/moderation/${action}`, { messageId });
+
+/** The text of a hidden message. @param {string} messageId @returns {Promise<{ text: string, username: string }>} */
+export const hiddenText = (messageId) => call(`/api/moderation/hidden?${new URLSearchParams({ messageId })}`);
+
+/**
+ * @param {string} url
+ * @param {object} [body]
+ * @returns {Promise<any>} its answer
+ */
+async function call(url, body) {
+  const options = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
+  let response;
+  try {
+    response = await fetch(url, { ...options, cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
+  } catch {
+    throw new CallFailed("the server cannot be reached");
+  }
+  const answer = await response.json().catch(() => undefined);
+  if (!response.ok)
+    throw new CallFailed(answer?.detail ?? `the server answered with status ${response.status}`, response.status);
+  if (answer === undefined) throw new CallFailed("something else answered instead of the server");
+  return answer;
+}

@@ -1,0 +1,164 @@
+/** Types of the dashboard's modules. Only the type checker reads this file; it is never served. */
+
+export interface Depth {
+  pending: number;
+  processing: number;
+  complete: number;
+  failed: number;
+}
+
+export interface Circuit {
+  workerId: string;
+  provider: string;
+  entities: string[];
+  openUntil: number;
+  reason: string;
+}
+
+export interface Stats {
+  seq: number;
+  messages: number;
+  backlog: number;
+  backlogLimit: number;
+  backingOff: number;
+  depth: Depth;
+  /** The empty name is for messages that name no entity. */
+  entities: Record<string, Depth>;
+  waitedFor: string[];
+  circuits?: Circuit[];
+}
+
+/** An attempt that ended without an answer. */
+export interface EndedAttempt {
+  number: number;
+  messageId: string;
+  entity: string | null;
+  attempt: number;
+  workerId: string | null;
+  claimedAt: number | null;
+  endedAt: number;
+  /** Null if the bot gave the message back. */
+  reason: string | null;
+}
+
+export interface Bot {
+  workerId: string;
+  version: string | null;
+  /** Null answers for all. */
+  entities: string[] | null;
+  personas: Record<string, string>;
+  lastSeen: number;
+  here: boolean;
+  conflicts: { entity: string; workerId: string }[];
+}
+
+/** What a bot does for a message that it holds. */
+export interface AtWork {
+  id: string;
+  state: "waking" | "thinking" | "writing";
+  characters: number;
+  since: number;
+  entity: string | null;
+}
+
+/** What the server sends once a second. Counters only grow; they begin again when `since` or `countingSince` changes. */
+export interface Figures {
+  type: "figures";
+  at: number;
+  since: number;
+  countingSince: number;
+  posts: number;
+  answers: number;
+  commits: number;
+  commitCalls: number;
+  rowsWritten: number;
+  requests: number;
+  readers: number;
+  botSockets: number;
+  waitingClaims: number;
+  overview: { stats: Stats; oldest: Record<string, number>; ended: number; latest: EndedAttempt[] };
+  bots: Bot[];
+  atWork: AtWork[];
+  latency?: { p50: number; p99: number };
+  dollars?: number;
+}
+
+export interface Entity {
+  name: string;
+  displayName: string;
+  color: string;
+}
+
+/** A message as operators see it. */
+export interface Message {
+  id: string;
+  timestamp: number;
+  text: string;
+  username: string;
+  color: string;
+  messageType: "human" | "AI";
+  detail?: string;
+  /** An operator has hidden it: its text is empty here. */
+  hidden?: true;
+  /** Its text is gone for good. */
+  erased?: true;
+  botParams: {
+    status: "pending" | "processing" | "complete" | "failed";
+    priority: number;
+    entity: string | null;
+    assignedEntity?: string;
+    claimedBy: string | null;
+    claimedAt: number | null;
+    completedAt: number | null;
+    attempt: number;
+    leaseExpiresAt: number | null;
+    retryAt: number | null;
+    expiresAt: number | null;
+    error: string | null;
+  };
+}
+
+export interface Story {
+  message: Message;
+  attempts: EndedAttempt[];
+  answer?: Message;
+}
+
+export interface Session {
+  name: string;
+  scopes: string[];
+  mayChange: boolean;
+}
+
+/** A list of messages. */
+export type State = "held" | "pending" | "waiting" | "failed";
+
+/** What an operator can do with messages. */
+export type Action = "retry" | "fail" | "discard";
+
+/** What an operator can do with the text of a message. */
+export type TextAction = "hide" | "restore";
+
+/** A moment of the plots; null where it is not known. */
+export type Sample = Record<string, number | null> & { at: number };
+
+/** One line of a plot. */
+export interface Line {
+  key: string;
+  name: string;
+}
+
+export interface PlotKind {
+  title: string;
+  lines: Line[];
+  /** How a value reads. */
+  shown: (value: number) => string;
+  hint?: string;
+}
+
+/** Something that needs attention; the most urgent ones come first. */
+export interface Notice {
+  key: string;
+  urgent: boolean;
+  words: string;
+}
