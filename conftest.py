@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -11,7 +12,10 @@ import pytest
 
 import deployments
 import profiles
+from clustered import ClusteredServer
 from deployments import Deployment, deployments_of
+from durable_objects.restate.node import Node
+from durable_objects.restate.node_config import NodeConfig
 from servers import Server, environment
 
 profiles.register("ci")
@@ -32,7 +36,7 @@ class StartServer(Protocol):
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--deployments",
-        default="all",
+        default="usual",
         help="what servers under test run on, such as embedded/single,wire/single (see tests/deployments.py)",
     )
 
@@ -48,22 +52,43 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("deployment", deployments_of(metafunc.definition, chosen), ids=str, scope="session")
 
 
+@pytest.fixture(scope="session")
+def restate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """A Restate server for all tests of this process: what they keep in it must have names of their own."""
+    with Node(NodeConfig(directory=tmp_path_factory.mktemp("restate"))) as node:
+        yield node
+
+
+class MakeServer(Protocol):
+    """A server of this deployment in a directory, which is not started yet."""
+
+    def __call__(self, directory: Path, *, command: str = "serve", **settings: object) -> Server: ...
+
+
+@pytest.fixture(scope="session")
+def make_server(request: pytest.FixtureRequest, deployment: Deployment) -> MakeServer:
+    """Makes servers that are not started yet."""
+    if deployment.runtime == "restate":
+        return partial(ClusteredServer, node=request.getfixturevalue("restate"), deployment=deployment)
+    return partial(Server, deployment=deployment)
+
+
 @pytest.fixture(scope="module")
-def server(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(make_server: MakeServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for all tests of a module, with the default settings and a retention that keeps everything."""
-    with Server(tmp_path_factory.mktemp("server"), deployment=deployment, retention=100_000) as started:
+    with make_server(tmp_path_factory.mktemp("server"), retention=100_000) as started:
         yield started
 
 
 @pytest.fixture
-def start_server(deployment: Deployment, tmp_path: Path) -> Iterator[StartServer]:
+def start_server(make_server: MakeServer, tmp_path: Path) -> Iterator[StartServer]:
     """Servers for one test alone, each with its own data."""
     with ExitStack() as servers:
 
         def start(*, command: str = "serve", **settings: object) -> Server:
             directory = tmp_path / f"server-{len(list(tmp_path.iterdir()))}"
             directory.mkdir()
-            return servers.enter_context(Server(directory, command=command, deployment=deployment, **settings))
+            return servers.enter_context(make_server(directory, command=command, **settings))
 
         yield start
 
