@@ -55,7 +55,7 @@ class Server:
         self._log = directory / "stderr"
         self._log_begins = 0
         self._bind = "127.0.0.1:0"
-        self._arguments = [*deployment.program, command, "--data", str(self.data), "--runtime", deployment.runtime]
+        self._arguments = [*deployment.program, *command.split(), "--data", str(self.data), "--runtime", deployment.runtime]
         self._settings = {"topology": deployment.topology} | settings
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -112,10 +112,10 @@ class Server:
             self._process.wait()
             self.http.close()
 
-    def terminate(self) -> int:
-        """Send SIGTERM; return the exit status."""
+    def terminate(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send SIGTERM, or another signal that ends it; return the exit status."""
         assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
+        self._process.send_signal(number)
         status = self._process.wait(DEADLINE_SECONDS)
         self.http.close()
         return status

@@ -35,6 +35,6 @@ class ServedRuntime(SimulatedRuntime):
 
 
 if __name__ == "__main__":
-    RUNTIMES["embedded"] = lambda _: ServedRuntime()
+    RUNTIMES["embedded"] = lambda *_, **__: ServedRuntime()
     sys.argv = [argument for argument in sys.argv if argument not in {"--runtime", "simulated"}]
     main()

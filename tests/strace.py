@@ -1,7 +1,11 @@
 """The system calls of a process, traced with ``strace``."""
 
+import os
 import re
 import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,10 +35,43 @@ class Call(NamedTuple):
 
 def command(output: Path, *calls: str, characters: int = 400, hexadecimal: bool = False) -> tuple[str, ...]:
     """The prefix of a command that traces its ``calls`` and keeps its process id."""
+    shown = ("-s", str(characters), *(["-xx"] if hexadecimal else []))
+    return (*_program(), "-D", "-f", "-y", *shown, "-e", "trace=" + ",".join(calls), "-o", str(output))
+
+
+@contextmanager
+def killing(pid: int, call: str, number: int) -> Iterator[None]:
+    """Within the block, a process dies by SIGKILL when a thread begins this system call for the ``number``-th time."""
+    strace = subprocess.Popen(
+        [
+            *_program(),
+            "-f",
+            "-p",
+            str(pid),
+            "-o",
+            os.devnull,
+            "-e",
+            f"trace={call}",
+            "-e",
+            f"inject={call}:signal=KILL:when={number}",
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    with strace:
+        assert strace.stderr is not None
+        assert b"attached" in strace.stderr.readline()
+        try:
+            yield
+        finally:
+            strace.kill()
+
+
+def _program() -> list[str]:
     if shutil.which("strace") is None:
         pytest.fail("strace is needed to see when the disk is synced: apt-get install strace")
-    shown = ("-s", str(characters), *(["-xx"] if hexadecimal else []))
-    return ("strace", "-D", "-f", "-y", *shown, "-e", "trace=" + ",".join(calls), "-o", str(output))
+    return ["strace"]
 
 
 def parse(text: str) -> list[Call]:

@@ -13,10 +13,14 @@ NAMED = re.compile(
 )
 """The name of a runtime. (``wire`` alone is also the word for the form of what is sent.)"""
 OF_THE_PRODUCT = re.compile(
-    r"message(?!pack)|saywhatwant|\b(?:bots?|entity|entities|wall(?! clock)|talks?|personas?|leases?|claims?|posts?)\b",
+    r"(?<!\")(?<!webSocket)message(?!pack)|saywhatwant"
+    r"|\b(?:bots?|entity|entities|wall(?! clock)|talks?|personas?|leases?|claims?)\b|(?<![.\"])\bposts?\b",
     re.IGNORECASE,
 )
-"""A word that means something in the product only."""
+"""A word that means something in the product only.
+
+``.post`` and ``"POST"`` are HTTP's, ``"message"`` is Restate's, ``webSocketMessage`` Cloudflare's.
+"""
 
 
 def lines_with(words: re.Pattern[str], folder: str) -> list[str]:
@@ -34,7 +38,9 @@ def test_the_runtimes_are_found() -> None:
     assert {"embedded", "simulated", "wire"} <= set(RUNTIMES)
 
 
-@pytest.mark.parametrize("folder", ["src/saywhatwant/worker", "src/saywhatwant/topology", "src/saywhatwant/queue"])
+@pytest.mark.parametrize(
+    "folder", ["src/saywhatwant/worker", "src/saywhatwant/topology", "src/saywhatwant/history", "src/saywhatwant/queue"]
+)
 def test_no_runtime_is_named_where_the_product_calls_objects(folder: str) -> None:
     assert lines_with(NAMED, folder) == []
 

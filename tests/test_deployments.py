@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
-from deployments import DEPLOYMENTS, NEEDS, Deployment, deployments_of, named
+from deployments import DEPLOYMENTS, NEEDS, Deployment, deployments_of, for_every_deployment, named
 from servers import Server
 
 WITHOUT_SERVER = {"test_field_failures.py"}
@@ -72,10 +72,8 @@ def test_what_excludes_a_deployment_has_a_reason(shared: list[Shared]) -> None:
 
 @pytest.mark.parametrize("one", DEPLOYMENTS, ids=str)
 def test_needs_exclude_few_tests_from_a_deployment(shared: list[Shared], one: Deployment) -> None:
-    with_server = [test.item for test in shared if test.item.path.name not in WITHOUT_SERVER]
-    runs_on = {item: deployments_of(item, DEPLOYMENTS) for item in with_server}
-    every = [item for item in runs_on if len(runs_on[item]) > 1 or any(item.iter_markers("needs"))]
-    excluded = [item for item in every if one not in runs_on[item]]
+    every = [test.item for test in shared if test.item.path.name not in WITHOUT_SERVER and for_every_deployment(test.item)]
+    excluded = [item for item in every if not deployments_of(item, [one])]
     assert len(excluded) <= MOST_EXCLUDED * len(every), sorted(item.nodeid for item in excluded)
 
 

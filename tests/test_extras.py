@@ -20,18 +20,24 @@ EXTRAS = PROJECT["optional-dependencies"]
 OURS = {"saywhatwant", "durable_objects"}
 
 AREAS = {
+    "durable_objects/restate": ["restate"],
     "durable_objects": [],
     "saywhatwant/queue": ["server"],
     "saywhatwant/worker": ["server"],
     "saywhatwant/page": ["server"],
     "saywhatwant/topology.py": ["server"],
     "saywhatwant/commands/serve.py": ["server"],
+    "saywhatwant/commands/objects.py": ["server"],
+    "saywhatwant/commands/joining.py": ["server"],
+    "saywhatwant/commands/restate_runtimes.py": ["server", "restate"],
     "saywhatwant/commands/up.py": ["server"],  # until it is ready; its bot is in supervisor.py
     "saywhatwant/commands": ["bot"],
     "saywhatwant/client.py": ["bot"],
     "saywhatwant/bot": ["bot"],
     "saywhatwant/models": ["bot"],
     "saywhatwant/stress": ["bot"],
+    "saywhatwant/cost": ["bot"],
+    "saywhatwant/cloudflare": ["server"],
     "saywhatwant": [],
 }
 """The extra that brings what a module imports; the first entry that fits counts."""
@@ -42,6 +48,10 @@ EITHER = {
     "saywhatwant/settings.py",
 }
 """Modules that servers and bots run: what they import is in both extras."""
+
+PLATFORM = {"js", "pyodide", "workers"}
+"""What Python Workers bring; imported at the border to them alone."""
+BORDER = {"durable_objects/cloudflare/border.py", "saywhatwant/cloudflare/entry.py"}
 
 WITHOUT_EXTRAS = """
 import sys
@@ -90,21 +100,21 @@ def test_every_package_that_is_imported_is_declared_where_it_is_needed() -> None
             declared = {"msgspec"} | {normal(requirement) for extra in extras for requirement in EXTRAS[extra]}
             missing += [
                 f"{module} imports {package}, which is not in {extras or 'the base'}"
-                for package in sorted(imported(file))
+                for package in sorted({*imported(file)} - (PLATFORM if module in BORDER else set()))
                 if not declared & {normal(name) for name in distributions.get(package, [package])}
             ]
     assert missing == []
 
 
-def test_tests_and_benchmarks_bring_server_and_bot() -> None:
-    assert {"saywhatwant[server,bot]"} <= {*EXTRAS["test"]} & {*EXTRAS["bench"]}
+def test_tests_and_benchmarks_bring_every_runtime_server_and_bot() -> None:
+    assert {"saywhatwant[server,bot,restate]"} <= {*EXTRAS["test"]} & {*EXTRAS["bench"]}
 
 
 def run(arguments: list[str], *extras: str) -> subprocess.CompletedProcess[str]:
     """``sww`` as if only these extras were installed."""
     distributions = packages_distributions()
     installed = {"msgspec"} | {normal(requirement) for extra in extras for requirement in EXTRAS[extra]}
-    declared = {normal(requirement) for extra in ("server", "bot") for requirement in EXTRAS[extra]}
+    declared = {normal(requirement) for extra in ("server", "bot", "restate") for requirement in EXTRAS[extra]}
     packages = {name for name, names in distributions.items() if {*map(normal, names)} & (declared - installed)}
     script = WITHOUT_EXTRAS.format(packages=packages, arguments=arguments)
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False)
@@ -117,6 +127,14 @@ def test_p8_without_its_extras_sww_names_them_in_one_line(extras: tuple[str, ...
         assert done.returncode == 1
         (line,) = done.stderr.splitlines()
         assert re.fullmatch(r"sww needs its extras: pip install 'saywhatwant\[server,bot\]' \(\w+ is not installed\)", line)
+
+
+def test_p8_without_the_extra_of_restate_its_runtime_names_it(tmp_path: Path) -> None:
+    done = run(["serve", "--runtime", "restate", "--data", str(tmp_path)], "server", "bot")
+    assert done.returncode == 1
+    assert re.search(
+        r"sww needs its extras: pip install 'saywhatwant\[server,bot,restate\]' \(\w+ is not installed\)\n\Z", done.stderr
+    )
 
 
 def test_p8_up_without_the_bots_extra_does_not_start(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Every command that README.md, CONTRIBUTING.md and the guides show runs here, in order, except those of test_backup."""
+"""Every command that README.md, CONTRIBUTING.md and the guides show runs here, in order, except those of test_backup_guide."""
 
 import os
 import re
@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
+import test_deploy
 from deployments import Deployment
 from documents import DOCUMENTS, ROOT, Block, blocks, inline_code, names_of_tests
 from servers import DEADLINE_SECONDS, SWW, Server, environment, until
-from test_backup import BACKUP, RESTORE
+from test_backup_guide import BACKUP, FOLLOW, RESTORE
 
 SHOWN = [path.relative_to(ROOT).as_posix() for path in DOCUMENTS if path.name not in {"ARCHITECTURE.md", "CHANGELOG.md"}]
-BLOCKS = [block for document in SHOWN for block in blocks(document) if block.language != "html"]
+BLOCKS = [block for document in SHOWN for block in blocks(document) if block.language not in {"html", "json"}]
 """All but what goes into a page of another site: test_page_embed does that."""
 SHOWN_URL = "http://127.0.0.1:8787"
 CHANGING = [
@@ -103,8 +104,12 @@ def test_a_shown_block_runs_as_it_is_shown(server: Server, block: Block, tmp_pat
     if block.language == "python":
         subprocess.run([sys.executable, "-c", block.text], cwd=tmp_path, check=True, timeout=DEADLINE_SECONDS)
         return
-    if block.text in {BACKUP, RESTORE} or block.text.startswith("sww migrate"):
-        return  # test_backup and test_migrate run them
+    if block.text in {BACKUP, FOLLOW, RESTORE} or block.text.startswith(("sww migrate", "sww export", "sww token")):
+        return  # test_backup, test_migrate, test_export and test_token run them
+    if block.text.startswith(("python3 -m venv /opt/sww", "docker build")):
+        return  # they change the machine; test_install_command and test_container compare them with what there is
+    if test_deploy.PROGRAM in block.text or "deploy/cloudflare/serve.py" in block.text:
+        return  # test_deploy and test_serve run them
     output = ""
     for command in block.commands:
         output += f"$ {command}\n{run(server, command)}"
@@ -120,7 +125,13 @@ def test_the_python_of_the_readme_counts_on_when_it_runs_again(tmp_path: Path) -
     assert runs == ["1\n", "2\n"]
 
 
-SUBCOMMANDS = {("queue", action) for action in ("retry", "fail", "discard")}
+BANS, FILTERS = ("ban", "unban", "bans"), ("filter", "unfilter", "filters", "slow")
+REVIEW = ("review", "approve", "reject", "reports", "dismiss", "audit")
+SUBCOMMANDS = {
+    *(("queue", action) for action in ("show", "retry", "fail", "discard")),
+    *(("moderate", action) for action in ("hide", "hidden", "restore", "erase", *BANS, *FILTERS, *REVIEW)),
+    *(("token", action) for action in ("add", "list", "revoke")),
+}
 
 
 @cache

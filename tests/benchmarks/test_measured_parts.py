@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import growth, inprocess, references, samples
+from benchmarks import bots, growth, history, inprocess, references, samples
 from benchmarks.keyvalue.__main__ import simulate
 from benchmarks.keyvalue.durable import DurableWall
 from benchmarks.keyvalue.original import KeyValueWall
@@ -50,3 +50,13 @@ def test_every_message_reaches_every_reader_here_and_some_are_lost_there() -> No
     assert (durable.reached, durable.answered_again) == (1.0, 0.0)
     assert original.reached < 1.0
     assert len(durable.posted) == len(original.posted) == 40
+
+
+def test_bots_make_round_trips_over_each_connection(tmp_path: Path) -> None:
+    speeds = bots.compare(1, 0.3, tmp_path)
+    assert all(speed.per_second > 0 for (speed,) in speeds.values())
+
+
+def test_a_history_is_filled_and_its_reports_are_timed(tmp_path: Path) -> None:
+    assert history.bytes_on_disk(tmp_path / "data", days=1, hours=1) > 0
+    assert asyncio.run(history.report_ms(tmp_path / "reports")) > 0

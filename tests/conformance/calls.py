@@ -1,10 +1,16 @@
 """Helpers for the HTTP interface. Each but ``queue`` and ``answer`` expects its call to succeed."""
 
+import socket
+import struct
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from deployments import Deployment
 from servers import Server, until
 
 Json = dict[str, Any]
@@ -26,6 +32,22 @@ def post(server: Server, text: str = "Why is space black?", *, entity: str | Non
     body = a_post(text, botParams={"entity": entity, "priority": priority})
     answer: Json = said(server.http.post("/api/comments", json=body))
     return answer
+
+
+def post_many(server: Server, number: int, *, entity: str | None = None) -> None:
+    """Post so many human messages, many at a time: no platform needs to wait for the disk for each one of them."""
+    with ThreadPoolExecutor(32) as threads:
+        list(threads.map(lambda each: post(server, f"message {each}", entity=entity), range(number)))
+
+
+@contextmanager
+def leaving(server: Server, deployment: Deployment, request: bytes) -> Iterator[None]:
+    """A client that has sent this request, until the end of the block; then it goes away without waiting for the answer."""
+    with socket.create_connection((server.http.base_url.host, server.http.base_url.port or 0)) as client:
+        client.sendall(request)
+        yield
+        if "own connections" in deployment.lacks:  # workerd's own server looks for connections that break only
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def answer(server: Server, message_id: str, text: str = "It is not.", **more: object) -> httpx.Response:

@@ -11,7 +11,7 @@ from calls import Json, read, said
 from scripted_models import ScriptedModel
 from scripted_server import Asked, ScriptedServer
 
-from deployments import Deployment
+from conftest import MakeServer
 from servers import Server, until
 
 Keys = Mapping[str, object]
@@ -110,11 +110,11 @@ def entities_toml(base_url: str, entities: Mapping[str, Keys]) -> str:
 
 
 @contextmanager
-def field_wall(directory: Path, deployment: Deployment, entities: Mapping[str, Keys], **settings: Any) -> Iterator[FieldWall]:
+def field_wall(directory: Path, make_server: MakeServer, entities: Mapping[str, Keys], **settings: Any) -> Iterator[FieldWall]:
     """The wall and its bot, until the end of the block."""
     with ScriptedServer() as models:
         file = directory / "entities.toml"
         file.write_text(entities_toml(models.base_url, entities))
         wanted = {"retention": 100_000, "backoff_seconds": 0.001, "lease_seconds": 600, "entities": file} | settings
-        with Server(directory, command="up", deployment=deployment, **wanted) as server:
+        with make_server(directory, command="up", **wanted) as server:
             yield FieldWall(server, models)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from calls import Json, post, read
+from calls import Json, post_many, read
 
 from conftest import StartServer
 from durable_objects.embedded import EmbeddedRuntime
@@ -18,15 +18,15 @@ from sql_trace import trace_sql
 @pytest.mark.needs("durability")
 def test_p9_a_killed_server_comes_back_with_all_messages(start_server: StartServer) -> None:
     server = start_server()
-    for number in range(200):
-        post(server, f"message {number}")
+    post_many(server, 200)
     before = read(server)
 
     def answer() -> list[Json] | None:
         try:
-            return read(server)
+            is_ready = server.http.get("/readyz").status_code == 200
         except httpx.TransportError:
             return None
+        return read(server) if is_ready else None
 
     for _ in range(3):
         server.kill()
@@ -53,4 +53,4 @@ def test_p9_an_idle_object_wakes_with_few_statements_however_many_messages_it_ha
 
     few, many = (asyncio.run(statements_of_a_wake(messages)) for messages in (2, 200))
     assert few == many
-    assert len(many) <= 8
+    assert len(many) <= 11  # one for the head, and one for each kind of state

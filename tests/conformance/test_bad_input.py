@@ -8,7 +8,7 @@ import pytest
 from calls import Json, a_post, answer, assert_problem, claim, post, queue, read, said
 from readers import shake_hands
 
-from conftest import StartServer
+from conftest import MakeServer, StartServer
 from servers import Server
 
 pytestmark = pytest.mark.one_deployment("bad input is refused before any object is asked")
@@ -17,8 +17,17 @@ HUGE = "9" * 400
 
 
 def state(server: Server) -> tuple[Json, list[Json]]:
-    """Everything that a caller can see."""
-    return said(server.http.get("/api/stats")), read(server)
+    """Everything that a caller can see, but for how much was asked."""
+    stats = said(server.http.get("/api/stats"))
+    del stats["usage"]
+    return stats, read(server)
+
+
+@pytest.fixture(scope="module")
+def server(make_server: MakeServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One for all tests of this file; what is claimed stays so, however long they take."""
+    with make_server(tmp_path_factory.mktemp("server"), lease_seconds=3_600) as started:
+        yield started
 
 
 @pytest.fixture(autouse=True)
@@ -161,7 +170,19 @@ BODIES: dict[str, Json] = {
     "/api/queue/release": {"messageId": "nosuchid00", "workerId": "worker-1", "attempt": 1},
     "/api/queue/retry": {"messageId": "nosuchid00"},
     "/api/queue/batch": {"action": "retry", "messageIds": ["nosuchid00"]},
+    **{f"/api/moderation/{call}": {"messageId": "nosuchid00"} for call in ("hide", "restore", "erase")},
     "/api/queue/circuit": {"workerId": "w", "provider": "p", "entities": [], "seconds": 0, "reason": ""},
+    "/api/moderation/ban": {"username": "Nobody", "color": "000000000", "seconds": 1},
+    "/api/moderation/unban": {"banId": "nosuchid00"},
+    "/api/moderation/filter": {"phrase": "a phrase of nobody", "action": "hold"},
+    "/api/moderation/unfilter": {"phrase": "a phrase of nobody"},
+    "/api/moderation/slow": {"seconds": 0},
+    "/api/moderation/approve": {"messageId": "nosuchid00"},
+    "/api/moderation/reject": {"messageId": "nosuchid00"},
+    "/api/moderation/dismiss": {"messageId": "nosuchid00"},
+    "/api/report": {"messageId": "nosuchid00"},
+    "/api/ops/sign-in": {"token": "nobody's"},
+    "/api/ops/sign-out": {},
     "/original/api/comments": a_post(),
     "/original/api/queue/claim": {"workerId": "worker-1", "messageId": "nosuchid00"},
     "/original/api/queue/claim-next": {"workerId": "worker-1"},
@@ -169,11 +190,16 @@ BODIES: dict[str, Json] = {
 }
 READS = (
     *("/api/comments", "/api/queue/pending", "/api/queue/messages", "/api/queue/bots", "/api/entities", "/api/stats"),
+    *("/api/moderation", "/api/moderation/audit", "/api/ops/session", "/api/ops/history", "/api/ops/figures"),
     *("/original/api/comments", "/original/api/queue/pending", "/original/api/stats"),
 )
-PROBES = ("/metrics", "/healthz", "/readyz", "/api/ws", "/original/api/comments/health")
+PROBES = (
+    *("/metrics", "/healthz", "/readyz", "/api/ws", "/api/queue/ws", "/original/api/comments/health"),
+    *("/api/moderation/hidden", "/api/ops/session", "/api/ops/message", "/api/ops/ws"),
+)
 
 
+@pytest.mark.needs("own files")
 def test_p8_these_tests_try_every_operation(server: Server) -> None:
     paths = said(server.http.get("/api/openapi.json"))["paths"]
     assert {path for path, methods in paths.items() if "post" in methods} == set(BODIES)

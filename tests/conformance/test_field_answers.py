@@ -11,7 +11,7 @@ from field_wall import FieldWall, field_wall
 from scripted_models import ScriptedModel, plays_both_sides
 from server_streams import llama_cpp
 
-from deployments import Deployment
+from conftest import MakeServer
 
 pytestmark = pytest.mark.one_deployment("it is about prompts and answers, which the bot makes")
 
@@ -24,8 +24,8 @@ ENTITIES = {
 
 
 @pytest.fixture(scope="module")
-def wall(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FieldWall]:
-    with field_wall(tmp_path_factory.mktemp("wall"), deployment, ENTITIES, max_attempts=2) as started:
+def wall(make_server: MakeServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FieldWall]:
+    with field_wall(tmp_path_factory.mktemp("wall"), make_server, ENTITIES, max_attempts=2) as started:
         yield started
 
 

@@ -19,8 +19,7 @@ from field_wall import FieldWall, Visitor, entities_toml, field_wall
 from scripted_models import ScriptedModel
 from scripted_server import ScriptedServer
 
-from conftest import StartServer
-from deployments import Deployment
+from conftest import MakeServer, StartServer
 from servers import SWW, Server, environment, until
 
 TOKEN = "x" * 32
@@ -57,9 +56,9 @@ def test_p4_failure_1_a_burst_of_160_from_thirty_tabs_is_seen_and_answered_once(
 
 @pytest.mark.needs("durability")
 def test_p4_failure_2_a_bot_that_is_killed_and_started_again_answers_nothing_twice(
-    tmp_path: Path, deployment: Deployment
+    tmp_path: Path, make_server: MakeServer
 ) -> None:
-    with field_wall(tmp_path, deployment, {"probe": {"concurrency": 8}}) as wall:
+    with field_wall(tmp_path, make_server, {"probe": {"concurrency": 8}}) as wall:
         wall.models.scripts["probe"] = ScriptedModel("Yes.")
         visitor = Visitor(wall, "probe")
         asked = [visitor.post(f"Hello {number}") for number in range(50)]
@@ -125,9 +124,9 @@ def test_p7_failure_9_the_same_post_twice_with_its_own_id_is_one_message(start_s
 
 
 @pytest.fixture(scope="module")
-def wall(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FieldWall]:
+def wall(make_server: MakeServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FieldWall]:
     entities = {name: {"concurrency": 4} for name in NAMES}
-    with field_wall(tmp_path_factory.mktemp("wall"), deployment, entities) as started:
+    with field_wall(tmp_path_factory.mktemp("wall"), make_server, entities) as started:
         yield started
 
 

@@ -14,7 +14,7 @@ from scripted_server import Exchange, Refusal
 from server_streams import STREAMS
 from server_words import BROKEN, OLLAMA, OPENAI, TOO_MANY
 
-from deployments import Deployment
+from conftest import MakeServer
 from servers import until
 
 pytestmark = pytest.mark.one_deployment("it is about models, which the bot asks")
@@ -25,15 +25,15 @@ COLD = {name: PERSON | {"loading_seconds": 3_600} for name in ("cold", "loading"
 
 
 @pytest.fixture(scope="module")
-def wall(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FieldWall]:
-    with field_wall(tmp_path_factory.mktemp("wall"), deployment, ENTITIES, max_attempts=2) as started:
+def wall(make_server: MakeServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FieldWall]:
+    with field_wall(tmp_path_factory.mktemp("wall"), make_server, ENTITIES, max_attempts=2) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def impatient(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FieldWall]:
+def impatient(make_server: MakeServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FieldWall]:
     """A wall whose bot gives a model that answered lately up after two seconds of silence."""
-    with field_wall(tmp_path_factory.mktemp("impatient"), deployment, COLD, model_idle_seconds=2) as started:
+    with field_wall(tmp_path_factory.mktemp("impatient"), make_server, COLD, model_idle_seconds=2) as started:
         yield started
 
 

@@ -6,7 +6,7 @@ nobody is left to wonder.
 """
 
 import pytest
-from calls import a_post, assert_problem, claim_next, post, queue, read, said
+from calls import a_post, assert_problem, claim_next, post, post_many, queue, read, said
 from prometheus_client.parser import text_string_to_metric_families
 
 from conftest import StartServer
@@ -54,15 +54,14 @@ def differences(before: list[float], after: list[float]) -> list[float]:
 
 @pytest.mark.needs("memory")
 @pytest.mark.needs("one row")
+@pytest.mark.needs("own figures")
 def test_failure_40_a_round_trip_costs_the_same_on_a_wall_of_any_size(start_server: StartServer) -> None:
     """Also with the talk, which is never searched for: one row for each message, and no row for a talk."""
     server = start_server(retention=100_000)
-    for number in range(SMALL):
-        post(server, f"message {number}", entity="other")
+    post_many(server, SMALL, entity="other")
     looking = differences(counts(server), counts(server))
     small = round_trip(server)
     assert differences(looking, small) == [0, 4, 0], "a post, a claim, and a completion with its reply"
     assert round_trip(server, context=100) == small
-    for number in range(LARGE):
-        post(server, f"message {number}", entity="other")
+    post_many(server, LARGE, entity="other")
     assert round_trip(server) == round_trip(server, context=100) == small

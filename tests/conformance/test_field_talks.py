@@ -15,7 +15,7 @@ from scripted_models import ScriptedModel, recalls
 from scripted_server import ScriptedServer
 from server_words import BROKEN, SERVERS, TOO_MANY, Words, loaded, models, props
 
-from deployments import Deployment
+from conftest import MakeServer
 
 WINDOW = 1_024
 TURNS = 170
@@ -35,8 +35,8 @@ ENTITIES = {
 
 
 @pytest.fixture(scope="module")
-def wall(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FieldWall]:
-    with field_wall(tmp_path_factory.mktemp("wall"), deployment, ENTITIES, max_attempts=2) as started:
+def wall(make_server: MakeServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FieldWall]:
+    with field_wall(tmp_path_factory.mktemp("wall"), make_server, ENTITIES, max_attempts=2) as started:
         # Ollama refuses nothing: it drops the oldest turns without a word, but it tells the window of what is loaded.
         started.models.documents["/api/ps"] = loaded({WINDOWED["Ollama"]: WINDOW, "another": 8 * WINDOW})
         yield started
@@ -68,12 +68,12 @@ def test_p4_failure_32_a_talk_that_outgrows_the_window_goes_on(wall: FieldWall, 
     ids=["llama.cpp", "vLLM", "Ollama"],
 )
 def test_failure_32_a_window_that_the_server_tells_is_never_exceeded(
-    tmp_path: Path, deployment: Deployment, path: str, document: object
+    tmp_path: Path, make_server: MakeServer, path: str, document: object
 ) -> None:
     with ScriptedServer() as server:
         server.documents[path] = document
         server.scripts["told"] = ScriptedModel(window=WINDOW)
-        with field_wall(tmp_path, deployment, {"told": PERSON | {"base_url": server.base_url}}) as wall:
+        with field_wall(tmp_path, make_server, {"told": PERSON | {"base_url": server.base_url}}) as wall:
             visitor = Visitor(wall, "told")
             visitor.ask("My name is Ada.")
             for number in range(10):
@@ -151,15 +151,17 @@ def test_failure_34_so_it_is_in_a_burst_of_thirty(wall: FieldWall) -> None:
 
 
 @pytest.mark.needs("durability")
-def test_failure_34_a_fact_is_remembered_by_a_server_and_a_bot_that_were_killed(tmp_path: Path, deployment: Deployment) -> None:
-    with field_wall(tmp_path, deployment, {"probe": PERSON}) as wall:
+def test_failure_34_a_fact_is_remembered_by_a_server_and_a_bot_that_were_killed(
+    tmp_path: Path, make_server: MakeServer
+) -> None:
+    with field_wall(tmp_path, make_server, {"probe": PERSON}) as wall:
         visitor = wall.visitor(ScriptedModel(recalls))
         visitor.ask("My name is Ada.")
         wall.server.restart()
         assert visitor.ask("What is my name?") == "Your name is Ada."
 
 
-@pytest.mark.needs("memory")
+@pytest.mark.needs("memory", "short calls")
 def test_failure_34_a_fact_of_the_first_of_170_turns_is_known_in_the_last(wall: FieldWall) -> None:
     """With a window of 1,024 tokens. ``test_long_talk`` has the same beside 1,800 other talks, in one process."""
     visitor = wall.visitor(ScriptedModel(window=WINDOW), WINDOWED["llama.cpp"])

@@ -7,27 +7,27 @@ from pathlib import Path
 import pytest
 from calls import answer, claim, post, queue, said
 
-from deployments import Deployment
+from conftest import MakeServer
 from servers import Server, until
 from strace import Call, command, parse
 
-pytestmark = pytest.mark.needs("durability")
+pytestmark = pytest.mark.needs("own disk")
 
 CALLS = ("fdatasync", "fsync", "pwrite64", "read", "recvfrom", "write", "writev", "sendto", "sendmsg")
 WRITES = ("POST /api/comments", "POST /api/queue/claim", "POST /api/queue/complete", "POST /api/queue/fail")
 
 
 @pytest.fixture
-def traced(deployment: Deployment, tmp_path: Path) -> "TracedServer":
-    return TracedServer(tmp_path, deployment)
+def traced(make_server: MakeServer, tmp_path: Path) -> "TracedServer":
+    return TracedServer(tmp_path, make_server)
 
 
 class TracedServer:
     """A server and the system calls that it has made."""
 
-    def __init__(self, directory: Path, deployment: Deployment) -> None:
+    def __init__(self, directory: Path, make_server: MakeServer) -> None:
         self._trace = directory / "trace"
-        self.server = Server(directory, deployment=deployment, rate_limit=0)
+        self.server = make_server(directory, rate_limit=0)
 
     def __enter__(self) -> Server:
         self.server.start(through=command(self._trace, *CALLS, characters=5_000))

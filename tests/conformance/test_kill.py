@@ -16,8 +16,7 @@ from kill_harness import (
     kill_under_load,
 )
 
-from conftest import StartServer
-from deployments import Deployment
+from conftest import MakeServer, StartServer
 from servers import until
 
 pytestmark = pytest.mark.needs("durability")
@@ -34,8 +33,8 @@ def wait_for_work(clients: Clients) -> None:
 
 
 @pytest.fixture(scope="module")
-def aftermath(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Aftermath:
-    return kill_under_load(tmp_path_factory.mktemp("killed"), deployment, [wait_for_work] * KILLS)
+def aftermath(make_server: MakeServer, tmp_path_factory: pytest.TempPathFactory) -> Aftermath:
+    return kill_under_load(tmp_path_factory.mktemp("killed"), make_server, [wait_for_work] * KILLS)
 
 
 def test_p8_clients_get_only_answers_they_can_expect(aftermath: Aftermath) -> None:

@@ -275,7 +275,7 @@ def test_p5_reconnecting_readers_of_a_server_that_is_killed_see_one_wall(start_s
 # -- The end
 
 
-@pytest.mark.needs("durability")
+@pytest.mark.needs("durability", "own connections")
 def test_p5_readers_of_a_server_that_stops_are_asked_to_reconnect(start_server: StartServer) -> None:
     server = start_server()
     post(server)

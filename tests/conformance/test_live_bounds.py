@@ -55,6 +55,17 @@ def test_p8_a_client_may_ping(server: Server) -> None:
         feed.until_message(post(server)["id"])
 
 
+@pytest.mark.every_deployment
+def test_p8_a_page_whose_scripts_cannot_see_pings_may_send_one_as_text(server: Server) -> None:
+    """Some servers send no heartbeats, so that they can sleep; the answer is how a page knows that its socket is alive."""
+    with Feed(server) as feed:
+        feed.missed()
+        for _ in range(3):
+            feed.socket.send("ping")
+            assert feed.socket.recv(DEADLINE_SECONDS) == "pong"
+        feed.until_message(post(server)["id"])
+
+
 @contextmanager
 def slow_client(server: Server) -> Iterator[socket.socket]:
     """A socket that has shaken hands and holds little; it reads what the test reads."""
@@ -92,6 +103,7 @@ def post_until_closed(server: Server, sockets: int) -> None:
         until(closed, "the end of the sockets", every=0)
 
 
+@pytest.mark.needs("own connections")
 def test_p6_clients_that_never_read_are_closed_and_cost_nobody_a_message(start_server: StartServer) -> None:
     server = start_server(rate_limit=0)
     with ReconnectingReader(server.url, 0) as other, ExitStack() as stack:
@@ -106,6 +118,7 @@ def test_p6_clients_that_never_read_are_closed_and_cost_nobody_a_message(start_s
 
 @pytest.mark.needs("memory")
 @pytest.mark.every_deployment
+@pytest.mark.needs("own connections")
 def test_p6_a_client_closed_for_being_too_slow_catches_up_with_its_token(start_server: StartServer) -> None:
     server = start_server(rate_limit=0)
     post(server)

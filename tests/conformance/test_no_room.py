@@ -9,7 +9,7 @@ from calls import a_post, assert_problem, claim, post, queue, read, said
 
 from servers import Server, until
 
-pytestmark = pytest.mark.needs("durability")
+pytestmark = pytest.mark.needs("own disk")
 
 
 def set_room(server: Server, size: int) -> None:

@@ -1,14 +1,14 @@
 """What operators see and do, with the token: details of failures, batches, bots; and what visitors see of it."""
 
 import re
-import socket
 from uuid import uuid4
 
 import pytest
-from calls import Json, a_post, assert_problem, claim, claim_next, params, post, queue, read, said, until_waiting
+from calls import Json, a_post, assert_problem, claim, claim_next, leaving, params, post, queue, read, said, until_waiting
 from readers import Feed
 
 from conftest import StartServer
+from deployments import Deployment
 from servers import Server, until
 
 DETAIL = "HTTP 500 from http://gpu-7.internal:8080/v1: CUDA error: out of memory"
@@ -138,7 +138,7 @@ def test_p4_a_bot_that_works_on_a_message_is_seen(server: Server, call: str) -> 
     until(seen_again, "a later time")
 
 
-def test_p4_visitors_see_which_entities_are_served_and_why_not(start_server: StartServer) -> None:
+def test_p4_visitors_see_which_entities_are_served_and_why_not(start_server: StartServer, deployment: Deployment) -> None:
     server = start_server()
 
     def zen() -> Json:
@@ -148,8 +148,7 @@ def test_p4_visitors_see_which_entities_are_served_and_why_not(start_server: Sta
     assert (zen()["served"], zen()["reason"]) == (False, "no bot answers for it at the moment")
     body = b'{"workerId": "bot", "entities": ["zen"], "wait": 30}'
     request = b"POST /api/queue/claim HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body
-    with socket.create_connection((server.http.base_url.host, server.http.base_url.port or 0)) as client:
-        client.sendall(request)
+    with leaving(server, deployment, request):
         until_waiting(server, 1)
         assert (zen()["served"], zen()["reason"]) == (True, None)
         report = {"workerId": "bot", "provider": "http://gpu-7.internal", "entities": ["zen"], "reason": "refused with 500"}

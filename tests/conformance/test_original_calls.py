@@ -133,6 +133,7 @@ def test_the_health_of_the_wall_is_answered(wall: Server) -> None:
 # -- (a) The bot
 
 
+@pytest.mark.needs("own figures")
 def test_what_is_pending_comes_in_an_object_with_true_figures_of_storage(wall: Server) -> None:
     taken = posted(wall, color=TAILED, botParams={"entity": "only-here"})
     answer = said(wall.http.get("/original/api/queue/pending", params={"entity": "only-here"}))

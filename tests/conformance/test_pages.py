@@ -86,6 +86,7 @@ def test_the_summary_names_the_version_of_the_page_that_its_assets_are_under(ser
 
 
 @pytest.mark.one_deployment("what files are served is the same for all")
+@pytest.mark.needs("own pages")
 def test_p8_pages_and_their_files_are_read_and_nothing_else(server: Server) -> None:
     for path in ("/", asset(server), "/api/docs", "/api/openapi.json"):
         for method in ("POST", "DELETE", "PUT"):
@@ -107,6 +108,7 @@ def test_a_page_that_has_not_changed_is_not_sent_again(server: Server) -> None:
 
 
 @pytest.mark.one_deployment("what files are served is the same for all")
+@pytest.mark.needs("own pages")
 def test_pages_are_counted(server: Server) -> None:
     server.http.get("/")
-    assert 'sww_http_requests_total{method="GET",route="/page",status="200"}' in server.http.get("/metrics").text
+    assert 'sww_http_requests_total{route="/page",method="GET",status="200"}' in server.http.get("/metrics").text

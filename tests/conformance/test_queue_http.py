@@ -1,13 +1,13 @@
 """The queue calls over HTTP: list, claim, extend, complete, fail, retry."""
 
-import socket
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import pytest
-from calls import answer, assert_problem, claim, claim_next, message, params, post, queue, read, said, until_waiting
+from calls import answer, assert_problem, claim, claim_next, leaving, message, params, post, queue, read, said, until_waiting
 
 from conftest import StartServer
+from deployments import Deployment
 from servers import DEADLINE_SECONDS, Server, until
 
 
@@ -100,11 +100,12 @@ def test_p4_a_message_that_comes_back_wakes_a_waiting_claim(server: Server, enti
         assert ids(waiting.result(DEADLINE_SECONDS)) == [posted]
 
 
-def test_p4_a_client_that_goes_away_during_its_long_poll_claims_nothing(server: Server, entity: str) -> None:
+def test_p4_a_client_that_goes_away_during_its_long_poll_claims_nothing(
+    server: Server, deployment: Deployment, entity: str
+) -> None:
     body = b'{"workerId": "gone", "entities": ["%s"], "wait": 30}' % entity.encode()
     request = b"POST /api/queue/claim HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body
-    with socket.create_connection((server.http.base_url.host, server.http.base_url.port or 0)) as client:
-        client.sendall(request)
+    with leaving(server, deployment, request):
         until_waiting(server, 1)
     until_waiting(server, 0)
     posted = post(server, entity=entity)["id"]

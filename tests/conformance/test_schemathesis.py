@@ -9,7 +9,10 @@ import pytest
 from conftest import StartServer
 from servers import environment
 
-pytestmark = pytest.mark.one_deployment("it makes requests that are refused before any object is asked")
+pytestmark = [
+    pytest.mark.one_deployment("it makes requests that are refused before any object is asked"),
+    pytest.mark.needs("short calls"),
+]
 
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 CONFIG = Path(__file__).with_name("schemathesis.toml")

@@ -12,7 +12,10 @@ from calls import a_post, assert_problem, metric, post, read, said
 from conftest import StartServer
 from servers import DEADLINE_SECONDS, Server, until
 
-pytestmark = pytest.mark.one_deployment("what is no request is refused before any object is asked")
+pytestmark = [
+    pytest.mark.one_deployment("what is no request is refused before any object is asked"),
+    pytest.mark.needs("own connections"),
+]
 
 POST = b"POST /api/comments HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 LAST_POST = POST + b"Connection: close\r\n"

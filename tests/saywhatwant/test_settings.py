@@ -34,6 +34,14 @@ def test_p8_origins_are_parted_by_commas(monkeypatch: pytest.MonkeyPatch) -> Non
     assert load().cors_origins == ["https://one.example", "http://two.example:8080"]
 
 
+def test_p8_the_urls_of_a_cluster_are_parted_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWW_RESTATE", "http://one.example:8080/, http://two.example:8080,")
+    assert load().restate == ["http://one.example:8080", "http://two.example:8080"]
+    assert load().admin_urls == ["http://127.0.0.1:9070"]
+    Path("sww.toml").write_text('restate_admin = ["http://one.example:9070"]\n')
+    assert load().admin_urls == ["http://one.example:9070"]
+
+
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [
@@ -57,7 +65,17 @@ def test_p8_origins_are_parted_by_commas(monkeypatch: pytest.MonkeyPatch) -> Non
         ("SWW_MAX_TEXT", "20001", "1 to 20000"),
         ("SWW_RATE_LIMIT", "-1", "0 (off) to 1000000"),
         ("SWW_TOPOLOGY", "mesh", "'single'"),
-        ("SWW_RUNTIME", "quantum", "'embedded' or 'wire'"),
+        ("SWW_RUNTIME", "quantum", "'embedded', 'restate' or 'wire'"),
+        ("SWW_RESTATE", "127.0.0.1:8080", "http://127.0.0.1:8080, commas between"),
+        ("SWW_RESTATE", "http://one.example:8080,ftp://two.example", "http://127.0.0.1:8080, commas between"),
+        ("SWW_RESTATE", "http://one.example:99999", "http://127.0.0.1:8080, commas between"),
+        ("SWW_RESTATE_ADMIN", "http://one.example:9070/deployments", "http://127.0.0.1:9070, commas between"),
+        ("SWW_RESTATE_NAME", "my wall", "1 to 64 letters, digits and hyphens, the first one a letter"),
+        ("SWW_RESTATE_NAME", "2walls", "1 to 64 letters, digits and hyphens, the first one a letter"),
+        ("SWW_RESTATE_NAME", "w" * 65, "1 to 64 letters, digits and hyphens, the first one a letter"),
+        ("SWW_RESTATE_NAME", "", "1 to 64 letters, digits and hyphens, the first one a letter"),
+        ("SWW_OBJECTS_BIND", "9080", "HOST:PORT"),
+        ("SWW_OBJECTS_URL", "10.0.0.5:9080", "http://10.0.0.5:9080"),
         ("SWW_OPEN_ENTITIES", "perhaps", "true or false"),
         ("SWW_CORS_ORIGINS", "example.org", "https://example.org"),
         ("SWW_CORS_ORIGINS", "https://example.org/path", "https://example.org"),

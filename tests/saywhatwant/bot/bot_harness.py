@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+from sockets import Sockets
 from structlog.testing import capture_logs
 
 from durable_objects.simulated import SimulatedRuntime
@@ -125,6 +126,7 @@ class Harness:
         names: the entities that the bot answers for.
         grace_seconds: see ``Bot``.
         settings: of the wall.
+        has_sockets: whether the bot can open WebSockets.
     """
 
     def __init__(
@@ -135,10 +137,13 @@ class Harness:
         *,
         grace_seconds: float = 0.05,
         settings: Mapping[str, float] | None = None,
+        has_sockets: bool = False,
     ) -> None:
         self.runtime = SimulatedRuntime()
         worker = create_worker(self.runtime, load(**{"lease_seconds": LEASE_SECONDS, "retention": 1_000, **(settings or {})}))
         self.proxy = Proxy(worker.app)
+        self.sockets = Sockets(worker.app) if has_sockets else None
+        self.worker = worker
         self.client = self.new_client(self.proxy)
         """What tests look at the wall with; the bot has its own, through the proxy."""
         self.direct = self.new_client(httpx.ASGITransport(worker.app))
@@ -147,15 +152,14 @@ class Harness:
 
     @staticmethod
     def new_client(transport: httpx.AsyncBaseTransport) -> WallClient:
-        client = WallClient(URL)
-        client._http = httpx.AsyncClient(transport=transport, base_url=URL)
-        return client
+        return WallClient(URL, transport=transport)
 
     def new_bot(
         self, worker_id: str, model: Model | None, names: Sequence[str] = ("zen",), *, grace_seconds: float = 0.05
     ) -> Bot:
         router = model or ModelRouter(no_model)
-        return Bot(self.client, worker_id, self._entities, router, names=names, grace_seconds=grace_seconds)
+        connect = None if self.sockets is None else self.sockets.connect
+        return Bot(self.client, worker_id, self._entities, router, names=names, grace_seconds=grace_seconds, connect=connect)
 
     async def aclose(self) -> None:
         for client in (self.client, self.direct):

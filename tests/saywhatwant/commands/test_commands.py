@@ -20,6 +20,7 @@ COMMANDS = {
     "post": ["--url", "--entity"],
     "tail": ["--url"],
     "queue": ["--url", "--limit", "--json", "retry", "fail", "discard"],
+    "cost": ["--scenario", "--from-stats", "--json", "--svg"],
     "stress": ["--url", "--tabs", "--messages", "--entity", "--timeout", "--chaos"],
 }
 
@@ -176,14 +177,15 @@ def test_sigterm_may_come_again_and_again(tmp_path: Path, command: str) -> None:
         assert started.process.wait() == 0
 
 
-@pytest.mark.parametrize(("command", "waiting"), [("serve", 1), ("up", 2)])
-def test_p1_sigterm_ends_it_in_order_though_claims_wait(start_server: StartServer, command: str, waiting: int) -> None:
+@pytest.mark.parametrize(("command", "bots"), [("serve", 0), ("up", 1)])
+def test_p1_sigterm_ends_it_in_order_though_claims_wait(start_server: StartServer, command: str, bots: int) -> None:
     server = start_server(command=command)
     post(server, "last words", "somebody-else")
     body = b'{"workerId": "waiting", "entities": ["nobody-asks-me"], "wait": 60}'
     with socket.create_connection((server.http.base_url.host, server.http.base_url.port or 0)) as client:
         client.sendall(b"POST /api/queue/claim HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-        until(lambda: f"sww_waiting_claims {waiting}.0" in server.http.get("/metrics").text, "the waiting claims")
+        waiting = {"sww_waiting_claims 1.0", f"sww_bot_sockets {bots}.0"}
+        until(lambda: waiting <= {*server.http.get("/metrics").text.splitlines()}, "the waiting claim, and the bot's socket")
         assert server.terminate() == 0
         assert client.recv(65_536).startswith(b"HTTP/1.1 200 ")
     assert "Traceback" not in server.log

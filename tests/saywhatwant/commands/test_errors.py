@@ -49,7 +49,7 @@ def test_p8_a_wrong_token_is_explained(start_server: StartServer, tmp_path: Path
     server = start_server(bot_token=TOKEN)
     for options in ([], ["--limit", "3"]):
         error = sww(tmp_path, "queue", "--url", server.url, *options, bot_token="another").error  # noqa: S106 - as TOKEN
-        assert "bot token" in error
+        assert "a token that is good here" in error
         assert "set SWW_BOT_TOKEN to the server's" in error
 
 
@@ -97,7 +97,13 @@ def test_p8_a_wrong_file_of_settings_stops_the_start(tmp_path: Path, content: st
 
 def test_p8_a_wrong_option_stops_the_start(tmp_path: Path) -> None:
     error = sww(tmp_path, "serve", "--runtime", "quantum").error
-    assert error == "sww: SWW_RUNTIME is 'quantum'; allowed: 'embedded' or 'wire' (for tests)"
+    assert error == "sww: SWW_RUNTIME is 'quantum'; allowed: 'embedded', 'restate' or 'wire' (for tests)"
+
+
+@pytest.mark.parametrize("command", ["serve", "up"])
+def test_p8_a_cluster_for_another_runtime_stops_the_start(tmp_path: Path, command: str) -> None:
+    error = sww(tmp_path, command, "--restate", "http://127.0.0.1:8080").error
+    assert error == "sww: SWW_RESTATE names a cluster, but SWW_RUNTIME is embedded; set it to restate"
 
 
 @pytest.mark.parametrize("command", ["up", "bot"])

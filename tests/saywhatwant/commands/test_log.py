@@ -56,7 +56,7 @@ def test_a_failed_message_is_logged_without_what_people_wrote(
 def test_a_bot_that_an_unexpected_error_ends_reports_it_in_one_line_and_its_status(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    break_(tmp_path, "loop.Bot._claim_forever", monkeypatch)
+    break_(tmp_path, "loop.Bot._answer_forever", monkeypatch)
     with bot(server, tmp_path, "--entity", "zen") as started:
         assert started.process.wait() == 1
         assert started.lines[-1] == "sww: stopped by an unexpected error: ZeroDivisionError: broken"

@@ -1,5 +1,6 @@
 """``sww migrate`` keeps every message, state, answer and key, in both directions (P1, P5, P7)."""
 
+import asyncio
 import shlex
 import sqlite3
 from collections.abc import Callable, Coroutine
@@ -16,10 +17,11 @@ from documents import blocks
 from durable_objects import KeyReused
 from durable_objects.embedded import EmbeddedRuntime
 from saywhatwant.commands import migrate
-from saywhatwant.message import Message, NewMessage, decode, decode_list
+from saywhatwant.message import Message, NewMessage, Ruling, decode, decode_list
+from saywhatwant.moderation.object import Moderation
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.schemas import ListState, Reply
-from saywhatwant.topology import START, Topology, Wall, open_wall, recorded_topology
+from saywhatwant.topology import START, Topology, Wall, moderation_of, open_wall, recorded_topology
 from scenario import run
 from servers import Server
 
@@ -127,6 +129,33 @@ def test_p1_there_and_back_again_keeps_what_readers_see(tmp_path: Path) -> None:
     converted(data, "single")
     assert on(data, "single", see) == before
     on(data, "single", go_on)
+
+
+def test_p7_posts_that_wait_for_review_become_messages_in_the_other_topology(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+
+    async def scenario(topology: Topology, text: str) -> list[str]:
+        """Approve the post of before, then post what has to wait; returns the texts of the wall."""
+        runtime = EmbeddedRuntime(data)
+        wall, moderation = open_wall(runtime, CONFIG, topology), moderation_of(runtime)
+        async with runtime:
+            await recorded_topology(runtime, topology)
+            for held in (await moderation.call(Moderation.overview)).held:
+                await moderation.call(Moderation.approve, held.id, await wall.place_of(held), "olga", "")
+                await moderation.settle()
+                assert decode(await wall.message(held.id)).text == held.new.text
+                assert (await wall.post(held.new, "a key of " + held.new.text)).held
+            await wall.post(a_post(text, entity="zen", ruling=Ruling("hold")), "a key of " + text)
+            while not (await moderation.call(Moderation.overview)).held:  # noqa: ASYNC110 - there is no event to wait for
+                await asyncio.sleep(0.01)
+            return [message.text for message in decode_list((await wall.read(newest_first=False)).body)]
+
+    topologies: list[Topology] = ["single", "per-entity", "single", "per-entity"]
+    for number, topology in enumerate(topologies):
+        if number:
+            converted(data, topology)
+        texts = run(scenario(topology, f"post {number}"))
+        assert texts == [f"post {earlier}" for earlier in range(number)]
 
 
 def test_the_guides_command_runs_as_it_is_shown(tmp_path: Path) -> None:

@@ -106,3 +106,16 @@ def test_it_gives_a_program_everything_as_json(server: Server, tmp_path: Path) -
     assert [bot["workerId"] for bot in shown["bots"]] == ["worker-1"]
     (message,) = shown["messages"]["failed"]
     assert (message["id"], message["detail"]) == (message_id, "out of memory")
+
+
+def test_it_shows_all_that_is_known_of_one_message(server: Server, tmp_path: Path) -> None:
+    message_id = failed(server, detail="out of memory")
+    shown = lines(server, tmp_path, "show", message_id)
+    assert shown[0].startswith(f"{message_id}  ")
+    assert [line.partition("  ")[2] for line in shown[1:]] == [
+        "posted, with priority 50",
+        "attempt 1 of worker-1 ended: the model failed",
+        "failed by worker-1, attempt 1: the model failed: out of memory",
+    ]
+    told = json.loads("\n".join(lines(server, tmp_path, "show", message_id, "--json")))
+    assert (told["message"]["id"], [one["attempt"] for one in told["attempts"]]) == (message_id, [1])

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import saywhatwant.commands.supervisor as supervisor
 from saywhatwant.bot import Bot
-from saywhatwant.bot.claims import Claims
+from saywhatwant.bot.line import Line
 from saywhatwant.queue import MessageQueue
 
 supervisor.RESTART_SECONDS = 0.1
@@ -38,9 +38,9 @@ def replace(kind, name):
     setattr(kind, name, faulty)
 
 
-replace(Claims, "start")
+replace(Line, "set_hands")
 replace(Bot, "release_held")
-replace(MessageQueue, "claim_next")
+replace(MessageQueue, "complete")
 """
 """Loaded by every Python that has it in its path: a file ``fault`` names the function that raises next, once."""
 
@@ -74,7 +74,7 @@ def until_answered(server: Server) -> None:
 def test_p4_a_bot_that_an_unexpected_error_ended_is_started_again_and_logged(start_server: StartServer) -> None:
     server = start_server(command="up")
     until_answered(server)
-    cause_fault(server, "start")
+    cause_fault(server, "set_hands")
     until_answered(server)
     assert "the bot has stopped and is restarted" in server.log
     assert "ZeroDivisionError: broken" in server.log
@@ -93,13 +93,13 @@ def test_p4_a_bot_that_cannot_even_begin_is_started_again(tmp_path: Path) -> Non
 
 @pytest.mark.usefixtures("faults")
 def test_p4_the_bot_works_again_after_its_log_could_not_be_written(start_server: StartServer, tmp_path: Path) -> None:
-    """The reader of its standard error has gone, and the server fails on a claim, which the bot wants to log."""
+    """The reader of its standard error has gone, and the server fails on an answer, which the bot logs."""
     with _reader_that_leaves(tmp_path / "pipe") as through:
         server = start_server(command="up")
         server.kill()
         server.start(through=through)
         until_answered(server)
-        cause_fault(server, "claim_next")
+        cause_fault(server, "complete")
         until_answered(server)
         assert server.is_running
 

@@ -46,6 +46,13 @@ def test_p4_a_percent_sign_is_a_character_like_any_other(entity: str, text: str)
         assert answer(entity, text)
 
 
+def test_a_sentence_that_is_repeated_within_another_has_lost_its_full_stop() -> None:
+    for _ in range(50):  # as above
+        reply = answer("eliza", "I worry that the bridge will fall!.. ")
+        assert not any(f"fall{end}" in reply for end in ("!", "..", ".,", ".?"))
+    assert answer("eliza", "...")
+
+
 @pytest.mark.parametrize("name", ENTITIES)
 def test_p4_every_entity_has_a_chatbot_and_a_name_and_colour_that_the_wall_takes(name: str) -> None:
     entity = ENTITIES[name]

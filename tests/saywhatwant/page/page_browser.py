@@ -100,7 +100,8 @@ class Visitor:
     def leave(self) -> None:
         """Close all tabs; fail if a page did what no page may do."""
         self.context.close()
-        assert not [fault for fault in self._faults if not fault.startswith(self._expected)]
+        faults = [fault for fault in self._faults if not fault.startswith(self._expected)]
+        assert not faults, faults
 
     def _on_console(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
@@ -156,6 +157,8 @@ class SocketProxy:
         """Whether sockets are closed as soon as they are opened."""
         self.opened = 0
         """How many sockets the page has opened."""
+        self.answers = 0
+        """How many of its pings the server has answered."""
         self.token = ""
         """The commit after which the last of them was to begin."""
         self._socket: WebSocketRoute | None = None
@@ -183,7 +186,12 @@ class SocketProxy:
             socket.close(code=1011)
             return
         self._socket = socket
-        socket.connect_to_server().on_message(lambda frame: None if socket is self._muted else socket.send(frame))
+        socket.connect_to_server().on_message(lambda frame: self._on_frame(socket, frame))
+
+    def _on_frame(self, socket: WebSocketRoute, frame: str | bytes) -> None:
+        if socket is not self._muted:
+            self.answers += frame == "pong"
+            socket.send(frame)
 
 
 def expect_state(page: Page, state: str) -> None:

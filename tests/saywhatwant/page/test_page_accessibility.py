@@ -7,8 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 from page_browser import MESSAGES, OUTBOX, PROVISIONAL, REFUSED, Visit, answer, claim, expect_state, post, post_to, queue, write
 from playwright.sync_api import Page, expect
 
-from conftest import StartServer
-from deployments import Deployment
+from conftest import MakeServer, StartServer
 from servers import Server, until
 
 pytest_plugins = ["page_fixtures"]
@@ -19,9 +18,9 @@ COLORS = ("255255000", "000000000", "255255255", "128128128", "000000255", "2550
 
 
 @pytest.fixture(scope="module")
-def server(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(make_server: MakeServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server whose leases outlast this module."""
-    with Server(tmp_path_factory.mktemp("server"), deployment=deployment, lease_seconds=3_600) as started:
+    with make_server(tmp_path_factory.mktemp("server"), lease_seconds=3_600) as started:
         yield started
 
 

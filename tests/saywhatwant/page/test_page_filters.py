@@ -8,8 +8,7 @@ import pytest
 from page_browser import MESSAGES, PROVISIONAL, Visit, answer, claim, expect_state, post, queue, row, shown, write
 from playwright.sync_api import Page, expect
 
-from conftest import StartServer
-from deployments import Deployment
+from conftest import MakeServer, StartServer
 from servers import Server
 
 pytest_plugins = ["page_fixtures"]
@@ -21,9 +20,9 @@ PHONE = {"width": 320, "height": 640}
 
 
 @pytest.fixture(scope="module")
-def server(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(make_server: MakeServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A wall with two people of one name and an answer."""
-    with Server(tmp_path_factory.mktemp("server"), deployment=deployment) as started:
+    with make_server(tmp_path_factory.mktemp("server")) as started:
         answer(started, post(started, SPACE, **ADA, botParams={"entity": "zen"}), "Because nobody lit it.")
         post(started, "A rude word about space", **BLUE_ADA)
         post(started, "Something else", username="Bob & Co.", color="040120210")

@@ -6,7 +6,7 @@ from axe_playwright_python.sync_playwright import Axe
 from page_browser import MESSAGES, Json, Visit, Visitor, answer, claim, on_wall, post, queue, row, write
 from playwright.sync_api import Page, expect
 
-from servers import Server
+from servers import Server, until
 
 pytest_plugins = ["page_fixtures"]
 
@@ -25,10 +25,11 @@ BROWSER = """
     constructor(title, { body, tag }) {
       if (FAILS) throw new TypeError("Illegal constructor");
       this.listeners = [];
-      shown.push({ title, body, tag, click: () => this.listeners.forEach((listener) => listener()) });
+      this.said = { title, body, tag, closed: false, click: () => this.listeners.forEach((listener) => listener()) };
+      shown.push(this.said);
     }
     addEventListener(type, listener) { this.listeners.push(listener); }
-    close() {}
+    close() { this.said.closed = true; }
   };
   const part = () => ({ connect() {}, gain: { setValueAtTime() {}, exponentialRampToValueAtTime() {} }, frequency: {} });
   window.AudioContext = class {
@@ -90,6 +91,20 @@ def test_nothing_is_on_and_nothing_is_asked_until_the_visitor_asks(server: Serve
     assert not page.locator("#sound").is_checked()
 
 
+def test_the_notification_of_an_answer_that_is_hidden_is_closed(server: Server, visit: Visit) -> None:
+    page = visitor_of(visit, server).open()
+    choose(page, "show a notification")
+    question = ask(page, server, "Will you be hidden?")
+    hide(page, away=True)
+    reply = answer(server, question, "A rude answer")
+    expect(page).to_have_title("(1) Say What Want")
+    assert page.evaluate("shown.map(({ closed }) => closed)") == [False]
+
+    server.http.post("/api/moderation/hide", json={"messageId": reply}).raise_for_status()
+
+    page.wait_for_function("shown[0].closed")
+
+
 def test_an_answer_to_a_hidden_tab_is_notified_and_a_click_leads_to_it(server: Server, visit: Visit) -> None:
     page = visitor_of(visit, server).open()
     choose(page, "show a notification")
@@ -144,7 +159,7 @@ def test_a_question_that_gets_no_answer_is_notified_too(server: Server, visit: V
 
     queue(server, "fail", question, attempt=claim(server, question), error="no model", retry=False)
 
-    page.wait_for_function("shown.length")
+    until(lambda: page.evaluate("shown.length"), "the notification")  # the page forbids what wait_for_function does
     assert shown(page) == [{"title": "No answer", "body": "To: Will this fail?", "tag": question}]
 
 
@@ -162,7 +177,7 @@ def test_the_choice_is_kept_and_an_answer_after_a_reload_is_notified(server: Ser
 
     answer(server, question, "Still here")
 
-    page.wait_for_function("shown.length")
+    until(lambda: page.evaluate("shown.length"), "the notification")  # the page forbids what wait_for_function does
     assert page.evaluate("[shown[0].body, notes.length, asked]") == ["Still here", 2, 0]
 
 

@@ -14,6 +14,8 @@ from page_browser import (
     queue,
     row,
     shown,
+    until_seen,
+    wake,
     write,
 )
 from page_poller import ABOUT_MS, STEP_MS, Poller
@@ -162,6 +164,27 @@ def test_p5_a_socket_that_is_silent_for_a_minute_is_given_up(server: Server, vis
     expect_state(poller.page, "live")
     expect_same_wall(poller.page, server)
     assert poller.sockets.opened > opened
+
+
+def until_answered(poller: Poller, pings: int) -> None:
+    until_seen(poller.page, lambda: poller.sockets.answers >= pings, "the answer to a ping")
+
+
+def test_a_socket_of_a_server_without_heartbeats_stays_open_as_long_as_it_answers(server: Server, visit: Visit) -> None:
+    """The page's clock runs so fast that no heartbeat comes in between."""
+    poller = Poller(visit(server))
+    poller.go_live()
+    opened = poller.sockets.opened
+
+    for expected in range(1, 6):
+        poller.pass_time(41_000)
+        until_answered(poller, expected)
+    poller.pass_time(35_000)
+    wake(poller.page)
+    poller.pass_time(2_000)
+
+    expect_state(poller.page, "live")
+    assert poller.sockets.opened == opened
 
 
 def test_p5_a_page_that_was_cut_for_being_slow_comes_back_at_once(server: Server, visit: Visit) -> None:

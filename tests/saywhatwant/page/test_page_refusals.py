@@ -18,8 +18,7 @@ from page_browser import (
 )
 from playwright.sync_api import Page, Route, expect
 
-from conftest import StartServer
-from deployments import Deployment
+from conftest import MakeServer, StartServer
 from servers import Server, until
 
 pytest_plugins = ["page_fixtures"]
@@ -29,9 +28,9 @@ REFUSED_POST = f"{OUTBOX}[data-status=refused]"
 
 
 @pytest.fixture(scope="module")
-def strict(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def strict(make_server: MakeServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that takes only short texts."""
-    with Server(tmp_path_factory.mktemp("strict"), deployment=deployment, max_text=100) as started:
+    with make_server(tmp_path_factory.mktemp("strict"), max_text=100) as started:
         yield started
 
 

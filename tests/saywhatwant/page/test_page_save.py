@@ -114,7 +114,7 @@ def test_a_filtered_view_is_copied_as_it_is_filtered_and_an_empty_one_not_at_all
 def test_a_message_is_copied_as_text_or_with_all_that_is_known_about_it(server: Server, visit: Visit) -> None:
     page = reader(visit, server).open()
     reply = answer(server, post_to(server, "zen", "Why?"), "**Because.**")
-    menu = row(page, reply).get_by_role("button", name="Copy what Zen wrote")
+    menu = row(page, reply).get_by_role("button", name="Copy or report what Zen wrote")
 
     menu.click()
     page.get_by_role("button", name="Copy text").click()
@@ -131,7 +131,7 @@ def test_a_message_is_copied_as_text_or_with_all_that_is_known_about_it(server: 
 def test_the_keyboard_opens_and_leaves_the_menu_of_a_message(server: Server, visit: Visit) -> None:
     page = reader(visit, server).open()
     reply = answer(server, post_to(server, "zen", "Why?"), "Because of the keyboard")
-    menu = row(page, reply).get_by_role("button", name="Copy what Zen wrote")
+    menu = row(page, reply).get_by_role("button", name="Copy or report what Zen wrote")
 
     menu.focus()
     page.keyboard.press("Enter")
@@ -156,7 +156,7 @@ def test_where_the_browser_has_no_clipboard_a_selection_is_copied(server: Server
     page = visitor.open()
     reply = answer(server, post_to(server, "zen", "Why?"), "Because of the selection")
 
-    row(page, reply).get_by_role("button", name="Copy what Zen wrote").click()
+    row(page, reply).get_by_role("button", name="Copy or report what Zen wrote").click()
     page.locator("#copy-text").click()
 
     expect(page.locator("#copy-text")).to_have_text("Copied")

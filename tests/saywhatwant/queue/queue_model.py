@@ -45,6 +45,8 @@ class Promises(States):
     keys: dict[str, tuple[NewMessage, Posted]] = field(default_factory=dict)
     tickets: list[Ticket] = field(default_factory=list)
     answers: dict[str, set[str]] = field(default_factory=dict)
+    retried: set[str] = field(default_factory=set)
+    """What operators have retried since it was last looked at."""
     discarding: set[str] = field(default_factory=set)
     """What operators have tried to discard."""
     looked: dict[str, Message] = field(default_factory=dict)
@@ -259,6 +261,7 @@ class Promises(States):
         if _happened(outcome, expected=None if len(states) > 1 and "failed" in states else known.state == "failed"):
             known.state, known.claims, known.not_before, known.number = "pending", 0, None, moment.number
             known.expires, known.error, known.retried = moment.now + self.config.max_wait_ms, None, True
+            self.retried.add(known.id)
 
     def judge_batch(self, action: str, message_id: str, moment: Moment, outcome: BatchResponse | Refusal) -> None:
         """An operator fails or discards one message."""
@@ -298,11 +301,12 @@ class Promises(States):
         """P6: only what neither the wall nor a living talk keeps is removed; only the newest message of all always stays."""
         finished = [message for message in present.values() if message.bot_params.status in FINISHED]
         removed = [known for known in self.known.values() if known.pruned and not known.removal_judged]
-        again = sum(
-            seen.bot_params.status in FINISHED and present[seen.id].bot_params.status not in FINISHED
+        seen_again = {
+            seen.id
             for seen in self.looked.values()
-            if seen.id in present
-        )
+            if seen.id in present and seen.bot_params.status in FINISHED and present[seen.id].bot_params.status not in FINISHED
+        }
+        again = len(seen_again | self.retried)
         wall = min(self.config.retention, self.config.max_kept)
         newest = max((message.timestamp for message in present.values()), default=0)
         assert len(finished) <= self.config.max_kept + 1, "P6: the bound of all is kept to"
@@ -323,6 +327,7 @@ class Promises(States):
             last = max(m.timestamp for m in self.looked.values() if m.conversation == seen.conversation)
             assert is_crowded or last + self.config.talk_ms <= newest, "P6: a living talk lost a message"
         self.looked = present
+        self.retried.clear()
 
     def _judge_message(self, known: Known, message: Message, moment: Moment) -> None:
         params, new = message.bot_params, known.new

@@ -7,13 +7,15 @@ from msgspec.structs import replace
 from queue_wall import Wall
 
 from durable_objects.methods import functions_of
-from saywhatwant.message import NewMessage
+from saywhatwant.message import NewMessage, Ruling
 from saywhatwant.queue import MessageQueue
+from saywhatwant.queue.standing import Hold, Stand
 from saywhatwant.queue.waiting import Wait
 from saywhatwant.schemas import BatchRequest, CircuitReport, Reply
 
 NEW = NewMessage(text="Why is space black?", username="Human", color="169080199", entity="zen")
 CIRCUIT = CircuitReport(worker_id="bot", provider="a provider", entities=["zen"], seconds=60, reason="no answer")
+STAND = Stand("0123456789abcdef", "gateway", 1, "bot", 2, {"joy": 1}, also=("zen",))
 FENCE = {"worker_id": "bot", "attempt": 1}
 
 CALLS: list[tuple[str, dict[str, Any]]] = [
@@ -35,14 +37,30 @@ CALLS: list[tuple[str, dict[str, Any]]] = [
     ("fail", {"message_id": "third", **FENCE, "error": "no words"}),
     ("listing", {"state": "waiting", "limit": 10}),
     ("claim", {"message_id": "fourth", "worker_id": "bot"}),
+    ("held", {"message_id": "fourth", "attempt": 1, "context": 10}),
+    ("stand", {"stand": STAND, "holds": (Hold("first", 1),), "resumes": "89abcdef01234567"}),
+    ("sockets", {}),
+    ("stand_at", {"socket": "0123456789abcdef"}),
+    ("leave", {"socket": "0123456789abcdef", "give_back": False}),
     ("claim_next", {"worker_id": "bot", "entities": ("joy",), "wait": Wait("ticket", 1_000, since=1, woken_for=("a",))}),
     ("cancel", {"ticket": "ticket", "woken_for": ("a",)}),
     ("release", {"message_id": "fourth", **FENCE}),
+    ("hide", {"message_id": "first", "reason": "rude", "name": True}),
+    ("hidden", {"message_id": "first"}),
+    ("restore", {"message_id": "first"}),
+    ("forget_in_contexts", {"text": "I am Eve", "after": 0}),
+    ("erase", {"message_id": "third", "name": True}),
     ("pending", {"limit": 10, "entity": None}),
     ("read", {"since": 0, "limit": 2, "newest_first": False, "before": None}),
     ("read", {"conversation": "0123456789abcdef"}),
     ("changes", {"since": 0, "limit": 1}),
     ("stats", {"entities": ("zen",)}),
+    ("post_held", {"new": replace(NEW, id="fifth", ruling=Ruling("hold", "space"))}),
+    ("end_held", {"message_id": "first"}),
+    ("message", {"message_id": "first"}),
+    ("tally", {}),
+    ("overview", {"entities": ("zen",)}),
+    ("story", {"message_id": "first"}),
     ("replay", {"since": 0}),
 ]
 

@@ -64,7 +64,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.runtime = SimulatedRuntime(seed=seed, autocommit=False)
         self.highest = self.runtime.now_ms
         self.queue = self.runtime.namespace("Queue", MessageQueue, self.config).get("wall")
-        self.promises = Promises(self.config)
+        self.promises = self.make_promises()
         self.awaited: list[Call] = []
         self.calls = 0
         self.texts = 0
@@ -76,6 +76,9 @@ class QueueMachine(RuleBasedStateMachine):
         self.paged: list[Message] = []
         self.is_paging = False
         self.listener = listen(self.queue)
+
+    def make_promises(self) -> Promises:
+        return Promises(self.config)
 
     # -- How calls are made and judged
 

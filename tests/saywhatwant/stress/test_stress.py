@@ -1,6 +1,5 @@
 """``sww stress`` at the prompt, on real servers and bots."""
 
-import os
 import re
 import signal
 import socket
@@ -10,23 +9,13 @@ from pathlib import Path
 import pytest
 
 from conftest import StartServer
+from process_table import children, is_running
 from servers import DEADLINE_SECONDS, SWW, Server, environment, until
+from stress_command import stress
 
 SUMMARY = re.compile(
     r"^(\d+)/(\d+) delivered, (\d+)/(\d+) answered once, (\d+) doubled, (\d+) missed by any tab$", re.MULTILINE
 )
-
-
-def stress(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [SWW, "stress", *arguments],
-        cwd=directory,
-        env=environment() | {"COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_SECONDS,
-        check=False,
-    )
 
 
 def figures(done: subprocess.CompletedProcess[str]) -> list[int]:
@@ -96,25 +85,12 @@ def test_p8_what_chaos_started_ends_with_it(tmp_path: Path, number: signal.Signa
         stderr=subprocess.DEVNULL,
     )
     try:
-        until(lambda: len(_children(process.pid)) == 3, "server and bots")
-        children = _children(process.pid)
+        until(lambda: len(children(process.pid)) == 3, "server and bots")
+        started = children(process.pid)
         process.send_signal(number)
         assert process.wait(DEADLINE_SECONDS) != 0
     finally:
         process.kill()
         process.wait()
-    assert [pid for pid in children if _is_there(pid)] == []
+    assert [pid for pid in started if is_running(pid)] == []
     assert list(scratch.iterdir()) == []
-
-
-def _children(pid: int) -> list[int]:
-    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False).stdout
-    return [int(child) for child in listed.split()]
-
-
-def _is_there(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

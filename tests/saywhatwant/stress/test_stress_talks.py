@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from scripted_models import ScriptedModel, recalls
 from scripted_server import Asked, ScriptedServer
-from test_stress import stress
 
 from conftest import StartServer
 from saywhatwant.stress.talk import ASK
 from servers import Server
+from stress_command import stress
 
 SUMMARY = re.compile(
     r"^(\d+)/(\d+) talks remembered, (\d+) forgotten, (\d+) answers with a stranger's fact, (\d+) messages unanswered, "

@@ -8,10 +8,12 @@ from walls import SimulatedWall, a_post
 
 from durable_objects import KeyReused
 from durable_objects.simulated import SimulatedRuntime
+from listening import listen
 from saywhatwant.errors import IdTaken, NotTheHolder, UnknownMessage, WrongState
 from saywhatwant.message import decode, decode_list
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.waiting import Wait
+from saywhatwant.queue.whole_wall import WholeWall
 from saywhatwant.queue.work_queue import WorkQueue
 from saywhatwant.schemas import BatchRequest, Reply
 from saywhatwant.topology import START, open_wall
@@ -75,6 +77,51 @@ def test_p4_an_answer_posted_first_and_completed_later_is_one_answer(wall: Simul
     assert [message.text for message in wall.read(newest_first=False)] == ["Why is space black?", "Dark."]
     with pytest.raises(KeyReused):
         wall.post("Else.", message_type="AI", reply_to=claimed.id, key="k")
+
+
+def test_an_answer_that_comes_while_its_question_is_hidden_is_hidden_too(wall: SimulatedWall) -> None:
+    """The work queue has answered its bot, so the answer is kept (P1); but nobody sees it."""
+    question = wall.post(entity="zen").id
+    wall.claim_next()
+    zen = wall.runtime.namespace("WorkQueue", WorkQueue, wall.config).get("queue:zen")
+    whole = wall.runtime.namespace("Wall", WholeWall, wall.config).get("wall")
+    wall.runtime.autocommit = False
+    answering = wall.runtime.start(zen.call(WorkQueue.complete, question, "bot", 1, Reply("Because.")))
+    hiding = wall.runtime.start(whole.call(WholeWall.hide, question))
+    wall.runtime.autocommit = True
+    wall.runtime.commit()
+    wall.runtime.advance(2)
+
+    assert answering.result().success
+    assert decode(hiding.result().message).hidden is True
+    asked, answer = wall.read(newest_first=False)
+    assert (asked.hidden, asked.bot_params.status, asked.bot_params.answered_by) == (True, "complete", answer.id)
+    assert (answer.text, answer.hidden) == ("", True)
+    assert wall.run(wall.wall.hidden(answer.id)).text == "Because."
+    assert decode(wall.run(wall.wall.restore(answer.id)).message).text == "Because."
+
+
+def test_nobody_gets_work_or_sees_progress_of_a_message_that_is_being_hidden(wall: SimulatedWall) -> None:
+    question = wall.post(entity="zen").id
+    whole = wall.runtime.namespace("Wall", WholeWall, wall.config).get("wall")
+    signals = listen(whole)
+    wall.runtime.autocommit = False
+    hiding = wall.runtime.start(whole.call(WholeWall.hide, question))
+    offered = wall.runtime.start(whole.call(WholeWall.offer, None, (), 5, None))
+    claimed = wall.runtime.start(whole.call(WholeWall.offered, question, None, ()))
+    shown = wall.runtime.start(whole.call(WholeWall.show_progress, question, 1, "It begins", "writing"))
+    wall.runtime.autocommit = True
+    wall.runtime.commit()
+    wall.runtime.advance(2)
+
+    assert decode(hiding.result().message).bot_params.status == "pending", "its work queue has not heard of it yet"
+    assert offered.result() == []
+    with pytest.raises(WrongState, match="hidden"):
+        claimed.result()
+    assert shown.result() is None
+    assert not [event for event in signals.take() if b"It begins" in event]
+    assert wall.message(question).bot_params.status == "failed"
+    assert rows(wall.runtime, "WorkQueue/queue:zen") == [], "its work is over there too"
 
 
 def test_p2_a_call_is_answered_once_readers_see_what_it_did() -> None:

@@ -11,8 +11,10 @@ from listening import listen
 from saywhatwant.message import NewMessage, decode
 from saywhatwant.queue import MessageQueue
 from saywhatwant.schemas import ProgressState
+from saywhatwant.tokens import Tokens
 from saywhatwant.topology import SingleWall
-from saywhatwant.worker.auth import BotAuth
+from saywhatwant.worker.admission import Admission
+from saywhatwant.worker.auth import Auth
 from saywhatwant.worker.broadcaster import Broadcaster
 from saywhatwant.worker.limits import MAX_MISSED
 from saywhatwant.worker.metrics import Metrics
@@ -212,13 +214,9 @@ class Harness:
         self.network = Network(self.runtime)
         wall = SingleWall(AsyncStub(self.network, self.queue))
         self.queue_events = QueueEvents(wall, sleep=self.network.pause)
-        self.broadcaster = Broadcaster(
-            wall,
-            self.queue_events,
-            check_page=BotAuth(None, frozenset()).check_page,
-            per_client=per_client,
-            metrics=self.metrics,
-        )
+        check_page = Auth(Tokens(), frozenset()).check_page
+        self.admission = Admission(check_page=check_page, per_client=per_client, metrics=self.metrics)
+        self.broadcaster = Broadcaster(wall, self.queue_events, self.admission)
         self.claims: list[Task[Any]] = []
         self.posts = 0
         self._written = ""
@@ -302,7 +300,7 @@ def assert_complete(harness: Harness, client: Client, max_missed: int = MAX_MISS
 def assert_replies(harness: Harness, client: Client) -> None:
     """A client that is connected has every reply that is being written, as far as the broadcaster knows it."""
     replies = client.replies()
-    for message_id, (attempt, text, _) in harness.broadcaster._progress._replies.items():
+    for message_id, (attempt, text, _) in harness.broadcaster._frames._progress._replies.items():
         assert harness.texts_of(message_id, attempt)[-1] == text
         assert replies[message_id, attempt] == text
 

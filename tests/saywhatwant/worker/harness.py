@@ -24,6 +24,7 @@ from saywhatwant.message import NewMessage
 from saywhatwant.settings import load
 from saywhatwant.worker import create_worker
 from saywhatwant.worker.claim_waiters import ClaimWaiters
+from saywhatwant.worker.handover import Handover
 from saywhatwant.worker.http_protocol import LimitedProtocol
 from saywhatwant.worker.server import Server, listen
 from scenario import until
@@ -270,14 +271,14 @@ class Harness:
 
 
 @asynccontextmanager
-async def running_server(data: Path, **given: Any) -> AsyncIterator[Harness]:
+async def running_server(data: Path, handover: Handover | None = None, **given: Any) -> AsyncIterator[Harness]:
     """Use it inside a running event loop; ``given`` are settings."""
     settings = load(bind="127.0.0.1:0", data=data, **given)
     runtime = EmbeddedRuntime(settings.data)
     refused: list[int] = []
     worker = create_worker(runtime, settings)._replace(on_refused=refused.append)
     ready = asyncio.Event()
-    server = Server(worker, settings, on_ready=lambda _: ready.set(), protocol=TestedProtocol)
+    server = Server(worker, settings, on_ready=lambda _: ready.set(), protocol=TestedProtocol, handover=handover)
     sock = listen(settings)
     async with runtime, AsyncExitStack() as clients:
         commits = HeldCommits(runtime)
@@ -307,11 +308,13 @@ class Run:
         self._data = directory / "data"
         self._caplog = caplog
 
-    def __call__(self, scenario: Callable[[Harness], Awaitable[None]], **given: object) -> None:
+    def __call__(
+        self, scenario: Callable[[Harness], Awaitable[None]], *, handover: Handover | None = None, **given: object
+    ) -> None:
         """``given`` are settings."""
 
         async def whole() -> None:
-            async with asyncio.timeout(DEADLINE_SECONDS), running_server(self._data, **given) as harness:
+            async with asyncio.timeout(DEADLINE_SECONDS), running_server(self._data, handover, **given) as harness:
                 await scenario(harness)
 
         uvloop.run(whole())

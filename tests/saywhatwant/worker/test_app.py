@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from pathlib import Path
 from typing import Any, get_type_hints
+from unittest import mock
 
 import httpx
 import pytest
@@ -16,6 +17,7 @@ from saywhatwant.limits import MAX_ANSWER_BYTES
 from saywhatwant.settings import Settings, load
 from saywhatwant.worker import create_worker
 from saywhatwant.worker.operations import OPERATIONS, Operation
+from saywhatwant.worker.ops_api import OPS_OPERATIONS, OpsApi
 from saywhatwant.worker.original import ORIGINAL_OPERATIONS
 from saywhatwant.worker.original.handlers import OriginalApi
 from saywhatwant.worker.routes import Api
@@ -69,11 +71,13 @@ def with_app(scenario: Callable[[App], Awaitable[None]], **settings: object) -> 
 
 
 @pytest.mark.parametrize(
-    "operation", [*OPERATIONS, *ORIGINAL_OPERATIONS], ids=lambda operation: f"{operation.tag} {operation.handler}"
+    "operation",
+    [*OPERATIONS, *OPS_OPERATIONS, *ORIGINAL_OPERATIONS],
+    ids=lambda operation: f"{operation.tag} {operation.handler}",
 )
 def test_every_handler_takes_what_its_operation_decodes(operation: Operation) -> None:
     """The tables name handlers as text, so that no type checker looks."""
-    api = OriginalApi if operation.tag else Api
+    api = {"": Api, "ops": OpsApi, "original": OriginalApi}[operation.tag]
     _, decoded, answer = get_type_hints(getattr(api, operation.handler)).values()
     assert decoded is (operation.query if operation.body is None else operation.body).kind
     assert answer is Response
@@ -141,7 +145,7 @@ def test_p8_with_a_token_figures_for_prometheus_and_circuits_need_it() -> None:
         public, private = await app.http.get("/api/stats"), await app.http.get("/api/stats", headers=BEARER)
         assert "circuits" not in public.json()
         assert "10.0.0.5" not in public.text
-        assert private.json() == public.json() | {"circuits": private.json()["circuits"]}
+        assert private.json() == public.json() | {name: private.json()[name] for name in ("circuits", "usage")}
         assert [circuit["provider"] for circuit in private.json()["circuits"]] == [provider]
 
     with_app(scenario, bot_token=TOKEN)
@@ -279,3 +283,54 @@ def test_the_figures_begin_with_the_entities_of_the_file_as_it_is_now(tmp_path: 
 
     write("zz-old")
     with_app(scenario, entities=str(file), open_entities=True)
+
+
+# -- What an operator watches
+
+
+def test_answers_failures_and_what_waits_are_counted() -> None:
+    async def scenario(app: App) -> None:
+        for name in ("zen", "zen", "joy"):
+            await app.post(botParams={"entity": name})
+        (first,) = (await app.queue("claim", workerId="bot", entities=["zen"]))["messages"]
+        await app.queue("complete", messageId=first["id"], workerId="bot", attempt=1, reply={"text": "Because."})
+        (second,) = (await app.queue("claim", workerId="bot", entities=["zen"]))["messages"]
+        await app.queue("fail", messageId=second["id"], workerId="bot", attempt=1, error="no words", retry=False)
+        assert await app.samples("sww_answer_seconds_count") == {(): 1}
+        assert await app.samples("sww_failures_total") == {(): 1}
+        waits = await app.samples("sww_next_since_timestamp_seconds")
+        assert waits == {("joy",): pytest.approx(app.runtime.now_ms / 1_000, abs=0.1)}
+
+    with_app(scenario)
+
+
+def test_an_entity_is_served_while_a_bot_is_there_and_so_are_messages_to_anyone() -> None:
+    async def scenario(app: App) -> None:
+        before = await app.samples("sww_entity_served")
+        assert set(before.values()) == {0}
+        assert {("",), ("zen",)} <= set(before)
+        await app.queue("claim", workerId="bot", entities=["zen"])
+        served = await app.samples("sww_entity_served")
+        assert {entity for (entity,), value in served.items() if value} == {"", "zen"}
+
+    with_app(scenario)
+
+
+def test_a_wall_whose_last_commit_failed_is_not_ready() -> None:
+    async def scenario(app: App) -> None:
+        assert await app.samples("sww_ready") == {(): 1}
+        with mock.patch.object(app.runtime, "health", return_value="the disk is full"):
+            assert await app.samples("sww_ready") == {(): 0}
+
+    with_app(scenario)
+
+
+def test_the_disk_is_told_of_where_it_is_known() -> None:
+    async def scenario(app: App) -> None:
+        assert await app.samples("sww_disk_free_bytes") == {}
+        app.worker = create_worker(app.runtime, load(), disk=lambda: (5, 100))
+        app.http._transport.app = app.worker.app  # type: ignore[attr-defined] # httpx's own
+        assert await app.samples("sww_disk_free_bytes") == {(): 5}
+        assert await app.samples("sww_disk_size_bytes") == {(): 100}
+
+    with_app(scenario)

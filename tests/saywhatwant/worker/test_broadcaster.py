@@ -5,7 +5,7 @@ from unittest import mock
 from broadcast_harness import Client, Harness, assert_complete, assert_replies, of_progress
 
 from saywhatwant.schemas import ProgressState
-from saywhatwant.worker import broadcaster, subscriber
+from saywhatwant.worker import live_frames, subscriber
 from saywhatwant.worker.queue_events import QueueEvent
 from saywhatwant.worker.subscriber import TOO_SLOW, TRY_AGAIN_LATER
 from scenario import run, turns
@@ -28,7 +28,7 @@ def test_p5_a_client_slower_than_the_wall_gets_further_with_each_page() -> None:
             await turns()
             tokens.append(client.token)
         assert tokens == list(range(0, 102, 2)), "a page more for each frame read"
-        assert (client.close_code, harness.broadcaster._changes) == (None, [])
+        assert (client.close_code, harness.broadcaster._frames._changes) == (None, [])
         assert [(paused.close_code, list(paused._frames)) for paused in harness.broadcaster._subscribers] == [(None, [])]
         while not client.caught_up:
             client.read()
@@ -38,7 +38,7 @@ def test_p5_a_client_slower_than_the_wall_gets_further_with_each_page() -> None:
         client.leave()
         await turns()
 
-    with mock.patch.object(broadcaster, "MAX_MISSED", 2), mock.patch.object(subscriber, "MAX_BEHIND_CHARS", 1_000):
+    with mock.patch.object(live_frames, "MAX_MISSED", 2), mock.patch.object(subscriber, "MAX_BEHIND_CHARS", 1_000):
         run(scenario())
 
 
@@ -299,7 +299,7 @@ def test_p8_sockets_are_limited_per_ipv4_address_and_per_ipv6_network() -> None:
             client.leave()
         await turns()
         assert len(harness.broadcaster) == 0
-        assert len(harness.broadcaster._clients) == 0, "an address without sockets takes no memory"
+        assert len(harness.admission.clients) == 0, "an address without sockets takes no memory"
         assert harness.metrics.handshakes == {101: 7, 429: 2}
 
     run(scenario())

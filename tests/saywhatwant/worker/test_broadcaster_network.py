@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from durable_objects import EventsLost, OutcomeUnknown
 from profiles import examples
-from saywhatwant.worker import broadcaster
+from saywhatwant.worker import live_frames
 from saywhatwant.worker.subscriber import TRY_AGAIN_LATER
 from scenario import run, turns
 
@@ -86,7 +86,7 @@ def test_p5_who_subscribes_at_any_moment_gets_every_change_once_in_order(steps: 
         assert len(harness.broadcaster) == 0
         assert [client.task.exception() for client in clients] == [None] * len(clients)
 
-    with mock.patch.object(broadcaster, "MAX_MISSED", 2):
+    with mock.patch.object(live_frames, "MAX_MISSED", 2):
         run(scenario())
 
 

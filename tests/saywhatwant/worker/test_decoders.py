@@ -3,12 +3,12 @@
 import asyncio
 
 import pytest
-from starlette.requests import Request
 from starlette.types import Message
 
 from saywhatwant.errors import BodyTooLarge, MalformedBody, TooManyLargeBodies
 from saywhatwant.schemas import RetryRequest
 from saywhatwant.worker.decoders import Body
+from saywhatwant.worker.request import Request
 from scenario import run, turns
 
 LARGE = b" " * 100

@@ -6,8 +6,8 @@ import pytest
 from harness import ALIVE, BUFFER_BYTES, CLOSE, LONG_TEXTS, WALL, Harness, Run, request
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from saywhatwant.worker import endpoint
-from saywhatwant.worker.http_protocol import COPIED_BYTES
+from saywhatwant.worker.extensions import WHOLE
+from saywhatwant.worker.http_protocol import COPIED_BYTES, EXTENSIONS
 from scenario import turns, until
 
 pytest_plugins = ["harness_fixture"]
@@ -18,7 +18,7 @@ def test_all_readers_of_a_list_share_one_copy(run: Run, monkeypatch: pytest.Monk
     async def scenario(harness: Harness) -> None:
         await harness.add_messages(*LONG_TEXTS)
         sent: list[object] = []
-        monkeypatch.setattr(endpoint, "send_response", lambda *_: False)
+        monkeypatch.delitem(EXTENSIONS, WHOLE)
         send = RequestResponseCycle.send
 
         async def noted(cycle: RequestResponseCycle, message: Any) -> None:

@@ -32,6 +32,12 @@ ARGUMENTS: dict[type[Exception], tuple[object, ...]] = {
     errors.InvalidField: ("text", "must be there"),
     errors.UnknownMessage: ("messageId", "abcdefghi0"),
     errors.TooManyPosts: (5, 30),
+    errors.TooManyReports: (5, 30),
+    errors.SlowMode: (30, 20),
+    errors.Banned: ("from here", "tomorrow"),
+    errors.WordNotAllowed: ("text", "spam"),
+    errors.TooManySignIns: (10, 30),
+    errors.WrongScope: ("operator", "night-bot", ["bot"]),
     errors.NoSuchPath: (),
     errors.MethodNotAllowed: ("GET, HEAD",),
 }

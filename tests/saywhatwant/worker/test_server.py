@@ -41,7 +41,7 @@ def test_a_server_that_never_serves_changes_nothing() -> None:
     before = process_settings()
     waiters: Any = ClaimWaiters
     events: Any = QueueEvents
-    Server(Worker(lambda *_: None, waiters, events, print), load(), on_ready=print)  # type: ignore[arg-type]
+    Server(Worker(lambda *_: None, waiters, events, print, None, None, None), load(), on_ready=print)  # type: ignore[arg-type]
     assert process_settings() == before
 
 

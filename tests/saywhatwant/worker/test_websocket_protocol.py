@@ -10,8 +10,9 @@ from fake_transport import HIGH_WATER_BYTES, FakeTransport
 from uvicorn.server import ServerState
 from websockets.frames import Frame, Opcode
 
+from saywhatwant.worker.extensions import ABORT
 from saywhatwant.worker.limits import MAX_FRAGMENTS, MAX_SOCKET_MESSAGE_BYTES
-from saywhatwant.worker.websocket_protocol import ABORT, LimitedWebSocket
+from saywhatwant.worker.websocket_protocol import LimitedWebSocket
 from scenario import run, turns
 
 READ_BYTES = 256 * 1024
