@@ -14,15 +14,20 @@ WARM_UP = 20
 
 def post_to_reply(server: Running, messages: int) -> list[float]:
     """Post one question after another, with one bot and one reader; returns the seconds for each."""
-    return asyncio.run(_ask(server, messages))
+    return replies(server.url, server.url, messages)
 
 
-async def _ask(server: Running, messages: int) -> list[float]:
+def replies(visitor: str, bot: str, messages: int) -> list[float]:
+    """The same, of a visitor and a bot at these URLs, which may be those of two gateways."""
+    return asyncio.run(_ask(visitor, bot, messages))
+
+
+async def _ask(url: str, bot_url: str, messages: int) -> list[float]:
     async with (
-        httpx.AsyncClient(base_url=server.url, timeout=90, trust_env=False) as http,
-        connect(server.url.replace("http", "ws") + "/api/ws", proxy=None, compression=None) as socket,
+        httpx.AsyncClient(base_url=url, timeout=90, trust_env=False) as http,
+        connect(url.replace("http", "ws", 1) + "/api/ws", proxy=None, compression=None) as socket,
     ):
-        bot = asyncio.create_task(_answer(server.url))
+        bot = asyncio.create_task(_answer(bot_url))
         waits = [await _one(http, socket, bot) for _ in range(messages + WARM_UP)]
         bot.cancel()
     return waits[WARM_UP:]

@@ -13,10 +13,15 @@ import uvloop
 
 from benchmarks.contenders.product import SETTINGS
 from benchmarks.running import Running, running
-from durable_objects import Runtime
+from durable_objects import Meter, Runtime
 from saywhatwant.commands.serve import print_ready
-from saywhatwant.schemas import PostResponse
+from saywhatwant.history import History
+from saywhatwant.message import Posted
+from saywhatwant.moderation.object import Moderation
+from saywhatwant.moderation.rules import Rules
+from saywhatwant.queue import MessageQueue
 from saywhatwant.settings import load
+from saywhatwant.tally import Tally
 from saywhatwant.worker import create_worker
 from saywhatwant.worker.server import Server, listen
 
@@ -35,8 +40,14 @@ class Ceiling:
             yield server
 
 
+_ANSWERS: dict[object, object] = {Moderation.rules: Rules(), MessageQueue.tally: Tally(), History.add: None}
+
+
 class _Nothing:
-    """Runtime, namespace and stub in one; every call returns the same."""
+    """Runtime, namespace and stub in one: it has no rules, and each post gets the same answer."""
+
+    def __init__(self) -> None:
+        self.meter = Meter()
 
     def namespace(self, _name: str, _cls: object, _config: object = None) -> "_Nothing":
         return self
@@ -44,8 +55,8 @@ class _Nothing:
     def get(self, _name: str) -> "_Nothing":
         return self
 
-    async def call(self, _method: object, *_args: Any, **_kwargs: Any) -> PostResponse:  # noqa: ANN401 - any call
-        return PostResponse("0000000000", 0)
+    async def call(self, method: object, *_args: Any, **_kwargs: Any) -> object:  # noqa: ANN401 - any call
+        return _ANSWERS.get(method, Posted("0000000000", 0))
 
 
 async def _serve() -> None:

@@ -1,0 +1,1 @@
+"""The wall on Restate under load, and where its limit is."""
