@@ -11,6 +11,8 @@ from playwright.sync_api import Browser, ViewportSize, sync_playwright
 
 HERE = Path(__file__).parent
 SIZES = {"desktop": ViewportSize(width=1200, height=800), "phone": ViewportSize(width=390, height=780)}
+BUSY = 90
+"""Messages that come while the operators' page is open."""
 SWITCHES = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
 
 TALK = [
@@ -81,6 +83,31 @@ def shoot_talk(browser: Browser, http: httpx.Client, size: str) -> None:
     context.close()
 
 
+def shoot_ops(browser: Browser, http: httpx.Client) -> None:
+    """Take the pictures of the operators' page while the wall is busy, and something is wrong with one entity."""
+    pages = {}
+    for scheme, size in (("light", "desktop"), ("dark", "desktop"), ("light", "phone")):
+        context = browser.new_context(
+            viewport=SIZES[size], device_scale_factor=1.5, color_scheme="dark" if scheme == "dark" else "light", locale="en-GB"
+        )
+        pages[scheme, size] = page = context.new_page()
+        page.goto(f"{http.base_url}/ops")
+        page.locator("#connection[data-state=live]").wait_for()
+    for number in range(BUSY):
+        name, color, entity, text, answer = TALK[number % len(TALK)]
+        claimed = ask(http, name, color, entity, text)
+        if number % 30 == 0:
+            failure = {"error": "the model does not answer", "detail": "connection refused", "retry": False}
+            http.post("/api/queue/fail", json=claimed | failure).raise_for_status()
+        else:
+            reply = {"text": answer, "username": NAMES[entity], "color": COLORS[entity]}
+            http.post("/api/queue/complete", json=claimed | {"reply": reply}).raise_for_status()
+        pages["light", "desktop"].wait_for_timeout(150 + 100 * (number % 7))
+    for (scheme, size), page in pages.items():
+        page.screenshot(path=HERE / f"ops-{scheme}-{size}.png", full_page=size == "desktop")
+        page.context.close()
+
+
 def main() -> None:
     """Start a wall, have a conversation on it, and take the pictures."""
     sww = Path(sys.executable).with_name("sww")
@@ -98,6 +125,7 @@ def main() -> None:
                         shoot(browser, http, scheme, size)
                 for size in SIZES:
                     shoot_talk(browser, http, size)
+                shoot_ops(browser, http)
                 browser.close()
         finally:
             server.terminate()
