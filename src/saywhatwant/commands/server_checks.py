@@ -62,7 +62,8 @@ def _ready(http: httpx.Client) -> Iterator[Finding]:
 
 
 def _work(http: httpx.Client) -> Iterator[Finding]:
-    for entity in http.get("/api/entities").json()["entities"]:
+    entities = http.get("/api/entities").json()["entities"]
+    for entity in entities:
         if entity.get("reason"):
             do = "start sww bot for it" if not entity["served"] else "see its provider; sww queue has what that said"
             yield warning("entities", f"{entity['name']}: {entity['reason']}", do)
@@ -73,14 +74,22 @@ def _work(http: httpx.Client) -> Iterator[Finding]:
     else:
         yield ok("backlog", f"{stats['backlog']} of {stats['backlogLimit']} unfinished messages")
     if failed := stats["depth"]["failed"]:
-        yield warning("failed", f"{failed} messages have failed", "sww queue shows why; sww queue retry --failed")
+        yield warning(
+            "failed",
+            f"{failed} message{' has' if failed == 1 else 's have'} failed",
+            "sww queue shows why; sww queue retry --failed",
+        )
     for circuit in stats.get("circuits", []):
         what = f"{circuit['provider']} is not called by {circuit['workerId']}: {circuit['reason']}"
         yield warning("provider", what, "see whether it runs; its entities wait meanwhile")
-    yield from _bots(http)
+    waiting = {name: depth["pending"] for name, depth in stats["entities"].items() if name and depth["pending"]}
+    for entity in entities:
+        waiting.pop(entity["name"], None)
+    yield from _bots(http, waiting)
 
 
-def _bots(http: httpx.Client) -> Iterator[Finding]:
+def _bots(http: httpx.Client, waiting: dict[str, int]) -> Iterator[Finding]:
+    """``waiting`` has the number of messages to each entity that the server does not list."""
     answer = http.get("/api/queue/bots")
     if not answer.is_success:
         yield warning("bots", f"who answers is not shown: {_detail(answer)}", "set SWW_BOT_TOKEN to a token that is good there")
@@ -90,6 +99,9 @@ def _bots(http: httpx.Client) -> Iterator[Finding]:
         yield warning("bots", "none is here", "start sww bot")
         return
     yield ok("bots", ", ".join(f"{bot['workerId']} {bot['version'] or ''}".strip() for bot in bots))
+    for entity in sorted(waiting.keys() - {entity for bot in bots for entity in bot["entities"] or ()}):
+        what = f"{waiting[entity]} for {entity}, for which no bot here answers"
+        yield warning("waiting", what, f"start a bot for it, or end them: sww queue fail --entity {entity}")
     for bot in bots:
         for conflict in bot["conflicts"]:
             what = f"{bot['workerId']} and {conflict['workerId']} answer as {conflict['entity']} in different ways"

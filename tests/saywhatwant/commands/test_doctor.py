@@ -73,11 +73,14 @@ def test_bots_that_answer_are_named_and_messages_that_failed_are_counted(tmp_pat
         until(lambda: "alice" in server.http.get("/api/queue/bots").text, "the bot")
         post = {"text": "hi", "username": "Human", "color": "169080199", "botParams": {"entity": "nobody"}}
         server.http.post("/api/comments", json=post).raise_for_status()
+        (waiting,) = doctor(tmp_path, "--url", server.url).of("waiting", "warning")
         server.http.post("/api/queue/batch", json={"action": "fail", "entity": "nobody"}).raise_for_status()
         report = doctor(tmp_path, "--url", server.url)
+    assert waiting.startswith("1 for nobody, for which no bot here answers → ")
+    assert report.of("waiting") == []
     (bots,) = report.of("bots", "ok")
     assert bots.startswith("alice ")
-    assert report.of("failed") == ["1 messages have failed → sww queue shows why; sww queue retry --failed"]
+    assert report.of("failed") == ["1 message has failed → sww queue shows why; sww queue retry --failed"]
 
 
 def test_data_that_is_damaged_missing_or_of_something_else_is_a_fault(tmp_path: Path, data: Path) -> None:
