@@ -8,16 +8,13 @@ as little as possible, so that the server limits them: over HTTP each claims one
 
 import argparse
 import asyncio
-import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
-from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 from statistics import median
 from tempfile import NamedTemporaryFile
 from typing import Any, NamedTuple, NoReturn
-from urllib.parse import urlsplit
 
 import msgspec
 import structlog
@@ -26,6 +23,7 @@ from msgspec import Struct
 from websockets.asyncio.client import connect
 
 from benchmarks.contenders.product import Product
+from benchmarks.http_connection import HttpConnection
 from benchmarks.running import Running, scratch
 from saywhatwant.bot import Bot
 from saywhatwant.bot.connection import Connect, Connection, SocketRefused
@@ -48,7 +46,6 @@ concurrency = {MESSAGES}
 _POST = msgspec.json.encode(
     {"text": "x" * 300, "username": "Bench", "color": "169080199", "botParams": {"entity": "bench"}},
 )
-_LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 
 
 class Speed(NamedTuple):
@@ -81,37 +78,6 @@ _claimed = msgspec.json.Decoder(_Claimed).decode
 _frame = msgspec.json.Decoder(_Frame).decode
 
 
-class _Http:
-    """One connection that is kept open, with as little work for the client as possible."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    @classmethod
-    @asynccontextmanager
-    async def open(cls, url: str) -> "AsyncIterator[_Http]":
-        parts = urlsplit(url)
-        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-        try:
-            yield cls(reader, writer)
-        finally:
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
-
-    async def post(self, path: str, body: bytes) -> bytes:
-        """The body of the answer, which must be a 200."""
-        head = b"POST %b HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (path.encode(), len(body))
-        self._writer.write(head + body)
-        answer = await self._reader.readuntil(b"\r\n\r\n")
-        found = _LENGTH.search(answer)
-        content = await self._reader.readexactly(int(found[1]) if found else 0)
-        if not answer.startswith(b"HTTP/1.1 200"):
-            raise AssertionError(f"{path}: {answer.decode()}{content.decode()}")
-        return content
-
-
 class _Trips:
     """Counts round trips, and lets visitors post."""
 
@@ -126,7 +92,7 @@ class _Trips:
 
 
 async def _visit(url: str, trips: _Trips) -> None:
-    async with _Http.open(url) as http:
+    async with HttpConnection.open(url) as http:
         while True:
             await trips.may_post.acquire()
             await http.post("/api/comments", _POST)
@@ -136,7 +102,7 @@ async def _answer_by_http(url: str, trips: _Trips) -> None:
     async def work(number: int) -> None:
         worker = f"bench-{number}"
         claim = msgspec.json.encode({"workerId": worker, "entities": ["bench"], "wait": 60})
-        async with _Http.open(url) as http:
+        async with HttpConnection.open(url) as http:
             while True:
                 for message in _claimed(await http.post("/api/queue/claim", claim)).messages:
                     done = {"messageId": message.id, "workerId": worker, "attempt": message.bot_params.attempt}
@@ -173,7 +139,7 @@ async def _answer_by_socket(url: str, trips: _Trips) -> None:
                 await socket.send(b"\n".join(answers).decode())
 
 
-class _Instant:
+class Instant:
     """A model that answers at once."""
 
     def warm_up(self, entity: Entity) -> None:
@@ -214,7 +180,7 @@ async def _answer_as_bot(url: str, trips: _Trips, connect: Connect | None) -> No
         file.write(ENTITY)
         file.flush()
         async with WallClient(url) as client:
-            await Bot(client, "bench", Entities(Path(file.name)), _Instant(), connect=connect).run()
+            await Bot(client, "bench", Entities(Path(file.name)), Instant(), connect=connect).run()
 
 
 KINDS: dict[str, Callable[[str, _Trips], Awaitable[None]]] = {

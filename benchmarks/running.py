@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
@@ -30,6 +30,8 @@ class Running(NamedTuple):
 
     url: str
     pids: tuple[int, ...]
+    log: Path | None = None
+    """Its standard error, while it runs."""
 
     @property
     def cpu_seconds(self) -> float:
@@ -69,11 +71,12 @@ def running(
     start_seconds: float = START_SECONDS,
     variables: Mapping[str, str] = MappingProxyType({}),
     stop_seconds: float = STOP_SECONDS,
+    descriptors: Sequence[int] = (),
 ) -> Iterator[Running]:
     """Run a server until the end of the block, with ``PATH`` and ``variables`` as its whole environment.
 
     ``ready`` matches the line on standard error that announces it; its first group is the URL. ``directory`` is the working
-    directory. A server that has not stopped ``stop_seconds`` after SIGTERM is killed.
+    directory. A server that has not stopped ``stop_seconds`` after SIGTERM is killed. It inherits ``descriptors``.
 
     Raises ``ServerFailed`` when it does not announce itself within ``start_seconds``, and in place of an exception from the
     block when the server has ended by then.
@@ -81,11 +84,17 @@ def running(
     environment = {"PATH": os.environ["PATH"], **variables}
     with NamedTemporaryFile() as log:
         process = subprocess.Popen(
-            command, cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log
+            command,
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            pass_fds=descriptors,
         )
         output = Path(log.name)
         try:
-            yield Running(_announced(process, output, ready, start_seconds), (process.pid,))
+            yield Running(_announced(process, output, ready, start_seconds), (process.pid,), output)
         except Exception as error:
             if not isinstance(error, ServerFailed) and has_ended(process):
                 raise ServerFailed(f"{_name(command)} {_end(process)}: {_last(output)}") from error
