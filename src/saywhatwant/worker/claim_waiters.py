@@ -159,6 +159,11 @@ class ClaimWaiters:
         """No claim waits any more that waited before this gateway was started. Raises as a call of the wall."""
         await self._wall.cancel(f"{self._prefix}none")
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the server stops: claims no longer wait."""
+        return self._closed
+
     def close(self) -> None:
         """The server stops: every waiting claim returns."""
         self._closed = True

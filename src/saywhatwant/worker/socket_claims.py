@@ -22,8 +22,8 @@ _claimed = msgspec.json.Decoder(ChangedMessage).decode
 
 
 async def claim_forever(desk: "BotDesk", session: "BotSession") -> None:
-    """Claim what the bot has hands free for, until its socket ends."""
-    while not session.has_ended() and session.worker_id is not None:
+    """Claim what the bot has hands free for, until its socket ends or the server stops."""
+    while not (desk.waiters.is_closed or session.has_ended()) and session.worker_id is not None:
         session.changed.clear()
         names = session.free()
         if names == []:
