@@ -143,5 +143,7 @@ HISTORY_DAYS = 366
 """Days of which the figures of each hour are kept; days without any do not count."""
 MAX_HISTORY_POINTS = 1_500
 """Minutes or hours in one answer with figures: more than a day of minutes."""
+MAX_STEPS_TOGETHER = 60
+"""Minutes or hours in one point."""
 MAX_REPORTING_GATEWAYS = 128
 """Gateways whose reports are recognised when they come twice; beyond it the one that reported longest ago is forgotten."""

@@ -52,7 +52,15 @@ def test_p8_it_needs_the_token(start_server: StartServer) -> None:
 @pytest.mark.one_deployment("queries are read before any object is asked")
 @pytest.mark.parametrize(
     ("query", "field"),
-    [("step=day", "step"), ("limit=0", "limit"), ("limit=1501", "limit"), ("since=-1", "since"), ("until=1", "until")],
+    [
+        ("step=day", "step"),
+        ("limit=0", "limit"),
+        ("limit=1501", "limit"),
+        ("since=-1", "since"),
+        ("until=1", "until"),
+        ("every=0", "every"),
+        ("every=61", "every"),
+    ],
 )
 def test_p8_a_query_that_is_not_understood_is_refused_by_its_name(server: Server, query: str, field: str) -> None:
     refused = server.http.get(f"/api/ops/history?{query}")

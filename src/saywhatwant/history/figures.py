@@ -1,10 +1,12 @@
 """The figures of a minute or an hour, and the reports of gateways that they are made of."""
 
+from collections.abc import Iterable
 from typing import Final, Literal
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
-from saywhatwant.tally import Outcomes, Waiting
+from saywhatwant.tally import Outcomes, Waiting, most_of, sum_of
 
 Step = Literal["minute", "hour"]
 STEP_MS: Final[dict[Step, int]] = {"minute": 60_000, "hour": 3_600_000}
@@ -31,6 +33,8 @@ class Counted(Struct, frozen=True, array_like=True):
     rows_written: int = 0
     active_ms: int = 0
     """Milliseconds in which at least one request was under way."""
+    alarm_calls: int = 0
+    alarms_set: int = 0
 
 
 class Present(Struct, frozen=True, array_like=True):
@@ -56,6 +60,8 @@ class Report(Struct, frozen=True):
     present: Present
     outcomes: Outcomes
     waiting: Waiting
+    covers_ms: int = 0
+    """Milliseconds from the last report, or the gateway's start, to this one: it was there, though perhaps nobody came."""
 
 
 class Figures(Struct, frozen=True, array_like=True):
@@ -68,3 +74,28 @@ class Figures(Struct, frozen=True, array_like=True):
     """The most there were."""
     present: Present = Present()
     """The most there were."""
+    since: int = 0
+    """A gateway was there all the time from then to the end of these figures; 0 if that is not known."""
+
+    def plus(self, other: "Figures") -> "Figures":
+        """Both together, as figures of one longer time that begins where this one does."""
+        return Figures(
+            self.at,
+            sum_of(self.counted, other.counted),
+            sum_of(self.outcomes, other.outcomes),
+            most_of(self.waiting, other.waiting),
+            most_of(self.present, other.present),
+            min(self.since, other.since) or self.since or other.since,
+        )
+
+
+def together(figures: Iterable[Figures], ms: int) -> list[Figures]:
+    """Figures of longer times: those that begin in the same ``ms`` milliseconds are one."""
+    found: list[Figures] = []
+    for one in figures:
+        at = one.at - one.at % ms
+        if found and found[-1].at == at:
+            found[-1] = found[-1].plus(one)
+        else:
+            found.append(replace(one, at=at))
+    return found

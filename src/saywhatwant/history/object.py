@@ -7,7 +7,7 @@ from msgspec import Struct, field
 
 import durable_objects
 from durable_objects import Context, DurableObject, Runtime, Stub
-from saywhatwant.history.figures import STEP_MS, Figures, Present, Report, Step
+from saywhatwant.history.figures import STEP_MS, Figures, Present, Report, Step, together
 from saywhatwant.history.ring import Ring
 from saywhatwant.limits import HISTORY_DAYS, HISTORY_HOURS, MAX_REPORTING_GATEWAYS
 from saywhatwant.tally import Outcomes, difference, is_less, most_of, sum_of
@@ -78,27 +78,28 @@ class History(DurableObject):
             del gateways[next(iter(gateways))]
         outcomes = self._new_outcomes(report.outcomes, now)
         self.ctx.storage.put(_STATE, _encode(self._state))
-        together = Present()
+        everybody = Present()
         for gateway in gateways.values():
             if gateway.at == minute:
-                together = sum_of(together, gateway.present)
+                everybody = sum_of(everybody, gateway.present)
+        since = max(now - report.covers_ms, 1) if report.covers_ms else 0
+        new = Figures(minute, report.counted, outcomes, report.waiting, everybody, since)
         for ring in self._rings.values():
-            figures = ring.at(now)
-            ring.put(
-                Figures(
-                    figures.at,
-                    sum_of(figures.counted, report.counted),
-                    sum_of(figures.outcomes, outcomes),
-                    most_of(figures.waiting, report.waiting),
-                    most_of(figures.present, together),
-                )
-            )
+            ring.put(ring.at(now).plus(new))
 
     @durable_objects.read
-    def figures(self, step: Step, since: int | None, limit: int) -> list[Figures]:
-        """Up to ``limit`` figures, oldest first: those that begin after ``since`` (milliseconds since 1970), or the latest."""
+    def figures(self, step: Step, since: int | None, limit: int, every: int = 1) -> list[Figures]:
+        """Up to ``limit`` figures, oldest first: those that begin after ``since`` (milliseconds since 1970), or the latest.
+
+        Each is of ``every`` steps.
+        """
         ring = self._rings[step]
-        return ring.latest(limit) if since is None else ring.after(since, limit)
+        ms = STEP_MS[step] * every
+        if since is None:
+            return together(ring.latest(limit * every), ms)[-limit:]
+        # The first time that begins after it.
+        first = since - since % ms + ms
+        return together(ring.after(first - 1, limit * every), ms)[:limit]
 
     def _new_outcomes(self, reported: Outcomes, now: int) -> Outcomes:
         """What the wall has counted since the last report."""

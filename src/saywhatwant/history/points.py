@@ -1,14 +1,16 @@
 """The answer of GET /api/ops/history."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Self
 
 from msgspec import Meta, Struct
 
 from saywhatwant.answer_times import BOUNDS_SECONDS, percentile
-from saywhatwant.history.figures import Figures, Step
+from saywhatwant.history.figures import Counted, Figures, Step
 
 Count = Annotated[int, Meta(ge=0)]
+Price = Callable[[Counted], float]
+"""What some counts would cost, in dollars."""
 
 
 class Point(Struct, frozen=True, rename="camel"):
@@ -41,9 +43,16 @@ class Point(Struct, frozen=True, rename="camel"):
     backlog: Annotated[int, Meta(description="the most unfinished messages")]
     readers: Annotated[int, Meta(description="the most WebSockets of readers")]
     bots: Annotated[int, Meta(description="the most bots")]
+    since: Annotated[
+        int | None,
+        Meta(description="a server was there all the time from then on, in milliseconds since 1970; null if that is not known"),
+    ] = None
+    dollars: Annotated[
+        float | None, Meta(description="what this would have cost on Cloudflare; null where nobody knows prices")
+    ] = None
 
     @classmethod
-    def of(cls, figures: Figures) -> Self:
+    def of(cls, figures: Figures, price: Price | None = None) -> Self:
         """The figures by their names."""
         counted, outcomes, waiting, present = figures.counted, figures.outcomes, figures.waiting, figures.present
         return cls(
@@ -72,6 +81,8 @@ class Point(Struct, frozen=True, rename="camel"):
             backlog=waiting.backlog,
             readers=present.readers,
             bots=present.bots,
+            since=figures.since or None,
+            dollars=None if price is None else price(counted),
         )
 
 
@@ -79,10 +90,11 @@ class Points(Struct, frozen=True):
     """Figures, oldest first."""
 
     step: Step
+    every: Annotated[int, Meta(ge=1, description="minutes or hours in a point")]
     bounds: Annotated[list[float], Meta(description="the upper bounds of answerTimes, in seconds")]
     points: list[Point]
 
     @classmethod
-    def of(cls, step: Step, figures: Iterable[Figures]) -> Self:
+    def of(cls, step: Step, figures: Iterable[Figures], *, every: int = 1, price: Price | None = None) -> Self:
         """The figures by their names."""
-        return cls(step, list(BOUNDS_SECONDS), list(map(Point.of, figures)))
+        return cls(step, every, list(BOUNDS_SECONDS), [Point.of(one, price) for one in figures])

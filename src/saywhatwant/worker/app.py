@@ -159,8 +159,8 @@ def create_worker(
 
     bot_sockets = make_bot_sockets(desk, auth=auth, max_frame_bytes=rules.max_body_bytes, metrics=metrics, meter=runtime.meter)
     of_operations = partial(endpoints, rules=rules, auth=auth, metrics=metrics, meter=runtime.meter)
-    figures = OpsFigures(wall, desk, entities, runtime.meter, readers=readers, dollars=dollars)
-    ops_api = OpsApi(wall, auth=auth, sessions=sessions, history=history, figures=figures)
+    figures = OpsFigures(wall, desk, entities, runtime.meter, metrics=metrics, readers=readers, dollars=dollars)
+    ops_api = OpsApi(wall, auth=auth, sessions=sessions, history=history, figures=figures, dollars=dollars)
     sockets: dict[str, ASGIApp] = {"/api/ws": readers, PATH: bot_sockets}
     if make_readers is Broadcaster:  # else sockets outlive the timer that would send the figures, and operators poll
         sockets[OPS_SOCKET] = OpsSockets(figures, auth=auth, metrics=metrics)

@@ -7,6 +7,9 @@ from collections.abc import Callable
 LATENCY_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 60.0)
 """Upper bounds of the latency buckets, in seconds; the last ones are for long polls."""
 
+SERVER_ERRORS = 500
+"""Errors with a lower status are the client's."""
+
 OTHER = "other"
 """The label of unknown paths and of unsupported methods, which clients can invent without bound."""
 
@@ -28,6 +31,10 @@ class RouteMetrics:
         self.by_status[status] = self.by_status.get(status, 0) + 1
         self.buckets[bisect_left(LATENCY_BOUNDS, seconds)] += 1
         self.seconds += seconds
+
+    def server_errors(self) -> int:
+        """Those with a status of 500 and above."""
+        return sum(count for status, count in self.by_status.items() if status >= SERVER_ERRORS)
 
 
 class Metrics:
@@ -58,6 +65,10 @@ class Metrics:
         metrics = RouteMetrics(route, method)
         self.routes.append(metrics)
         return metrics
+
+    def server_errors(self) -> int:
+        """Requests that were answered with a status of 500 and above."""
+        return sum(route.server_errors() for route in self.routes)
 
     def count_refused(self, status: int) -> None:
         """Count one refusal made before any route."""

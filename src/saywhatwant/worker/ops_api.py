@@ -11,6 +11,7 @@ from durable_objects import Stub
 from saywhatwant.errors import UpgradeRequired
 from saywhatwant.history import History
 from saywhatwant.history.points import Points
+from saywhatwant.limits import MAX_HISTORY_POINTS
 from saywhatwant.message import Id
 from saywhatwant.overview import DecodedStory
 from saywhatwant.schemas import Ok
@@ -20,8 +21,9 @@ from saywhatwant.worker.auth import Auth, check_origin
 from saywhatwant.worker.decoders import Body, NoParameters, Query
 from saywhatwant.worker.endpoint import JSON
 from saywhatwant.worker.operations import BODY, Operation
-from saywhatwant.worker.ops_figures import Figures, OpsFigures
+from saywhatwant.worker.ops_figures import Dollars, Figures, OpsFigures
 from saywhatwant.worker.queries import HistoryQuery
+from saywhatwant.worker.reporter import usage_of
 from saywhatwant.worker.request import Request
 from saywhatwant.worker.sessions import Sessions
 
@@ -127,12 +129,22 @@ OPS_OPERATIONS: tuple[Operation, ...] = (
 class OpsApi:
     """The handlers of ``OPS_OPERATIONS``."""
 
-    def __init__(self, wall: Wall, *, auth: Auth, sessions: Sessions, history: Stub[History], figures: OpsFigures) -> None:
+    def __init__(
+        self,
+        wall: Wall,
+        *,
+        auth: Auth,
+        sessions: Sessions,
+        history: Stub[History],
+        figures: OpsFigures,
+        dollars: Dollars | None,
+    ) -> None:
         self._wall = wall
         self._figures = figures
         self._auth = auth
         self._sessions = sessions
         self._history = history
+        self._price = None if dollars is None else lambda counted: dollars(usage_of(counted))
 
     async def session(self, request: Request, _: NoParameters) -> Response:
         """GET /api/ops/session."""
@@ -152,7 +164,9 @@ class OpsApi:
     async def history(self, _: Request, query: HistoryQuery) -> Response:
         """GET /api/ops/history."""
         since = None if query.since is UNSET else query.since
-        return JSON(Points.of(query.step, await self._history.call(History.figures, query.step, since, query.limit)))
+        limit = min(query.limit, MAX_HISTORY_POINTS // query.every)
+        found = await self._history.call(History.figures, query.step, since, limit, query.every)
+        return JSON(Points.of(query.step, found, every=query.every, price=self._price))
 
     async def figures(self, _: Request, __: NoParameters) -> Response:
         """GET /api/ops/figures."""

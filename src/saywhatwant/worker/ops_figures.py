@@ -18,6 +18,7 @@ from saywhatwant.topology import Wall
 from saywhatwant.usage import Usage
 from saywhatwant.worker.bot_desk import BotDesk
 from saywhatwant.worker.limits import LOOK_SECONDS, MAX_COUNTED, MAX_MEASURED, MEASURED_SECONDS
+from saywhatwant.worker.metrics import Metrics
 from saywhatwant.worker.queue_events import QueueEvent
 
 Dollars = Callable[[Usage], float]
@@ -59,6 +60,8 @@ class Figures(Struct, frozen=True, rename="camel", tag_field="type", tag="figure
     commit_calls: int
     rows_written: int
     requests: int
+    errors: int
+    """Requests that were answered with a status of 500 and above."""
     readers: int
     bot_sockets: int
     waiting_claims: int
@@ -107,6 +110,7 @@ class OpsFigures:
         desk: knows the bots, and follows the wall's events.
         entities: those that answer here.
         meter: counts what the runtime does.
+        metrics: counts requests.
         readers: the sockets of readers.
         dollars: says what a usage would cost.
         now_ms: milliseconds since 1970.
@@ -119,6 +123,7 @@ class OpsFigures:
         entities: Entities,
         meter: Meter,
         *,
+        metrics: Metrics,
         readers: Sized,
         dollars: Dollars | None = None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
@@ -128,6 +133,7 @@ class OpsFigures:
         self._queue_events = desk.queue_events
         self._entities = entities
         self._meter = meter
+        self._metrics = metrics
         self._readers = readers
         self._dollars = dollars
         self._now_ms = now_ms
@@ -157,6 +163,7 @@ class OpsFigures:
             commit_calls=meter.commit_calls,
             rows_written=meter.rows_written,
             requests=meter.requests,
+            errors=self._metrics.server_errors(),
             readers=len(self._readers),
             bot_sockets=len(self._desk),
             waiting_claims=len(waiters),

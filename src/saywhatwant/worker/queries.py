@@ -6,7 +6,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from saywhatwant.errors import InvalidField
 from saywhatwant.history import Step
-from saywhatwant.limits import MAX_HISTORY_POINTS, MAX_PAGE
+from saywhatwant.limits import MAX_HISTORY_POINTS, MAX_PAGE, MAX_STEPS_TOGETHER
 from saywhatwant.message import POSITION, Conversation, Entity, Message, PositionText
 from saywhatwant.schemas import ListState, ProgressState
 from saywhatwant.worker.limits import MAX_SINCE
@@ -68,6 +68,7 @@ class ListingQuery(Struct, frozen=True, forbid_unknown_fields=True):
 class HistoryQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """Query of GET /api/ops/history. Without ``since`` it returns the latest minutes or hours.
 
+    ``every`` puts several of them in one point.
     To read all, begin with ``since=0`` and continue with the ``at`` of the last one, until none comes.
     """
 
@@ -75,7 +76,10 @@ class HistoryQuery(Struct, frozen=True, forbid_unknown_fields=True):
     since: (
         Annotated[int, Meta(ge=0, le=MAX_SINCE, description="milliseconds since 1970: only what begins after this")] | UnsetType
     ) = UNSET
-    limit: Annotated[int, Meta(ge=1, le=MAX_HISTORY_POINTS, description="1 to 1,500 minutes or hours")] = MAX_HISTORY_POINTS
+    limit: Annotated[
+        int, Meta(ge=1, le=MAX_HISTORY_POINTS, description="1 to 1,500 points, of up to 1,500 minutes or hours")
+    ] = MAX_HISTORY_POINTS
+    every: Annotated[int, Meta(ge=1, le=MAX_STEPS_TOGETHER, description="1 to 60 minutes or hours in a point")] = 1
 
 
 class SocketEvent(Struct, frozen=True, rename="camel", omit_defaults=True):

@@ -14,12 +14,12 @@ from durable_objects import DurableObjectError, Meter, Stub
 from saywhatwant.history import Counted, History, Present, Report
 from saywhatwant.tally import difference
 from saywhatwant.topology import Wall
+from saywhatwant.usage import Usage
 from saywhatwant.worker.limits import LAST_REPORT_SECONDS, REPORT_SECONDS
 from saywhatwant.worker.metrics import Metrics
 
 EARLY_SECONDS = 1.0
 """A report is made so long before its minute ends, so that it belongs to it."""
-SERVER_ERRORS = 500
 POSTS = frozenset({("/api/comments", "POST"), ("/original/api/comments", "POST")})
 OF_WATCHERS = ("/metrics", "/healthz", "/readyz", "/api/stats", "/api/ops/")
 """What routes begin with whose requests are no use of the wall: a monitor would make an idle one look busy."""
@@ -69,6 +69,7 @@ class Reporter:
         self._report: Report | None = None
         """The report that has not arrived yet, as far as is known."""
         self._made_at = -REPORT_SECONDS
+        self._covered_until = meter.clock()
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
@@ -121,11 +122,12 @@ class Reporter:
             except DurableObjectError as error:
                 log.debug("the wall's figures could not be read: %s", error)
                 return
-            self._made_at = self._meter.clock()
+            self._made_at = now = self._meter.clock()
+            covers_ms = round((now - self._covered_until) * 1_000)
             self._number += 1
             present = Present(len(self._readers), len(self._bots))
-            self._report = Report(self._name, self._number, new, present, tally.outcomes, tally.waiting)
-            self._reported, self._alarms = counted, alarms
+            self._report = Report(self._name, self._number, new, present, tally.outcomes, tally.waiting, covers_ms)
+            self._reported, self._alarms, self._covered_until = counted, alarms, now
 
     async def send(self) -> None:
         """Send the report that waits. If its outcome is not known it is sent again, and counts once."""
@@ -150,9 +152,8 @@ class Reporter:
                 continue
             if (route.route, route.method) in POSTS:
                 posts += route.by_status.get(200, 0)
-            for status, count in route.by_status.items():
-                requests += count
-                errors += count if status >= SERVER_ERRORS else 0
+            requests += sum(route.by_status.values())
+            errors += route.server_errors()
         return Counted(
             posts=posts,
             questions=meter.served,
@@ -165,4 +166,21 @@ class Reporter:
             rows_read=meter.rows_read,
             rows_written=meter.rows_written,
             active_ms=round(meter.active_ms),
+            alarm_calls=meter.alarm_calls,
+            alarms_set=meter.alarms_set,
         )
+
+
+def usage_of(counted: Counted) -> Usage:
+    """What was counted, in the units that clouds bill; it does not say since when."""
+    return Usage(
+        since=0,
+        round_trips=counted.questions,
+        requests=counted.requests,
+        socket_messages=counted.socket_messages,
+        alarm_calls=counted.alarm_calls,
+        rows_read=counted.rows_read,
+        rows_written=counted.rows_written,
+        alarms_set=counted.alarms_set,
+        active_ms=counted.active_ms,
+    )

@@ -3,6 +3,7 @@
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,9 +29,10 @@ class Wall:
     def report(self, gateway: str = "one", *, again: bool = False, **counted: Any) -> None:
         """``readers`` and ``pending`` are what there is now; the rest has been counted since the last report."""
         present = Present(counted.pop("readers", 0))
+        covers_ms = counted.pop("covers_ms", 59_000)
         waiting = Waiting(counted.pop("pending", 0))
         number = self.numbers[gateway] = self.numbers.get(gateway, 0) + (not again)
-        report = Report(gateway, number, Counted(**counted), present, self.outcomes, waiting)
+        report = Report(gateway, number, Counted(**counted), present, self.outcomes, waiting, covers_ms)
         self.runtime.run(self.stub.call(History.add, report))
 
     def answer(self, count: int, bucket: int = 0) -> None:
@@ -39,8 +41,8 @@ class Wall:
         times[bucket] += count
         self.outcomes = Outcomes(answers=self.outcomes.answers + count, answer_times=times)
 
-    def figures(self, step: Step = "minute", since: int | None = None, limit: int = 1_500) -> list[Figures]:
-        return self.runtime.run(self.stub.call(History.figures, step, since, limit))
+    def figures(self, step: Step = "minute", since: int | None = None, limit: int = 1_500, every: int = 1) -> list[Figures]:
+        return self.runtime.run(self.stub.call(History.figures, step, since, limit, every))
 
     def only(self, step: Step = "minute") -> Figures:
         (figures,) = self.figures(step)
@@ -161,6 +163,54 @@ def test_it_is_read_page_by_page_and_the_latest_without_a_time() -> None:
     assert wall.figures(since=everything[-1].at) == []
 
 
+@pytest.mark.parametrize("every", [1, 2, 5, 7, 60])
+def test_several_minutes_are_read_as_one_page_by_page_too(every: int) -> None:
+    wall = Wall()
+    for minute in range(200):
+        if minute % 9 < 6:
+            wall.answer(2)
+            wall.report(posts=1, readers=minute)
+        wall.runtime.now_ms += MINUTE
+    minutes = wall.figures()
+    everything = wall.figures(every=every)
+    expected: dict[int, list[Figures]] = {}
+    for figures in minutes:
+        expected.setdefault(figures.at - figures.at % (every * MINUTE), []).append(figures)
+    assert [figures.at for figures in everything] == [*expected]
+    for figures, own in zip(everything, expected.values(), strict=True):
+        assert figures.counted.posts == len(own)
+        assert sum(figures.outcomes.answer_times) == figures.outcomes.answers == 2 * len(own)
+        assert figures.present.readers == max(minute.present.readers for minute in own)
+        assert figures.since == own[0].since
+    read: list[Figures] = []
+    while page := wall.figures(since=read[-1].at if read else 0, limit=3, every=every):
+        read += page
+    assert read == everything
+    assert wall.figures(limit=3, every=every) == everything[-3:]
+
+
+def test_a_quiet_time_and_one_without_a_server_are_told_apart() -> None:
+    wall = Wall()
+    wall.runtime.now_ms += MINUTE - 1_000
+    wall.report(posts=1)
+    wall.runtime.now_ms += 10 * MINUTE
+    wall.report(posts=1, covers_ms=10 * MINUTE)
+    wall.runtime.now_ms += 10 * MINUTE
+    wall.report("the next life", posts=1, covers_ms=2 * MINUTE)
+    first, after_quiet, after_absence = wall.figures()
+    assert after_quiet.since == first.at + MINUTE - 1_000
+    assert after_absence.since == after_absence.at + MINUTE - 1_000 - 2 * MINUTE > after_quiet.at + MINUTE
+    assert wall.only("hour").since == first.since
+
+
+def test_figures_of_earlier_versions_say_nothing_of_their_gateways() -> None:
+    wall = Wall()
+    wall.report(posts=1, covers_ms=0)
+    assert wall.only().since == 0
+    wall.report(posts=1, covers_ms=1_000)
+    assert wall.only().since == START - 1_000
+
+
 def test_a_year_of_hours_and_a_week_of_minutes_take_less_than_five_megabytes() -> None:
     """Of a wall that is as busy as one machine can make it, in bytes that are stored; the oldest are dropped."""
     wall = Wall()
@@ -170,7 +220,7 @@ def test_a_year_of_hours_and_a_week_of_minutes_take_less_than_five_megabytes() -
         return random.randint(most // 2, most)
 
     def report(minutes: int) -> None:
-        most = (290_000, 290_000, 2_900_000, 1_234, 290_000, 280_000, 870_000, 12, 1_234_567, 1_450_000, 59_999)
+        most = (290_000, 290_000, 2_900_000, 1_234, 290_000, 280_000, 870_000, 12, 1_234_567, 1_450_000, 59_999, 9_999, 9_999)
         counted: dict[str, Any] = dict(zip(Counted.__struct_fields__, (some(number * minutes) for number in most), strict=True))
         known = wall.outcomes
         wall.outcomes = Outcomes(

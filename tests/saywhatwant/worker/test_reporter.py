@@ -59,6 +59,38 @@ def test_a_report_has_what_was_counted_since_the_last_one() -> None:
     with_app(scenario)
 
 
+def test_a_report_says_how_long_its_gateway_was_there_though_nobody_came() -> None:
+    seconds = [0.0]
+
+    async def scenario(app: App) -> None:
+        app.runtime.meter.clock = lambda: seconds[0]
+        app.worker.reporter._covered_until = 0.0
+        for quiet in (5.0, 600.0):
+            seconds[0] += quiet
+            app.runtime.now_ms += round(quiet * 1_000)
+            await app.worker.reporter.report()  # nobody has come
+            await app.post()
+            await app.worker.reporter.report()
+            assert (await history(app))[-1]["since"] == app.runtime.now_ms - quiet * 1_000
+
+    with_app(scenario)
+
+
+def test_each_point_says_what_it_would_have_cost_where_somebody_knows_prices() -> None:
+    async def scenario(app: App) -> None:
+        worker = create_worker(app.runtime, load(), dollars=lambda usage: usage.round_trips * 0.5 + usage.alarms_set)
+        await worker.reporter.report()
+        app.http._transport.app = worker.app  # type: ignore[attr-defined] # httpx's own
+        await app.post()
+        await app.post()
+        await worker.reporter.report()
+        (point,) = await history(app)
+        assert point["dollars"] == 1.0 + app.runtime.meter.alarms_set
+        assert app.runtime.meter.alarms_set > 0
+
+    with_app(scenario)
+
+
 def test_posts_of_the_originals_pages_count_too_and_refused_ones_do_not() -> None:
     async def scenario(app: App) -> None:
         await app.post()

@@ -1,7 +1,7 @@
 /**
  * The calls that the dashboard makes.
  *
- * @import { Action, Entity, Figures, Message, Session, State, Story, TextAction } from "./types"
+ * @import { Action, Entity, Figures, Message, Point, Session, State, Step, Story, TextAction } from "./types"
  */
 
 const TIMEOUT_MS = 15_000;
@@ -32,6 +32,16 @@ export const entities = () => call("/api/entities");
 
 /** @param {State} state @returns {Promise<Message[]>} */
 export const messages = (state) => call(`/api/queue/messages?${new URLSearchParams({ state, limit: String(LISTED) })}`);
+
+/**
+ * The figures that begin after `since`, oldest first.
+ * @param {Step} step
+ * @param {number} every how many steps are one point
+ * @param {number} since
+ * @returns {Promise<Point[]>}
+ */
+export const history = async (step, every, since) =>
+  (await call(`/api/ops/history?${new URLSearchParams({ step, every: String(every), since: String(since) })}`)).points;
 
 /** @param {string} messageId @returns {Promise<Story>} */
 export const story = (messageId) => call(`/api/ops/message?${new URLSearchParams({ messageId })}`);

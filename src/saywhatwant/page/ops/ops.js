@@ -31,7 +31,7 @@ let entities = [];
 const named = (name) => entities.find((entity) => entity.name === name)?.displayName ?? name;
 
 const connection = find("connection", HTMLElement);
-const plots = new Plots(find("plots", HTMLElement));
+const plots = new Plots(find("plots", HTMLElement), find("spans", HTMLElement));
 const signIn = new SignIn(() => {
   if (signIn.current) live.start();
   else live.stop();

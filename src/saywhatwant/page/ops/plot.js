@@ -4,22 +4,23 @@
  * A library for charts would be a hundred times as much code as this page needs, and most of them set inline styles, which the
  * page's policy forbids.
  *
- * @import { PlotKind, Sample } from "./types"
+ * @import { PlotKind, Sample, View } from "./types"
  */
 
 import { element } from "./element.js";
-import { time } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 300;
 const HEIGHT = 80;
-/** More than this between two samples is a gap: the page was hidden, or the server away. */
-const GAP_MS = 10_000;
+/** A line goes on over times of this length in which it is not known. */
+const BRIDGED_MS = 10_000;
+const STEPS = 60;
 
 export class Plot {
   #kind;
   #svg = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", tabindex: "0" });
   #cursor = svg("line", { class: "cursor", y1: "0", y2: String(HEIGHT), visibility: "hidden" });
+  #gaps = svg("path", { class: "gap" });
   #areas;
   #lines;
   #values;
@@ -27,7 +28,8 @@ export class Plot {
   #when = element("span", { class: "when" });
   /** @type {Sample[]} */
   #samples = [];
-  #shownMs = 1;
+  /** @type {View} */
+  #view = { from: 0, to: 1, unit: "s", timeOf: String, showsStart: false };
   /** The moment whose values are shown; null is the latest. @type {number | null} */
   #at = null;
   figure;
@@ -39,7 +41,7 @@ export class Plot {
     this.#lines = kind.lines.map((_, at) =>
       svg("path", { class: `line line-${at + 1}`, "vector-effect": "non-scaling-stroke" }),
     );
-    this.#svg.append(...this.#areas, ...this.#lines, this.#cursor);
+    this.#svg.append(this.#gaps, ...this.#areas, ...this.#lines, this.#cursor);
     this.#values = kind.lines.map(() => element("b"));
     const legend = kind.lines.map(({ name }, at) => {
       const words = element("span", { class: `key line-${at + 1}` }, name);
@@ -55,16 +57,21 @@ export class Plot {
     this.#svg.addEventListener("keydown", (event) => this.#step(event));
   }
 
-  /** @param {Sample[]} samples @param {number} shownMs how far it goes back */
-  show(samples, shownMs) {
+  /** @param {Sample[]} samples @param {View} view */
+  show(samples, view) {
     this.#samples = samples;
-    this.#shownMs = shownMs;
-    const end = samples.at(-1)?.at ?? 0;
-    const most = Math.max(...samples.flatMap((sample) => this.#kind.lines.map(({ key }) => sample[key] ?? 0)), 0);
+    this.#view = view;
+    const most = Math.max(...samples.flatMap((sample) => this.#kind.lines.map(({ key }) => sample.values[key] ?? 0)), 0);
     const top = nice(most);
-    this.#top.textContent = most > 0 ? this.#kind.shown(top) : "";
+    this.#top.textContent = most > 0 ? this.#kind.shown(top, view.unit) : "";
+    this.#gaps.setAttribute(
+      "d",
+      gapsOf(samples, view)
+        .map(([from, to]) => `M${this.#x(from)} 0H${this.#x(to)}V${HEIGHT}H${this.#x(from)}Z`)
+        .join(""),
+    );
     this.#kind.lines.forEach(({ key }, at) => {
-      const pieces = piecesOf(samples, key).map((piece) => piece.map(([when, value]) => [this.#x(when, end), y(value, top)]));
+      const pieces = piecesOf(samples, key).map((piece) => piece.map(([when, value]) => [this.#x(when), y(value, top)]));
       this.#lines[at]?.setAttribute("d", pieces.map(path).join(""));
       this.#areas[at]?.setAttribute("d", pieces.map(area).join(""));
     });
@@ -74,43 +81,45 @@ export class Plot {
   /** @param {PointerEvent} event */
   #point(event) {
     const { left, width } = this.#svg.getBoundingClientRect();
-    const end = this.#samples.at(-1)?.at ?? 0;
-    this.#tell(end - this.#shownMs * (1 - (event.clientX - left) / width));
+    const { from, to } = this.#view;
+    this.#tell(from + ((to - from) * (event.clientX - left)) / width);
   }
 
   /** @param {KeyboardEvent} event */
   #step({ key }) {
-    const step = { ArrowLeft: -5_000, ArrowRight: 5_000 }[key];
-    const end = this.#samples.at(-1)?.at;
-    if (step === undefined || end === undefined) return;
-    this.#tell(Math.min(end, Math.max(end - this.#shownMs, (this.#at ?? end) + step)));
+    const direction = { ArrowLeft: -1, ArrowRight: 1 }[key];
+    if (direction === undefined) return;
+    const { from, to } = this.#view;
+    this.#tell(Math.min(to, Math.max(from, (this.#at ?? to) + (direction * (to - from)) / STEPS)));
   }
 
-  /** @param {number} at @param {number} end */
-  #x(at, end) {
-    return round(WIDTH * (1 - (end - at) / this.#shownMs));
+  /** @param {number} at */
+  #x(at) {
+    const { from, to } = this.#view;
+    return round((WIDTH * (at - from)) / (to - from));
   }
 
   /** Tells the values at a moment; null is now. @param {number | null} at */
   #tell(at) {
-    const end = this.#samples.at(-1)?.at ?? 0;
+    const { unit, timeOf } = this.#view;
     const sample = at === null ? this.#samples.at(-1) : nearest(this.#samples, at);
     this.#at = at;
-    this.#cursor.setAttribute("visibility", at === null || !sample ? "hidden" : "visible");
-    this.#when.textContent = at === null || !sample ? "" : time(sample.at);
-    if (sample) {
-      const place = String(this.#x(sample.at, end));
+    this.#cursor.setAttribute("visibility", at === null ? "hidden" : "visible");
+    const when = at === null ? "" : timeOf(sample ? sample.at - sample.ms / 2 : at);
+    this.#when.textContent = at === null || sample ? when : `${when}: no figures`;
+    if (at !== null) {
+      const place = String(this.#x(sample?.at ?? at));
       this.#cursor.setAttribute("x1", place);
       this.#cursor.setAttribute("x2", place);
     }
     const told = this.#kind.lines.map(({ key, name }, line) => {
-      const value = sample?.[key];
-      const words = value === null || value === undefined ? "–" : this.#kind.shown(value);
+      const value = sample?.values[key];
+      const words = value === null || value === undefined ? "–" : this.#kind.shown(value, unit);
       const element = this.#values[line];
       if (element) element.textContent = words;
       return `${name} ${words}`;
     });
-    this.#svg.setAttribute("aria-label", `${this.#kind.title}: ${told.join(", ")}`);
+    this.#svg.setAttribute("aria-label", `${this.#kind.title}${when ? `, ${when}` : ""}: ${told.join(", ")}`);
   }
 }
 
@@ -118,23 +127,44 @@ export class Plot {
 function piecesOf(samples, key) {
   /** @type {[number, number][][]} */
   const pieces = [];
-  let last = Number.NEGATIVE_INFINITY;
+  /** @type {Sample | null} */
+  let last = null;
   for (const sample of samples) {
-    const value = sample[key];
+    if (sample.begins) last = null;
+    const value = sample.values[key];
     if (value === null || value === undefined) continue;
-    if (sample.at - last > GAP_MS) pieces.push([]);
+    if (!last || sample.at - last.at > Math.max(BRIDGED_MS, 2 * last.ms, 2 * sample.ms)) pieces.push([]);
     pieces.at(-1)?.push([sample.at, value]);
-    last = sample.at;
+    last = sample;
   }
   return pieces;
 }
 
-/** @param {Sample[]} samples @param {number} at */
+/** The times of which nothing is known. @param {Sample[]} samples @param {View} view @returns {[number, number][]} */
+function gapsOf(samples, { from, to, showsStart }) {
+  /** @type {[number, number][]} */
+  const gaps = [];
+  let end = showsStart ? from : null;
+  for (const { at, ms, begins } of samples) {
+    if (begins && end !== null && at - ms / 2 > end) gaps.push([end, at - ms / 2]);
+    end = at + ms / 2;
+  }
+  if (samples.length === 0 && showsStart) gaps.push([from, to]);
+  return gaps;
+}
+
+/** The sample of a moment, if there is one. @param {Sample[]} samples @param {number} at */
 function nearest(samples, at) {
-  return samples.reduce(
-    (best, sample) => (best && Math.abs(best.at - at) <= Math.abs(sample.at - at) ? best : sample),
-    /** @type {Sample | undefined} */ (undefined),
-  );
+  /** @type {Sample | undefined} */
+  let best;
+  for (const [number, sample] of samples.entries()) {
+    if (!best || Math.abs(sample.at - at) < Math.abs(best.at - at)) best = sample;
+    const next = samples[number + 1];
+    const isBetween = next && at > sample.at + sample.ms / 2 && at < next.at - next.ms / 2;
+    if (isBetween && next.begins) return undefined;
+  }
+  const [first] = samples;
+  return first && at < first.at - Math.max(first.ms, BRIDGED_MS) ? undefined : best;
 }
 
 /** @param {number} value @param {number} top */

@@ -4,58 +4,52 @@
  * @import { Figures, Sample } from "./types"
  */
 
-/** How far the plots go back, once there is as much to show. */
-const SHOWN_MS = 300_000;
-const LEAST_SHOWN_MS = 60_000;
 /** Rates are means over this time, so that a lone post is a hill and not a needle. */
 const RATE_MS = 5_000;
 /** What little costs is spread over a longer time. */
 const COST_MS = 60_000;
 const HOUR_MS = 3_600_000;
+/** After such a pause (the page was hidden, or the server away) figures begin again. */
+const PAUSE_MS = 10_000;
 
 export class Samples {
+  #shownMs;
   /** @type {Figures[]} */
   #figures = [];
   /** @type {Sample[]} */
   samples = [];
 
-  /** How far the plots go back now. */
-  get shownMs() {
-    const span = (this.samples.at(-1)?.at ?? 0) - (this.samples[0]?.at ?? 0);
-    return Math.max(LEAST_SHOWN_MS, span);
+  /** @param {number} shownMs how far they go back, once there is as much to show */
+  constructor(shownMs) {
+    this.#shownMs = shownMs;
   }
 
   /** @param {Figures} figures */
   add(figures) {
     const last = this.#figures.at(-1);
     if (last && figures.at <= last.at) return; // the server's clock has stepped back
+    if (last && figures.at - last.at > PAUSE_MS) {
+      this.#figures = [];
+      this.samples = [];
+    }
     this.#figures.push(figures);
     this.samples.push(this.#sampled(figures));
-    while (figures.at - (this.#figures[0]?.at ?? figures.at) > SHOWN_MS + COST_MS) this.#figures.shift();
-    while (figures.at - (this.samples[0]?.at ?? figures.at) > SHOWN_MS) this.samples.shift();
+    while (figures.at - (this.#figures[0]?.at ?? figures.at) > this.#shownMs + COST_MS) this.#figures.shift();
+    while (figures.at - (this.samples[0]?.at ?? figures.at) > this.#shownMs) this.samples.shift();
   }
 
   /** @param {Figures} now @returns {Sample} */
   #sampled(now) {
     const { stats } = now.overview;
+    const events = /** @type {const} */ ([RATE_MS, (/** @type {Figures} */ { countingSince }) => countingSince]);
     const commits = this.#rate(now, ({ commits }) => commits);
     const calls = this.#rate(now, ({ commitCalls }) => commitCalls);
     const cost = this.#rate(now, ({ dollars }) => dollars, COST_MS);
-    return {
-      at: now.at,
-      posts: this.#rate(
-        now,
-        ({ posts }) => posts,
-        RATE_MS,
-        ({ countingSince }) => countingSince,
-      ),
-      answers: this.#rate(
-        now,
-        ({ answers }) => answers,
-        RATE_MS,
-        ({ countingSince }) => countingSince,
-      ),
-      failures: this.#rate(now, ({ overview }) => overview.ended),
+    const values = {
+      posts: this.#rate(now, ({ posts }) => posts, ...events),
+      answers: this.#rate(now, ({ answers }) => answers, ...events),
+      failures: this.#rate(now, ({ overview }) => overview.stats.failures),
+      expiries: this.#rate(now, ({ overview }) => overview.stats.leaseExpiries),
       p50: now.latency?.p50 ?? null,
       p99: now.latency?.p99 ?? null,
       waiting: stats.depth.pending,
@@ -63,11 +57,13 @@ export class Samples {
       commits,
       perCommit: commits && calls ? calls / commits : null,
       requests: this.#rate(now, ({ requests }) => requests),
+      errors: this.#rate(now, ({ errors }) => errors),
       rows: this.#rate(now, ({ rowsWritten }) => rowsWritten),
       readers: now.readers,
       bots: now.bots.filter(({ here }) => here).length,
       dollars: cost === null ? null : (cost * HOUR_MS) / 1_000,
     };
+    return { at: now.at, ms: 0, begins: false, values };
   }
 
   /**

@@ -25,6 +25,8 @@ export interface Stats {
   /** The empty name is for messages that name no entity. */
   entities: Record<string, Depth>;
   waitedFor: string[];
+  failures: number;
+  leaseExpiries: number;
   circuits?: Circuit[];
 }
 
@@ -73,6 +75,7 @@ export interface Figures {
   commitCalls: number;
   rowsWritten: number;
   requests: number;
+  errors: number;
   readers: number;
   botSockets: number;
   waitingClaims: number;
@@ -139,8 +142,63 @@ export type Action = "retry" | "fail" | "discard";
 /** What an operator can do with the text of a message. */
 export type TextAction = "hide" | "restore";
 
-/** A moment of the plots; null where it is not known. */
-export type Sample = Record<string, number | null> & { at: number };
+/** A moment of the plots, or a time of `ms` milliseconds with `at` in its middle. */
+export interface Sample {
+  at: number;
+  ms: number;
+  /** Nothing is known of the time before it. */
+  begins: boolean;
+  /** By the keys of lines; null where it is not known. */
+  values: Record<string, number | null>;
+}
+
+/** The figures of a minute or an hour, or of several. */
+export interface Point {
+  at: number;
+  since: number | null;
+  posts: number;
+  answers: number;
+  failures: number;
+  leaseExpiries: number;
+  /** In seconds. */
+  p50: number | null;
+  p99: number | null;
+  requests: number;
+  errors: number;
+  commits: number;
+  commitCalls: number;
+  rowsWritten: number;
+  pending: number;
+  held: number;
+  readers: number;
+  bots: number;
+  dollars: number | null;
+}
+
+export type Step = "minute" | "hour";
+
+/** How much the plots show, and of how many steps each point is. */
+export interface Span {
+  name: string;
+  words: string;
+  ms: number;
+  step: Step;
+  every: number;
+  stepMs: number;
+  /** Rates are told in this unit. */
+  unit: string;
+  unitMs: number;
+}
+
+/** What of the time a plot shows, and how it tells it. */
+export interface View {
+  from: number;
+  to: number;
+  unit: string;
+  timeOf: (at: number) => string;
+  /** Whether the time before the first sample is shown as a gap. */
+  showsStart: boolean;
+}
 
 /** One line of a plot. */
 export interface Line {
@@ -152,7 +210,7 @@ export interface PlotKind {
   title: string;
   lines: Line[];
   /** How a value reads. */
-  shown: (value: number) => string;
+  shown: (value: number, unit: string) => string;
   hint?: string;
 }
 

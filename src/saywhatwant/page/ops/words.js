@@ -10,7 +10,11 @@ const UNITS = /** @type {const} */ ([
 ]);
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const clock = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
-const day = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
+const clockMinutes = new Intl.DateTimeFormat("en-GB", { timeStyle: "short" });
+const date = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
+const weekdays = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short" });
+/** The server's days are those of UTC. */
+const days = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeZone: "UTC" });
 
 /** "12 s", "3 min", "2 h": how long something takes. @param {number} ms */
 export function duration(ms) {
@@ -54,5 +58,20 @@ export function time(at) {
 
 /** With the date. @param {number} at */
 export function moment(at) {
-  return day.format(at);
+  return date.format(at);
+}
+
+/** The time of day without seconds. @param {number} at */
+export function clockTime(at) {
+  return clockMinutes.format(at);
+}
+
+/** "Thu 26 Nov". @param {number} at */
+export function weekday(at) {
+  return weekdays.format(at);
+}
+
+/** The date in UTC. @param {number} at */
+export function day(at) {
+  return days.format(at);
 }
