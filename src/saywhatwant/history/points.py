@@ -90,11 +90,11 @@ class Points(Struct, frozen=True):
     """Figures, oldest first."""
 
     step: Step
-    every: Annotated[int, Meta(ge=1, description="minutes or hours in a point")]
     bounds: Annotated[list[float], Meta(description="the upper bounds of answerTimes, in seconds")]
     points: list[Point]
+    every: Annotated[int, Meta(ge=1, description="minutes or hours in a point")] = 1
 
     @classmethod
     def of(cls, step: Step, figures: Iterable[Figures], *, every: int = 1, price: Price | None = None) -> Self:
         """The figures by their names."""
-        return cls(step, every, list(BOUNDS_SECONDS), [Point.of(one, price) for one in figures])
+        return cls(step, list(BOUNDS_SECONDS), [Point.of(one, price) for one in figures], every)

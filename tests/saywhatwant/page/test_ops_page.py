@@ -307,6 +307,9 @@ def test_axe_finds_nothing_to_complain_about(start_server: StartServer, visit: V
     expect(notice(page, "1 message has failed for good")).to_be_visible()
     expect(page.locator("#messages li")).to_have_count(1)
     assert _violations(page) == []
+    page.get_by_role("link", name="Week").click()
+    expect(page.locator("#spans [aria-current]")).to_have_text("Week")
+    assert _violations(page) == []
     page.get_by_role("button", name=f"All about {message_id}").click()
     expect(page.get_by_role("dialog")).to_contain_text("failed for good")
     assert _violations(page) == []
