@@ -48,7 +48,7 @@ class Point(Struct, frozen=True, rename="camel"):
         Meta(description="a server was there all the time from then on, in milliseconds since 1970; null if that is not known"),
     ] = None
     dollars: Annotated[
-        float | None, Meta(description="what this would have cost on Cloudflare; null where nobody knows prices")
+        float | None, Meta(description="what a cloud would have charged for this; null where nobody knows prices")
     ] = None
 
     @classmethod
