@@ -20,7 +20,8 @@ from saywhatwant.message import Message
 Place = tuple[int, str]
 """When a hand became free, and whose socket: the order of a line."""
 
-_PREFIX = "standing/"
+PREFIX = "standing/"
+"""What the keys of stands begin with in an object's storage."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -132,7 +133,7 @@ class StandingBots:
         if known is not None and known.stand == stand:
             return
         since = max(now, self._newest + 1)
-        self._storage.put(_PREFIX + stand.socket, _encode(_Stored(since, stand)))
+        self._storage.put(PREFIX + stand.socket, _encode(_Stored(since, stand)))
         bot = StandingBot(stand)
         if known is not None:
             bot.places = known.places
@@ -146,7 +147,7 @@ class StandingBots:
         if bot is None:
             return False
         self._leave(bot, list(bot.places))
-        self._storage.delete(_PREFIX + socket)
+        self._storage.delete(PREFIX + socket)
         return True
 
     def of_past_lives(self, gateway: str, life: int, limit: int) -> list[str]:
@@ -257,6 +258,6 @@ def _entity_of(message: Message) -> str | None:
 
 def _stored(storage: Storage) -> Iterator[tuple[str, _Stored]]:
     after = ""
-    while entries := storage.list(_PREFIX, after=after):
+    while entries := storage.list(PREFIX, after=after):
         for after, encoded in entries:
-            yield after.removeprefix(_PREFIX), _decode(encoded)
+            yield after.removeprefix(PREFIX), _decode(encoded)

@@ -1,7 +1,7 @@
 """Converts the data of one topology to another: what every object of it stores, as entries.
 
 It keeps every message with its state, context and details, the answers to keyed posts, and the circuits. What only helps an
-object to wake is made again by the objects; claims that waited are over, since no server runs.
+object to wake is made again by the objects; claims and bots on sockets that waited are gone, since no server runs.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -19,10 +19,10 @@ from saywhatwant.errors import ExpectedError
 from saywhatwant.limits import ID_LENGTH, MAX_QUEUES
 from saywhatwant.message import Message, Posted, decode, encode
 from saywhatwant.overview import EndedAttempt
-from saywhatwant.queue import attempts
+from saywhatwant.queue import attempts, restores, standing
 from saywhatwant.queue.directory import ANYONE, DIRECTORY, Place, count_entry, gone_entries, id_entry, place_entry, places_in
 from saywhatwant.queue.outcomes import OUTCOMES_KEY, moved
-from saywhatwant.queue.restores import KEY as RESTORED_KEY
+from saywhatwant.queue.restores import Gap
 from saywhatwant.queue.shard import route_of
 from saywhatwant.queue.state import EXPIRIES_KEY, NEWEST_KEY
 from saywhatwant.queue.stored import key_at, split
@@ -35,7 +35,7 @@ CONVERTED = (f"{NAMESPACE}/", f"{DIRECTORY.namespace}/")
 _MESSAGES = "message/"
 _OF_MESSAGES = ("context/", "detail/", "hidden/")
 _OF_ALL = ("circuits", EXPIRIES_KEY, OUTCOMES_KEY)
-_MADE_AGAIN = (RUNTIME_PREFIX, "waiting/", "archive/", NEWEST_KEY, RESTORED_KEY, attempts.PREFIX, attempts.ENDED_KEY)
+_MADE_AGAIN = (RUNTIME_PREFIX, "waiting/", standing.PREFIX, "archive/", NEWEST_KEY, attempts.PREFIX, attempts.ENDED_KEY)
 
 _decode_posted = msgspec.json.Decoder(Posted).decode
 
@@ -81,6 +81,8 @@ class _Part(Struct):
     """How many attempts have ended without an answer."""
     attempts: list[EndedAttempt] = []
     """The last ones of those, oldest first."""
+    gaps: list[Gap] = []
+    """What restores have left out."""
 
 
 def others(data: Data) -> Data:
@@ -127,7 +129,7 @@ def to_per_entity(data: Data, recorded: Recorded, *, served: Collection[str], no
         homes[message.id] = home
     places = [Place(number, name, is_open=True) for number, name in zip(count(recorded.next_source), names, strict=False)]
     source_of = {place.name: place.source for place in places}
-    parts = {name: _Part([], {}, {}, [], whole.newest, whole.seq, whole.alarm_at) for name in names}
+    parts = {name: _Part([], {}, {}, [], whole.newest, whole.seq, whole.alarm_at, gaps=whole.gaps) for name in names}
     for message in whole.messages:
         part = parts[homes[message.id]]
         part.messages.append(message)
@@ -175,6 +177,7 @@ def to_single(data: Data, recorded: Recorded) -> Converted:
     parts = [_part(data.get(f"{NAMESPACE}/{place.name}", Stored())) for place in places]
     times = _different_times(parts)
     whole = _Part([], {}, {}, [], max((part.newest for part in parts), default=0), recorded.single_seq, None)
+    whole.gaps = _gaps(parts, recorded.single_seq)
     ordered = [(at, number, message) for number, part in enumerate(parts) for at, message in _by_change(part)]
     for _, number, message in sorted(ordered, key=lambda one: one[:2]):
         whole.seq += 1
@@ -205,6 +208,19 @@ def _outcomes(parts: Collection[_Part], newest: int) -> tuple[bytes, bytes]:
     return moved([(part.common.get(OUTCOMES_KEY), part.messages) for part in parts], newest)
 
 
+def _gaps(parts: Collection[_Part], seq: int) -> list[Gap]:
+    """The gaps of one object whose numbers go on from ``seq``.
+
+    Those of an earlier life as one object stay. The others count in numbers that end here: one gap without any number keeps
+    their fence, so that no attempt has the number of a lost one (P3).
+    """
+    gaps = {gap for part in parts for gap in part.gaps}
+    earlier = sorted((gap for gap in gaps if gap.first <= seq), key=lambda gap: gap.first)
+    if len(earlier) == len(gaps):
+        return earlier
+    return [*earlier, Gap(seq, seq, max(gap.floor for gap in gaps), max(gap.number for gap in gaps))]
+
+
 def _part(stored: Stored) -> _Part:
     part = _Part([], {}, {}, kept_keys(stored.entries), int(stored.entries.get(NEWEST_KEY, 0)), stored.seq, stored.alarm_at)
     part.ended, part.attempts = attempts.attempts_in(stored.entries)
@@ -216,6 +232,8 @@ def _part(stored: Stored) -> _Part:
             part.beside.setdefault(int(key.removeprefix(kind)), {})[kind] = value
         elif key in _OF_ALL:
             part.common[key] = value
+        elif key == restores.KEY:
+            part.gaps = restores.decode(value)
         elif not key.startswith(_MADE_AGAIN):
             raise CannotMigrate(f"the data has an entry {key!r}, which sww migrate does not know")
     part.newest = max([part.newest, *(message.timestamp for message in part.messages)])
@@ -228,6 +246,8 @@ def _stored(part: _Part) -> Stored:
         entries |= {f"{kind}{timestamp:015d}": value for kind, value in beside.items()}
     entries |= part.common | key_rows(part.keys) | attempts.attempt_entries(part.ended, part.attempts)
     entries[NEWEST_KEY] = b"%d" % part.newest
+    if part.gaps:
+        entries[restores.KEY] = restores.encode(part.gaps)
     return Stored(part.seq, part.alarm_at, entries)
 
 

@@ -6,14 +6,19 @@ import pytest
 from msgspec.structs import replace
 
 from durable_objects import Meter
+from durable_objects.disk import Change, Head
 from durable_objects.inbox import INBOX
 from durable_objects.outbox import outbox_key
+from durable_objects.simulated import SimulatedRuntime
 from durable_objects.simulated.disk import SimulatedDisk
 from durable_objects.storage import LiveStorage
 from saywhatwant.message import BotParams, Message, decode, encode
+from saywhatwant.queue import MessageQueue, restores
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.queue.directory import Place, place_entry
 from saywhatwant.queue.outcomes import OUTCOMES_KEY, OutcomeCounts
+from saywhatwant.queue.shard import QueueShard
+from saywhatwant.queue.standing import Stand
 from saywhatwant.queue.state import EXPIRIES_KEY
 from saywhatwant.queue.stored import key_at, split
 from saywhatwant.tally import Outcomes, sum_of
@@ -66,6 +71,61 @@ def test_each_message_has_a_timestamp_of_its_own_and_questions_know_their_answer
     assert whole.entries[EXPIRIES_KEY] == b"5"
     assert outcomes_in(converted.data.values()).answers == 1
     assert converted.recorded == Recorded("single", next_source=3)
+
+
+SERVED = ["zen"]
+STAND = Stand("socket", "gateway", 1, "worker", 2, {"zen": 2})
+
+
+def attempt_at(data: Data, cls: type[MessageQueue], name: str, message_id: str) -> int:
+    """The number of the next attempt at a message."""
+    runtime = SimulatedRuntime()
+    for object_id, one in data.items():
+        runtime.disk.apply([Change(object_id, dict(one.entries), Head(one.seq, one.alarm_at))])
+    queue = runtime.namespace("MessageQueue", cls, QueueConfig(entities=("zen",))).get(name)
+    (raw,) = runtime.run(queue.call(cls.claim_next, "worker", ("zen",))).messages
+    assert decode(raw).id == message_id
+    return decode(raw).bot_params.attempt
+
+
+def test_p3_attempts_that_a_restore_has_left_out_stay_so() -> None:
+    question = a_message("question", 100, 1, status="pending", entity="zen")
+    whole = stored(question)
+    whole.seq = 5_000
+    whole.entries[restores.KEY] = restores.encode(restores.with_gap([], 1, 4_000, 100))
+    single = {"MessageQueue/global-queue": whole}
+    assert attempt_at(single, MessageQueue, "global-queue", "question") == restores.LOST_ATTEMPTS + 1
+    several = to_per_entity(single, Recorded("single"), served=SERVED, now=200)
+    assert attempt_at(several.data, QueueShard, "queue:zen", "question") == restores.LOST_ATTEMPTS + 1
+    again = to_single(several.data, several.recorded)
+    assert attempt_at(again.data, MessageQueue, "global-queue", "question") == restores.LOST_ATTEMPTS + 1
+    (kept,) = restores.decode(again.data["MessageQueue/global-queue"].entries[restores.KEY])
+    assert (kept.last, kept.first) == (1, 4_000), "readers of that life are still found"
+
+
+def test_p3_p5_a_gap_of_several_objects_is_a_fence_for_one_and_leaves_no_reader_behind() -> None:
+    zen = stored(a_message("question", 100, 1, status="pending", entity="zen"))
+    zen.entries[restores.KEY] = restores.encode(restores.with_gap([], 1, 4_000_000, 100))
+    zen.seq = 5_000_000
+    data = {
+        DIRECTORY_ID: Stored(1, None, dict([place_entry(Place(1, "queue:zen", is_open=True))])),
+        "MessageQueue/queue:zen": zen,
+    }
+    converted = to_single(data, Recorded("per-entity", single_seq=7, next_source=2))
+    (whole,) = converted.data.values()
+    assert attempt_at(converted.data, MessageQueue, "global-queue", "question") == restores.LOST_ATTEMPTS + 1
+    gaps = restores.decode(whole.entries[restores.KEY])
+    assert not any(restores.is_lost(gaps, position) for position in (1, 7, 8, 4_000, whole.seq))
+
+
+def test_bots_on_the_sockets_of_a_server_that_was_killed_are_gone() -> None:
+    runtime = SimulatedRuntime()
+    queue = runtime.namespace("MessageQueue", MessageQueue, QueueConfig()).get("global-queue")
+    runtime.run(queue.call(MessageQueue.stand, STAND))
+    entries = dict(runtime.disk.list(QUEUE, "", "", 1_000))
+    assert any(key.startswith("standing/") for key in entries)
+    converted = to_per_entity({QUEUE: Stored(1, None, entries)}, Recorded("single"), served=SERVED, now=200)
+    assert not any(key.startswith("standing/") for one in converted.data.values() for key in one.entries)
 
 
 QUEUE, MODERATION = "MessageQueue/global-queue", "Moderation/moderation"
