@@ -60,6 +60,8 @@ class Manifest(Struct, frozen=True, kw_only=True):
     data_version: int
     """See ``disk.DATA_VERSION``."""
     page_size: int
+    number: int = 0
+    """The place in its series, from 1; 0 for a single one. Unlike its time it grows also where a clock steps back."""
     bytes: int
     sha256: str
     objects: dict[str, int]
@@ -80,6 +82,7 @@ def write_backup(
     made_by: str,
     describe: Describe,
     readme: Callable[[Manifest], str],
+    number: int = 0,
     beside: Iterable[Path] = (),
 ) -> Manifest:
     """Write a snapshot as the directory ``target``, check what was written, and give it its name. Durable when it returns.
@@ -90,6 +93,7 @@ def write_backup(
         made_by: the program and its version.
         describe: called with a connection to the copy.
         readme: the text of the README.
+        number: its place in a series; see ``Manifest``.
         beside: further files to copy, those that exist; a restore puts them into the new directory.
 
     Raises ``DataExists``, ``DataUnreadable`` when the data is damaged, and ``OSError``; after an error nothing is left.
@@ -102,7 +106,7 @@ def write_backup(
     try:
         part.mkdir()
         (part / FILE).write_bytes(snapshot.content)
-        manifest = _manifest(part / FILE, snapshot, made_by=made_by, describe=describe)
+        manifest = _manifest(part / FILE, snapshot, made_by=made_by, describe=describe, number=number)
         (part / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
         (part / README).write_text(readme(manifest), encoding="utf-8")
         shutil.copyfile(apply_changes.__file__, part / Path(apply_changes.__file__).name)
@@ -162,7 +166,7 @@ def digest_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _manifest(copy: Path, snapshot: Snapshot, *, made_by: str, describe: Describe) -> Manifest:
+def _manifest(copy: Path, snapshot: Snapshot, *, made_by: str, describe: Describe, number: int) -> Manifest:
     try:
         with closing(sqlite3.connect(f"{copy.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
             return Manifest(
@@ -172,6 +176,7 @@ def _manifest(copy: Path, snapshot: Snapshot, *, made_by: str, describe: Describ
                 until=snapshot.until,
                 data_version=check_version(connection, copy),
                 page_size=snapshot.page_size,
+                number=number,
                 bytes=len(snapshot.content),
                 sha256=sha256(snapshot.content).hexdigest(),
                 # The probe of a disk leaves an object without a name.

@@ -62,8 +62,11 @@ def backup(*, data: Path | None, target: Path, every: timedelta | None, keep: Ke
             run_loop(Loop(series, every=every, keep=keep or USUAL_KEEP, note=noted), target)
 
 
-def make_backup(source: SnapshotSource, target: Path, *, settings: Settings) -> Manifest:
-    """Make the backup ``target`` of what ``source`` reads now. Raises as ``write_backup``, and ``NoRoom``."""
+def make_backup(source: SnapshotSource, target: Path, number: int = 0, *, settings: Settings) -> Manifest:
+    """Make the backup ``target`` of what ``source`` reads now, with its place in a series.
+
+    Raises as ``write_backup``, and ``NoRoom``.
+    """
     snapshot = source.read()
     try:
         return write_backup(
@@ -72,6 +75,7 @@ def make_backup(source: SnapshotSource, target: Path, *, settings: Settings) -> 
             made_by=made_by(),
             describe=facts_of,
             readme=readme,
+            number=number,
             beside=[settings.data / name for name in BESIDE],
         )
     except OSError as error:

@@ -33,12 +33,12 @@ class Kept(NamedTuple):
 
 
 def to_keep(backups: Iterable[tuple[int, str]], keep: Keep) -> Kept:
-    """Which of these backups (times in milliseconds since 1970, and names) stay; the newest is always one of them.
+    """Which of these backups (times in milliseconds since 1970, and names), oldest first, stay; the last is always one of them.
 
-    Hours are counted back from the newest, not from now: when no new ones come, none is removed. Days and weeks are those of
+    Their order is that in which they were made: a clock that stepped back makes the newest no older. Hours are counted back from the newest, not from now: when no new ones come, none is removed. Days and weeks are those of
     UTC and ISO 8601.
     """
-    newest_first = sorted(backups, reverse=True)
+    newest_first = list(backups)[::-1]
     if not newest_first:
         return Kept(set(), set())
     since = newest_first[0][0] - keep.hours * HOUR_MS

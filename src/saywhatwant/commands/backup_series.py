@@ -1,5 +1,6 @@
 """A directory of backups: one after another, each with what was committed after it; old ones are removed."""
 
+import re
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,18 +13,23 @@ from durable_objects.errors import DataUnreadable
 from durable_objects.files import sync
 from saywhatwant.commands.backup_schedule import Keep, to_keep
 
-MakeBackup = Callable[[SnapshotSource, Path], Manifest]
+MakeBackup = Callable[[SnapshotSource, Path, int], Manifest]
+_NAME = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
+"""The names that a series gives."""
 
 
 def complete_backups(directory: Path) -> list[tuple[Manifest, Path]]:
-    """The complete backups in a directory, oldest first. What is none, or damaged, is left out."""
+    """The complete backups in a directory, oldest first. What is none, or damaged, is left out.
+
+    A series numbers its backups, since a clock may step back. Those without a number are older, by their time.
+    """
     found: list[tuple[Manifest, Path]] = []
     for path in directory.iterdir():
         try:
             found.append((read_manifest(path), path))
         except DataUnreadable:
             continue
-    return sorted(found, key=lambda backup: (backup[0].time, backup[1].name))
+    return sorted(found, key=lambda backup: (backup[0].number, backup[0].time, backup[1].name))
 
 
 def choose(source: Path, at: int | None) -> Path:
@@ -49,7 +55,7 @@ class Series:
     Args:
         directory: of the backups.
         source: what is backed up.
-        make: makes one, under a new name.
+        make: makes one, under a new name, with its number.
     """
 
     def __init__(self, directory: Path, source: SnapshotSource, make: MakeBackup) -> None:
@@ -57,6 +63,7 @@ class Series:
         self._source = source
         self._make = make
         self._following: Following | None = None
+        self._newest: Path | None = None
         self._is_behind = False
         """Whether a state that was read could not be appended."""
 
@@ -66,14 +73,14 @@ class Series:
             remove_partial(path)
         for path in self._directory.glob(f"*/*{PARTIAL}"):
             remove_partial(path)
-        backups = complete_backups(self._directory)
+        backups = self._own()
         if not backups:
             return None
         manifest, path = backups[-1]
         for part in (path / CHANGES).glob(f"*{PARTIAL}"):
             part.unlink()
         try:
-            self._following = Following(path, manifest)
+            self._follow(path, manifest)
         except DataUnreadable:
             return None
         return manifest
@@ -81,8 +88,9 @@ class Series:
     def add(self) -> Manifest:
         """Make a new backup; what changes from now on is appended to it. Raises as ``write_backup``."""
         path = self._free_name()
-        manifest = self._make(self._source, path)
-        self._following = Following(path, manifest)
+        number = 1 + max((manifest.number for manifest, _ in self._own()), default=0)
+        manifest = self._make(self._source, path, number)
+        self._follow(path, manifest)
         self._is_behind = False
         return manifest
 
@@ -100,16 +108,24 @@ class Series:
         return step
 
     def prune(self, keep: Keep) -> list[str]:
-        """Remove the backups that are not to be kept; returns their names, oldest first."""
-        backups = complete_backups(self._directory)
+        """Remove the backups of this series that are not to be kept; returns their names, oldest first."""
+        backups = self._own()
         kept = to_keep([(manifest.time, path.name) for manifest, path in backups], keep)
-        removed = [path for _, path in backups if path.name not in kept.whole | kept.alone]
+        removed = [path for _, path in backups if path.name not in kept.whole | kept.alone and path != self._newest]
         for path in removed:
             _remove(path)
         for _, path in backups:
             if path.name in kept.alone and (path / CHANGES).exists():
                 _remove(path / CHANGES)
         return [path.name for path in removed]
+
+    def _follow(self, path: Path, manifest: Manifest) -> None:
+        self._following = Following(path, manifest)
+        self._newest = path
+
+    def _own(self) -> list[tuple[Manifest, Path]]:
+        """The backups of this series, oldest first: none that somebody made beside them under another name."""
+        return [backup for backup in complete_backups(self._directory) if _NAME.fullmatch(backup[1].name)]
 
     def _free_name(self) -> Path:
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"

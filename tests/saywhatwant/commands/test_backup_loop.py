@@ -130,6 +130,50 @@ def test_a_backup_is_made_when_it_is_due_and_one_only_after_a_long_sleep(tmp_pat
         assert len(backups.paths) == 2
 
 
+def test_p1_after_a_backup_made_while_the_clock_was_ahead_the_newest_is_still_followed_kept_and_restored(
+    tmp_path: Path, clock: Clock
+) -> None:
+    say(tmp_path, "first")
+    clock.now += 48 * HOUR_MS
+    with backups_of(tmp_path, clock, Keep(3, 0, 0)) as backups:
+        backups.loop.begin()
+        clock.now -= 48 * HOUR_MS
+        for number in range(3):
+            say(tmp_path, f"at {number}")
+            clock.now += HOUR_MS
+            backups.loop.turn()
+            say(tmp_path, f"after {number}")
+            clock.now += 5_000
+            backups.loop.turn()
+            assert texts_at(tmp_path)[-1] == f"after {number}"
+        assert backups.steps == [0, 1, 1, 1]
+        assert [manifest.number for manifest, _ in complete_backups(backups.copies)] == [1, 2, 3, 4]
+    with backups_of(tmp_path, clock) as backups:
+        backups.loop.begin()
+        assert len(backups.paths) == 4
+    clock.now -= HOUR_MS + 5_000
+    assert texts_at(tmp_path, clock)[-1] == "after 1"
+
+
+def test_p1_a_backup_made_by_hand_among_those_of_a_series_is_neither_removed_nor_followed(tmp_path: Path, clock: Clock) -> None:
+    say(tmp_path, "first")
+    with backups_of(tmp_path, clock, Keep(0, 0, 0)) as backups:
+        backups.loop.begin()
+        say(tmp_path, "second")
+        ran(tmp_path, "backup", "--data", "data", "--to", "copies/before-the-upgrade")
+        clock.now += HOUR_MS
+        backups.loop.turn()
+        assert [path.name for path in backups.paths][:-1] == ["before-the-upgrade"]
+        say(tmp_path, "third")
+        clock.now += 5_000
+        backups.loop.turn()
+        assert backups.steps == [0, 1]
+    with backups_of(tmp_path, clock) as backups:
+        backups.loop.begin()
+        assert backups.steps == [0, 1]
+        assert texts_at(tmp_path)[-1] == "third"
+
+
 def test_p1_a_process_that_starts_again_goes_on_with_the_newest_backup(
     tmp_path: Path, clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,11 +14,12 @@ NOON = int(datetime(2026, 11, 27, 12, tzinfo=UTC).timestamp() * 1_000)
 
 
 def at(*ago_hours: float) -> list[tuple[int, str]]:
+    """Backups in the order in which they are given."""
     return [(NOON - round(hours * HOUR_MS), f"-{hours}") for hours in ago_hours]
 
 
 def test_all_of_the_last_hours_are_kept_whole_then_the_last_of_each_day_and_of_each_week() -> None:
-    hourly = at(*range(24 * 60))
+    hourly = at(*reversed(range(24 * 60)))
     kept = to_keep(hourly, Keep(24, 7, 4))
     assert kept.whole == {f"-{hours}" for hours in range(24)}
     ends_of_days = {f"-{13 + 24 * day}" for day in range(1, 6)}
@@ -27,7 +28,7 @@ def test_all_of_the_last_hours_are_kept_whole_then_the_last_of_each_day_and_of_e
 
 
 def test_backups_more_often_than_hourly_are_all_kept_so_that_any_moment_of_these_hours_can_be_restored() -> None:
-    kept = to_keep(at(0, 0.25, 0.5, 1.75, 2, 2.25), Keep(2, 0, 0))
+    kept = to_keep(at(2.25, 2, 1.75, 0.5, 0.25, 0), Keep(2, 0, 0))
     assert kept.whole == {"-0", "-0.25", "-0.5", "-1.75"}
 
 
@@ -35,10 +36,12 @@ def test_backups_more_often_than_hourly_are_all_kept_so_that_any_moment_of_these
     hours=st.lists(st.integers(0, 10_000), min_size=1, unique=True),
     keep=st.builds(Keep, st.integers(0, 50), st.integers(0, 10), st.integers(0, 10)),
 )
-def test_p1_the_newest_is_always_kept_and_pruning_again_removes_nothing(hours: list[int], keep: Keep) -> None:
+def test_p1_the_newest_is_always_kept_whatever_the_clock_said_and_pruning_again_removes_nothing(
+    hours: list[int], keep: Keep
+) -> None:
     backups = at(*hours)
     kept = to_keep(backups, keep)
-    assert max(backups)[1] in kept.whole
+    assert backups[-1][1] in kept.whole
     assert not kept.whole & kept.alone
     assert len(kept.alone) <= keep.days + keep.weeks
     left = [backup for backup in backups if backup[1] in kept.whole | kept.alone]
