@@ -18,11 +18,11 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from durable_objects.embedded.backup import CHANGES, PARTIAL, Manifest, shown
+from durable_objects.embedded.backup import CHANGES, MANIFEST, PARTIAL, Manifest, shown
 from durable_objects.embedded.snapshot import Snapshot
 from durable_objects.embedded.store import FILE
 from durable_objects.errors import DataUnreadable
-from durable_objects.files import make_directory, put_in_place
+from durable_objects.files import put_in_place, sync
 
 _DIGITS: Final = 8
 _LEVEL: Final = 1
@@ -76,6 +76,12 @@ class Following:
         self._content = bytes(content)
         self._state = state_of(content, self._page_size)
 
+    def missing(self) -> Path | None:
+        """A file of the backup that is gone, as on a disk that was taken away; None if all are there. Raises ``OSError``."""
+        backup = self._directory.parent
+        steps = [self._directory / name_of(self._number)] if self._number else []
+        return next((path for path in (backup / MANIFEST, backup / FILE, *steps) if not path.exists()), None)
+
     def append(self, snapshot: Snapshot) -> Step | None:
         """Make the state that ``snapshot`` has the last step, durable when this returns; None if nothing has changed.
 
@@ -111,7 +117,9 @@ class Following:
     def _write(self, step: Step, pages: bytes) -> str:
         rest = msgspec.json.encode(step) + b"\n" + zlib.compress(pages, _LEVEL)
         digest = sha256(rest).hexdigest()
-        make_directory(self._directory)
+        if not self._directory.exists():  # a backup that is gone is not made again by its changes
+            self._directory.mkdir()
+            sync(self._directory.parent)
         path = self._directory / name_of(step.number)
         part = path.with_name(path.name + PARTIAL)
         try:

@@ -35,8 +35,8 @@ class Kept(NamedTuple):
 def to_keep(backups: Iterable[tuple[int, str]], keep: Keep) -> Kept:
     """Which of these backups (times in milliseconds since 1970, and names), oldest first, stay; the last is always one of them.
 
-    Their order is that in which they were made: a clock that stepped back makes the newest no older. Hours are counted back from the newest, not from now: when no new ones come, none is removed. Days and weeks are those of
-    UTC and ISO 8601.
+    Their order is that in which they were made: a clock that stepped back makes the newest no older. Hours are counted back
+    from the newest, not from now: when no new ones come, none is removed. Days and weeks are those of UTC and ISO 8601.
     """
     newest_first = list(backups)[::-1]
     if not newest_first:

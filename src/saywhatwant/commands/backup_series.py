@@ -6,20 +6,34 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import click
+
 from durable_objects.embedded.backup import CHANGES, PARTIAL, Manifest, read_manifest, remove_partial, shown
 from durable_objects.embedded.change_log import Following, Step
 from durable_objects.embedded.snapshot import SnapshotSource
 from durable_objects.errors import DataUnreadable
 from durable_objects.files import sync
 from saywhatwant.commands.backup_schedule import Keep, to_keep
+from saywhatwant.errors import ExpectedError
 
 MakeBackup = Callable[[SnapshotSource, Path, int], Manifest]
 _NAME = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
 """The names that a series gives."""
 
 
-def complete_backups(directory: Path) -> list[tuple[Manifest, Path]]:
+class BackupGone(ExpectedError):
+    """The backup that was followed is not there any more."""
+
+
+def warn(path: Path, error: OSError) -> None:
+    """Print that a directory is left out."""
+    click.echo(f"sww: skipped {path}, which cannot be read: {error.strerror or error}", err=True)
+
+
+def complete_backups(directory: Path, skipped: Callable[[Path, OSError], None] = warn) -> list[tuple[Manifest, Path]]:
     """The complete backups in a directory, oldest first. What is none, or damaged, is left out.
+
+    ``skipped`` is called with what cannot be read, such as the ``lost+found`` of a disk.
 
     A series numbers its backups, since a clock may step back. Those without a number are older, by their time.
     """
@@ -29,6 +43,8 @@ def complete_backups(directory: Path) -> list[tuple[Manifest, Path]]:
             found.append((read_manifest(path), path))
         except DataUnreadable:
             continue
+        except OSError as error:
+            skipped(path, error)
     return sorted(found, key=lambda backup: (backup[0].number, backup[0].time, backup[1].name))
 
 
@@ -73,7 +89,7 @@ class Series:
             remove_partial(path)
         for path in self._directory.glob(f"*/*{PARTIAL}"):
             remove_partial(path)
-        backups = self._own()
+        backups = self._own(warn)
         if not backups:
             return None
         manifest, path = backups[-1]
@@ -81,7 +97,8 @@ class Series:
             part.unlink()
         try:
             self._follow(path, manifest)
-        except DataUnreadable:
+        except (DataUnreadable, OSError) as error:
+            click.echo(f"sww: a new backup is made, since {path} cannot be followed: {error}", err=True)
             return None
         return manifest
 
@@ -89,6 +106,7 @@ class Series:
         """Make a new backup; what changes from now on is appended to it. Raises as ``write_backup``."""
         path = self._free_name()
         number = 1 + max((manifest.number for manifest, _ in self._own()), default=0)
+        self._is_behind = True  # if this fails, what it read has still to be appended to the last one
         manifest = self._make(self._source, path, number)
         self._follow(path, manifest)
         self._is_behind = False
@@ -97,9 +115,13 @@ class Series:
     def follow(self) -> Step | None:
         """Append what has changed since the last call, if anything has; durable when this returns.
 
-        Raises ``OSError`` and ``DataUnreadable``; then the next call appends it.
+        Raises ``OSError`` and ``DataUnreadable``; then the next call appends it. Raises ``BackupGone``; then only a new backup
+        helps.
         """
         assert self._following is not None  # noqa: S101 - there is a backup
+        gone = self._following.missing()
+        if gone is not None:
+            raise BackupGone(f"{gone} is gone, and a new backup is needed")
         if not self._is_behind and not self._source.is_changed():
             return None
         self._is_behind = True
@@ -123,9 +145,9 @@ class Series:
         self._following = Following(path, manifest)
         self._newest = path
 
-    def _own(self) -> list[tuple[Manifest, Path]]:
+    def _own(self, skipped: Callable[[Path, OSError], None] = lambda *_: None) -> list[tuple[Manifest, Path]]:
         """The backups of this series, oldest first: none that somebody made beside them under another name."""
-        return [backup for backup in complete_backups(self._directory) if _NAME.fullmatch(backup[1].name)]
+        return [backup for backup in complete_backups(self._directory, skipped) if _NAME.fullmatch(backup[1].name)]
 
     def _free_name(self) -> Path:
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"

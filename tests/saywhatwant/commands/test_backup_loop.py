@@ -277,6 +277,112 @@ def test_p1_what_could_not_be_written_is_said_once_and_written_by_a_later_turn(
         assert texts_at(tmp_path) == ["first", "second"]
 
 
+@pytest.mark.parametrize("gone", ["*", "*/manifest.json", "*/objects.sqlite3", "*/changes"])
+@pytest.mark.parametrize("texts", [["first", "second"], ["first", "second", "third"]])
+def test_p1_when_the_backup_that_is_followed_is_gone_this_is_said_and_a_new_one_is_made(
+    tmp_path: Path, clock: Clock, capsys: pytest.CaptureFixture[str], gone: str, texts: list[str]
+) -> None:
+    say(tmp_path, "first")
+    with backups_of(tmp_path, clock) as backups:
+        backups.loop.begin()
+        say(tmp_path, "second")
+        backups.loop.turn()
+        safe = last_backup.read(tmp_path / "data")
+        (path,) = backups.copies.glob(gone)
+        path.unlink() if path.is_file() else shutil.rmtree(path)
+        for text in texts[2:]:
+            say(tmp_path, text)
+        clock.now += 5_000
+        backups.loop.turn()
+        assert last_backup.read(tmp_path / "data") == safe, "nothing says that more is safe than is"
+        (said,) = capsys.readouterr().err.splitlines()
+        assert re.fullmatch(r"sww: not backed up, trying again: \S+ is gone, and a new backup is needed", said)
+        backups.loop.turn()
+        assert capsys.readouterr().err == "sww: backed up again\n"
+        assert last_backup.read(tmp_path / "data") != safe
+        assert texts_at(tmp_path) == texts
+
+
+@pytest.mark.parametrize("started_again", [0, 1])
+def test_p1_while_there_is_no_room_for_a_new_backup_the_last_one_is_followed_and_tries_grow_rarer(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], started_again: int
+) -> None:
+    say(tmp_path, "first")
+    with backups_of(tmp_path, clock) as backups:
+        backups.loop.begin()
+    with backups_of(tmp_path, clock) as backups:
+        if not started_again:
+            backups.loop.begin()
+        clock.now += HOUR_MS
+        tries: list[int] = []
+        with monkeypatch.context() as patched:
+
+            def full(*_: object, **__: object) -> None:
+                tries.append(turn)
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+            patched.setattr("saywhatwant.commands.backup.write_backup", full)
+            for turn in range(20):
+                if turn in {0, 3}:
+                    say(tmp_path, f"in turn {turn}")
+                if turn == 0 and started_again:
+                    backups.loop.begin()
+                else:
+                    backups.loop.turn()
+                note = last_backup.read(tmp_path / "data")
+                assert note is not None
+                assert note.time == clock.now
+                clock.now += 5_000
+        assert tries == [0, 2, 6, 14]
+        assert backups.steps == [2]
+        assert texts_at(tmp_path) == ["first", "in turn 0", "in turn 3"]
+        said = capsys.readouterr().err
+        assert "sww: not backed up, trying again: all is in the backup of 2026-11-27T" in said
+        assert ", but no new one can be made: no room for " in said
+        for _ in range(20):
+            backups.loop.turn()
+        assert len(backups.paths) == 2
+        assert capsys.readouterr().err == "sww: backed up again\n"
+
+
+def test_p1_what_cannot_be_read_among_the_backups_is_named_and_skipped(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As ``lost+found`` at the root of a disk, which only root may read."""
+    say(tmp_path, "first")
+    read = Path.read_bytes
+
+    def denied(path: Path) -> bytes:
+        if path.parent.name == "lost+found":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    with backups_of(tmp_path, clock) as backups:
+        (backups.copies / "lost+found").mkdir()
+        backups.loop.begin()
+        skipped = f"sww: skipped {backups.copies / 'lost+found'}, which cannot be read: Permission denied\n"
+        assert capsys.readouterr().err == skipped
+        clock.now += HOUR_MS
+        backups.loop.turn()
+        assert capsys.readouterr().err == "", "it is said at the start only"
+    assert texts_at(tmp_path) == ["first"]
+
+
+def test_p1_when_the_newest_backup_has_lost_its_data_a_new_one_is_made(
+    tmp_path: Path, clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say(tmp_path, "first")
+    with backups_of(tmp_path, clock) as backups:
+        backups.loop.begin()
+        (backups.paths[0] / "objects.sqlite3").unlink()
+        lost = backups.paths[0]
+    with backups_of(tmp_path, clock) as backups:
+        backups.loop.begin()
+        assert f"sww: a new backup is made, since {lost} cannot be followed" in capsys.readouterr().err
+        assert texts_at(tmp_path) == ["first"]
+
+
 def test_p8_what_is_wrong_at_the_start_ends_it(tmp_path: Path, clock: Clock) -> None:
     on(tmp_path / "data", "single", fill)
     with backups_of(tmp_path, clock) as backups:
