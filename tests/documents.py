@@ -31,9 +31,16 @@ def text_of(name: str) -> str:
     return (ROOT / name).read_text()
 
 
-def blocks(document: str) -> list[Block]:
-    """The fenced blocks of a document."""
-    found = re.findall(r"^```(\w*)\n(.*?)^```$", text_of(document), re.DOTALL | re.MULTILINE)
+def sections(document: str) -> dict[str, str]:
+    """The sections of a document, by their headings of the second level."""
+    found = re.split(r"^## (.*)\n", text_of(document), flags=re.MULTILINE)[1:]
+    return dict(zip(found[::2], found[1::2], strict=True))
+
+
+def blocks(document: str, section: str | None = None) -> list[Block]:
+    """The fenced blocks of a document, or of one of its sections."""
+    text = text_of(document) if section is None else sections(document)[section]
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     return [Block(document, language, text) for language, text in found]
 
 

@@ -47,7 +47,7 @@ class UserManager:
         for unit in MASKED:
             (units / unit).symlink_to("/dev/null")
         name = f"sww-test-{uuid4()}"
-        self._groups = [parent / name for parent in _hierarchies()]
+        self._groups = [parent / name for parent in hierarchies()]
         self._log = home / "systemd.log"
 
     def __enter__(self) -> Self:
@@ -68,7 +68,7 @@ class UserManager:
         self._process.terminate()
         self._process.wait(DEADLINE_SECONDS)
         for group in self._groups:
-            until(lambda group=group: _removed(group), "the end of all services")  # type: ignore[misc]
+            until(lambda group=group: removed(group), "the end of all services")  # type: ignore[misc]
 
     def systemctl(self, *words: str) -> str:
         """What ``systemctl --user`` prints; it must succeed."""
@@ -84,7 +84,7 @@ class UserManager:
         return (self._runtime / "systemd/private").exists()
 
 
-def _hierarchies() -> Iterator[Path]:
+def hierarchies() -> Iterator[Path]:
     """Where systemd has its control groups: one place, or two on a machine with the first version of control groups too."""
     if (GROUPS / "cgroup.procs").exists():
         yield GROUPS
@@ -92,7 +92,8 @@ def _hierarchies() -> Iterator[Path]:
         yield from (GROUPS / "systemd", GROUPS / "unified")
 
 
-def _removed(group: Path) -> bool:
+def removed(group: Path) -> bool:
+    """Remove a control group, if its processes have ended; returns whether it is gone."""
     for below in sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True):
         with suppress(OSError):
             below.rmdir()

@@ -1,4 +1,7 @@
-"""Every command that README.md, CONTRIBUTING.md and the guides show runs here, in order, except those of test_backup_guide."""
+"""Every command that README.md, CONTRIBUTING.md and the guides show runs here, in order.
+
+Those for backups run in test_backup_guide, and those of the tutorial in test_tutorial.
+"""
 
 import os
 import re
@@ -17,9 +20,11 @@ from deployments import Deployment
 from documents import DOCUMENTS, ROOT, Block, blocks, inline_code, names_of_tests
 from servers import DEADLINE_SECONDS, SWW, Server, environment, until
 from test_backup_guide import BACKUP, FOLLOW, RESTORE
+from test_tutorial import TUTORIAL
 
 SHOWN = [path.relative_to(ROOT).as_posix() for path in DOCUMENTS if path.name not in {"ARCHITECTURE.md", "CHANGELOG.md"}]
-BLOCKS = [block for document in SHOWN for block in blocks(document) if block.language not in {"html", "json"}]
+RUN_HERE = [document for document in SHOWN if document != TUTORIAL]
+BLOCKS = [block for document in RUN_HERE for block in blocks(document) if block.language not in {"html", "json"}]
 """All but what goes into a page of another site: test_page_embed does that."""
 SHOWN_URL = "http://127.0.0.1:8787"
 CHANGING = [

@@ -1,5 +1,6 @@
 """``sww install``: the wall as services of systemd."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,8 @@ BOOTED = Path("/run/systemd/system")
 HIDDEN = (Path("/home"), Path("/root"), Path("/run/user"), Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - none is used
 """What a service with ``ProtectHome`` and ``PrivateTmp`` does not see."""
 
+_MODEL = re.compile(r"[A-Za-z0-9._:/@+][A-Za-z0-9._:/@+-]*")
+
 
 class InstallRefused(ExpectedError):
     """The services cannot be installed, or not here."""
@@ -28,6 +31,7 @@ class InstallRefused(ExpectedError):
 @options.bind
 @click.option("--user", is_flag=True, help="For this user, without root: they run while the user is logged in, or lingers.")
 @click.option("--backups", type=options.PATH, show_default="beside the data", help="The directory of the backups.")
+@options.model
 @click.option("--program", type=options.PATH, show_default="this one", help="The sww that the services run.")
 @click.option("--root", type=options.PATH, help="Write below this directory, as for an image of another machine.")
 @click.option("--dry-run", is_flag=True, help="Print what would be written, and write nothing.")
@@ -37,6 +41,7 @@ def install(
     bind: str | None,
     user: bool,
     backups: Path | None,
+    model: str | None,
     program: Path | None,
     root: Path | None,
     dry_run: bool,
@@ -46,12 +51,14 @@ def install(
     settings = load(bind=bind, bot_token="0" * 16)  # the services have one of their own
     program = (program or Path(sysconfig.get_path("scripts")) / "sww").absolute()
     layout = Layout.of_user() if user else Layout.of_system()
+    if model is not None:
+        _check_model(model)
     if backups is not None:
         layout = layout._replace(backups=backups.absolute())
     if not (user or root or remove):
         _check_visible(program)
     url = url_from_here(settings.host, settings.port)
-    files = unit_files(layout, program=program, bind=settings.bind, url=url)
+    files = unit_files(layout, program=program, bind=settings.bind, url=url, model=model)
     systemctl = _systemctl(user=user) if root is None and BOOTED.is_dir() and not dry_run else None
     if remove:
         _remove(files, root, dry_run=dry_run, systemctl=systemctl)
@@ -118,6 +125,16 @@ def _check_visible(program: Path) -> None:
                 f"{path.resolve()} is where services of the system see nothing: install the program elsewhere, such as in "
                 "/opt/sww, with a Python that is not in somebody's home, or use --user"
             )
+
+
+def _check_model(model: str) -> None:
+    """Raise ``InstallRefused`` for a name that a unit may change, ``LocalModelMissing`` if ``local`` is not there."""
+    if not _MODEL.fullmatch(model):
+        raise InstallRefused(f"--model {model!r} must be of A-Z, a-z, 0-9 and . _ : / @ + -, and not begin with -")
+    if model == "local":
+        from saywhatwant.models.local import weights
+
+        weights()
 
 
 def _systemctl(*, user: bool) -> list[str] | None:

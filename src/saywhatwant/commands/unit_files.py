@@ -54,13 +54,14 @@ def is_ours(text: str) -> bool:
     return text.startswith(MARK)
 
 
-def unit_files(layout: Layout, *, program: Path, bind: str, url: str) -> list[UnitFile]:
-    """All files, each with where it goes."""
+def unit_files(layout: Layout, *, program: Path, bind: str, url: str, model: str | None = None) -> list[UnitFile]:
+    """All files, each with where it goes; with ``model``, the bot uses that one for all entities."""
     made = secrets.token_urlsafe(32)
     common = {
         "program": program,
         "bind": bind,
         "url": url,
+        "model": "" if model is None else f" --model {model}",
         "data": layout.data,
         "config": layout.config,
         "backups": layout.backups,

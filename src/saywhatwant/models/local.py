@@ -166,7 +166,8 @@ def weights() -> Path:
 
 def _serve(model: str, port: int) -> None:
     """Serve until standard input closes, which happens when the parent process ends."""
-    os.nice(NICENESS)
+    with suppress(PermissionError):  # a service of systemd may not, and runs without
+        os.nice(NICENESS)
     xllamacpp = import_module("xllamacpp")
     params = xllamacpp.CommonParams()
     params.model.path = model

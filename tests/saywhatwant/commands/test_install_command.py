@@ -13,6 +13,8 @@ from documents import blocks
 from durable_objects.files import make_directory
 from saywhatwant.commands.install import install
 from saywhatwant.commands.unit_files import SERVICES, SOCKET
+from saywhatwant.models import local
+from saywhatwant.models.local import INSTALL
 from servers import SWW
 
 pytestmark = pytest.mark.usefixtures("no_settings")
@@ -98,6 +100,26 @@ def test_the_address_is_that_of_the_socket_and_of_the_server(tmp_path: Path) -> 
     assert "\nListenStream=0.0.0.0:80\n" in (tmp_path / SYSTEM / SOCKET).read_text()
     assert " serve --bind 0.0.0.0:80 " in (tmp_path / SYSTEM / "sww.service").read_text()
     assert " bot --url http://127.0.0.1:80\n" in (tmp_path / SYSTEM / "sww-bot.service").read_text()
+
+
+def test_the_bot_uses_the_model_that_is_named(tmp_path: Path) -> None:
+    run("--root", str(tmp_path), "--model", "qwen3:8b", *ANYWHERE)
+    assert " bot --url http://127.0.0.1:8787 --model qwen3:8b\n" in (tmp_path / SYSTEM / "sww-bot.service").read_text()
+
+
+@pytest.mark.parametrize("name", ["two words", "100%", "$HOME", "-x", "", "a\nb"])
+def test_a_model_that_a_unit_would_change_is_refused(tmp_path: Path, name: str) -> None:
+    refused = run("--root", str(tmp_path), "--model", name, *ANYWHERE, fails=True)
+    assert "--model" in str(refused.exception)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_local_model_is_missed_when_services_are_written_not_when_they_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "find_spec", lambda _: None)
+    assert INSTALL in str(run("--root", str(tmp_path), "--model", "local", *ANYWHERE, fails=True).exception)
+    assert not list(tmp_path.iterdir())
 
 
 def test_backups_may_go_to_another_disk(tmp_path: Path) -> None:
