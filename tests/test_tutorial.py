@@ -137,8 +137,6 @@ def test_a_section_of_the_tutorial_works_in_a_fresh_account(server: FreshServer,
     if heading == "The next day":
         fine = set(re.findall(r"^ok +(\w+)", printed, re.MULTILINE))
         assert fine >= {"data", "integrity", "ready", "bots"}, printed
-            "failed"
-        }
 
 
 def python(script: str, *arguments: str) -> str:
