@@ -1,11 +1,14 @@
 """What ``sww doctor`` asks a server."""
 
+import ssl
 import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
 
 from saywhatwant.commands.finding import Finding, fault, ok, warning
 
@@ -19,7 +22,9 @@ _PATIENCE_SECONDS = 10.0
 def server_checks(url: str, token: str | None, now: int, *, is_named: bool) -> Iterator[Finding]:
     """Ask the server at ``url``; ``now`` is in milliseconds since 1970. One that was not named need not run."""
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    with httpx.Client(base_url=url, headers=headers, timeout=_PATIENCE_SECONDS, trust_env=False) as http:
+    context = httpx.create_ssl_context(trust_env=False)
+    context.load_default_certs()  # what this machine trusts counts too
+    with httpx.Client(base_url=url, headers=headers, timeout=_PATIENCE_SECONDS, trust_env=False, verify=context) as http:
         try:
             begun = time.perf_counter()
             alive = http.get("/healthz")
@@ -27,6 +32,7 @@ def server_checks(url: str, token: str | None, now: int, *, is_named: bool) -> I
             yield from _alive(url, alive, ms, now)
             yield from _ready(http)
             if alive.is_success:
+                yield _sockets(url, context)
                 yield from _work(http)
         except (KeyError, TypeError, ValueError) as error:
             what = f"{url} answers, but not as a wall: {error!r}"
@@ -59,6 +65,18 @@ def _ready(http: httpx.Client) -> Iterator[Finding]:
         yield ok("ready", "it takes posts")
     else:
         yield fault("ready", _detail(answer), "see its disk, and its log; reads still work")
+
+
+def _sockets(url: str, context: ssl.SSLContext) -> Finding:
+    """Whether a page gets its WebSocket, which a proxy may not pass on."""
+    is_https = url.startswith("https:")
+    address = f"ws{url.removeprefix('http').rstrip('/')}/api/ws"
+    try:
+        with connect(address, ssl=context if is_https else None, proxy=None, open_timeout=_PATIENCE_SECONDS):
+            return ok("sockets", "a WebSocket opens")
+    except (OSError, WebSocketException) as error:
+        do = "see whether a proxy passes Upgrade and Connection on (docs/tutorial.md); meanwhile pages and bots poll"
+        return warning("sockets", f"no WebSocket opens: {error}", do)
 
 
 def _work(http: httpx.Client) -> Iterator[Finding]:

@@ -1,6 +1,7 @@
 """``sww doctor`` finds what is wrong with a wall, says what to do, and changes nothing."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -58,7 +59,7 @@ def test_a_wall_that_is_well_has_no_fault_and_nothing_of_it_changes(tmp_path: Pa
         assert {path: path.stat().st_mtime_ns for path in server.data.iterdir() if not path.name.endswith("-shm")} == before
         assert (report.status, report.faults) == (0, set())
         assert report.of("data", "ok") == ["1 messages in data, topology single"]
-        for check in ("version", "integrity", "log", "room", "tokens", "clock", "ready", "backlog"):
+        for check in ("version", "integrity", "log", "room", "tokens", "clock", "ready", "sockets", "backlog"):
             assert report.of(check, "ok"), check
         assert report.of("bots", "warning") == ["none is here → start sww bot"]
         assert "eliza: no bot answers for it at the moment → start sww bot for it" in report.of("entities")
@@ -189,6 +190,12 @@ def test_a_server_that_is_not_there_is_a_fault_only_where_it_was_named(tmp_path:
     assert report.status == 0
     (what,) = doctor(tmp_path, "--url", other_server).of("server", "fault")
     assert what.startswith(f"{other_server} answers, but not as a wall: ")
+
+
+def test_a_proxy_that_passes_on_no_websockets_is_found(tmp_path: Path, data: Path, other_server: str) -> None:
+    assert data.exists()
+    (what,) = doctor(tmp_path, "--url", other_server).of("sockets", "warning")
+    assert re.search("no WebSocket opens: .* → see whether a proxy passes Upgrade and Connection on", what)
 
 
 def test_on_restate_the_data_is_left_to_its_cluster(tmp_path: Path) -> None:
