@@ -77,13 +77,17 @@ class HeldPosts:
 
     def oldest(self, limit: int) -> Iterator[HeldPost]:
         """Up to ``limit`` of them, the one that has waited longest first."""
-        for key, _ in self._storage.list(_ORDER, limit=limit):
-            post = self.get(key.rpartition("/")[2])
-            assert post is not None  # noqa: S101 - both are put and deleted together
-            yield post
+        after = ""
+        while limit and (page := self._storage.list(_ORDER, after=after, limit=limit)):
+            for after, _ in page:
+                post = self.get(after.rpartition("/")[2])
+                # Rows of earlier versions may have lost their post: an id held twice replaced the first one.
+                if post is not None and _order(post) == after:
+                    limit -= 1
+                    yield post
 
     def add(self, post: HeldPost) -> None:
-        """Keep a post until its review."""
+        """Keep a post until its review. None with its id may wait."""
         if self._decided.pop(post.id, None) is not None:  # of an earlier post with the same id, more than a day ago
             self._store_decided()
         self._storage.put(_POSTS + post.id, _encode(post))

@@ -163,7 +163,13 @@ class Moderation(DurableObject):
             raise ReviewFull(f"{MAX_HELD} posts wait for review already; try again later")
 
     def take(self, post: HeldPost) -> None:
-        """A post has to wait for review; sent by the object that would have made its message."""
+        """A post has to wait for review; sent by the object that would have made its message.
+
+        Its client may have named an id that another post has waited with for more than a day, so that the key of that one is
+        forgotten. Both wait then, the later one with an id of its own.
+        """
+        if self._held.get(post.id) is not None:
+            post = replace(post, id=self._new_held_id())
         self._held.add(post)
         self.ctx.publish(REVIEW)
 
@@ -287,6 +293,11 @@ class Moderation(DurableObject):
     def _drop_ban(self, ban_id: str) -> None:
         del self._bans[ban_id]
         self.ctx.storage.delete(_BANS + ban_id)
+
+    def _new_held_id(self) -> str:
+        while self._held.get(post_id := random_id(self.ctx.random)) is not None:
+            pass
+        return post_id
 
     def _new_id(self) -> str:
         while (ban_id := random_id(self.ctx.random)) in self._bans:

@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 from rules_wall import ADA, RulesWall
 
+from durable_objects.disk import Change, Writes
 from saywhatwant import limits
 from saywhatwant.errors import NotHeld, ReportsFull, ReviewFull, RulesFull, UnknownMessage, UnknownRule, WrongState
 from saywhatwant.moderation import audit, held, reports
@@ -129,6 +130,20 @@ def test_p6_when_the_review_is_full_new_posts_are_refused_and_none_is_dropped(
     for message_id in kept[:2]:
         wall.reject(message_id)
     wall.call(Moderation.check_room)
+
+
+def test_a_row_of_the_order_without_its_post_hides_nothing(wall: RulesWall, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Earlier versions left such rows where an id was held twice."""
+    monkeypatch.setattr(moderation_object, "MAX_REVIEW", 1)
+    wall.hold(id="myownid")
+    rows: Writes = {f"waiting/{at:015d}/{post}": b"" for at, post in ((0, "gone"), (1, "myownid"))}
+    head = wall.runtime.disk.head("Moderation/moderation")
+    wall.runtime.disk.apply([Change("Moderation/moderation", rows, head)])
+    wall.runtime.crash()
+    assert wall.waiting() == ["myownid"]
+    wall.reject("myownid")
+    later = wall.hold()
+    assert wall.waiting() == [later.id]
 
 
 def test_the_post_that_has_waited_longest_comes_first(wall: RulesWall) -> None:

@@ -112,6 +112,30 @@ def test_an_approved_post_whose_id_was_taken_meanwhile_gets_another(topology: To
     assert len(set(wall.ids())) == len(wall.ids())
 
 
+@on_every_topology
+@pytest.mark.parametrize("decision", ["approve", "reject"])
+def test_p6_a_post_with_the_id_of_one_that_waits_replaces_nothing(topology: Topology, decision: str) -> None:
+    wall = RulesWall(topology)
+    wall.hold("The first.", id="myownid")
+    wall.wait_days(2)
+    wall.hold("The second.", id="myownid")
+    held = wall.call(Moderation.overview).held
+    assert [post.new.text for post in held] == ["The first.", "The second."]
+    assert held[0].id == "myownid" != held[1].id
+    for post in held:
+        getattr(wall, decision)(post.id)
+    overview = wall.call(Moderation.overview)
+    assert (overview.held, overview.held_count) == ([], 0)
+    posted = {message.text: message.id for message in wall.read()}
+    both = {post.new.text: post.id for post in held}
+    if decision == "approve":
+        assert posted.items() >= both.items()
+        for message_id in both.values():
+            assert decode(wall.runtime.run(wall.wall.message(message_id))).id == message_id
+    else:
+        assert posted.keys().isdisjoint(both)
+
+
 @pytest.mark.parametrize("message_id", [None, "myownid"])
 def test_an_approved_post_is_found_by_its_id_though_its_entity_is_served_no_more(message_id: str | None) -> None:
     """Its id shows the object that took the post, or is registered for it; new posts to the entity go to another one."""
