@@ -3,7 +3,7 @@
 It holds the listening socket, and starts a server as systemd does (see ``service_manager``). On the signal it starts the next
 one, which loads its code while the first one serves. Then the first one is asked to stop: it answers what has begun to arrive,
 gives its other connections to the parent, and gives up the data. The next one gets the connections, takes the data and serves.
-A next server that cannot load its code, such as after half an upgrade, ends and changes nothing.
+A next server that cannot start, or cannot load its code, such as during or after half an upgrade, changes nothing.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ class Child:
         self.ended: asyncio.Task[int]
 
     async def start(self, command: Sequence[str], listening: Sequence[socket.socket]) -> None:
-        """Start it."""
+        """Start it. Raises ``OSError`` if there can be no such process now; then nothing of it is left."""
         names = ["wall"] * len(listening) + [PARENT]
         descriptors = [sock.fileno() for sock in (*listening, self._theirs)]
         variables = {
@@ -48,13 +48,18 @@ class Child:
             "NOTIFY_SOCKET": str(self._address),
             "FDSTORE": "1",  # more than none
         }
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "saywhatwant.commands.launch", ",".join(map(str, descriptors)), *command),
+                env=os.environ | variables,
+                pass_fds=descriptors,
+                process_group=0,  # signals of the terminal are for the parent, which passes on what it means
+            )
+        except OSError:
+            for sock in (self._notifications, self._ours, self._theirs):
+                sock.close()
+            raise
         asyncio.get_running_loop().add_reader(self._notifications, self._take)
-        self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "saywhatwant.commands.launch", ",".join(map(str, descriptors)), *command),
-            env=os.environ | variables,
-            pass_fds=descriptors,
-            process_group=0,  # signals of the terminal are for the parent, which passes on what it means
-        )
         self._theirs.close()
         self.ended = asyncio.create_task(self._end())
 
@@ -147,7 +152,11 @@ class ServerParent:
             if self._stop.is_set() or server.ended.done():
                 return await server.stop()
             self._restart.clear()
-            following = await self._start(directory)
+            try:
+                following = await self._start(directory)
+            except OSError as error:  # such as while the environment of the program is made again, or memory is short
+                click.echo(f"the next server cannot be started; the one that runs goes on: {error}", err=True)
+                continue
             await self._one_of(following.ended, following.loaded, self._stop)
             if following.loaded.is_set():
                 await server.stop()
