@@ -15,7 +15,7 @@ from saywhatwant.topology import Wall
 from saywhatwant.worker.bot_calls import BotCalls
 from saywhatwant.worker.bot_session import BotSession, Push, SessionState
 from saywhatwant.worker.claim_waiters import ClaimWaiters
-from saywhatwant.worker.limits import RETRIES, RETRY_SECONDS
+from saywhatwant.worker.limits import LEAVE_SECONDS, RETRIES, RETRY_SECONDS
 from saywhatwant.worker.queue_events import QueueEvent, QueueEvents
 
 _state_of = msgspec.json.Decoder(SessionState).decode
@@ -131,15 +131,29 @@ class BotDesk:
         self.waiters.bots.leaves_socket(session.socket)
 
     async def leave(self, socket: str, *, give_back: bool) -> None:
-        """Tell the object that a socket has ended; if it cannot know, the bot's leases run out."""
-        assert self.standing is not None  # noqa: S101
+        """Tell the object that a socket has ended: else it hands work to a bot that is gone.
+
+        If the object cannot know within a few tries, such as while the disk is full, this returns, and further tries follow
+        until one succeeds or the server ends. Not where sockets outlive this server: whenever it wakes, it calls ``end_others``.
+        """
         for number in range(RETRIES):
-            try:
-                await self.standing.leave(socket, give_back=give_back)
-            except DurableObjectError:
-                await self.sleep(RETRY_SECONDS * 2**number)
-            else:
+            if await self._has_left(socket, give_back=give_back):
                 return
+            await self.sleep(RETRY_SECONDS * 2**number)
+        if self.life:
+            self.spawn(self._leave_at_last(socket, give_back=give_back))
+
+    async def _leave_at_last(self, socket: str, *, give_back: bool) -> None:
+        while not await self._has_left(socket, give_back=give_back):
+            await self.sleep(LEAVE_SECONDS)
+
+    async def _has_left(self, socket: str, *, give_back: bool) -> bool:
+        assert self.standing is not None  # noqa: S101
+        try:
+            await self.standing.leave(socket, give_back=give_back)
+        except DurableObjectError:
+            return False
+        return True
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run it beside."""

@@ -66,6 +66,9 @@ RETRIES = 5
 RETRY_SECONDS = 0.1
 """Seconds before the second try; doubled each time."""
 
+LEAVE_SECONDS = 5.0
+"""Seconds between further tries to end a bot's socket, while the object cannot be changed."""
+
 MAX_BOTS = 256
 """Bots that the server remembers; beyond it the ones unseen for longest are forgotten."""
 

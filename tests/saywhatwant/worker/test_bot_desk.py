@@ -215,6 +215,41 @@ def test_a_server_starts_though_its_objects_cannot_say_who_stood_there(monkeypat
     run(scenario)
 
 
+def test_p4_a_bot_that_ends_while_the_disk_is_full_gets_nothing_once_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[str] = []
+    pauses: list[float] = []
+
+    async def scenario(desk: Desk) -> None:
+        leave = desk.wall.standing.leave
+
+        async def leave_later(socket: str, *, give_back: bool) -> None:
+            tries.append(socket)
+            if len(tries) <= 20:
+                raise CommitFailed("the disk is full")
+            await leave(socket, give_back=give_back)
+
+        async def sleep(seconds: float) -> None:
+            pauses.append(seconds)
+            await asyncio.sleep(0)
+
+        monkeypatch.setattr(desk.wall.standing, "leave", leave_later)
+        desk.desk.sleep = sleep
+        session = desk.open()
+        await desk.hello(session)
+        await session.end()
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert await desk.wall.standing.sockets() == []
+        assert tries == [session.socket] * 21
+        assert pauses[-1] >= 1, "it is no burden meanwhile"
+        message_id = await desk.ask()
+        await desk.hello(desk.open())
+        await desk.deliver()
+        assert works(desk) == [(message_id, 1)]
+
+    run(scenario)
+
+
 def test_p4_a_bot_that_hangs_with_an_open_socket_gets_nothing_more_and_another_one_gets_its_message() -> None:
     async def scenario(desk: Desk) -> None:
         await desk.desk.queue_events.start()
