@@ -183,6 +183,10 @@ class TooManySignIns(RequestRefused):
         self.retry_after_seconds = retry_after_seconds
 
 
+class NoSessionKey(RequestRefused):
+    """The key with which cookies of operators are signed cannot be used."""
+
+
 class NotAllowed(RequestRefused):
     """The token is missing or wrong."""
 

@@ -13,6 +13,9 @@ from saywhatwant.worker.decoders import header
 from saywhatwant.worker.sessions import Sessions
 
 _BEARER = b"Bearer "
+_NEEDED = "this needs the header 'Authorization: Bearer TOKEN' with a token that is good here"
+_OF_PROXIES = (b"x-forwarded-for", b"forwarded", b"via", b"x-real-ip")
+"""Headers that proxies add; programs on this machine send none of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,8 @@ class Auth:
 
     Without a token the server listens on loopback only, but any page in a browser on this machine could send requests to it.
     Browsers name the page's site in ``Origin``; other programs do not. A page whose name was later made to resolve to this
-    machine (DNS rebinding) is recognized by that name in ``Host``.
+    machine (DNS rebinding) is recognized by that name in ``Host``. What a proxy forwards comes from loopback too, with the
+    server's own name in ``Host`` unless the proxy keeps the client's: it is recognized by the headers that proxies add.
 
     Args:
         tokens: those that are good.
@@ -111,25 +115,33 @@ class Auth:
             return self._signed_in(connection)
         found = self._tokens.find(given.removeprefix(_BEARER).decode("latin-1")) if given.startswith(_BEARER) else None
         if found is None:
-            raise NotAllowed("this needs the header 'Authorization: Bearer TOKEN' with a token that is good here")
+            raise NotAllowed(_NEEDED)
         name, token = found
         return Caller(name, frozenset(token.scopes), token.sha256)
 
     def _signed_in(self, connection: HTTPConnection) -> Caller:
         name = None if self._sessions is None else self._sessions.name(connection)
         if name is None:
-            raise NotAllowed("this needs the header 'Authorization: Bearer TOKEN' with a token that is good here")
+            raise NotAllowed(_NEEDED)
         if _may_change(connection):
             # Browsers name the page with every such request: one without a name is no browser, and has no cookie to send.
             if header(connection, b"origin") is None:
                 raise CrossSite("with a cookie, this takes requests of this server's own pages only")
             check_origin(connection, frozenset())
-        return Caller(name, frozenset({"operator"}), self._tokens.current()[name].sha256)
+        token = self._tokens.current().get(name)
+        if token is None:  # it was revoked since the look at the cookie
+            raise NotAllowed(_NEEDED)
+        return Caller(name, frozenset({"operator"}), token.sha256)
 
     def _check_is_here(self, connection: HTTPConnection) -> None:
         host = header(connection, b"host")
         if host is not None and not _is_here(host):
             raise CrossSite(f"with no token set, this is open to this machine only, not to {host.decode('latin-1')!r}")
+        for name in _OF_PROXIES:
+            if header(connection, name) is not None:
+                raise CrossSite(
+                    f"with no token set, this is open to this machine only, not through a proxy (it sent {name.decode()})"
+                )
         check_origin(connection, self._origins_of_bots)
 
 

@@ -73,7 +73,7 @@ OPS_OPERATIONS: tuple[Operation, ...] = (
         summary="Give an operator's token, and get a cookie that lasts twelve hours, or as long as the token",
         body=Body(SignInRequest),
         answers=(Ok,),
-        refusals=(*BODY, 401, 403, 429),
+        refusals=(*BODY, 401, 403, 429, 503),
     ),
     _operation(
         method="POST",

@@ -70,6 +70,7 @@ _ALL_KINDS = (
     Kind(503, "reports-full", "There are too many reports"),
     Kind(503, "too-many-waiting", "Too many claims are waiting"),
     Kind(503, "too-many-large-bodies", "Too many large bodies at once"),
+    Kind(503, "no-session-key", "Nobody can sign in"),
     Kind(503, "not-ready", "The server is not ready"),
     Kind(503, "not-written", "The data could not be written"),
     Kind(503, "outcome-unknown", "It is not known whether the data was written"),

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from starlette.requests import HTTPConnection
 
-from saywhatwant.errors import NotAllowed, TooManySignIns, WrongScope
+from saywhatwant.errors import NoSessionKey, NotAllowed, TooManySignIns, WrongScope
 from saywhatwant.tokens import Tokens
 from saywhatwant.worker.decoders import client_of, header
 from saywhatwant.worker.limits import MAX_WRONG_TOKENS, SESSION_SECONDS
@@ -37,7 +37,7 @@ class Sessions:
 
     Args:
         tokens: with which operators sign in.
-        key: returns the key of signatures, the same at each call; raises ``OSError`` if there can be none.
+        key: returns the key of signatures, the same at each call; raises ``OSError`` with the file's name if there can be none.
         clock: seconds since 1970.
     """
 
@@ -50,20 +50,27 @@ class Sessions:
     def sign_in(self, connection: HTTPConnection, given: str) -> str:
         """The value of the header ``Set-Cookie`` for who gives an operator's token.
 
-        Raises ``NotAllowed``, ``WrongScope``, or ``TooManySignIns`` for a client that has tried too many wrong ones.
+        A good token is taken always: who shares an address with somebody that guesses, as behind a proxy, is not kept out.
+
+        Raises ``NotAllowed``, or ``TooManySignIns`` for a client that has tried too many wrong ones; ``WrongScope``, and
+        ``NoSessionKey``.
         """
-        client = client_of(connection)
-        if wait := self._failures.wait(client):
-            raise TooManySignIns(MAX_WRONG_TOKENS, wait)
         found = self.tokens.find(given)
         if found is None:
+            client = client_of(connection)
+            if wait := self._failures.wait(client):
+                raise TooManySignIns(MAX_WRONG_TOKENS, wait)
             self._failures.count(client)
             raise NotAllowed("this is no token that is good here")
         name, token = found
         if "operator" not in token.scopes:
             raise WrongScope("operator", name, token.scopes)
         signed = f"{name}.{token.sha256[:_DIGEST_CHARS]}.{int(self._clock()) + SESSION_SECONDS}"
-        return _set_cookie(connection, f"{signed}.{self._signature(signed)}", SESSION_SECONDS)
+        try:
+            signature = self._signature(signed)
+        except OSError as error:
+            raise NoSessionKey(f"nobody can sign in: {error}") from error
+        return _set_cookie(connection, f"{signed}.{signature}", SESSION_SECONDS)
 
     def sign_out(self, connection: HTTPConnection) -> str:
         """The value of the header ``Set-Cookie`` that removes the cookie."""
@@ -76,7 +83,11 @@ class Sessions:
         if len(parts) != _PARTS or not parts[2].isdecimal():
             return None
         name, of_token, until, signature = parts
-        if not hmac.compare_digest(self._signature(f"{name}.{of_token}.{until}").encode(), signature.encode()):
+        try:
+            expected = self._signature(f"{name}.{of_token}.{until}")
+        except OSError:  # nobody has signed in then; who tries is told why not
+            return None
+        if not hmac.compare_digest(expected.encode(), signature.encode()):
             return None
         token = self.tokens.current().get(name)
         is_good = token is not None and "operator" in token.scopes and token.sha256.startswith(of_token)
@@ -104,7 +115,17 @@ def key_of(token: str) -> Callable[[], bytes]:
 
 
 def _stored_key(path: Path) -> bytes:
-    """The key in a file, which appears whole: with half a key anybody could sign."""
+    """The key in a file, which appears whole: with half a key anybody could sign. Raises ``OSError``."""
+    try:
+        key = _made_or_read(path)
+    except OSError as error:
+        raise OSError(f"{path} cannot be read or made: {error.strerror}") from error
+    if len(key) != _KEY_BYTES:
+        raise OSError(f"{path} must have {_KEY_BYTES} bytes; remove it, and a new one is made")
+    return key
+
+
+def _made_or_read(path: Path) -> bytes:
     if not path.exists():
         new = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
         try:
@@ -116,10 +137,7 @@ def _stored_key(path: Path) -> bytes:
                 os.link(new, path)
         finally:
             new.unlink(missing_ok=True)
-    key = path.read_bytes()
-    if len(key) != _KEY_BYTES:
-        raise OSError(f"{path} must have {_KEY_BYTES} bytes; remove it, and a new one is made")
-    return key
+    return path.read_bytes()
 
 
 def _set_cookie(connection: HTTPConnection, value: str, seconds: int) -> str:

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from starlette.requests import Request
 
-from saywhatwant.errors import CrossSite, NotAllowed, TooManySignIns, WrongScope
+from saywhatwant.errors import CrossSite, NoSessionKey, NotAllowed, TooManySignIns, WrongScope
 from saywhatwant.tokens import Tokens, digest
 from saywhatwant.worker.auth import Auth, Caller
-from saywhatwant.worker.sessions import Sessions
+from saywhatwant.worker.sessions import Sessions, key_in
 
 OPEN = Auth(Tokens(), frozenset({"https://friend.example"}))
 GUARDED = Auth(Tokens("the-token"), frozenset())
@@ -57,6 +57,18 @@ def test_p8_without_a_token_a_foreign_host_name_does_not_open_the_queue(host: st
 @pytest.mark.parametrize("host", ["localhost:8787", "localhost", "127.0.0.1", "127.1.2.3:1", "[::1]:8787", "[::1]"])
 def test_p8_without_a_token_every_name_of_this_machine_opens_the_queue(host: str) -> None:
     OPEN.bot(request(host=host, origin=f"http://{host}"))
+
+
+@pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded", "via", "x-real-ip"])
+def test_p8_without_a_token_what_a_proxy_forwards_does_not_open_the_queue(header: str) -> None:
+    """A proxy may name this server in ``Host``, as nginx does unless told otherwise; then everybody would look local."""
+    forwarded = request(client="127.0.0.1", host="127.0.0.1:8787", **{header: "203.0.113.9"})
+    for scope in ("bot", "operator"):
+        assert not OPEN.allows(forwarded, scope)
+    with pytest.raises(CrossSite, match=f"a proxy .*{header}"):
+        OPEN.operator(forwarded)
+    OPEN.check_page(forwarded)
+    GUARDED.bot(request(authorization="Bearer the-token", **{header: "203.0.113.9"}))
 
 
 # -- Pages
@@ -139,6 +151,14 @@ def test_p8_without_a_token_pages_look_on_and_programs_change_what_they_like() -
     assert OPEN.operator(request()).name == "local"
     with pytest.raises(NotAllowed, match="only look on"):
         OPEN.operator(request(**own))
+
+
+def test_p8_a_session_whose_token_is_revoked_between_two_looks_at_it_is_none(
+    browser: "Browser", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(browser.sessions, "name", lambda _: "revoked just now")
+    with pytest.raises(NotAllowed):
+        browser.auth.operator(browser.sends())
 
 
 # -- Sessions
@@ -261,15 +281,39 @@ def test_p8_a_cookie_that_was_changed_or_signed_elsewhere_is_none(browser: Brows
     assert browser.auth.allows(browser.sends(), "operator")
 
 
-def test_p8_whoever_tries_tokens_is_told_to_wait_even_with_a_good_one(browser: Browser) -> None:
+def test_p8_who_tries_tokens_has_to_wait_and_keeps_nobody_out_who_has_one(browser: Browser) -> None:
+    """Behind a proxy all have one address."""
     for number in range(10):
         with pytest.raises(NotAllowed):
             browser.sign_in(f"guess-{number}")
-    with pytest.raises(TooManySignIns) as refused:
+    for number in range(20):
+        with pytest.raises(TooManySignIns) as refused:
+            browser.sign_in(f"further-guess-{number}")
+        assert 1 <= refused.value.retry_after_seconds <= 60
+    with pytest.raises(NotAllowed):
+        browser.sessions.sign_in(request(client="192.0.2.2"), "guess of somebody else")
+    browser.sign_in("looks-after")
+    assert browser.auth.allows(browser.sends(), "operator")
+
+
+@pytest.mark.parametrize("fault", ["short", "unreadable", "no room"])
+def test_p8_without_a_usable_key_no_cookie_is_good_and_who_signs_in_learns_why(tmp_path: Path, fault: str) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    match fault:
+        case "short":
+            (data / "session.key").write_bytes(b"short")
+        case "unreadable":
+            (data / "session.key").mkdir()
+        case _:
+            data.rmdir()
+    browser = Browser(file_of(tmp_path, *TOKENS), key_in(data))
+    with pytest.raises(NoSessionKey, match=r"session\.key"):
         browser.sign_in("looks-after")
-    assert 1 <= refused.value.retry_after_seconds <= 60
-    browser.cookie, *_ = browser.sessions.sign_in(request(client="192.0.2.2"), "looks-after").split("; ")
-    assert browser.auth.allows(browser.sends(), "operator"), "others are not refused"
+    forged = browser.sends(cookie="sww-operator=looks-after.b.1.d")
+    assert not browser.auth.allows(forged, "operator")
+    with pytest.raises(NotAllowed):
+        browser.auth.operator(forged)
 
 
 def test_p8_signing_out_removes_the_cookie(browser: Browser) -> None:
