@@ -134,7 +134,7 @@ class BotDesk:
         """Tell the object that a socket has ended: else it hands work to a bot that is gone.
 
         If the object cannot know within a few tries, such as while the disk is full, this returns, and further tries follow
-        until one succeeds or the server ends. Not where sockets outlive this server: whenever it wakes, it calls ``end_others``.
+        until one succeeds or the server ends. Not where sockets outlive this server, which calls ``end_others`` when it wakes.
         """
         for number in range(RETRIES):
             if await self._has_left(socket, give_back=give_back):
