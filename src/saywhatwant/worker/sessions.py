@@ -85,7 +85,7 @@ class Sessions:
         name, of_token, until, signature = parts
         try:
             expected = self._signature(f"{name}.{of_token}.{until}")
-        except OSError:  # nobody has signed in then; who tries is told why not
+        except OSError:  # nobody can have signed in
             return None
         if not hmac.compare_digest(expected.encode(), signature.encode()):
             return None
