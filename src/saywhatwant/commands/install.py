@@ -1,5 +1,6 @@
 """``sww install``: the wall as services of systemd."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -9,9 +10,10 @@ from pathlib import Path
 
 import click
 
+from durable_objects.files import put_in_place
 from saywhatwant.addresses import url_from_here
 from saywhatwant.commands import options
-from saywhatwant.commands.unit_files import PRIVATE_MODE, SERVICES, SOCKET, Layout, UnitFile, is_ours, unit_files
+from saywhatwant.commands.unit_files import PRIVATE_MODE, SERVICES, SOCKET, UNIT_MODE, Layout, UnitFile, is_ours, unit_files
 from saywhatwant.errors import ExpectedError
 from saywhatwant.settings import load
 
@@ -81,15 +83,18 @@ def _write(file: UnitFile, root: Path | None, *, dry_run: bool) -> None:
         click.echo(f"# {path}\n{file.shown}")
         return
     try:
-        if path.exists() and file.is_settings:
+        if file.is_settings and path.exists() and path.stat().st_size:  # an empty one is no choice of anybody
             click.echo(f"{path} stays as it is")
             return
-        if path.exists() and not is_ours(path.read_text(encoding="utf-8")):
+        if not file.is_settings and path.exists() and not is_ours(path.read_text(encoding="utf-8")):
             raise InstallRefused(f"{path} was not written by sww install; move it away first")
         path.parent.mkdir(parents=True, exist_ok=True)
-        if file.is_settings:  # nobody may read it, not even for a moment
-            path.touch(mode=PRIVATE_MODE)
-        path.write_text(file.text, encoding="utf-8")
+        new = path.with_name(f"{path.name}.new")
+        new.unlink(missing_ok=True)  # of a command that was killed
+        mode = PRIVATE_MODE if file.is_settings else UNIT_MODE  # nobody may read a secret, not even for a moment
+        with open(new, "x", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, mode)) as opened:
+            opened.write(file.text)
+        put_in_place(new, path)
     except PermissionError as error:
         raise InstallRefused(f"{path} cannot be written: run this as root, or with --user") from error
     click.echo(f"wrote {path}")

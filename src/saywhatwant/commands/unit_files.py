@@ -11,6 +11,7 @@ SERVICES = ("sww.service", "sww-bot.service", "sww-backup.service")
 USERS = "sww.sysusers"
 MARK = "# Written by sww install"
 PRIVATE_MODE = 0o600
+UNIT_MODE = 0o644
 HIDDEN_TOKEN = "(made when it is written)"  # noqa: S105 - stands for one
 _FAMILIES = "AF_INET AF_INET6 AF_UNIX"
 

@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from documents import blocks
-from durable_objects.files import make_directory
+from durable_objects.files import make_directory, put_in_place
+from saywhatwant.commands import install as install_module
 from saywhatwant.commands.install import install
 from saywhatwant.commands.unit_files import SERVICES, SOCKET
 from saywhatwant.models import local
@@ -143,6 +144,34 @@ def test_the_secret_is_in_a_file_that_only_its_owner_reads_and_nowhere_else(root
     assert secret not in again.output
 
 
+def test_settings_that_a_killed_install_left_empty_are_written_again_and_appear_whole(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the server would start without a token."""
+    settings = root / "etc/sww/wall.env"
+    settings.write_text("")
+    in_place: list[str] = []
+
+    def put(new: Path, path: Path) -> None:
+        assert not path.exists() or not path.stat().st_size or path.suffix != ".env"
+        assert (stat.S_IMODE(new.stat().st_mode) == 0o600) == (path.suffix == ".env")
+        in_place.append(path.name)
+        put_in_place(new, path)
+
+    monkeypatch.setattr(install_module, "put_in_place", put)
+    assert f"wrote {settings}" in run("--root", str(root), *ANYWHERE).output
+    assert re.search(r"^SWW_BOT_TOKEN=\S{32,}$", settings.read_text(), re.MULTILINE)
+    assert stat.S_IMODE(settings.stat().st_mode) == 0o600
+    assert "wall.env" in in_place
+    assert list(root.rglob("*.new")) == []
+
+
+def test_systemd_starts_the_server_again_however_often_it_fails(root: Path) -> None:
+    text = (root / SYSTEM / "sww.service").read_text()
+    unit = text[text.index("[Unit]") : text.index("[Service]")]
+    assert "\nStartLimitIntervalSec=0\n" in unit
+
+
 def test_a_dry_run_shows_all_files_without_secrets_and_writes_none(root: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     shown = run("--root", str(elsewhere), "--dry-run", *ANYWHERE).output
@@ -196,6 +225,6 @@ def test_without_the_rights_it_says_what_is_needed(tmp_path: Path, monkeypatch: 
         raise PermissionError(13, "Permission denied")
 
     make_directory(tmp_path / SYSTEM)
-    monkeypatch.setattr(Path, "write_text", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
     refused = run("--root", str(tmp_path), *ANYWHERE, fails=True)
     assert "run this as root, or with --user" in str(refused.exception)
