@@ -28,6 +28,16 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def give_to_owner(file: int | Path, directory: Path) -> None:
+    """Let the owner of ``directory`` own ``file`` too, where this process may change that: as root it would be root's.
+
+    So what root writes into a directory of a service stays readable for the service.
+    """
+    if os.geteuid() == 0:
+        of = directory.stat()
+        os.chown(file, of.st_uid, of.st_gid)
+
+
 def put_in_place(file: Path, path: Path) -> None:
     """Rename ``file``, which is in the directory of ``path``, to ``path``: after a crash it is there whole, or not at all."""
     sync(file)

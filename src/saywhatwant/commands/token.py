@@ -10,7 +10,7 @@ from typing import get_args
 
 import click
 
-from durable_objects.files import make_directory, put_in_place
+from durable_objects.files import give_to_owner, make_directory, put_in_place
 from saywhatwant.commands import options
 from saywhatwant.errors import ExpectedError
 from saywhatwant.named_tables import NAME
@@ -95,6 +95,7 @@ def _file_of(directory: Path) -> Iterator[Path]:
     except FileNotFoundError:
         raise TokenRefused(f"{directory} is no data directory") from None
     try:
+        give_to_owner(lock, directory)
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield directory / FILE
     finally:
@@ -112,5 +113,6 @@ def _write(path: Path, tokens: dict[str, Token]) -> None:
     new = path.with_name(f"{path.name}.new")
     new.unlink(missing_ok=True)  # of a command that was killed
     with open(new, "x", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        give_to_owner(file.fileno(), path.parent)
         file.writelines(lines)
     put_in_place(new, path)

@@ -1,5 +1,6 @@
 """``sww token``: tokens are made, listed and revoked while a server runs."""
 
+import os
 import shlex
 import stat
 from collections.abc import Callable
@@ -7,12 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from terminal import sww
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from conftest import StartServer
 from documents import blocks
+from saywhatwant.commands.token import token
 from servers import DEADLINE_SECONDS, Server, until
 
 
@@ -37,6 +40,24 @@ def test_p8_a_token_is_printed_once_and_stored_as_a_digest(tmp_path: Path, add: 
     assert "alice  bot,operator" in listed
     assert made not in listed
     assert [file.name for file in path.parent.iterdir() if made in file.read_text()] == []
+
+
+def test_what_root_writes_belongs_to_the_owner_of_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the server, whose user is another one, could not read its tokens, and would not start again."""
+    given: dict[str, tuple[int, int]] = {}
+
+    def chown(file: int, user: int, group: int) -> None:
+        given[Path(f"/proc/self/fd/{file}").readlink().name] = user, group
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "chown", chown)
+    monkeypatch.chdir(tmp_path)
+    data = tmp_path / "data"
+    data.mkdir()
+    done = CliRunner().invoke(token, ["add", "alice", "--scope", "bot", "--data", str(data)])
+    assert done.exit_code == 0, done.output
+    owner = data.stat().st_uid, data.stat().st_gid
+    assert given == {"tokens.toml.lock": owner, "tokens.toml.new": owner}
 
 
 def test_what_the_guide_shows_runs_as_it_is_shown(tmp_path: Path) -> None:
