@@ -70,6 +70,11 @@ class Answer(Struct, frozen=True):
     repeated: bool = False
     """Whether it is the answer of an earlier call with the same key."""
 
+    @property
+    def size(self) -> int:
+        """Bytes of the result, or of the error."""
+        return len(self.result) if self.error is None else len(ERROR.encode(self.error))
+
 
 class Answers(Struct, frozen=True):
     """The answers to a ``Batch``, in its order."""

@@ -30,7 +30,12 @@ While the receiver fails, after a space: how many calls wait for it."""
 ENOUGH_BYTES = 4 * 1024 * 1024
 """Bytes of keys and values, and of calls that are sent, after which a plan takes no more calls."""
 MAX_CALL_BYTES = 16 * 1024 * 1024
-"""Such bytes of one call. Restate tries a plan of more than 32 MiB, its bound of what it journals at once, for ever."""
+"""Such bytes of one call, with those that it returns. Restate tries a plan of more than 32 MiB, its bound of what it journals
+at once, for ever."""
+MAX_ERROR_BYTES = 64 * 1024
+"""Of an error as it is sent."""
+_BEGINNING = 1_000
+"""Characters that are told of a larger error."""
 _NONCE_BYTES = 12
 _CALLS_TOGETHER = 50
 """Calls in one request; each can have ``MAX_VALUE_BYTES``."""
@@ -157,9 +162,9 @@ class HeldObject:
         self._meter.calls += 1
         try:
             answer = self._run(self.ready(), call)
-            self.stage()
+            self.stage(len(answer.result))
         except DurableObjectError as error:
-            answer = Answer(error=error.record())
+            answer = self._refused(call, error)
             self.stage()
         except Missing:
             raise
@@ -178,14 +183,26 @@ class HeldObject:
         try:
             return self._run(live, call)
         except DurableObjectError as error:
-            return Answer(error=error.record())
+            return self._refused(call, error)
         except Missing:
             raise
         except BaseException as error:  # noqa: BLE001 - as above
             return self._failed(call, error)
 
     def _failed(self, call: Call, error: BaseException) -> Answer:
-        return Answer(error=ObjectFailed(f"{self.object_id}: {call.method} failed: {error!r}").record())
+        return self._refused(call, ObjectFailed(f"{self.object_id}: {call.method} failed: {error!r}"))
+
+    def _refused(self, call: Call, error: DurableObjectError) -> Answer:
+        answer = Answer(error=error.record())
+        if answer.size > MAX_ERROR_BYTES:
+            begin = f"{error!r:.{_BEGINNING}}"
+            why = f"its error has {answer.size} bytes; at most {MAX_ERROR_BYTES} are allowed"
+            answer = Answer(error=ObjectFailed(f"{self.object_id}: {call.method} failed, and {why}: {begin} …").record())
+        return answer
+
+    def _too_large(self, size: int) -> ObjectFailed:
+        why = f"one call writes and returns {size} bytes; at most {MAX_CALL_BYTES} are allowed"
+        return ObjectFailed(f"{self.object_id}: {why}")
 
     def _run(self, live: LiveObject[Any], call: Call) -> Answer:
         method = live.methods.get(call.method)
@@ -202,22 +219,26 @@ class HeldObject:
             result, repeated = live.run_once(call.method, (), arguments, call.key, call.fingerprint)
         try:
             # At once, since the result may be part of what later calls change.
-            return Answer(Raw(method.encode_result(result)), repeated=repeated)
+            encoded = method.encode_result(result)
         except TypeError as error:
             live.rebuild()
             raise ObjectFailed(f"{self.object_id}: {error}") from error
+        if len(encoded) > MAX_CALL_BYTES:
+            live.rebuild()
+            raise self._too_large(len(encoded))
+        return Answer(Raw(encoded), repeated=repeated)
 
-    def stage(self) -> None:
+    def stage(self, returned: int = 0) -> None:
         """Number what the last call changed as a commit of its own, and keep what it published and sent.
 
-        Raises ``ObjectFailed`` when that is more than ``MAX_CALL_BYTES``; the call is undone.
+        Raises ``ObjectFailed`` when that is more than ``MAX_CALL_BYTES``, with the bytes that it returned; the call is undone.
         """
         live = self.live
         sending, self._sending = self._sending, {}
         size = _size(live.storage.call) + _size(live.storage.runtime.call) + sum(map(len, sending.values()))
-        if size > MAX_CALL_BYTES:
+        if size + returned > MAX_CALL_BYTES:
             live.rebuild()
-            raise ObjectFailed(f"{self.object_id}: one call writes {size} bytes; at most {MAX_CALL_BYTES} are allowed")
+            raise self._too_large(size + returned)
         self._bytes += size
         if live.stage():
             self.commits += 1

@@ -40,7 +40,7 @@ from durable_objects.restate.late_calls import retake, take_all
 from durable_objects.restate.replica import Missing
 
 MAX_ANSWERS_BYTES = 4 * 1024 * 1024
-"""Bytes of results in one batch; a call that comes when there are more does not run."""
+"""Bytes of results and errors in one batch; a call that comes when there are more does not run."""
 
 Work = Callable[[HeldObject], tuple[bytes, Sequence[Later]]]
 """Runs calls; returns the answer and delayed calls."""
@@ -109,7 +109,7 @@ class ObjectHost:
                 if size > MAX_ANSWERS_BYTES or held.is_full:
                     break
                 answers.append(held.answer(call))
-                size += len(answers[-1].result)
+                size += answers[-1].size
             return ANSWERS.encode(Answers(answers, held.live.seq, held.commits)), ()
 
         return self._step(object_id, head, work)
@@ -207,7 +207,7 @@ class ObjectHost:
                 if size > MAX_ANSWERS_BYTES or not held.is_ready:
                     break
                 answers.append(held.read(call))
-                size += len(answers[-1].result)
+                size += answers[-1].size
         except Missing:
             held.drop()
             return _NOT_HERE

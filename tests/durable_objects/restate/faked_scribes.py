@@ -53,6 +53,11 @@ class Odd(DurableObject):
         for row in range(number // 1_000):
             self.ctx.storage.put(f"row {row:03}", b"x" * 993)
 
+    def fill_and_return(self, number: int) -> str:
+        """Write about as many bytes and return them."""
+        self.fill(number)
+        return "x" * number
+
     def large(self) -> str:
         return "x" * 1_000
 

@@ -94,6 +94,35 @@ def test_a_call_that_sends_too_much_fails_alone(cluster: FakeRestate, monkeypatc
     assert not any(cluster.state.values())
 
 
+def test_p1_an_answer_that_restate_would_try_for_ever_fails_its_call_alone(
+    cluster: FakeRestate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held_object, "MAX_CALL_BYTES", 2_000)
+    much = call("fill_and_return", number=1_500)
+    assert batch(cluster, call("see", what="1"), much, call("keys"), call("large"), of="Odd") == [
+        ["1"],
+        "failed",
+        [],
+        "x" * 1_000,
+    ]
+    monkeypatch.setattr(held_object, "MAX_CALL_BYTES", 1_000)
+    assert batch(cluster, call("show"), call("keys"), of="Odd") == ["failed", []]
+    assert [said(answer) for answer in read_at(cluster, call("show"), of="Odd").answers] == ["failed"]
+
+
+def test_p1_an_error_that_restate_would_try_for_ever_is_cut(cluster: FakeRestate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held_object, "MAX_ERROR_BYTES", 2_000)
+    monkeypatch.setattr(object_host, "MAX_ANSWERS_BYTES", 3_000)
+    refused = [call("append_and_refuse", text="x" * size) for size in (1_500, 2_000, 1_500, 1_500)]
+    invocation = cluster.invoke("Scribe", "a", "batch", BATCH.encode(Batch(refused)))
+    cluster.finish()
+    first, second, third = answers_of(invocation).answers  # the fourth is for the next batch
+    assert [said(answer) for answer in (first, second, third)] == ["full", "failed", "full"]
+    assert second.error is not None
+    assert "at most 2000 are allowed: Full('xxx" in second.error.detail
+    assert second.size < 2_000
+
+
 def test_what_cannot_be_read_is_an_error_that_restate_does_not_try_again(cluster: FakeRestate) -> None:
     invocation = cluster.invoke("Scribe", "a", "batch", b"nonsense")
     cluster.finish()

@@ -57,6 +57,19 @@ def test_calls_of_many_objects_at_once_are_answered_as_one_by_one(restate: Node)
         run(scenario(served))
 
 
+def test_p1_an_answer_larger_than_restate_takes_fails_its_call_alone(restate: Node) -> None:
+    async def scenario(served: Scribes) -> None:
+        async with served.gateway() as gateway:
+            scribe = scribe_of(gateway)
+            with pytest.raises(ObjectFailed, match="one call writes and returns 41943"):
+                await scribe.call(Scribe.append_and_return, "lost", 40)
+            assert len(await scribe.call(Scribe.append_and_return, "kept", 15)) == 15 << 20
+            assert await texts_of(scribe) == ["kept"]
+
+    with scribes(restate) as served:
+        run(scenario(served))
+
+
 def test_calls_that_were_acknowledged_are_there_once_when_their_process_is_killed_again_and_again(restate: Node) -> None:
     async def scenario(served: Scribes) -> None:
         acknowledged: dict[str, list[str]] = {}
