@@ -193,6 +193,7 @@ class RestateTarget(_Cluster):
         self._import_id = b""
         self._run = secrets.token_hex(8)
         """Makes a request that is repeated one request, but not in another run."""
+        self._pieces = 0
         self._order: list[str] = []
         self._writing: list[asyncio.Task[None]] = []
 
@@ -214,7 +215,7 @@ class RestateTarget(_Cluster):
                 leftovers.append(object_id)
 
         async def discard(object_id: str) -> None:
-            await self._send(object_id, "discard", b"")
+            await self._send(object_id, "discard", b"", key=self._run)
 
         await _for_each(await self._objects(), look)
         await _for_each(leftovers, discard)
@@ -223,8 +224,9 @@ class RestateTarget(_Cluster):
         """See ``ObjectTarget``."""
         if piece.head is None or len(self._order) <= 1 or len(self._writing) >= _AT_ONCE:
             await self._written()
+        self._pieces += 1
         body = RESTORE.encode(Restore(self._import_id, piece.head, piece.rows))
-        self._writing.append(asyncio.create_task(self._restore(piece.object_id, body)))
+        self._writing.append(asyncio.create_task(self._restore(piece.object_id, body, f"{self._run}-{self._pieces}")))
         if piece.head is not None:
             self._order.append(piece.object_id)
 
@@ -245,8 +247,8 @@ class RestateTarget(_Cluster):
             task.cancel()
         await super().__aexit__(kind, error, trace)
 
-    async def _restore(self, object_id: str, body: bytes) -> None:
-        await self._send(object_id, "restore", body)
+    async def _restore(self, object_id: str, body: bytes, key: str) -> None:
+        await self._send(object_id, "restore", body, key)
 
     async def _arrive(self, object_id: str, arrive: Arrive) -> None:
         await self._send(object_id, "arrive", ARRIVE.encode(arrive), key=self._run)

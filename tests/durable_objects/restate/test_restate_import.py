@@ -85,6 +85,39 @@ def test_p1_what_another_import_has_left_is_removed(tmp_path: Path, restate: Nod
     assert stored(tmp_path / "new") == stored(tmp_path / "old")
 
 
+@pytest.mark.parametrize("repeated", ["discard", "restore"])
+def test_p1_a_request_that_comes_again_late_removes_nothing(
+    tmp_path: Path, restate: Node, monkeypatch: pytest.MonkeyPatch, repeated: str
+) -> None:
+    send = RestateTarget._send
+
+    async def scenario() -> None:
+        sent: list[tuple[str, str, bytes, str | None]] = []
+
+        async def kept(self: RestateTarget, object_id: str, handler: str, body: bytes, key: str | None = None) -> bytes:
+            if handler == repeated:
+                sent.append((object_id, handler, body, key))
+            return await send(self, object_id, handler, body, key)
+
+        async with place(restate) as there:
+            async with there.target() as target:
+                await target.begin(DATA_VERSION, b"1" * 32)
+                await target.write(Piece("Box/a", Head(1), [("old", b"")]))
+                await target._written()
+            monkeypatch.setattr(RestateTarget, "_send", kept)
+            async with there.target() as target:
+                await target.begin(DATA_VERSION, b"2" * 32)
+                await target.write(Piece("Box/a", Head(1), [("1", b"")]))
+                await target.write(Piece("Box/a", None, [("2", b"")]))
+                await target._written()
+                await send(target, *sent[0])
+                await target.finish()
+            await out_of(there, tmp_path / "new")
+
+    run(scenario())
+    assert stored(tmp_path / "new") == {"Box/a": (Head(1), {"1": b"", "2": b""})}
+
+
 def test_p1_an_object_begins_again_with_its_head(tmp_path: Path, restate: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also one that was not listed when the import began."""
 
