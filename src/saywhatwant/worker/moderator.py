@@ -202,6 +202,8 @@ class Moderator:
                     await self._read()
             except DurableObjectError as error:
                 log.debug("the events of the rules were interrupted: %s", error)
+            except Exception:
+                log.exception("the rules stay as they are until they can be read again")
             await self._sleep(pause)
             pause = min(2 * pause, LONGEST_RESUME_SECONDS)
 

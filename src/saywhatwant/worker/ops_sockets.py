@@ -101,19 +101,24 @@ class OpsSockets:
     async def _look(self) -> None:
         try:
             while self._sockets:
-                for looking in list(self._sockets):
-                    if not self._auth.allows(looking.socket, "operator"):
-                        looking.end(POLICY_VIOLATION)
                 try:
-                    frame = _encode(await self._figures.look()).decode()
+                    await self._offer()
                 except DurableObjectError as error:
                     log.debug("there are no figures: %s", error)  # the page sees that none come
-                else:
-                    for looking in self._sockets:
-                        looking.offer(frame)
+                except Exception:
+                    log.exception("there are no figures")
                 await self._sleep(FIGURES_SECONDS)
         finally:
             self._task = None
+
+    async def _offer(self) -> None:
+        """End those whose operators may not look any more, and give the others new figures."""
+        for looking in list(self._sockets):
+            if not self._auth.allows(looking.socket, "operator"):
+                looking.end(POLICY_VIOLATION)
+        frame = _encode(await self._figures.look()).decode()
+        for looking in self._sockets:
+            looking.offer(frame)
 
     async def _read(self, looking: _Looking) -> None:
         """Answer pings until the socket ends, also because of anything else, which operators' pages must not send."""

@@ -91,7 +91,10 @@ class Reporter:
     async def _run(self) -> None:
         while True:
             await self._sleep(REPORT_SECONDS - (self._clock() + EARLY_SECONDS) % REPORT_SECONDS)
-            await self.report()
+            try:
+                await self.report()
+            except Exception:
+                log.exception("the report of this minute failed; the next one has its figures")
 
     async def report(self) -> None:
         """Make and send a report; the next one has what could not be sent."""

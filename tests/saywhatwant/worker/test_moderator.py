@@ -345,6 +345,33 @@ def test_a_change_at_one_server_holds_at_another_one_over_a_network_that_delays_
     run(scenario())
 
 
+def test_a_server_follows_the_rules_on_after_an_error_that_nobody_expected(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed: list[bool] = []
+
+    async def scenario() -> None:
+        one = Server(follows=True)
+        other = Server(one.runtime, follows=True)
+        await other.post()
+        await turns()
+
+        async def fail() -> None:
+            failed.append(True)
+            raise ZeroDivisionError
+
+        with monkeypatch.context() as broken:
+            broken.setattr(other.moderator, "_read", fail)
+            await one.moderator.change_rules(Moderation.filter, "spam", "refuse", "olga", "")
+            await turns()
+        await turns()
+        with pytest.raises(WordNotAllowed):
+            await other.post("spam")
+        for server in (one, other):
+            await server.moderator.aclose()
+
+    run(scenario())
+    assert failed
+
+
 def test_a_server_whose_events_were_interrupted_reads_the_rules_again() -> None:
     async def scenario() -> None:
         one = Server(follows=True)

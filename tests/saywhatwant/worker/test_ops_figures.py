@@ -186,6 +186,26 @@ def test_nothing_listens_and_nothing_runs_when_nobody_has_looked_for_a_while(mon
     with_app(scenario)
 
 
+def test_who_looks_gets_figures_again_after_an_error_that_nobody_expected(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(app: App) -> None:
+        looking = app.look()
+        await until(lambda: bool(looking.frames))
+        failed: list[bool] = []
+
+        def fail(_: object) -> bytes:
+            failed.append(True)
+            raise ZeroDivisionError
+
+        with monkeypatch.context() as broken:
+            broken.setattr("saywhatwant.worker.ops_sockets._encode", fail)
+            await until(lambda: bool(failed))
+        before = len(looking.frames)
+        await until(lambda: len(looking.frames) > before)
+        await looking.leave()
+
+    with_app(scenario)
+
+
 def test_many_who_look_cost_the_object_as_much_as_one() -> None:
     async def scenario(app: App) -> None:
         many = [app.look() for _ in range(20)]

@@ -15,6 +15,7 @@ from saywhatwant.settings import load
 from saywhatwant.worker import create_worker
 from saywhatwant.worker.limits import REPORT_SECONDS
 from saywhatwant.worker.reporter import EARLY_SECONDS, Reporter
+from servers import DEADLINE_SECONDS
 
 pytestmark = pytest.mark.usefixtures("no_settings")
 
@@ -190,6 +191,28 @@ def test_a_report_is_made_once_a_minute_just_before_it_ends(now: float) -> None:
 
     asyncio.run(scenario())
     assert waited == pytest.approx([(REPORT_SECONDS - EARLY_SECONDS - now) % 60 or 60, 60])
+
+
+def test_reports_go_on_after_an_error_that_nobody_expected(monkeypatch: pytest.MonkeyPatch) -> None:
+    reports: list[int] = []
+
+    async def scenario(app: App) -> None:
+        reported = asyncio.Event()
+
+        async def report() -> None:
+            reports.append(len(reports))
+            if len(reports) == 1:
+                raise ZeroDivisionError
+            reported.set()
+
+        monkeypatch.setattr(app.worker.reporter, "report", report)
+        monkeypatch.setattr(app.worker.reporter, "_sleep", lambda _: asyncio.sleep(0))
+        app.worker.reporter.start()
+        await asyncio.wait_for(reported.wait(), DEADLINE_SECONDS)
+        await app.worker.reporter.aclose()
+
+    with_app(scenario)
+    assert reports[:2] == [0, 1]
 
 
 def test_the_last_report_is_sent_when_the_server_stops() -> None:
