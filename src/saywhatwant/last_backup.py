@@ -17,6 +17,8 @@ class LastBackup(Struct, frozen=True):
     """Everything that was durable before this is in it, in milliseconds since 1970."""
     to: str
     """The directory of the backup, or of the series that it belongs to."""
+    follows: bool = False
+    """Whether a program goes on with it, and writes this note again every few seconds."""
 
 
 def write(data: Path, last: LastBackup) -> None:

@@ -25,7 +25,7 @@ class Restored(NamedTuple):
     """How many steps after the backup it has."""
 
 
-def restore(backup: Path, directory: Path, *, change: Upgrade, at: int | None = None, beside: Iterable[str] = ()) -> Restored:
+def restore(backup: Path, directory: Path, *, change: Upgrade, at: int | None = None, beside: Iterable[Path] = ()) -> Restored:
     """Make the data directory ``directory`` from a backup: all of it or, after an error or a crash, nothing.
 
     Args:
@@ -33,7 +33,7 @@ def restore(backup: Path, directory: Path, *, change: Upgrade, at: int | None = 
         directory: must not exist; those above it are made.
         change: called with a connection to the restored data, within a transaction that it cannot end.
         at: a time in milliseconds since 1970: the last state with nothing that was committed after it; by default the last.
-        beside: the names of further files to take from the backup, those that exist.
+        beside: further files to copy into it, those that exist.
 
     Raises ``DataExists``, ``DataUnreadable`` for a backup that is damaged or after ``at``, and ``OSError``.
     """
@@ -52,9 +52,9 @@ def restore(backup: Path, directory: Path, *, change: Upgrade, at: int | None = 
         step = _follow(part / FILE, backup, manifest, at)
         _run(part / FILE, change)
         check_integrity(part / FILE)
-        for name in beside:
-            if (backup / name).exists():
-                shutil.copy2(backup / name, part)
+        for file in beside:
+            if file.exists():
+                shutil.copy2(file, part)
         for path in part.iterdir():
             sync(path)
         put_in_place(part, directory)

@@ -57,8 +57,8 @@ def backup(*, data: Path | None, target: Path, every: timedelta | None, keep: Ke
             note(manifest.time, settings=settings, target=target)
             click.echo(f"{described(manifest)} in {target}")
         else:
-            series = Series(target, source, partial(make_backup, settings=settings))
-            noted = partial(note, settings=settings, target=target)
+            series = Series(target, source, partial(make_backup, settings=settings), beside_of(settings))
+            noted = partial(note, settings=settings, target=target, follows=True)
             run_loop(Loop(series, every=every, keep=keep or USUAL_KEEP, note=noted), target)
 
 
@@ -76,16 +76,21 @@ def make_backup(source: SnapshotSource, target: Path, number: int = 0, *, settin
             describe=facts_of,
             readme=readme,
             number=number,
-            beside=[settings.data / name for name in BESIDE],
+            beside=beside_of(settings),
         )
     except OSError as error:
         raise no_room(error, target, len(snapshot.content)) from error
 
 
-def note(time: int, *, settings: Settings, target: Path) -> None:
+def beside_of(settings: Settings) -> list[Path]:
+    """The files that belong to the wall, besides the data file; those that exist."""
+    return [settings.data / name for name in BESIDE]
+
+
+def note(time: int, *, settings: Settings, target: Path, follows: bool = False) -> None:
     """Leave a note in the data, for ``/metrics`` and ``sww doctor``. Who may only read the data leaves none."""
     with suppress(OSError):
-        last_backup.write(settings.data, LastBackup(time, str(target.absolute())))
+        last_backup.write(settings.data, LastBackup(time, str(target.absolute()), follows))
 
 
 def no_room(error: OSError, target: Path, needed: int) -> Exception:

@@ -34,11 +34,13 @@ Without it, objects.sqlite3 is a file of SQLite with all that the wall had. This
     sqlite3 objects.sqlite3 "PRAGMA integrity_check"
     sqlite3 objects.sqlite3 "SELECT CAST(value AS TEXT) FROM entries WHERE key LIKE 'message/%'"
 
-And this makes the data of a server from it. The third line adds what was committed later, if there is a folder changes; a time
-in milliseconds since 1970 behind it is where it ends. The last line is for readers who knew more than there is now:
+And this makes the data of a server from it. The third line copies the tokens, the newest that there are. The fourth adds what
+was committed later, if there is a folder changes; a time in milliseconds since 1970 behind it is where it ends. The last line
+is for readers who knew more than there is now:
 
     mkdir ../by-hand
     cp objects.sqlite3 ../by-hand/
+    for file in tokens.toml ../tokens.toml; do [ ! -e $file ] || cp -p $file ../by-hand/; done
     python3 apply_changes.py ../by-hand/objects.sqlite3
     sqlite3 ../by-hand/objects.sqlite3 "UPDATE heads SET seq = max(seq, CAST(strftime('%s', 'now') AS INTEGER) * {stride})"
 """

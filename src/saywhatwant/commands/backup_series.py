@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from durable_objects.embedded.backup import CHANGES, PARTIAL, Manifest, read_man
 from durable_objects.embedded.change_log import Following, Step
 from durable_objects.embedded.snapshot import SnapshotSource
 from durable_objects.errors import DataUnreadable
-from durable_objects.files import sync
+from durable_objects.files import put_in_place, sync
 from saywhatwant.commands.backup_schedule import Keep, to_keep
 from saywhatwant.errors import ExpectedError
 
@@ -72,12 +72,14 @@ class Series:
         directory: of the backups.
         source: what is backed up.
         make: makes one, under a new name, with its number.
+        beside: files of which the newest version is kept in ``directory``, for all backups in it.
     """
 
-    def __init__(self, directory: Path, source: SnapshotSource, make: MakeBackup) -> None:
+    def __init__(self, directory: Path, source: SnapshotSource, make: MakeBackup, beside: Iterable[Path] = ()) -> None:
         self._directory = directory
         self._source = source
         self._make = make
+        self._beside = list(beside)
         self._following: Following | None = None
         self._newest: Path | None = None
         self._is_behind = False
@@ -109,6 +111,7 @@ class Series:
         self._is_behind = True  # if this fails, what it read has still to be appended to the last one
         manifest = self._make(self._source, path, number)
         self._follow(path, manifest)
+        self._keep_beside()
         self._is_behind = False
         return manifest
 
@@ -122,7 +125,9 @@ class Series:
         gone = self._following.missing()
         if gone is not None:
             raise BackupGone(f"{gone} is gone, and a new backup is needed")
-        if not self._is_behind and not self._source.is_changed():
+        is_changed = self._source.is_changed()  # raises where the data is gone, which says nothing of the files beside it
+        self._keep_beside()
+        if not self._is_behind and not is_changed:
             return None
         self._is_behind = True
         step = self._following.append(self._source.read())
@@ -145,6 +150,21 @@ class Series:
         self._following = Following(path, manifest)
         self._newest = path
 
+    def _keep_beside(self) -> None:
+        """Copy the files beside the data that have changed; one that is gone is kept as an empty one."""
+        assert self._newest is not None  # noqa: S101 - there is a backup
+        for file in self._beside:
+            kept = self._directory / file.name
+            is_known = kept.exists()
+            if file.exists():
+                content = file.read_bytes()
+            elif is_known or (self._newest / file.name).exists():
+                content = b""
+            else:
+                continue
+            if not is_known or kept.read_bytes() != content:
+                _write_private(kept, content)
+
     def _own(self, skipped: Callable[[Path, OSError], None] = lambda *_: None) -> list[tuple[Manifest, Path]]:
         """The backups of this series, oldest first: none that somebody made beside them under another name."""
         return [backup for backup in complete_backups(self._directory, skipped) if _NAME.fullmatch(backup[1].name)]
@@ -153,6 +173,21 @@ class Series:
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
         paths = (self._directory / (name if number == 1 else f"{name}-{number}") for number in range(1, 1_000))
         return next(path for path in paths if not path.exists())
+
+
+def newest_of(backup: Path, name: str) -> Path:
+    """The newest version of a file beside the data that backups have: that of the series of ``backup``, or its own."""
+    kept = backup.absolute().parent / name
+    return kept if kept.exists() else backup / name
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read, whole or not at all."""
+    part = path.with_name(f".{path.name}")
+    part.unlink(missing_ok=True)
+    part.touch(mode=0o600, exist_ok=False)
+    part.write_bytes(content)
+    put_in_place(part, path)
 
 
 def _remove(path: Path) -> None:

@@ -29,6 +29,8 @@ SLOW_SYNC_MS = 50.0
 """An fsync that takes longer limits the wall to some twenty commits a second, each of all posts that wait."""
 SYNCS = 15
 OLD_BACKUP_MS = 25 * 3_600_000
+BEHIND_MS = 120_000
+"""Backups that follow the changes are behind by seconds."""
 AHEAD_MS = 60_000
 _OTHERS_READ = stat.S_IRGRP | stat.S_IROTH
 
@@ -95,7 +97,7 @@ def _backup(data: Path, now: int) -> Finding:
         return warning("backup", "none is known", "sww backup --every 1h --to DIR, on another disk (docs/backup.md)")
     hours = (now - last.time) / 3_600_000
     what = f"all up to {shown(last.time)} is in {last.to}, {max(hours, 0):.1f} hours ago"
-    if now - last.time > OLD_BACKUP_MS:
+    if now - last.time > (BEHIND_MS if last.follows else OLD_BACKUP_MS):
         return warning("backup", what, "see whether sww backup --every still runs, and what it says")
     if not Path(last.to).exists():
         return warning("backup", f"{last.to} is gone", "make another one, on a disk that stays")

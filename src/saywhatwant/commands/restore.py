@@ -12,10 +12,12 @@ from saywhatwant.commands import options
 from saywhatwant.commands.backup import check_runtime, no_room
 from saywhatwant.commands.backup_facts import BESIDE
 from saywhatwant.commands.backup_schedule import TIME
-from saywhatwant.commands.backup_series import choose
+from saywhatwant.commands.backup_series import choose, newest_of
 from saywhatwant.commands.moved import TOPOLOGY
 from saywhatwant.commands.restored import begin_again
 from saywhatwant.settings import WrongSettings, load
+from saywhatwant.tokens import FILE as TOKENS_FILE
+from saywhatwant.tokens import WrongTokens, read_tokens
 
 
 @click.command()
@@ -34,11 +36,24 @@ def restore(*, source: Path, at: int | None, data: Path, runtime: str | None) ->
     manifest = read_manifest(backup)
     if TOPOLOGY not in manifest.facts:
         raise WrongSettings(f"{backup} is a backup of durable objects, but not of a wall")
+    beside = [newest_of(backup, name) for name in BESIDE]
     try:
-        found = restore_from(backup, data, at=at, change=partial(begin_again, now=now()), beside=BESIDE)
+        found = restore_from(backup, data, at=at, change=partial(begin_again, now=now()), beside=beside)
     except OSError as error:
         raise no_room(error, data, manifest.bytes) from error
     topology = manifest.facts[TOPOLOGY]
     after = f"; {found.steps} changes after the backup" if found.steps else ""
     click.echo(f"restored the wall of {shown(found.time)} to {data} (from {backup}{after}; topology {topology})")
     click.echo(f"start it with: {'' if topology == settings.topology else f'SWW_TOPOLOGY={topology} '}sww serve --data {data}")
+    if (data / TOKENS_FILE).exists():
+        click.echo(_tokens_of(data))
+
+
+def _tokens_of(data: Path) -> str:
+    """Which tokens the restored wall takes, so that nobody is surprised by an old one."""
+    try:
+        found = read_tokens(data / TOKENS_FILE)
+    except WrongTokens as error:
+        return f"tokens: {error}"
+    named = ", ".join(f"{name} ({' and '.join(token.scopes)})" for name, token in sorted(found.items()))
+    return f"tokens that are good now: {named or 'none'}"

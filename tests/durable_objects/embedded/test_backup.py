@@ -144,7 +144,12 @@ def test_p1_a_restore_makes_the_same_data_with_what_the_program_changes(tmp_path
         connection.execute("UPDATE heads SET seq = 100")
 
     (tmp_path / "backup" / "note").write_text("kept")
-    restore(tmp_path / "backup", tmp_path / "a" / "new", change=change, beside=("note", "none"))
+    restore(
+        tmp_path / "backup",
+        tmp_path / "a" / "new",
+        change=change,
+        beside=[tmp_path / "backup" / name for name in ("note", "none")],
+    )
     assert sorted(path.name for path in (tmp_path / "a" / "new").iterdir()) == ["note", FILE]
     restored = Store(tmp_path / "a" / "new")
     restored.open()

@@ -18,7 +18,7 @@ from durable_objects.embedded.backup import PARTIAL, shown
 from durable_objects.embedded.change_log import step_paths
 from durable_objects.embedded.snapshot import SnapshotSource
 from saywhatwant import last_backup
-from saywhatwant.commands.backup import USUAL_KEEP, make_backup, note
+from saywhatwant.commands.backup import USUAL_KEEP, beside_of, make_backup, note
 from saywhatwant.commands.backup_loop import FOLLOW_SECONDS, Loop
 from saywhatwant.commands.backup_schedule import HOUR_MS, Keep
 from saywhatwant.commands.backup_series import Series, complete_backups
@@ -46,8 +46,8 @@ class Backups:
         settings = Settings(data=directory / "data")
         self.copies = directory / "copies"
         self.copies.mkdir(exist_ok=True)
-        series = Series(self.copies, source, partial(make_backup, settings=settings))
-        noted = partial(note, settings=settings, target=self.copies)
+        series = Series(self.copies, source, partial(make_backup, settings=settings), beside_of(settings))
+        noted = partial(note, settings=settings, target=self.copies, follows=True)
         self.loop = Loop(series, every=HOUR, keep=keep, note=noted, clock=clock)
 
     @property
@@ -114,7 +114,7 @@ def test_a_turn_without_changes_writes_nothing_but_the_time_up_to_which_all_is_s
         clock.now += 5_000
         backups.loop.turn()
         assert sorted(backups.copies.rglob("*")) == before
-        assert last_backup.read(tmp_path / "data") == last_backup.LastBackup(clock.now, str(backups.copies))
+        assert last_backup.read(tmp_path / "data") == last_backup.LastBackup(clock.now, str(backups.copies), follows=True)
 
 
 def test_a_backup_is_made_when_it_is_due_and_one_only_after_a_long_sleep(tmp_path: Path, clock: Clock) -> None:

@@ -120,6 +120,10 @@ def test_the_last_backup_is_known_by_its_age_and_its_place(tmp_path: Path, data:
     assert said().startswith("none is known → sww backup --every 1h --to DIR")
     last_backup.write(data, LastBackup(now - 26 * 3_600_000, str(tmp_path)))
     assert "26.0 hours ago → see whether sww backup --every still runs" in said()
+    last_backup.write(data, LastBackup(now - 360_000, str(tmp_path), follows=True))
+    assert "0.1 hours ago → see whether sww backup --every still runs" in said()
+    last_backup.write(data, LastBackup(now - 60_000, str(tmp_path), follows=True))
+    assert "hours ago, on the disk of the data → keep backups on another disk" in said()
     last_backup.write(data, LastBackup(now - 3_600_000, str(tmp_path / "gone")))
     assert said() == f"{tmp_path / 'gone'} is gone → make another one, on a disk that stays"
     last_backup.write(data, LastBackup(now - 3_600_000, str(tmp_path)))
