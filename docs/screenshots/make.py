@@ -108,6 +108,31 @@ def shoot_ops(browser: Browser, http: httpx.Client) -> None:
         page.context.close()
 
 
+def moderated(http: httpx.Client) -> None:
+    """Have something to moderate."""
+    for phrase, action in (("my casino", "hold"), ("an ugly word", "refuse")):
+        http.post("/api/moderation/filter", json={"phrase": phrase, "action": action}).raise_for_status()
+    ban = {"username": "Mallory", "color": "169080199", "seconds": 86_400, "reason": "insults"}
+    http.post("/api/moderation/ban", json=ban).raise_for_status()
+    for name, text in (("Ann", "Come to my casino, the first ten coins are free!"), ("Bob", "You are all fools.")):
+        body = {"text": text, "username": name, "color": "090160060", "botParams": {"answer": False}}
+        message_id = http.post("/api/comments", json=body).raise_for_status().json()["id"]
+    http.post("/api/report", json={"messageId": message_id, "reason": "He insults everybody here."}).raise_for_status()
+
+
+def shoot_moderation(browser: Browser, http: httpx.Client, token: str) -> None:
+    """Take the picture of what an operator moderates."""
+    context = browser.new_context(viewport=SIZES["desktop"], device_scale_factor=1.5, color_scheme="light", locale="en-GB")
+    page = context.new_page()
+    page.goto(f"{http.base_url}/ops")
+    page.get_by_label("Token of an operator").fill(token)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("tab", name="Rules").click()
+    page.locator("#bans li").wait_for()
+    page.get_by_role("region", name="Moderation").screenshot(path=HERE / "ops-moderation.png")
+    context.close()
+
+
 def main() -> None:
     """Start a wall, have a conversation on it, and take the pictures."""
     sww = Path(sys.executable).with_name("sww")
@@ -126,6 +151,11 @@ def main() -> None:
                 for size in SIZES:
                     shoot_talk(browser, http, size)
                 shoot_ops(browser, http)
+                moderated(http)
+                added = [str(sww), "token", "add", "alice", "--scope", "operator", "--data", f"{directory}/data"]
+                token = subprocess.run(added, cwd=directory, capture_output=True, text=True, check=True).stdout.strip()
+                http.headers["Authorization"] = f"Bearer {token}"
+                shoot_moderation(browser, http, token)
                 browser.close()
         finally:
             server.terminate()

@@ -1,7 +1,7 @@
 /**
  * What needs attention, and why: rules on the figures, in the order of urgency.
  *
- * @import { Bot, EndedAttempt, Figures, Notice, Stats } from "./types"
+ * @import { Bot, EndedAttempt, Figures, Moderated, Notice, Stats } from "./types"
  */
 
 import { element, keep } from "./element.js";
@@ -124,6 +124,21 @@ function conflicts({ bots }, named) {
       urgent: false,
       words: `${named(entity)} has two personas: ${pair.join(" and ")} answer from different files`,
     }));
+}
+
+/** @param {Moderated | null} moderated @returns {Notice[]} */
+export function toModerate(moderated) {
+  /** @type {Notice[]} */
+  const found = [];
+  const { reviewCount, reportCount } = moderated ?? { reviewCount: 0, reportCount: 0 };
+  if (reviewCount > 0) {
+    const words = `${counted(reviewCount, "post")} ${reviewCount === 1 ? "waits" : "wait"} for review`;
+    found.push({ key: "review", urgent: false, words });
+  }
+  if (reportCount > 0) {
+    found.push({ key: "reports", urgent: false, words: `Visitors have reported ${counted(reportCount, "message")}` });
+  }
+  return found;
 }
 
 /** @param {Figures} figures @returns {Notice[]} */

@@ -1,7 +1,7 @@
 /**
  * The calls that the dashboard makes.
  *
- * @import { Action, Entity, Figures, Message, Point, Session, State, Step, Story, TextAction } from "./types"
+ * @import { Action, AuditEntry, Entity, Figures, Message, Moderated, Point, Session, State, Step, Story } from "./types"
  */
 
 const TIMEOUT_MS = 15_000;
@@ -14,6 +14,11 @@ export class CallFailed extends Error {
     super(message);
     this.status = status;
   }
+}
+
+/** Why something did not work. @param {unknown} error */
+export function wordsOf(error) {
+  return error instanceof CallFailed ? error.message : "the page has a fault";
 }
 
 /** Who calls. @returns {Promise<Session>} */
@@ -55,8 +60,17 @@ export const story = (messageId) => call(`/api/ops/message?${new URLSearchParams
 export const change = (action, messageId) =>
   call("/api/queue/batch", { action, ...(messageId === null ? { all: true } : { messageIds: [messageId] }) });
 
-/** Hides the text of a message from everybody, or shows it again. @param {TextAction} action @param {string} messageId */
-export const moderate = (action, messageId) => call(`/api/moderation/${action}`, { messageId });
+/** The rules in force, and what there is to look at. @returns {Promise<Moderated>} */
+export const moderation = () => call("/api/moderation");
+
+/** One of the calls that moderate. @param {string} action @param {object} body @returns {Promise<{ left?: string | null }>} */
+export const moderate = (action, body) => call(`/api/moderation/${action}`, body);
+
+/** What operators have done, newest first. @param {number} limit @param {number} [before] @returns {Promise<AuditEntry[]>} */
+export const audit = async (limit, before) => {
+  const query = new URLSearchParams({ limit: String(limit), ...(before === undefined ? {} : { before: String(before) }) });
+  return (await call(`/api/moderation/audit?${query}`)).entries;
+};
 
 /** The text of a hidden message. @param {string} messageId @returns {Promise<{ text: string, username: string }>} */
 export const hiddenText = (messageId) => call(`/api/moderation/hidden?${new URLSearchParams({ messageId })}`);

@@ -3,7 +3,7 @@
 /**
  * @template {keyof HTMLElementTagNameMap} K
  * @param {K} tag
- * @param {{ class?: string, title?: string, scope?: string, type?: string, data?: Record<string, string> }} attributes
+ * @param {{ class?: string, title?: string, role?: string, scope?: string, type?: string, data?: Record<string, string> }} attributes
  * @param {...(Node | string | null)} children
  * @returns {HTMLElementTagNameMap[K]}
  */
@@ -57,11 +57,13 @@ export function carefulButton(words, question, press) {
 
 /**
  * Shows these elements in `parent`, and keeps those that are there and have not changed: focus and selection stay. One with a
- * button that asks is kept as it is, so that nobody presses on what has just taken its place.
+ * button that asks is kept as it is, so that nobody presses on what has just taken its place. The focus stays at the same control
+ * of an element that has changed; that of one that is gone goes to what has them all.
  * @param {Element} parent
  * @param {{ key: string, version: string, make: () => HTMLElement }[]} items
  */
 export function keep(parent, items) {
+  const focused = focusIn(parent);
   /** @type {Map<string | undefined, HTMLElement>} */
   const known = new Map();
   for (const child of parent.children) {
@@ -80,4 +82,22 @@ export function keep(parent, items) {
   shown.forEach((child, at) => {
     if (parent.children[at] !== child) parent.insertBefore(child, parent.children[at] ?? null);
   });
+  if (focused && !parent.contains(document.activeElement)) {
+    const child = shown.find(({ dataset }) => dataset.key === focused.key);
+    const target = (child && controlsOf(child)[focused.at]) ?? parent.closest("[tabindex]");
+    if (target instanceof HTMLElement) target.focus();
+  }
+}
+
+/** Which control of which child has the focus. @param {Element} parent */
+function focusIn(parent) {
+  const { activeElement } = document;
+  const child = [...parent.children].find((child) => child.contains(activeElement));
+  if (!(child instanceof HTMLElement) || !activeElement) return null;
+  return { key: child.dataset.key, at: controlsOf(child).indexOf(activeElement) };
+}
+
+/** @param {Element} element */
+function controlsOf(element) {
+  return [...element.querySelectorAll("a, button, input, select")];
 }

@@ -6,9 +6,10 @@
  */
 
 import { find } from "../dom.js";
-import { noticesOf, show as showNotices } from "./attention.js";
+import { noticesOf, show as showNotices, toModerate } from "./attention.js";
 import { entities as readEntities } from "./calls.js";
 import { Live } from "./live.js";
+import { Moderation } from "./moderation.js";
 import { Plots } from "./plots.js";
 import { SignIn } from "./sign-in.js";
 import { StoryDialog } from "./story.js";
@@ -46,6 +47,11 @@ const story = new StoryDialog(
   (action, messageId) => work.act(action, messageId),
   named,
 );
+const moderation = new Moderation(
+  () => signIn.mayChange,
+  (messageId) => story.open(messageId),
+  named,
+);
 const live = new Live(showFigures, showState, () => signIn.look());
 
 find("find", HTMLFormElement).addEventListener("submit", (event) => {
@@ -56,11 +62,15 @@ find("find", HTMLFormElement).addEventListener("submit", (event) => {
 /** @param {Figures} figures */
 function showFigures(figures) {
   plots.show(figures);
-  showNotices(find("notices", HTMLElement), find("all-well", HTMLElement), noticesOf(figures, named));
+  showNotices(find("notices", HTMLElement), find("all-well", HTMLElement), [
+    ...noticesOf(figures, named),
+    ...toModerate(moderation.current),
+  ]);
   showEntities(find("entities", HTMLTableElement), figures, entities);
   showBots(find("bots", HTMLTableElement), figures, named);
   find("no-bots", HTMLElement).hidden = figures.bots.length > 0;
   work.show(figures);
+  moderation.follow();
 }
 
 /** @param {LiveState} state */

@@ -5,7 +5,7 @@
  */
 
 import { find } from "../dom.js";
-import { CallFailed, session, signIn, signOut } from "./calls.js";
+import { CallFailed, session, signIn, signOut, wordsOf } from "./calls.js";
 
 const RETRY_MS = 3_000;
 
@@ -49,7 +49,7 @@ export class SignIn {
       this.#tell("");
       await this.look();
     } catch (error) {
-      this.#tell(error instanceof CallFailed ? error.message : "the page has a fault");
+      this.#tell(wordsOf(error));
       this.#token.focus();
     }
   }
@@ -65,6 +65,7 @@ export class SignIn {
     this.#form.hidden = found !== null;
     find("board", HTMLElement).hidden = found === null;
     find("read-only", HTMLElement).hidden = this.mayChange;
+    for (const form of document.querySelectorAll("form.changes")) /** @type {HTMLElement} */ (form).hidden = !this.mayChange;
     find("who", HTMLElement).hidden = !this.mayChange;
     find("who-name", HTMLElement).textContent = `Signed in as ${found?.name}`;
     find("connection", HTMLElement).hidden = found === null;

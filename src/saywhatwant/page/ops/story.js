@@ -1,12 +1,13 @@
 /**
  * All that is known of one message, in a dialog: what was said, and what happened when.
  *
- * @import { Action, EndedAttempt, Message, Story, TextAction } from "./types"
+ * @import { Action, EndedAttempt, Message, Story } from "./types"
  */
 
 import { find } from "../dom.js";
-import { CallFailed, hiddenText, moderate, story } from "./calls.js";
-import { button, carefulButton, element } from "./element.js";
+import { hiddenText, moderate, story, wordsOf } from "./calls.js";
+import { element } from "./element.js";
+import { buttonsOf } from "./rows.js";
 import { duration, moment, time } from "./words.js";
 import { actionsFor } from "./work.js";
 
@@ -44,8 +45,7 @@ export class StoryDialog {
       if (this.#id === messageId) this.#show(found);
     } catch (error) {
       if (this.#id !== messageId) return;
-      const words = error instanceof CallFailed ? error.message : "the page has a fault";
-      this.#content.replaceChildren(element("p", { class: "bad" }, words));
+      this.#content.replaceChildren(element("p", { class: "bad" }, wordsOf(error)));
     }
   }
 
@@ -79,29 +79,45 @@ export class StoryDialog {
       words,
     );
     quote.dir = "auto";
-    if (!erased && this.#mayChange()) quote.append(element("div", { class: "actions" }, ...this.#textActions(message, words)));
+    if (!erased && this.#mayChange()) quote.append(...this.#textActions(message, words));
     return quote;
   }
 
-  /** The buttons that hide a text, read a hidden one, and show it again. @param {Message} message @param {HTMLElement} words */
+  /** What hides a text, reads a hidden one, shows it again, and erases it. @param {Message} message @param {HTMLElement} words */
   #textActions({ id, hidden }, words) {
-    const act = async (/** @type {() => Promise<void>} */ what) => {
-      try {
-        await what();
-      } catch (error) {
-        words.textContent = error instanceof CallFailed ? error.message : "the page has a fault";
-      }
+    const withName = element("input", { type: "checkbox" });
+    const reason = element("input", { type: "text" });
+    reason.maxLength = 500;
+    const moderated = (/** @type {string} */ action) => async () => {
+      const name = action === "restore" ? {} : { name: withName.checked };
+      const { left } = await moderate(action, { messageId: id, reason: reason.value, ...name });
+      await this.open(this.#id);
+      if (left) this.#content.prepend(element("p", { class: "bad" }, left));
     };
-    const moderated = (/** @type {TextAction} */ action) => () =>
-      act(async () => {
-        await moderate(action, id);
-        await this.open(this.#id);
-      });
     const read = async () => {
       words.textContent = (await hiddenText(id)).text;
     };
-    if (!hidden) return [carefulButton("Hide", "Really hide it from everybody?", moderated("hide"))];
-    return [button("Read it", () => act(read)), button("Show it again", moderated("restore"))];
+    const hide = { words: "Hide", question: "Really hide it from everybody?", act: moderated("hide") };
+    const erase = {
+      words: "Erase for good",
+      question: "Really erase it? That cannot be undone",
+      act: moderated("erase"),
+    };
+    const others = hidden
+      ? [
+          { words: "Read it", act: read },
+          { words: "Show it again", act: moderated("restore") },
+        ]
+      : [hide];
+    return [
+      element(
+        "div",
+        { class: "given" },
+        element("label", {}, "Reason, for the audit log ", reason),
+        element("label", {}, withName, " the author’s name too"),
+      ),
+      ...buttonsOf([...others, erase]),
+    ];
   }
 
   /** @param {Message} message @param {EndedAttempt[]} attempts @param {Message | undefined} answer */

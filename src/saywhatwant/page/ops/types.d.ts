@@ -139,8 +139,70 @@ export type State = "held" | "pending" | "waiting" | "failed";
 /** What an operator can do with messages. */
 export type Action = "retry" | "fail" | "discard";
 
-/** What an operator can do with the text of a message. */
-export type TextAction = "hide" | "restore";
+/** A post that waits for review. */
+export interface HeldPost {
+  id: string;
+  at: number;
+  /** What it is held for. */
+  phrase: string;
+  text: string;
+  username: string;
+  color: string;
+  entity: string | null;
+}
+
+/** What visitors say of a message. */
+export interface Report {
+  messageId: string;
+  firstAt: number;
+  lastAt: number;
+  count: number;
+  reasons: string[];
+  /** Null if the wall has removed it. */
+  message: Message | null;
+}
+
+/** A ban of a person, or of addresses. */
+export interface Ban {
+  id: string;
+  username?: string;
+  color?: string;
+  colorTail?: string;
+  address?: string;
+  until: number;
+  at: number;
+  by: string;
+  reason?: string;
+}
+
+export interface Filter {
+  phrase: string;
+  action: "refuse" | "hold";
+  at: number;
+  by: string;
+  reason?: string;
+}
+
+/** The rules in force, and what there is to look at. */
+export interface Moderated {
+  bans: Ban[];
+  filters: Filter[];
+  slowSeconds: number;
+  review: HeldPost[];
+  reviewCount: number;
+  reports: Report[];
+  reportCount: number;
+}
+
+/** Something that an operator has done. */
+export interface AuditEntry {
+  number: number;
+  at: number;
+  by: string;
+  action: string;
+  about: string;
+  reason: string;
+}
 
 /** A moment of the plots, or a time of `ms` milliseconds with `at` in its middle. */
 export interface Sample {

@@ -6,8 +6,9 @@
 
 import { find } from "../dom.js";
 import { excerpt } from "../text.js";
-import { CallFailed, change, messages } from "./calls.js";
+import { change, messages, wordsOf } from "./calls.js";
 import { button, carefulButton, element, keep } from "./element.js";
+import { Tabs } from "./tabs.js";
 import { ago, counted, roughly } from "./words.js";
 
 /** A list is read again at most this often, and only if something has changed. */
@@ -21,7 +22,6 @@ const STATES = {
   waiting: { title: "Waiting to be tried again", none: "No message waits to be tried again.", actions: ["fail"] },
   failed: { title: "Failed", none: "No message has failed.", actions: ["retry", "discard"] },
 };
-const ORDER = /** @type {State[]} */ (["failed", "held", "pending", "waiting"]);
 /** @type {Record<Action, { words: string, question: string, done: string }>} */
 export const ACTIONS = {
   retry: { words: "Retry", question: "", done: "pending again, with all attempts" },
@@ -44,10 +44,9 @@ export class Work {
   #mayChange = () => false;
   #open;
   #named;
+  #tabs;
   /** @type {State} */
   #state = "failed";
-  /** @type {Map<State, HTMLButtonElement>} */
-  #tabs = new Map();
   #list = find("messages", HTMLElement);
   #none = find("no-messages", HTMLElement);
   #bulk = find("bulk", HTMLElement);
@@ -69,17 +68,14 @@ export class Work {
     this.#mayChange = mayChange;
     this.#open = open;
     this.#named = named;
-    const tabs = find("states", HTMLElement);
-    for (const state of ORDER) {
-      const tab = button("", () => this.#choose(state));
-      tab.id = `state-${state}`;
-      tab.setAttribute("role", "tab");
-      tab.setAttribute("aria-controls", "list");
-      this.#tabs.set(state, tab);
-      tab.append(element("span", { data: { key: "title", version: "" } }, STATES[state].title));
-      tabs.append(tab);
-    }
-    tabs.addEventListener("keydown", (event) => this.#step(event));
+    const panel = find("list", HTMLElement);
+    const panelOf = (/** @type {State} */ state) => ({ title: STATES[state].title, panel });
+    this.#tabs = new Tabs(
+      find("states", HTMLElement),
+      { failed: panelOf("failed"), held: panelOf("held"), pending: panelOf("pending"), waiting: panelOf("waiting") },
+      ["failed", "held", "pending", "waiting"],
+      (state) => this.#choose(state),
+    );
     this.#choose("failed");
   }
 
@@ -88,16 +84,10 @@ export class Work {
     this.#figures = figures;
     const { depth, backingOff, seq } = figures.overview.stats;
     const counts = { held: depth.processing, pending: depth.pending - backingOff, waiting: backingOff, failed: depth.failed };
-    for (const [state, tab] of this.#tabs) {
-      keep(tab, [
-        { key: "title", version: "", make: () => element("span", {}, STATES[state].title) },
-        {
-          key: "count",
-          version: String(counts[state]),
-          make: () => element("span", { class: "count" }, String(counts[state])),
-        },
-      ]);
-    }
+    this.#tabs.count("held", counts.held);
+    this.#tabs.count("pending", counts.pending);
+    this.#tabs.count("waiting", counts.waiting);
+    this.#tabs.count("failed", counts.failed);
     if (seq !== this.#readSeq && Date.now() - this.#readAt > PAUSE_MS) this.#read(seq);
     this.#draw();
   }
@@ -113,7 +103,7 @@ export class Work {
       }
       this.#outcome.textContent = `${counted(count, "message")} ${count === 1 ? "is" : "are"} ${ACTIONS[action].done}.`;
     } catch (error) {
-      this.#outcome.textContent = `That did not work: ${error instanceof CallFailed ? error.message : "the page has a fault"}.`;
+      this.#outcome.textContent = `That did not work: ${wordsOf(error)}.`;
     }
     await this.#read(-1);
   }
@@ -122,25 +112,11 @@ export class Work {
   #choose(state) {
     this.#state = state;
     this.#messages = [];
-    for (const [name, tab] of this.#tabs) {
-      tab.setAttribute("aria-selected", String(name === state));
-      tab.tabIndex = name === state ? 0 : -1;
-    }
-    find("list", HTMLElement).setAttribute("aria-labelledby", `state-${state}`);
     this.#outcome.textContent = "";
     this.#none.textContent = STATES[state].none;
     this.#bulk.replaceChildren();
     this.#draw();
     if (this.#figures) this.#read(this.#figures.overview.stats.seq);
-  }
-
-  /** @param {KeyboardEvent} event */
-  #step({ key }) {
-    const step = { ArrowLeft: -1, ArrowRight: 1 }[key];
-    if (step === undefined) return;
-    const next = ORDER.at((ORDER.indexOf(this.#state) + step) % ORDER.length) ?? "failed";
-    this.#choose(next);
-    this.#tabs.get(next)?.focus();
   }
 
   /** @param {number} seq the state of the queue that is read; -1 if it is not known */
