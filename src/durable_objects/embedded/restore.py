@@ -13,7 +13,7 @@ from durable_objects.embedded.change_log import Step, apply, check_state, read_s
 from durable_objects.embedded.snapshot import check_integrity
 from durable_objects.embedded.store import FILE, Upgrade, run_upgrade
 from durable_objects.errors import DataExists, DataUnreadable
-from durable_objects.files import make_directory, put_in_place, sync
+from durable_objects.files import give_to_owner, make_directory, put_in_place, sync
 
 
 class Restored(NamedTuple):
@@ -30,7 +30,7 @@ def restore(backup: Path, directory: Path, *, change: Upgrade, at: int | None = 
 
     Args:
         backup: its directory, which stays as it is.
-        directory: must not exist; those above it are made.
+        directory: must not exist; those above it are made. As root all of it is given to the owner of the one above it.
         change: called with a connection to the restored data, within a transaction that it cannot end.
         at: a time in milliseconds since 1970: the last state with nothing that was committed after it; by default the last.
         beside: further files to copy into it, those that exist.
@@ -55,7 +55,8 @@ def restore(backup: Path, directory: Path, *, change: Upgrade, at: int | None = 
         for file in beside:
             if file.exists():
                 shutil.copy2(file, part)
-        for path in part.iterdir():
+        for path in (*part.iterdir(), part):
+            give_to_owner(path, part.absolute().parent)
             sync(path)
         put_in_place(part, directory)
     except BaseException:

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import click
 
-from durable_objects.files import put_in_place
+from durable_objects.files import make_directory, put_in_place
 from saywhatwant.addresses import url_from_here
 from saywhatwant.commands import options
 from saywhatwant.commands.unit_files import PRIVATE_MODE, SERVICES, SOCKET, UNIT_MODE, Layout, UnitFile, is_ours, unit_files
 from saywhatwant.errors import ExpectedError
 from saywhatwant.settings import load
 
+USER = "sww"
+"""Who runs the services of the system; see ``units/sww.sysusers``."""
 BOOTED = Path("/run/systemd/system")
 """Where systemd runs this machine."""
 HIDDEN = (Path("/home"), Path("/root"), Path("/run/user"), Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - none is used
@@ -57,8 +59,9 @@ def install(
         _check_model(model)
     if backups is not None:
         layout = layout._replace(backups=backups.absolute())
-    if not (user or root or remove):
-        _check_visible(program)
+    if not (user or remove):
+        _check_backups(layout.backups)
+        _check_visible(program, root)
     url = url_from_here(settings.host, settings.port)
     files = unit_files(layout, program=program, bind=settings.bind, url=url, model=model)
     systemctl = _systemctl(user=user) if root is None and BOOTED.is_dir() and not dry_run else None
@@ -74,6 +77,7 @@ def install(
         if not user:
             _run(["systemd-sysusers"])
         _run([*systemctl, "daemon-reload"])
+    make_backups(layout, root, owner=USER if systemctl is not None and layout.is_system else None)
     click.echo(f"Start all of it with: {enable}")
 
 
@@ -121,8 +125,10 @@ def _below(root: Path | None, path: Path) -> Path:
     return path if root is None else root.absolute() / path.relative_to("/")
 
 
-def _check_visible(program: Path) -> None:
+def _check_visible(program: Path, root: Path | None) -> None:
     """Raise ``InstallRefused`` for a program that a service of the system cannot run."""
+    if root is not None:  # of another machine
+        return
     package = Path(__file__)
     for path in (program, package, Path(sys.base_prefix)):
         if any(path.resolve().is_relative_to(hidden) for hidden in HIDDEN):
@@ -140,6 +146,32 @@ def _check_model(model: str) -> None:
         from saywhatwant.models.local import weights
 
         weights()
+
+
+def _check_backups(directory: Path) -> None:
+    """Raise ``InstallRefused`` for a directory that a service of the system does not see, or finds empty at each start."""
+    if any(directory.resolve().is_relative_to(hidden) for hidden in HIDDEN):
+        raise InstallRefused(
+            f"--backups {directory} is where services of the system see nothing: choose another place, such as a disk in /mnt"
+        )
+
+
+def make_backups(layout: Layout, root: Path | None, owner: str | None) -> None:
+    """Make the directory of backups, without which the service does not start, unless it is where the service makes it."""
+    if layout.backups.parent == layout.data.parent:
+        return
+    path = _below(root, layout.backups)
+    if path.is_dir():
+        click.echo(f"{path} stays as it is" + (f"; the user {USER} must be able to write there" if layout.is_system else ""))
+        return
+    try:
+        make_directory(path.parent)
+        path.mkdir(mode=0o700)
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        raise InstallRefused(f"--backups {path} cannot be made: {error.strerror}") from error
+    if owner is not None:
+        shutil.chown(path, owner, owner)
+    click.echo(f"made {path}")
 
 
 def _systemctl(*, user: bool) -> list[str] | None:

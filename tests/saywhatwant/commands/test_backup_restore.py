@@ -253,3 +253,16 @@ def test_p1_a_backup_or_restore_that_is_killed_at_any_moment_leaves_all_or_nothi
         assert on(tmp_path / (f"from-{target}" if command == "backup" else target), "single", see) == before
         assert not (tmp_path / f"{target}{PARTIAL}").exists()
     assert left == {"all", "nothing"}
+
+
+def test_what_root_restores_belongs_to_the_owner_of_the_directory_above(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on(tmp_path / "data", "single", fill)
+    ran(tmp_path, "backup", "--data", "data", "--to", "backup")
+    given: dict[str, tuple[int, int]] = {}
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("os.chown", lambda path, user, group: given.update({Path(path).name: (user, group)}))
+    restored(tmp_path)
+    of = tmp_path.stat()
+    assert given == dict.fromkeys((FILE, f"new{PARTIAL}"), (of.st_uid, of.st_gid))

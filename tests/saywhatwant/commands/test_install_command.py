@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 from documents import blocks
 from durable_objects.files import make_directory, put_in_place
 from saywhatwant.commands import install as install_module
-from saywhatwant.commands.install import install
-from saywhatwant.commands.unit_files import SERVICES, SOCKET
+from saywhatwant.commands.install import install, make_backups
+from saywhatwant.commands.unit_files import SERVICES, SOCKET, Layout
 from saywhatwant.models import local
 from saywhatwant.models.local import INSTALL
 from servers import SWW
@@ -128,6 +128,31 @@ def test_backups_may_go_to_another_disk(tmp_path: Path) -> None:
     unit = (tmp_path / SYSTEM / "sww-backup.service").read_text()
     assert "\nReadWritePaths=/mnt/other\n" in unit
     assert unit.count("/mnt/other") == 2
+
+
+def test_the_directory_of_backups_is_made_without_which_the_service_would_not_start(tmp_path: Path) -> None:
+    said = run("--root", str(tmp_path), "--backups", "/mnt/other", *ANYWHERE).output
+    assert (tmp_path / "mnt/other").stat().st_mode & 0o777 == 0o700
+    assert f"made {tmp_path / 'mnt/other'}\n" in said
+    said = run("--root", str(tmp_path), "--backups", "/mnt/other", *ANYWHERE).output
+    assert f"{tmp_path / 'mnt/other'} stays as it is; the user sww must be able to write there\n" in said
+
+
+def test_the_directory_of_backups_is_given_to_the_user_of_the_services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[tuple[Path, str, str]] = []
+    monkeypatch.setattr("saywhatwant.commands.install.shutil.chown", lambda *what: given.append(what))
+    layout = Layout.of_system()._replace(backups=tmp_path / "other")
+    make_backups(layout, None, owner="sww")
+    make_backups(layout, None, owner="sww")
+    make_backups(Layout.of_system(), None, owner="sww")
+    assert given == [(tmp_path / "other", "sww", "sww")]
+
+
+@pytest.mark.parametrize("place", ["/home/ann/backups", "/tmp/backups", "/mnt/../root/backups"])  # noqa: S108 - none is used
+def test_p8_a_directory_of_backups_that_services_of_the_system_do_not_see_is_refused(tmp_path: Path, place: str) -> None:
+    refused = run("--root", str(tmp_path), "--backups", place, *ANYWHERE, fails=True)
+    assert f"--backups {place} is where services of the system see nothing" in str(refused.exception)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_secret_is_in_a_file_that_only_its_owner_reads_and_nowhere_else(root: Path) -> None:
