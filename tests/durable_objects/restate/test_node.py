@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,12 @@ def test_a_node_is_ready_until_it_is_stopped(tmp_path: Path) -> None:
 def test_it_listens_on_its_three_ports_of_loopback_and_nowhere_else(restate: Node) -> None:
     bound = {address["address"]: address["kind"] for address in health(restate)["bound_addresses"]}
     assert bound == {f"127.0.0.1:{port}": "tcp" for port in restate.config.ports}
+
+
+def test_p1_nodes_here_and_elsewhere_take_the_keys_of_large_objects() -> None:
+    elsewhere = tomllib.loads((Path(__file__).parents[3] / "deploy/restate/node.toml").read_text())
+    here = tomllib.loads(NodeConfig(directory=Path()).toml())
+    assert elsewhere["networking"] == here["networking"] == {"message-size-limit": "256MiB"}
 
 
 def test_it_logs_no_warning_when_all_is_well(tmp_path: Path) -> None:
