@@ -19,14 +19,12 @@ from saywhatwant.message import Message, NewMessage, Posted
 from saywhatwant.moderation.schemas import ModerationResponse
 from saywhatwant.queue import batch, events, lease
 from saywhatwant.queue.config import QueueConfig
+from saywhatwant.queue.directory import ANYONE
 from saywhatwant.queue.messages import is_unfinished
 from saywhatwant.queue.object import MessageQueue
 from saywhatwant.queue.waiting import Wait
 from saywhatwant.queue.work_queue import WorkChange, WorkQueue, work_of
 from saywhatwant.schemas import BatchRequest, ClaimResponse, ProgressState
-
-ANYONE = "queue:"
-"""The work queue of the messages that name no entity, and of the entities that are not served."""
 
 ANSWERS_HIDDEN: Final = "it answers a hidden message"
 """Why an answer is hidden that was on its way while its question was hidden; for operators."""
@@ -59,13 +57,16 @@ class WholeWall(MessageQueue):
     def first_answer(self, new: NewMessage, posted: Posted | None = None) -> Posted:
         """What an answer has got at its work queue; called with its key, which is kept with ``posted``.
 
-        Without ``posted``, and with a key that is not kept yet, raises ``UnknownMessage``, or ``IdTaken``.
+        Without ``posted``, and with a key that is not kept yet, it is the message with the answer's id, if that is the same
+        answer: its gateway ended before it could keep the key. Else raises ``UnknownMessage``, or ``IdTaken``.
         """
         if posted is not None:
             return posted
         known = None if new.id is None else self._index.get(new.id)
         if known is not None and known.reply_to != new.reply_to:
             raise IdTaken(known.id)
+        if known is not None and (known.text, known.username) == (new.text, new.username):
+            return Posted(known.id, known.timestamp)
         raise UnknownMessage("replyTo", new.reply_to or "")
 
     @durable_objects.read

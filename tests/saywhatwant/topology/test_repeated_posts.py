@@ -6,7 +6,7 @@ import pytest
 from walls import SimulatedWall, a_post
 
 from durable_objects import KeyReused, ObjectFailed
-from saywhatwant.errors import BacklogFull, NotTheHolder, WrongState
+from saywhatwant.errors import BacklogFull, IdTaken, NotTheHolder, WrongState
 from saywhatwant.queue.shard import route_of
 from saywhatwant.queue.whole_wall import WholeWall
 from saywhatwant.topology import Topology
@@ -66,10 +66,13 @@ def test_p7_a_refused_answer_leaves_its_key_free(topology: Topology, name: str) 
     assert not wall.post(**answer).repeated
 
 
-def test_p7_an_answer_whose_key_could_not_be_kept_is_repeated_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_completed", [False, True])
+def test_p7_an_answer_whose_key_could_not_be_kept_is_repeated_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, *, is_completed: bool
+) -> None:
     wall = SimulatedWall("hybrid")
     answer = an_answer_to(wall.post(entity="zen").id, id="myanswer")
-    wall.claim_next()
+    (claimed,) = wall.claim_next()
     first_answer = WholeWall.first_answer
 
     def kept_never(self: WholeWall, new: Any, posted: Any = None) -> Any:
@@ -81,6 +84,10 @@ def test_p7_an_answer_whose_key_could_not_be_kept_is_repeated_all_the_same(monke
         patch.setattr(WholeWall, "first_answer", kept_never)
         with pytest.raises(ObjectFailed):
             wall.post(**answer)
+    if is_completed:
+        wall.complete(claimed)
+        with pytest.raises(IdTaken):
+            wall.post(**answer | {"text": "Why not?"})
     assert wall.post(**answer).repeated
     assert [message.id for message in wall.read() if message.message_type == "AI"] == ["myanswer"]
 
