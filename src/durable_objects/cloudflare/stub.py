@@ -1,6 +1,7 @@
 """Handles on objects that live in Durable Objects of their own: calls go there by RPC, events come over a WebSocket."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Generic, Self
@@ -16,6 +17,8 @@ from durable_objects.event_streams import QueuedEventStream
 from durable_objects.exchange import ANSWER, EVENTS, REQUEST, Answer, EndOfEvents, ExchangingStub, Request
 from durable_objects.meter import Meter
 from durable_objects.names import check_name, check_namespace
+
+log = logging.getLogger("durable_objects")
 
 
 class RemoteStub(ExchangingStub[ObjectT]):
@@ -53,8 +56,8 @@ class RemoteNamespace(Generic[ObjectT]):
 
     async def exchange(self, name: str, request: Request) -> Answer:
         """Send a request to an object and return its answer; raises ``OutcomeUnknown`` when none comes."""
-        for connecting in list(self._connecting):
-            await connecting  # events of this call must reach those who listened before it
+        if self._connecting:  # events of this call must reach those who listened before it
+            await asyncio.wait(self._connecting)  # which others wait for too, so it must outlive this call
         self._meter.calls += 1
         answer: Answer = ANSWER.decode(await self._binding.call(name, REQUEST.encode(request)))
         if answer.error is not None and answer.error.code == ObjectFailed.code:
@@ -96,6 +99,10 @@ class _Listening:
             close = await binding.listen(to.name, LISTEN.encode(Listen(to)), self._receive, self._ended)
         except DurableObjectError as error:
             self.stream.fail(error)
+            return
+        except Exception as error:
+            log.exception("the connection for events of %s/%s failed", to.namespace, to.name)
+            self.stream.fail(EventsLost(f"the connection to the object has failed: {error!r}"))
             return
         if self._is_closed:
             close()
