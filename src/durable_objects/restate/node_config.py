@@ -13,10 +13,9 @@ from durable_objects.restate.ports import free_port
 LOG_FILTER = "warn,restate_admin::query_utils=error,octocrab=off"
 """Warnings, but none about queries that come before there are leaders, or about the version check that finds no network."""
 
-
-MESSAGE_SIZE_LIMIT = "256MiB"
-"""At most so much in one message, of which the keys of all rows of an object are one when it comes into memory. Restate's own
-32 MiB are fewer than a wall that is used much can have, and an object with more could not be loaded."""
+MOST_AT_ONCE = "256MiB"
+"""At most so much is sent at once. The keys of all rows of an object are, when it comes into memory. Restate's own 32 MiB are
+fewer than an object that is used much can have, which could then not be loaded again."""
 
 
 class NodeConfig(Struct, frozen=True, kw_only=True):
@@ -86,7 +85,7 @@ class NodeConfig(Struct, frozen=True, kw_only=True):
             "default-num-partitions": self.partitions,
             "log-filter": self.log_filter,
             "log-disable-ansi-codes": True,
-            "networking": {"message-size-limit": MESSAGE_SIZE_LIMIT},
+            "networking": {"message-size-limit": MOST_AT_ONCE},
             "ingress": {"bind-port": self.ingress_port},
             "admin": {"bind-port": self.admin_port},
             # An objects' process that stands still, or whose machine is gone, counts as lost after this time.
