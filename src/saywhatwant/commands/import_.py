@@ -4,11 +4,14 @@ import asyncio
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 
 from durable_objects.export_file import ExportReader
+from durable_objects.transfer import Piece
 from saywhatwant.commands import options
 from saywhatwant.commands.moved import TOPOLOGY, Moved
 from saywhatwant.commands.runtimes import open_target
+from saywhatwant.queue import standing
 from saywhatwant.settings import Settings, WrongSettings, load
 from saywhatwant.topology.record import CONVERSIONS
 
@@ -37,11 +40,16 @@ async def _import(settings: Settings, file: Path) -> Moved:
         moved = Moved("imported")
         async with open_target(settings) as target:
             await target.begin(reader.header.data_version, bytes.fromhex(summary.digest))
-            for piece in reader.pieces():
+            for piece in map(_without_bots, reader.pieces()):
                 await target.write(piece)
                 moved.add(piece)
             await target.finish()
     return moved
+
+
+def _without_bots(piece: Piece) -> Piece:
+    """The piece without the bots that stood in line at the old wall: messages would be handed to sockets that are gone."""
+    return replace(piece, rows=[row for row in piece.rows if not row[0].startswith(standing.PREFIX)])
 
 
 def _check_topology(found: str | None, settings: Settings, file: Path) -> None:

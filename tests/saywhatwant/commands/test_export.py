@@ -22,7 +22,9 @@ from durable_objects.embedded.transfer import EmbeddedSource
 from durable_objects.export_file import ExportWriter, Header
 from saywhatwant.commands.data_upgrade import UPGRADES
 from saywhatwant.commands.runtimes import SOURCES
+from saywhatwant.queue.standing import Stand
 from saywhatwant.topology import Topology
+from saywhatwant.topology.wall import Wall
 from servers import SWW, Server, environment
 from strace import command as traced
 from strace import parse
@@ -64,6 +66,20 @@ def test_p1_a_wall_of_each_topology_moves_and_goes_on(tmp_path: Path, topology: 
     assert rows(new) == stored == rows(old)
     assert on(new, topology, see) == before
     on(new, topology, go_on)
+
+
+def test_p1_bots_that_stood_at_the_old_wall_do_not_stand_at_the_new_one(tmp_path: Path) -> None:
+    """Nothing ends their lines where a server does not know of them, so messages would be handed to nobody."""
+
+    async def stand(wall: Wall) -> None:
+        assert wall.standing is not None
+        await wall.standing.stand(Stand("0123456789abcdef", "gateway", 1, "bot", 2))
+
+    old, new = tmp_path / "old", tmp_path / "new"
+    on(old, "single", stand)
+    done = sww(tmp_path, "import", "--data", str(new), str(exported(old, tmp_path / "file")))
+    assert (done.status, done.stderr) == (0, "")
+    assert [["standing/" in key for _, key, _ in rows(data)[0]].count(True) for data in (old, new)] == [1, 0]
 
 
 def messages(server: Server) -> list[dict[str, Any]]:
