@@ -46,8 +46,10 @@ def test_a_next_server_that_cannot_be_started_changes_nothing(
                 os.kill(os.getpid(), signal.SIGHUP)
                 await until(lambda number=number: printed().count("the one that runs goes on") == number or running.done())  # type: ignore[misc]
                 assert alive(server) == server
-        finally:
             os.kill(os.getpid(), signal.SIGTERM)
-        return await running
+            return await running
+        finally:
+            for left in descendants(os.getpid()) - before:
+                os.kill(left, signal.SIGKILL)
 
     assert asyncio.run(scenario()) == -signal.SIGTERM
