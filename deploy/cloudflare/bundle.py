@@ -55,9 +55,9 @@ def bundle() -> Path:
             with tempfile.TemporaryDirectory(dir=HERE, prefix=".build-") as folder:
                 made = Path(folder)
                 _make(wheels, made)
-                (made / stamp).touch()
                 shutil.rmtree(BUILD, ignore_errors=True)
                 shutil.copytree(made, BUILD)
+                (BUILD / stamp).touch()  # last: a copy that was broken off must not count as made
     return BUILD
 
 
