@@ -17,6 +17,7 @@ from saywhatwant.queue.whole_wall import WholeWall
 from saywhatwant.queue.work_queue import WorkQueue
 from saywhatwant.schemas import BatchRequest, Reply
 from saywhatwant.topology import START, open_wall
+from saywhatwant.topology.hybrid import HybridWall
 
 LEASE = {"lease_ms": 60_000, "max_wait_ms": 600_000, "backoff_ms": 1_000}
 
@@ -222,6 +223,27 @@ def test_a_waiting_claim_is_woken_at_the_wall_and_finds_the_work(wall: Simulated
     assert b'"type":"work"' in events
     woken = Wait("g/1/1", 29_000, 1, (asked,))
     assert [message.id for message in wall.claim_next(entities=("zen",), wait=woken)] == [asked]
+
+
+def test_a_claim_that_others_were_always_faster_than_waits(wall: SimulatedWall, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(*_: object) -> list[Any]:
+        return []
+
+    wall.post(entity="zen")
+    monkeypatch.setattr(HybridWall, "_hold_all", nothing)
+    assert wall.claim_next(entities=("zen",), wait=Wait("g/1/1", 30_000)) == []
+    assert wall.run(wall.wall.stats(("zen", "joy"))).waited_for == ["zen"]
+
+
+def test_p4_an_answer_whose_id_another_gateway_gave_meanwhile_gets_another_one(wall: SimulatedWall) -> None:
+    questions = [wall.post(entity=entity).id for entity in ("zen", "joy")]
+    wall.claim_next(2)
+    for question in questions:  # both have looked whether the id is free before either was posted
+        new = a_post(message_type="AI", reply_to=question, worker_id="bot", attempt=1, id="same")
+        wall.run(wall.wall._post_answer(new, question))
+    answers = {message.reply_to: message.id for message in wall.read() if message.message_type == "AI"}
+    assert set(answers) == set(questions)
+    assert answers[questions[0]] == "same" != answers[questions[1]]
 
 
 def test_messages_to_anyone_go_to_the_entity_that_their_author_talked_with(wall: SimulatedWall) -> None:

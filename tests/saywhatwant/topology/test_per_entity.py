@@ -187,6 +187,16 @@ def test_a_woken_claim_takes_the_message_that_it_was_woken_for_and_wakes_no_othe
     assert wall.run(wall.wall.stats(entities)).waited_for == ["joy", "zen"], "the third one still waits"
 
 
+def test_a_claim_that_was_woken_by_one_object_waits_at_no_other() -> None:
+    wall = SimulatedWall()
+    entities = ("zen", "joy")
+    assert wall.claim_next(entities=entities, wait=Wait("g/1/0", 30_000)) == []
+    posted = wall.post(entity="joy").id
+    woken = Wait("g/1/0", 29_000, 1, (posted,))
+    assert [message.id for message in wall.claim_next(entities=entities, wait=woken)] == [posted]
+    assert wall.run(wall.wall.stats(entities)).waited_for == []
+
+
 def test_a_talk_is_whole_though_two_objects_have_a_part_of_it() -> None:
     wall = SimulatedWall()
     for text, entity in (("one", "zen"), ("two", None), ("three", "zen")):
