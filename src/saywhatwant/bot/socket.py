@@ -102,6 +102,10 @@ class Socket:
             await self._connection.send(_encode(replace(frame, id=number)).decode())
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await answer
+        except SocketEnded:
+            # Its end is known to everybody before the caller is told: who tries again finds another socket, or waits for one.
+            await asyncio.wait([self._reading])
+            raise
         except TimeoutError:
             await self.close()
             raise SocketEnded(f"no answer within {ANSWER_SECONDS:g} seconds") from None

@@ -10,7 +10,9 @@ from sockets import InProcess, Sockets
 
 from saywhatwant import frames
 from saywhatwant.bot import trust
+from saywhatwant.bot.connection import SocketEnded
 from saywhatwant.bot.line import Line
+from saywhatwant.bot.socket import Socket
 from saywhatwant.client import ServerUnavailable
 from saywhatwant.entities import Entity
 from saywhatwant.models import Model, ModelFailed, Piece, Request
@@ -237,6 +239,44 @@ def test_p4_it_goes_on_by_http_while_no_socket_can_be_opened(monkeypatch: pytest
         assert (message.bot_params.attempt, harness.count(COMPLETE)) == (1, 1)
 
     run(scenario, model)
+
+
+class EndedConnection:
+    """One that nothing can be sent through any more, though its end was not read yet."""
+
+    async def send(self, _: str) -> None:
+        raise SocketEnded("it was cut")
+
+    async def receive(self) -> str | None:
+        await asyncio.sleep(0)
+        return None
+
+    async def close(self) -> None:
+        """Nothing."""
+
+
+def test_the_end_of_a_socket_is_known_when_a_call_has_failed_for_it() -> None:
+    """Else who tries again at once would try the same socket for ever, in one turn of the event loop."""
+
+    async def failed() -> list[str]:
+        ends: list[str] = []
+
+        def nothing(_: object) -> None:
+            pass
+
+        socket = Socket(
+            EndedConnection(),
+            on_given=nothing,
+            on_lost=nothing,
+            on_conflicts=nothing,
+            on_end=lambda: ends.append("end"),
+        )
+        with pytest.raises(SocketEnded, match="it was cut"):
+            await socket.call(frames.HandsFrame(hands=1, entities={"zen": 1}))
+        assert socket.has_ended
+        return ends
+
+    assert asyncio.run(failed()) == ["end"]
 
 
 def test_a_lost_lease_ends_the_answer_at_once() -> None:
