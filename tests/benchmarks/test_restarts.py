@@ -13,7 +13,7 @@ from durable_objects.restate.ports import free_port
 from servers import DEADLINE_SECONDS
 
 
-@pytest.mark.parametrize("way", ["signal", "socket"])
+@pytest.mark.parametrize("way", ["signal", "socket", "gateway"])
 def test_p1_p4_p5_a_restart_under_load_fails_no_request_and_loses_and_doubles_nothing(tmp_path: Path, way: str) -> None:
     with WAYS[way](tmp_path) as wall:
         outcome = asyncio.run(measure(wall, restarts=1, rate=40, between=0.5))

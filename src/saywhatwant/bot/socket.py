@@ -104,6 +104,7 @@ class Socket:
                 return await answer
         except SocketEnded:
             # Its end is known to everybody before the caller is told: who tries again finds another socket, or waits for one.
+            answer.cancel()
             await asyncio.wait([self._reading])
             raise
         except TimeoutError:

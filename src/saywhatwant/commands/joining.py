@@ -1,4 +1,8 @@
-"""The start of a server that is one of many processes: it listens at once, and serves once the others answer."""
+"""The start of a server that is one of many processes: it listens, and serves once the others answer.
+
+Where another server has just ended on the same socket, its clients wait in the queue for a while: they are refused nothing
+for a restart.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,6 +15,8 @@ from saywhatwant.worker.server import Server
 
 LOOK_SECONDS = 1.0
 """How often what it waits for is looked at."""
+PATIENCE_SECONDS = 5.0
+"""How long clients wait in the queue of a socket that was handed over, before they are told what the server waits for."""
 
 
 class Joining:
@@ -38,35 +44,52 @@ class Joining:
         self._on_ready = on_ready
         self._url = ""
         self._listens = asyncio.Event()
+        self._entering: asyncio.Task[None]
+
+    def begin(self) -> asyncio.Task[None]:
+        """Enter the runtime; the task that is returned does so. Call it once, before anything else."""
+        self._entering = asyncio.create_task(self._enter_aloud())
+        return self._entering
+
+    async def wait(self, seconds: float) -> None:
+        """Return when the runtime can be used, or after so many seconds; raises what hinders it for good."""
+        done, _ = await asyncio.wait([self._entering], timeout=seconds)
+        for entering in done:
+            entering.result()
 
     def listens(self, url: str) -> None:
-        """The server listens: begin to say what it waits for."""
+        """The server listens, at this URL."""
         self._url = url
         self._listens.set()
 
     async def serve(self, server: Server, run: Awaitable[None]) -> None:
         """Run the server until it is stopped; raises what has ended it."""
-        joining = asyncio.create_task(self._join(server))
+        opening = asyncio.create_task(self._open(server))
         try:
             await run
         finally:
-            joining.cancel()
-            await asyncio.wait([joining])
-        if not joining.cancelled():
-            joining.result()
+            opening.cancel()
+            self._entering.cancel()
+            await asyncio.wait([opening, self._entering])
+        if not opening.cancelled():
+            opening.result()
 
-    async def _join(self, server: Server) -> None:
-        await self._listens.wait()
-        telling = asyncio.create_task(self._tell())
+    async def _open(self, server: Server) -> None:
         try:
-            await self._enter()
+            await self._entering
         except Exception:
             server.should_exit = True
             raise
+        await self._listens.wait()
+        self._on_ready(self._url)
+
+    async def _enter_aloud(self) -> None:
+        telling = asyncio.create_task(self._tell())
+        try:
+            await self._enter()
         finally:
             telling.cancel()
         self._gate.open()
-        self._on_ready(self._url)
 
     async def _tell(self) -> None:
         told: set[str] = set()

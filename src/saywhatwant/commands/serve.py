@@ -18,7 +18,7 @@ from durable_objects import Runtime
 from saywhatwant import last_backup
 from saywhatwant.commands import options
 from saywhatwant.commands.binding import cannot_bind
-from saywhatwant.commands.joining import Joining
+from saywhatwant.commands.joining import PATIENCE_SECONDS, Joining
 from saywhatwant.commands.runtimes import ServerRuntime, open_runtime
 from saywhatwant.commands.server_parent import ServerParent
 from saywhatwant.commands.service_manager import ServiceManager, check_listening
@@ -121,13 +121,16 @@ async def run_server(
             await on_stop()
 
     async with AsyncExitStack() as stack:
-        handover = await manager.handover()
-        check_listening(handover.listening, settings)
         enter = partial(_enter, runtime, settings, stack)
+        joining = Joining(worker, enter, lambda: runtime.health() or "its objects are not there yet", ready)
+        # With a lock of the data, the server before this one must have ended first; a gateway can join while it serves.
+        handover = await manager.handover(joining.begin() if settings.restate else None)
+        check_listening(handover.listening, settings)
         new_server = partial(Server, settings=settings, on_stop=stop, handover=handover)
         if settings.restate:
             sockets = _listen(handover, settings, stack)
-            joining = Joining(worker, enter, lambda: runtime.health() or "its objects are not there yet", ready)
+            if handover.listening:
+                await joining.wait(PATIENCE_SECONDS)
             server = new_server(joining.worker, on_ready=joining.listens)
             await joining.serve(server, _serve(server, sockets))
         else:

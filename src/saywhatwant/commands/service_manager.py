@@ -66,11 +66,19 @@ class ServiceManager:
                 case _:
                     self._listening.append(sock)
 
-    async def handover(self) -> Handover:
-        """What the server takes over, and who keeps what it leaves; call it once, when all code is loaded."""
+    async def handover(self, prepared: asyncio.Task[None] | None = None) -> Handover:
+        """What the server takes over, and who keeps what it leaves; call it once, when all code is loaded.
+
+        While a server before this one serves, it does so until ``prepared`` is done; if that fails, its error is raised.
+        """
         if self._parent is not None:
+            taking = asyncio.create_task(self._take_from(self._parent))
+            if prepared is not None:
+                await asyncio.wait([taking, prepared], return_when=asyncio.FIRST_COMPLETED)
+                if not taking.done():
+                    await prepared
             self.notify(LOADED)
-            await self._take_from(self._parent)
+            await taking
         return Handover(
             self._listening,
             self._connections,
