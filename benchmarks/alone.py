@@ -6,9 +6,8 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import promises
+from benchmarks import growth, promises
 from benchmarks.failures import note
-from benchmarks.growth import fresh, objects, retained
 from benchmarks.loads import POSTS_AT_32
 from benchmarks.readers import deliver
 from benchmarks.wrk import Figure, measure, measure_work
@@ -31,16 +30,16 @@ def measured(seconds: int, console: Console) -> dict[str, Any]:
     return {
         "promises": [outcome._asdict() for outcome in outcomes],
         "claim_and_complete": attempt("claims and completions of a backlog", partial(_work, seconds)),
-        "retained": [attempt("wall", partial(retained, number, seconds)) for number in (200, 10_000, 100_000)],
+        "retained": [attempt("wall", partial(growth.retained, number, seconds)) for number in growth.RETAINED],
         "objects": {
-            number: attempt(f"posts a second without HTTP, {number:,} objects", partial(objects, number, 20_000))
-            for number in (1, 10, 100, 1_000)
+            number: attempt(f"posts a second without HTTP, {number:,} objects", partial(growth.objects, number, growth.POSTS))
+            for number in growth.OBJECTS
         },
         "readers": [attempt("WebSockets", partial(deliver, number)) for number in (100, 1_000)],
     }
 
 
 def _work(seconds: int) -> Figure:
-    with fresh() as server:
+    with growth.fresh() as server:
         measure(server.url, POSTS_AT_32, seconds)
         return measure_work(server.url, seconds)

@@ -1,9 +1,13 @@
-"""The cost of more retained messages and more objects, and how long a start and a wake take then."""
+"""The cost of more retained messages and more objects, and how long a start and a wake take then.
 
+``python -m benchmarks.growth`` prints each figure as soon as it is there; ``python -m benchmarks`` has them too.
+"""
+
+import argparse
 import asyncio
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -12,8 +16,9 @@ import httpx
 from msgspec.structs import replace
 
 from benchmarks.contenders.product import Product
+from benchmarks.failures import NotMeasured, note
 from benchmarks.loads import POSTS_AT_32
-from benchmarks.running import Running, scratch
+from benchmarks.running import Running, end_in_order_on_sigterm, scratch
 from benchmarks.wrk import measure
 from durable_objects import Namespace, Stub
 from durable_objects.embedded import EmbeddedRuntime
@@ -27,6 +32,10 @@ FINISHED = replace(MESSAGE, answer=False)
 POSTS_AT_ONCE = 500
 CALLERS = 32
 WAKES = 5
+RETAINED = (200, 10_000, 100_000)
+OBJECTS = (1, 10, 100, 1_000)
+POSTS = 20_000
+SECONDS = 4
 
 
 class Retained(NamedTuple):
@@ -134,3 +143,34 @@ def fresh() -> Iterator[Running]:
     """Run a server on fresh data until the end of the block."""
     with scratch() as directory, Product().start(directory) as server:
         yield server
+
+
+def steps(retentions: Sequence[int], numbers: Sequence[int], seconds: int, posts: int = POSTS) -> Iterator[str]:
+    """Measure one after another; what could not be measured says so. Each figure is preceded by what is being measured."""
+    for messages in retentions:
+        yield f"a wall with {messages:,} messages ..."
+        try:
+            yield str(retained(messages, seconds))
+        except NotMeasured as error:
+            yield f"not measured: {note(error)}"
+    for number in numbers:
+        yield f"{posts:,} posts to {number:,} objects ..."
+        yield f"{number:,} objects: {objects(number, posts):,.0f} posts/s without HTTP"
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.growth", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--retained", type=int, nargs="*", default=RETAINED, help="messages of a wall")
+    parser.add_argument("--objects", type=int, nargs="*", default=OBJECTS, help="objects in one runtime")
+    parser.add_argument("--seconds", type=int, default=SECONDS, help=f"of the posts to each wall: {SECONDS}")
+    arguments = parser.parse_args()
+    for line in steps(arguments.retained, arguments.objects, arguments.seconds):
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    end_in_order_on_sigterm()
+    main()

@@ -3,13 +3,18 @@
 import asyncio
 from pathlib import Path
 
+import httpx
 import pytest
+from rich.console import Console
 
-from benchmarks import bots, growth, history, inprocess, references, samples
+from benchmarks import backups, bots, dashboard, growth, history, inprocess, references, samples
+from benchmarks.comparison import MESSAGE
 from benchmarks.keyvalue.__main__ import simulate
 from benchmarks.keyvalue.durable import DurableWall
 from benchmarks.keyvalue.original import KeyValueWall
 from benchmarks.keyvalue.scenario import Scenario
+from benchmarks.loads import Load
+from benchmarks.wrk import Figure
 
 
 @pytest.fixture(autouse=True)
@@ -60,3 +65,31 @@ def test_bots_make_round_trips_over_each_connection(tmp_path: Path) -> None:
 def test_a_history_is_filled_and_its_reports_are_timed(tmp_path: Path) -> None:
     assert history.bytes_on_disk(tmp_path / "data", days=1, hours=1) > 0
     assert asyncio.run(history.report_ms(tmp_path / "reports")) > 0
+    assert len(asyncio.run(history.report_ms_amid_posts(tmp_path / "posts", posts=4, rounds=2))) == 2
+
+
+def test_growth_says_what_it_measures_as_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(growth, "retained", lambda messages, _: f"{messages} retained")
+    lines = growth.steps([200], [3], seconds=1, posts=40)
+    assert next(lines) == "a wall with 200 messages ..."
+    assert next(lines) == "200 retained"
+    assert next(lines) == "40 posts to 3 objects ..."
+    assert next(lines).startswith("3 objects: ")
+    assert list(lines) == []
+
+
+def test_a_wall_takes_posts_while_operators_look_and_while_nobody_does() -> None:
+    def measure(url: str, load: Load, seconds: int) -> Figure:  # noqa: ARG001 - as wrk's
+        httpx.post(f"{url}/api/comments", json=MESSAGE, trust_env=False).raise_for_status()
+        return Figure(1.0, 1.0, 2.0, 1)
+
+    figures = dashboard.take_turns(dashboard.cases()[:2], rounds=1, seconds=1, measure=measure)
+    assert list(figures) == ["nobody looks", "1 looks"]
+    assert [len(found) for found in figures.values()] == [1, 1]
+    dashboard.show(Console(), figures)
+
+
+def test_changes_after_a_backup_are_looked_for(tmp_path: Path) -> None:
+    look = backups.look(tmp_path, messages=30, looks=2)
+    assert look.bytes > 0
+    assert len(look.seconds) == 2

@@ -103,7 +103,7 @@ class Socket:
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await answer
         except SocketEnded:
-            # Its end is known to everybody before the caller is told: who tries again finds another socket, or waits for one.
+            # Everybody knows of the end before the caller does: who tries again finds another socket, or waits for one.
             answer.cancel()
             await asyncio.wait([self._reading])
             raise
