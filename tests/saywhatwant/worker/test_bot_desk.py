@@ -22,6 +22,9 @@ from servers import DEADLINE_SECONDS
 
 pytestmark = pytest.mark.usefixtures("no_settings")
 
+TURNS = 200
+"""Far more turns of the event loop than anything here takes."""
+
 
 class Desk:
     """A desk whose events come when the test says so."""
@@ -57,12 +60,12 @@ class Desk:
 
     async def deliver(self) -> None:
         """All events so far, and what follows from them."""
-        for _ in range(20):
+        for _ in range(TURNS):
             await asyncio.sleep(0)
         late, self.missed[:] = list(self.missed), []
         for event in late:
             self._deliver(event)
-        for _ in range(20):
+        for _ in range(TURNS):
             await asyncio.sleep(0)
 
 
