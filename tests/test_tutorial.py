@@ -4,7 +4,7 @@ All commands run as they are shown, also with sudo: nginx, the certificate, the 
 
 - does logind's part of ``loginctl enable-linger``, which needs a machine that systemd has started (see ``fresh_server``),
 - starts nginx, as its package does where systemd runs, and
-- waits, as a reader does, until the wall has answered a post.
+- waits, as a reader does, until the wall has answered a post, and until nginx has read its new configuration.
 
 Each section begins with a new login, as on another day.
 """
@@ -26,6 +26,9 @@ HEADINGS = list(sections(TUTORIAL))
 BEGIN = "=== command "
 ANSWERED = """
 until curl --silent http://127.0.0.1:8787/api/stats | grep --quiet '"backlog":0[,}]'; do sleep 0.5; done
+"""
+THROUGH_NGINX = """
+until curl --silent --fail --output /dev/null https://wall.example/healthz; do sleep 0.5; done
 """
 CHANGING = [
     (r"(?:(?<=posted as )|(?<=answers )|(?<=  )|(?<=\"id\":\"))[a-z0-9]{10}\b", "ID"),
@@ -132,6 +135,8 @@ def test_a_section_of_the_tutorial_works_in_a_fresh_account(server: FreshServer,
             assert [next(found) for _ in block.commands] == expected(block)
         else:
             next(found)
+    if heading == "Open it to the world":
+        server.run(THROUGH_NGINX)
     if heading == "See that it works":
         assert checks_passed(printed) >= {"clock", "ready", "sockets", "bots"}, printed
         server.run(python(VISITORS))

@@ -80,6 +80,14 @@ def test_the_wall_and_its_bot_run_as_services_within_their_limits(server: Instal
     server.manager.systemctl("stop", "sww-bot.service")
 
 
+def test_the_small_model_of_this_machine_starts_within_the_limits_too(server: Installed) -> None:
+    sww_install(server.manager, "--bind", server.url.removeprefix("http://"), "--model", "local")
+    server.manager.systemctl("daemon-reload")
+    server.manager.systemctl("start", "sww-bot.service")
+    until(lambda: server.http.get("/api/queue/bots").raise_for_status().json(), "a bot, which comes once its model listens")
+    server.manager.systemctl("stop", "sww-bot.service")
+
+
 def test_a_connection_starts_the_server(server: Installed) -> None:
     server.manager.systemctl("stop", SERVER)
     assert server.pid == 0
