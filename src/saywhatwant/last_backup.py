@@ -35,9 +35,3 @@ def read(data: Path) -> LastBackup | None:
             return msgspec.json.decode(file.read(_MAX_BYTES), type=LastBackup)
     except (OSError, ValueError):
         return None
-
-
-def time_of(data: Path) -> int | None:
-    """The time of the note; None if there is none."""
-    last = read(data)
-    return None if last is None else last.time

@@ -101,7 +101,7 @@ async def run_server(
         settings,
         gateway=gateway_name(settings),
         sessions=sessions,
-        backed_up_until=partial(last_backup.time_of, settings.data),
+        last_backup=partial(last_backup.read, settings.data),
         dollars=_dollars,
         disk=partial(_disk_space, settings.data),
     )

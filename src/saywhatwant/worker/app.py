@@ -10,6 +10,7 @@ from durable_objects import Meter, Runtime
 from saywhatwant.entities import Entities
 from saywhatwant.frames import PATH
 from saywhatwant.history import open_history
+from saywhatwant.last_backup import LastBackup
 from saywhatwant.queue.config import QueueConfig
 from saywhatwant.settings import Settings
 from saywhatwant.tokens import Tokens
@@ -92,7 +93,7 @@ def create_worker(
     *,
     gateway: str | None = None,
     sessions: Sessions | None = None,
-    backed_up_until: Callable[[], int | None] = lambda: None,
+    last_backup: Callable[[], LastBackup | None] = lambda: None,
     disk: Callable[[], tuple[int, int] | None] = lambda: None,
     make_readers: MakeReaders = Broadcaster,
     make_bot_sockets: MakeBotSockets = BotSockets,
@@ -104,7 +105,7 @@ def create_worker(
         runtime: has the objects.
         settings: what the server's settings say.
         sessions: of operators, and the tokens that are good; by default only that of the settings is.
-        backed_up_until: see ``Metrics``.
+        last_backup: see ``Metrics``.
         disk: see ``Metrics``.
         gateway: a name that only its successors have, by which objects know which of its waiting claims are gone.
         make_readers: makes what serves those who read over WebSockets.
@@ -115,7 +116,7 @@ def create_worker(
     config = queue_config(settings, tuple(entities.current))
     wall = open_wall(runtime, config, settings.topology)
     history = open_history(runtime)
-    metrics = Metrics(backed_up_until, disk)
+    metrics = Metrics(last_backup, disk)
     queue_events = QueueEvents(wall)
     waiters = ClaimWaiters(wall, queue_events, gateway=gateway)
     sessions = sessions or Sessions(Tokens(settings.token), key_of(settings.token or ""))

@@ -6,6 +6,7 @@ from functools import partial
 from durable_objects import Meter
 from durable_objects.meter import COMMIT_SIZE_BOUNDS
 from saywhatwant.answer_times import BOUNDS_SECONDS
+from saywhatwant.last_backup import LastBackup
 from saywhatwant.schemas import Stats
 from saywhatwant.worker.metrics import LATENCY_BOUNDS, Metrics
 from saywhatwant.worker.prometheus_text import Family
@@ -42,7 +43,7 @@ def exposition(
         _counter("sww_lease_expiries_total", "Leases that ran out", stats.lease_expiries),
         _gauge("sww_ready", "Whether the last commit succeeded: 1, else 0", is_ready),
         *_disk(metrics.disk()),
-        *_backups(metrics.backed_up_until()),
+        *_backups(metrics.last_backup()),
     ]
     return "".join(map(str, families)).encode()
 
@@ -54,10 +55,11 @@ def _disk(space: tuple[int, int] | None) -> Iterator[Family]:
         yield _gauge("sww_disk_size_bytes", "Size of the disk where the data is", size)
 
 
-def _backups(until: int | None) -> Iterator[Family]:
-    if until is not None:
+def _backups(last: LastBackup | None) -> Iterator[Family]:
+    if last is not None:
         text = "Everything that was durable before this time is in a backup"
-        yield _gauge("sww_last_backup_timestamp_seconds", text, until / 1_000)
+        yield _gauge("sww_last_backup_timestamp_seconds", text, last.time / 1_000)
+        yield _gauge("sww_backup_follows", "Whether a program appends all changes to the backup: 1, else 0", last.follows)
 
 
 def _requests(metrics: Metrics) -> Iterator[Family]:

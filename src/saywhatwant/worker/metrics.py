@@ -4,6 +4,8 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
 
+from saywhatwant.last_backup import LastBackup
+
 LATENCY_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 60.0)
 """Upper bounds of the latency buckets, in seconds; the last ones are for long polls."""
 
@@ -41,16 +43,16 @@ class Metrics:
     """All counters of one worker.
 
     Args:
-        backed_up_until: when the newest backup was made, in milliseconds since 1970; None if none is known.
+        last_backup: the newest backup; None if none is known.
         disk: the bytes that are free where the data is, and its size; None if that is not known here.
     """
 
     def __init__(
         self,
-        backed_up_until: Callable[[], int | None] = lambda: None,
+        last_backup: Callable[[], LastBackup | None] = lambda: None,
         disk: Callable[[], tuple[int, int] | None] = lambda: None,
     ) -> None:
-        self.backed_up_until = backed_up_until
+        self.last_backup = last_backup
         self.disk = disk
         self.routes: list[RouteMetrics] = []
         self.handshakes: Counter[int] = Counter()
