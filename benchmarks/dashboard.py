@@ -31,6 +31,8 @@ LOOKING = (0, 1, 5)
 """How many operators look, on a server each."""
 FIGURES = "/api/ops/ws"
 FRAME_SECONDS = 30.0
+WIDTH = 128
+"""Characters per line of output that does not go to a terminal."""
 
 
 class Case(NamedTuple):
@@ -129,7 +131,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=2, help="of each turn: 2")
     parser.add_argument("--against", metavar="COMMIT|DIRECTORY", help="another checkout of this product")
     arguments = parser.parse_args()
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     if busy := warning():
         console.print(busy)
     try:

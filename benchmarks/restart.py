@@ -34,6 +34,8 @@ BETWEEN_SECONDS = 3.0
 END_SECONDS = 60.0
 """How long the bot and the readers may take to have everything, once nobody posts any more."""
 LOOK_SECONDS = 0.2
+WIDTH = 128
+"""Characters per line of output that does not go to a terminal."""
 SHOWN = 5
 """How many failures are shown."""
 
@@ -228,7 +230,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=RATE, help=f"posts a second: {RATE:g}")
     arguments = parser.parse_args()
     allow_open_files()
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     if busy := warning():
         console.print(busy)
     outcomes: dict[str, Outcome | str] = {}

@@ -236,11 +236,13 @@ def test_a_claim_that_others_were_always_faster_than_waits(wall: SimulatedWall, 
 
 
 def test_p4_an_answer_whose_id_another_gateway_gave_meanwhile_gets_another_one(wall: SimulatedWall) -> None:
+    hybrid = wall.wall
+    assert isinstance(hybrid, HybridWall)
     questions = [wall.post(entity=entity).id for entity in ("zen", "joy")]
     wall.claim_next(2)
     for question in questions:  # both have looked whether the id is free before either was posted
         new = a_post(message_type="AI", reply_to=question, worker_id="bot", attempt=1, id="same")
-        wall.run(wall.wall._post_answer(new, question))
+        wall.run(hybrid._post_answer(new, question))
     answers = {message.reply_to: message.id for message in wall.read() if message.message_type == "AI"}
     assert set(answers) == set(questions)
     assert answers[questions[0]] == "same" != answers[questions[1]]
