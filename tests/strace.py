@@ -7,13 +7,17 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import pytest
 
 _LINE = re.compile(r"^(?P<thread>\d+) +(?P<rest>.*)$")
 _RESUMED = re.compile(r"^<\.\.\. \w+ resumed>(?P<rest>.*)$")
 _UNFINISHED = " <unfinished ...>"
+
+
+CHANGES = ("write", "pwrite64", "ftruncate", "fsync", "fdatasync", "rename", "unlink", "mkdir")
+"""The system calls after which the disk is another one."""
 
 
 class Call(NamedTuple):
@@ -37,6 +41,34 @@ def command(output: Path, *calls: str, characters: int = 400, hexadecimal: bool 
     """The prefix of a command that traces its ``calls`` and keeps its process id."""
     shown = ("-s", str(characters), *(["-xx"] if hexadecimal else []))
     return (*_program(), "-D", "-f", "-y", *shown, "-e", "trace=" + ",".join(calls), "-o", str(output))
+
+
+class Moments(NamedTuple):
+    """When a command that ended by itself has changed the disk: the names of its system calls, in order.
+
+    A thread of its own is traced like the first one; the numbers count the calls of all.
+    """
+
+    calls: list[Call]
+
+    @classmethod
+    def of(cls, trace: Path) -> Self:
+        """Those in a trace of ``CHANGES``."""
+        return cls([call for call in parse(trace.read_text()) if call.name in CHANGES])
+
+    def some(self, number: int, begin: int = 0, end: int | None = None) -> list[int]:
+        """About this many of them, the last one included, and each that makes something durable or gives it its name."""
+        last = len(self.calls) if end is None else end
+        names = {at for at in range(begin, last) if self.calls[at].name in {"fsync", "fdatasync", "rename", "unlink"}}
+        evenly = range(begin, last, max(1, (last - begin) // number))
+        step = max(1, len(names) // number)
+        return sorted({*evenly, *sorted(names)[::step], last - 1})
+
+    def killed_at(self, moment: int) -> tuple[str, ...]:
+        """The prefix of a command that dies by SIGKILL when it begins the call of this moment."""
+        name = self.calls[moment].name
+        number = sum(call.name == name for call in self.calls[: moment + 1])
+        return (*command(Path(os.devnull), *CHANGES), "-e", f"inject={name}:signal=KILL:when={number}")
 
 
 @contextmanager

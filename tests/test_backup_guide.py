@@ -18,7 +18,7 @@ from conftest import StartServer
 from documents import blocks
 from servers import DEADLINE_SECONDS, SWW, Server, until
 
-BACKUP, FOLLOW, RESTORE = (block.text for block in blocks("docs/backup.md"))
+BACKUP, FOLLOW, RESTORE, FORGET = (block.text for block in blocks("docs/backup.md"))
 SHELL = f"""#!{sys.executable}
 import sqlite3, sys
 file, statement = sys.argv[1:]
@@ -122,10 +122,14 @@ def test_p1_the_readme_of_a_backup_says_how_to_restore_it_without_this_program(
     start_server: StartServer, run_in: RunIn
 ) -> None:
     server = start_server()
+    post(server, "erased later")
     post(server, "kept")
     run_in(server.directory, BACKUP)
     post(server, "lost")
     token = server.http.get("/api/comments").headers["etag"]
+    (message_id,) = [one["id"] for one in server.http.get("/api/comments").json() if one["text"] == "erased later"]
+    server.http.post("/api/moderation/erase", json={"messageId": message_id}).raise_for_status()
+    run_in(server.directory, BACKUP.replace("monday", "tuesday"))
     server.kill()
     backup = server.directory / "copies" / "monday"
     with_us, checks, by_hand = re.findall(r"(?:^    .*\n)+", (backup / "README.txt").read_text(), re.MULTILINE)
@@ -134,19 +138,40 @@ def test_p1_the_readme_of_a_backup_says_how_to_restore_it_without_this_program(
     digest, integrity, *messages = run_in(backup, checks).splitlines()
     assert digest.split()[0] == json.loads((backup / "manifest.json").read_text())["sha256"]
     assert integrity == "ok"
-    assert [json.loads(message)["text"] for message in messages] == ["kept"]
+    assert [json.loads(message)["text"] for message in messages] == ["erased later", "kept"]
     (restore, serve) = with_us.splitlines()
     run_in(backup, restore)
     assert serve.split() == ["SWW_TOPOLOGY=single", "sww", "serve", "--data", "../restored"]
 
-    run_in(backup, by_hand)
+    run_in(backup, by_hand.replace("erased.json", "../tuesday/erased.json"))
     shutil.move(backup.parent / "by-hand", server.directory)
     take_over(server, run_in, by="true", made="by-hand")
 
-    assert texts(server) == ["kept"]
+    assert texts(server) == ["", "kept"]
     post(server, "new")
     assert server.http.get("/api/comments", headers={"If-None-Match": token}).status_code == 200
-    assert texts(server, changedAfter=int(token.strip('"'))) == ["new"]
+    answer = server.http.get("/api/comments", params={"changedAfter": token.strip('"')})
+    assert answer.headers["sww-reset"] == "true"
+    assert sorted(message["text"] for message in answer.json()) == ["", "kept", "new"]
+    server.restart()
+    assert texts(server) == ["", "kept", "new"]
+    assert server.http.get("/api/comments", params={"changedAfter": answer.headers["etag"].strip('"')}).json() == []
+    assert not (server.data / "erased.json").exists()
+
+
+def test_forget_as_it_is_shown_leaves_no_byte_of_an_erased_text(start_server: StartServer, run_in: RunIn) -> None:
+    server = start_server()
+    post(server, "a text that is erased")
+    run_in(server.directory, BACKUP.replace("monday", "all/monday"))
+    (message,) = server.http.get("/api/comments").json()
+    answer = server.http.post("/api/moderation/erase", json={"messageId": message["id"]}).raise_for_status().json()
+    copies = server.directory / "copies" / "all"
+    assert answer["left"] == (
+        f"backups from before still have it, the last ones in {copies / 'monday'}: sww forget removes it from them"
+    )
+    assert b"a text that is erased" in (copies / "monday" / "objects.sqlite3").read_bytes()
+    assert run_in(server.directory, FORGET) == f"monday was written again; erased in it: {message['id']}\n"
+    assert not [path for path in copies.rglob("*") if path.is_file() and b"a text that is erased" in path.read_bytes()]
 
 
 def test_p1_the_command_that_backs_up_all_the_time_runs_until_it_is_stopped(start_server: StartServer, run_in: RunIn) -> None:

@@ -19,7 +19,7 @@ import test_deploy
 from deployments import Deployment
 from documents import DOCUMENTS, ROOT, Block, blocks, inline_code, names_of_tests
 from servers import DEADLINE_SECONDS, SWW, Server, environment, until
-from test_backup_guide import BACKUP, FOLLOW, RESTORE
+from test_backup_guide import BACKUP, FOLLOW, FORGET, RESTORE
 from test_tutorial import TUTORIAL
 
 SHOWN = [path.relative_to(ROOT).as_posix() for path in DOCUMENTS if path.name not in {"ARCHITECTURE.md", "CHANGELOG.md"}]
@@ -109,7 +109,7 @@ def test_a_shown_block_runs_as_it_is_shown(server: Server, block: Block, tmp_pat
     if block.language == "python":
         subprocess.run([sys.executable, "-c", block.text], cwd=tmp_path, check=True, timeout=DEADLINE_SECONDS)
         return
-    if block.text in {BACKUP, FOLLOW, RESTORE} or block.text.startswith(("sww migrate", "sww export", "sww token")):
+    if block.text in {BACKUP, FOLLOW, RESTORE, FORGET} or block.text.startswith(("sww migrate", "sww export", "sww token")):
         return  # test_backup, test_migrate, test_export and test_token run them
     if block.text.startswith(("python3 -m venv /opt/sww", "docker build")):
         return  # they change the machine; test_install_command and test_container compare them with what there is

@@ -1,6 +1,6 @@
 """A backup: a directory with a copy of the data file, and a manifest that says what it is.
 
-    objects.sqlite3   a plain data file
+    objects.sqlite3   the data file, marked as a copy (by its application id)
     manifest.json     what it holds, its size and its SHA-256
     README.txt        how to restore it without this program
     changes/          what was committed after it, if it was followed; see ``change_log``
@@ -84,6 +84,7 @@ def write_backup(
     readme: Callable[[Manifest], str],
     number: int = 0,
     beside: Iterable[Path] = (),
+    files: Mapping[str, bytes] | None = None,
 ) -> Manifest:
     """Write a snapshot as the directory ``target``, check what was written, and give it its name. Durable when it returns.
 
@@ -95,6 +96,7 @@ def write_backup(
         readme: the text of the README.
         number: its place in a series; see ``Manifest``.
         beside: further files to copy, those that exist; a restore puts them into the new directory.
+        files: further files to write, by name.
 
     Raises ``DataExists``, ``DataUnreadable`` when the data is damaged, and ``OSError``; after an error nothing is left.
     """
@@ -113,6 +115,8 @@ def write_backup(
         for file in beside:
             if file.exists():
                 shutil.copy2(file, part)
+        for name, content in (files or {}).items():
+            (part / name).write_bytes(content)
         for path in part.iterdir():
             sync(path)
         check_file(part / FILE, manifest)

@@ -6,11 +6,14 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
-from durable_objects.embedded.store import APPLICATION_ID, FILE, VERSION
+from durable_objects.embedded.store import APPLICATION_ID, COPY_ID, FILE, VERSION
 from durable_objects.errors import DataUnreadable
 from durable_objects.limits import WRITE_BUSY_SECONDS
+
+APPLICATION_ID_AT: Final = 68
+"""Where SQLite's header has it (https://www.sqlite.org/fileformat.html)."""
 
 
 def now() -> int:
@@ -19,7 +22,7 @@ def now() -> int:
 
 
 class Snapshot(NamedTuple):
-    """The bytes of a data file: all of one state that was committed."""
+    """The bytes of a data file, marked as a copy: all of one state that was committed."""
 
     content: bytes
     page_size: int
@@ -27,6 +30,8 @@ class Snapshot(NamedTuple):
     """Milliseconds since 1970: everything that was durable before this is in it."""
     until: int
     """The same: nothing that was committed after this is in it."""
+    note: bytes = b""
+    """What the program says of this state."""
 
 
 class SnapshotSource:
@@ -38,14 +43,18 @@ class SnapshotSource:
     Args:
         directory: of the data.
         clock: milliseconds since 1970.
+        note: called in the transaction of each ``read``; what it returns becomes the note of the snapshot.
 
     A context manager. Raises ``DataUnreadable`` on entering, and from ``read``, when there is no data, or when it is damaged
     or of another program or a later version.
     """
 
-    def __init__(self, directory: Path, clock: Callable[[], int] = now) -> None:
+    def __init__(
+        self, directory: Path, clock: Callable[[], int] = now, note: Callable[[sqlite3.Connection], bytes] = lambda _: b""
+    ) -> None:
         self._path = directory / FILE
         self._clock = clock
+        self._note = note
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
         self._seen: int | None = None
@@ -75,7 +84,7 @@ class SnapshotSource:
                 connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
                 until = self._clock()
                 self._seen = self._version_of(connection)
-                return Snapshot(connection.serialize(), page_size, min(begun, until), until)
+                return Snapshot(_marked(connection.serialize()), page_size, min(begun, until), until, self._note(connection))
             finally:
                 connection.rollback()
         except sqlite3.DatabaseError as error:
@@ -122,11 +131,16 @@ class SnapshotSource:
         self._connection = self._file = self._seen = None
 
 
+def _marked(content: bytes) -> bytes:
+    """The bytes of a data file with the application id of a copy."""
+    return b"".join((content[:APPLICATION_ID_AT], COPY_ID.to_bytes(4), memoryview(content)[APPLICATION_ID_AT + 4 :]))
+
+
 def check_version(connection: sqlite3.Connection, path: Path) -> int:
     """The data version of a file; raises ``DataUnreadable`` when it is of another program or a later version."""
     ((application_id,),) = connection.execute("PRAGMA application_id")
     ((version,),) = connection.execute("PRAGMA user_version")
-    if application_id != APPLICATION_ID:
+    if application_id not in {APPLICATION_ID, COPY_ID}:
         raise DataUnreadable(f"{path} was written by another program (application id {application_id:#x})")
     if version > VERSION:
         raise DataUnreadable(f"{path} has data version {version}; this program reads version {VERSION}: use a later one")

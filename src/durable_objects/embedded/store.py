@@ -22,6 +22,7 @@ from durable_objects.storage import OUTBOX
 log = logging.getLogger("durable_objects")
 
 APPLICATION_ID = 0x44_4F_50_59  # "DOPY"; distinguishes our files from other SQLite files
+COPY_ID = 0x44_4F_50_42  # "DOPB"; that of a copy in a backup, until it is restored
 VERSION = DATA_VERSION
 FILE = "objects.sqlite3"
 """The name of the file in its directory."""
@@ -266,6 +267,8 @@ class Store:
         if application_id == 0 and version == 0 and tables == 0:
             connection.executescript(SCHEMA)
             return VERSION
+        if application_id == COPY_ID:
+            raise DataUnreadable(f"{self.path} is a copy from a backup, which nobody has restored")
         if application_id != APPLICATION_ID:
             raise DataUnreadable(f"{self.path} was written by another program (application id {application_id:#x})")
         if version > VERSION or not all(earlier in self._upgrades for earlier in range(version, VERSION)):

@@ -8,7 +8,7 @@ from typing import Self
 
 from durable_objects.disk import Head
 from durable_objects.embedded.lock import DirectoryLock
-from durable_objects.embedded.store import APPLICATION_ID, FILE, IMPORT, SCHEMA, VERSION, Upgrade, run_upgrade
+from durable_objects.embedded.store import APPLICATION_ID, COPY_ID, FILE, IMPORT, SCHEMA, VERSION, Upgrade, run_upgrade
 from durable_objects.errors import DataExists, DataUnreadable
 from durable_objects.files import make_directory, put_in_place
 from durable_objects.transfer import Piece, pieces_of
@@ -87,6 +87,8 @@ class EmbeddedSource:
     def _version(self, connection: sqlite3.Connection) -> int:
         ((application_id,),) = connection.execute("PRAGMA application_id")
         ((version,),) = connection.execute("PRAGMA user_version")
+        if application_id == COPY_ID:
+            raise DataUnreadable(f"{self._path} is a copy from a backup, which nobody has restored")
         if application_id != APPLICATION_ID:
             raise DataUnreadable(f"{self._path} was written by another program (application id {application_id:#x})")
         if version > VERSION:

@@ -27,6 +27,7 @@ COMMANDS = {
     "token": "Make, list and revoke tokens of bots and operators.",
     "backup": "Copy a wall into a directory, while its server runs.",
     "restore": "Make a new data directory from such a copy.",
+    "forget": "Remove from backups what was erased after they were made.",
     "doctor": "Find what is wrong with data, disk, clock, tokens, backups and server.",
     "migrate": "Convert the data to another topology, while no server runs.",
     "export": "Write a whole wall into one file, while no server runs.",

@@ -10,9 +10,9 @@ from pathlib import Path
 import click
 
 from durable_objects.embedded.backup import Manifest, write_backup
-from durable_objects.embedded.snapshot import SnapshotSource
+from durable_objects.embedded.snapshot import Snapshot, SnapshotSource
 from saywhatwant import last_backup
-from saywhatwant.commands import options
+from saywhatwant.commands import erasures, options
 from saywhatwant.commands.backup_facts import BESIDE, described, facts_of, made_by, readme
 from saywhatwant.commands.backup_loop import Loop, run_loop
 from saywhatwant.commands.backup_schedule import KEEP, Keep
@@ -51,23 +51,28 @@ def backup(*, data: Path | None, target: Path, every: timedelta | None, keep: Ke
     check_target(settings.data, target)
     if every is None and keep is not None:
         raise click.UsageError("--keep is for --every: a single backup removes no other")
-    with SnapshotSource(settings.data) as source:
+    with SnapshotSource(settings.data, note=erasures.note_of) as source:
         if every is None:
-            manifest = make_backup(source, target, settings=settings)
+            manifest = make_backup(source, target, data=settings.data)
             note(manifest.time, settings=settings, target=target)
             click.echo(f"{described(manifest)} in {target}")
         else:
-            series = Series(target, source, partial(make_backup, settings=settings), beside_of(settings))
+            series = Series(target, source, partial(make_backup, data=settings.data), beside_of(settings.data))
             noted = partial(note, settings=settings, target=target, follows=True)
             run_loop(Loop(series, every=every, keep=keep or USUAL_KEEP, note=noted), target)
 
 
-def make_backup(source: SnapshotSource, target: Path, number: int = 0, *, settings: Settings) -> Manifest:
-    """Make the backup ``target`` of what ``source`` reads now, with its place in a series.
+def make_backup(source: SnapshotSource, target: Path, number: int = 0, *, data: Path) -> Manifest:
+    """Make the backup ``target`` of what ``source`` reads in ``data`` now, with its place in a series.
 
     Raises as ``write_backup``, and ``NoRoom``.
     """
-    snapshot = source.read()
+    return write(source.read(), target, number, data=data)
+
+
+def write(snapshot: Snapshot, target: Path, number: int, *, data: Path) -> Manifest:
+    """Make a backup of a snapshot, whose note is what was erased; with what is known beside it. Raises as ``make_backup``."""
+    erased = erasures.together((erasures.decoded(snapshot.note), erasures.known_beside(target)))
     try:
         return write_backup(
             snapshot,
@@ -76,15 +81,16 @@ def make_backup(source: SnapshotSource, target: Path, number: int = 0, *, settin
             describe=facts_of,
             readme=readme,
             number=number,
-            beside=beside_of(settings),
+            beside=beside_of(data),
+            files={erasures.FILE: erasures.encoded(erased)},
         )
     except OSError as error:
         raise no_room(error, target, len(snapshot.content)) from error
 
 
-def beside_of(settings: Settings) -> list[Path]:
+def beside_of(data: Path) -> list[Path]:
     """The files that belong to the wall, besides the data file; those that exist."""
-    return [settings.data / name for name in BESIDE]
+    return [data / name for name in BESIDE]
 
 
 def note(time: int, *, settings: Settings, target: Path, follows: bool = False) -> None:

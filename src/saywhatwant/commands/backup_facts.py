@@ -4,8 +4,8 @@ import sqlite3
 from importlib.metadata import version
 
 from durable_objects.embedded.backup import Manifest
+from durable_objects.embedded.store import APPLICATION_ID, COPY_ID
 from saywhatwant.commands.moved import TOPOLOGY
-from saywhatwant.commands.restored import STRIDE
 from saywhatwant.queue.work_queue import WALL
 from saywhatwant.topology import record
 from saywhatwant.topology.single import NAMESPACE
@@ -35,14 +35,16 @@ Without it, objects.sqlite3 is a file of SQLite with all that the wall had. This
     sqlite3 objects.sqlite3 "SELECT CAST(value AS TEXT) FROM entries WHERE key LIKE 'message/%'"
 
 And this makes the data of a server from it. The third line copies the tokens, the newest that there are. The fourth adds what
-was committed later, if there is a folder changes; a time in milliseconds since 1970 behind it is where it ends. The last line
-is for readers who knew more than there is now:
+was committed later, if there is a folder changes; a time in milliseconds since 1970 behind it is where it ends. erased.json
+names what was erased later, as far as this backup knows: take that of the newest backup.
 
     mkdir ../by-hand
-    cp objects.sqlite3 ../by-hand/
+    cp objects.sqlite3 erased.json ../by-hand/
     for file in tokens.toml ../tokens.toml; do [ ! -e $file ] || cp -p $file ../by-hand/; done
     python3 apply_changes.py ../by-hand/objects.sqlite3
-    sqlite3 ../by-hand/objects.sqlite3 "UPDATE heads SET seq = max(seq, CAST(strftime('%s', 'now') AS INTEGER) * {stride})"
+
+The file is marked as a copy (its application_id is {copy_id:#x}, that of data is {data_id:#x}). The first start of a server
+on it does the rest: readers who knew more than there is now read all again, and what erased.json names is erased.
 """
 
 
@@ -77,5 +79,6 @@ def readme(manifest: Manifest) -> str:
         made_by=manifest.made_by,
         messages=facts[MESSAGES],
         topology=facts[TOPOLOGY],
-        stride=STRIDE * 1_000,
+        copy_id=COPY_ID,
+        data_id=APPLICATION_ID,
     )

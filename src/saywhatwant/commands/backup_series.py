@@ -14,6 +14,7 @@ from durable_objects.embedded.snapshot import SnapshotSource
 from durable_objects.errors import DataUnreadable
 from durable_objects.files import put_in_place, sync
 from saywhatwant.commands.backup_schedule import Keep, to_keep
+from saywhatwant.commands.erasures import Erasures, decoded, read_list, together, write_list
 from saywhatwant.errors import ExpectedError
 
 MakeBackup = Callable[[SnapshotSource, Path, int], Manifest]
@@ -66,7 +67,9 @@ def choose(source: Path, at: int | None) -> Path:
 
 
 class Series:
-    """Makes backups in ``directory``, and appends to the newest what changes. One process at a time: see ``DirectoryLock``.
+    """Makes backups in ``directory``, and appends to the newest what changes.
+
+    One process at a time: see ``DirectoryLock``.
 
     Args:
         directory: of the backups.
@@ -82,6 +85,8 @@ class Series:
         self._beside = list(beside)
         self._following: Following | None = None
         self._newest: Path | None = None
+        self._erased: Erasures = {}
+        """What the list beside the newest backup has."""
         self._is_behind = False
         """Whether a state that was read could not be appended."""
 
@@ -130,7 +135,12 @@ class Series:
         if not self._is_behind and not is_changed:
             return None
         self._is_behind = True
-        step = self._following.append(self._source.read())
+        snapshot = self._source.read()
+        step = self._following.append(snapshot)
+        erased = together((self._erased, decoded(snapshot.note)))
+        if erased != self._erased and self._newest is not None:
+            write_list(self._newest, erased)
+            self._erased = erased
         self._is_behind = False
         return step
 
@@ -140,15 +150,15 @@ class Series:
         kept = to_keep([(manifest.time, path.name) for manifest, path in backups], keep)
         removed = [path for _, path in backups if path.name not in kept.whole | kept.alone and path != self._newest]
         for path in removed:
-            _remove(path)
+            remove(path)
         for _, path in backups:
             if path.name in kept.alone and (path / CHANGES).exists():
-                _remove(path / CHANGES)
+                remove(path / CHANGES)
         return [path.name for path in removed]
 
     def _follow(self, path: Path, manifest: Manifest) -> None:
         self._following = Following(path, manifest)
-        self._newest = path
+        self._newest, self._erased = path, read_list(path)
 
     def _keep_beside(self) -> None:
         """Copy the files beside the data that have changed; one that is gone is kept as an empty one."""
@@ -190,7 +200,7 @@ def _write_private(path: Path, content: bytes) -> None:
     put_in_place(part, path)
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
     """Remove a directory, which after a crash in the middle does not look like a complete one."""
     part = path.with_name(path.name + PARTIAL)
     remove_partial(part)

@@ -19,15 +19,15 @@ AHEAD_MS = 60_000
 
 _WITH_WORK = (f"{NAMESPACE}/", f"{WALL.namespace}/", "WorkQueue/")
 _OF_READERS = "(object GLOB ? OR object = ?)"
+_READERS = (f"{NAMESPACE}/*", f"{WALL.namespace}/{WALL.name}")
 _NEWEST = f"SELECT max(key) FROM entries WHERE {_OF_READERS} AND key >= 'message/' AND key < 'message0'"  # noqa: S608 - our own words
 
 
 def begin_again(connection: sqlite3.Connection, now: int) -> None:
     """Change restored data; ``now`` is in milliseconds since 1970."""
-    readers = (f"{NAMESPACE}/*", f"{WALL.namespace}/{WALL.name}")
     newest = newest_time(connection)
     floor = now if newest <= now else newest + AHEAD_MS
-    objects = connection.execute(f"SELECT object FROM heads WHERE {_OF_READERS}", readers).fetchall()  # noqa: S608 - as above
+    objects = connection.execute(f"SELECT object FROM heads WHERE {_OF_READERS}", _READERS).fetchall()  # noqa: S608 - as above
     for (object_id,) in objects:
         connection.execute("REPLACE INTO entries VALUES (?, ?, ?)", (object_id, NEWEST_KEY, b"%d" % floor))
     for object_id, seq in connection.execute("SELECT object, seq FROM heads").fetchall():
@@ -42,8 +42,12 @@ def begin_again(connection: sqlite3.Connection, now: int) -> None:
 
 def newest_time(connection: sqlite3.Connection) -> int:
     """The greatest timestamp that the data has given, in milliseconds since 1970; 0 if it has given none."""
-    readers = (f"{NAMESPACE}/*", f"{WALL.namespace}/{WALL.name}")
-    ((key,),) = connection.execute(_NEWEST, readers)
     where = f"SELECT value FROM entries WHERE {_OF_READERS} AND key = ?"  # noqa: S608 - as above
-    removed = [int(value) for (value,) in connection.execute(where, (*readers, NEWEST_KEY))]
-    return max([0 if key is None else int(key.removeprefix("message/")), *removed])
+    removed = [int(value) for (value,) in connection.execute(where, (*_READERS, NEWEST_KEY))]
+    return max([newest_message(connection), *removed])
+
+
+def newest_message(connection: sqlite3.Connection) -> int:
+    """The greatest timestamp of a message that the data has, in milliseconds since 1970; 0 if it has none."""
+    ((key,),) = connection.execute(_NEWEST, _READERS)
+    return 0 if key is None else int(key.removeprefix("message/"))

@@ -18,6 +18,7 @@ from durable_objects import Runtime
 from saywhatwant import last_backup
 from saywhatwant.commands import options
 from saywhatwant.commands.binding import cannot_bind
+from saywhatwant.commands.by_hand import end_restore
 from saywhatwant.commands.joining import PATIENCE_SECONDS, Joining
 from saywhatwant.commands.runtimes import ServerRuntime, open_runtime
 from saywhatwant.commands.server_parent import ServerParent
@@ -146,6 +147,8 @@ async def run_server(
 async def _enter(runtime: ServerRuntime, settings: Settings, stack: AsyncExitStack) -> None:
     """Start the runtime; returns once it can be used. ``stack`` ends it."""
     try:
+        if settings.runtime != "restate":
+            await end_restore(settings)
         await stack.enter_async_context(runtime)
     except OSError as error:
         what = f"SWW_DATA {settings.data} is not a writable directory: {error.strerror or error}"

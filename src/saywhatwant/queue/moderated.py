@@ -10,8 +10,10 @@ import durable_objects
 from saywhatwant.errors import WrongState
 from saywhatwant.message import Message
 from saywhatwant.moderation.schemas import HiddenMessage, ModerationResponse
+from saywhatwant.queue import erased as erased_ids
 from saywhatwant.queue import lease
-from saywhatwant.queue.hidden import ENDED
+from saywhatwant.queue.erased import Erased
+from saywhatwant.queue.hidden import ENDED, NAMELESS
 from saywhatwant.queue.memory import forget_in_contexts
 from saywhatwant.queue.messages import is_unfinished
 from saywhatwant.queue.reviewed import Reviewed
@@ -49,12 +51,14 @@ class Moderated(Reviewed):
     def erase(self, message_id: str, reason: str = "", *, name: bool = False, by: str | None = None) -> ModerationResponse:
         """Remove the text of a message, and with ``name`` who wrote it, and what is stored beside it.
 
-        Raises ``UnknownMessage``. What contexts quote of it stays (``forget_in_contexts``), and so do traces on the disk
-        (``Runtime.scrub``).
+        Its id is kept, for backups that have the text. What contexts quote of it stays (``forget_in_contexts``), and so do
+        traces on the disk (``Runtime.scrub``). Raises ``UnknownMessage``.
         """
         now = self._now()
         message = self._known(message_id)
         erased = self._hidden.erase(message, name=name)
+        at = max(now, message.timestamp)
+        erased_ids.keep(self.ctx.storage, Erased(message_id, at, name=erased.username == NAMELESS))
         if erased == message:
             return self._unchanged(message)
         self._audit(by, "erase", [message_id], reason)

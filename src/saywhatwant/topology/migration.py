@@ -19,7 +19,7 @@ from saywhatwant.errors import ExpectedError
 from saywhatwant.limits import ID_LENGTH, MAX_QUEUES
 from saywhatwant.message import Message, Posted, decode, encode
 from saywhatwant.overview import EndedAttempt
-from saywhatwant.queue import attempts, restores, standing
+from saywhatwant.queue import attempts, erased, restores, standing
 from saywhatwant.queue.directory import ANYONE, DIRECTORY, Place, count_entry, gone_entries, id_entry, place_entry, places_in
 from saywhatwant.queue.outcomes import OUTCOMES_KEY, moved
 from saywhatwant.queue.restores import Gap
@@ -230,7 +230,7 @@ def _part(stored: Stored) -> _Part:
             part.messages.append(decode(split(value)[0]))
         elif kind is not None:
             part.beside.setdefault(int(key.removeprefix(kind)), {})[kind] = value
-        elif key in _OF_ALL:
+        elif key in _OF_ALL or key.startswith(erased.PREFIX):
             part.common[key] = value
         elif key == restores.KEY:
             part.gaps = restores.decode(value)

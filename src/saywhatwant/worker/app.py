@@ -168,7 +168,7 @@ def create_worker(
     rules_api = RulesApi(wall, moderator, auth, reports_per_minute=MAX_REPORTS_PER_MINUTE if settings.posts_per_minute else 0)
     tables = (
         (api, OPERATIONS),
-        (ModerationApi(wall, runtime, auth), MODERATION_OPERATIONS),
+        (ModerationApi(wall, runtime, auth, last_backup), MODERATION_OPERATIONS),
         (rules_api, RULES_OPERATIONS),
         (ops_api, OPS_OPERATIONS),
     )

@@ -1,10 +1,12 @@
 """The calls of those who moderate: hide a message, show it again, read it, erase its text for good."""
 
+from collections.abc import Callable
 from functools import partial
 
 from starlette.responses import Response
 
 from durable_objects import Runtime
+from saywhatwant.last_backup import LastBackup
 from saywhatwant.moderation import schemas
 from saywhatwant.topology import Wall
 from saywhatwant.worker.auth import Auth
@@ -17,10 +19,11 @@ from saywhatwant.worker.request import Request
 class ModerationApi:
     """The handlers of ``MODERATION_OPERATIONS``, by name. Each takes the request and its decoded body or query."""
 
-    def __init__(self, wall: Wall, runtime: Runtime, auth: Auth) -> None:
+    def __init__(self, wall: Wall, runtime: Runtime, auth: Auth, last_backup: Callable[[], LastBackup | None]) -> None:
         self._wall = wall
         self._runtime = runtime
         self._auth = auth
+        self._last_backup = last_backup
 
     async def hide(self, request: Request, body: schemas.HideRequest) -> Response:
         """POST /api/moderation/hide."""
@@ -35,7 +38,15 @@ class ModerationApi:
         """POST /api/moderation/erase. Its answer comes when the disk has no trace of the text either."""
         by = self._auth.operator(request).name
         erased = await self._wall.erase(body.message_id, body.reason, name=body.name, by=by)
-        return JSON(schemas.EraseResponse(erased.message, left=await self._runtime.scrub()))
+        left = await self._runtime.scrub() or self._in_backups()
+        return JSON(schemas.EraseResponse(erased.message, left=left))
+
+    def _in_backups(self) -> str | None:
+        """Where the text may still be, if the wall is known to be backed up."""
+        last = self._last_backup()
+        if last is None:
+            return None
+        return f"backups from before still have it, the last ones in {last.to}: sww forget removes it from them"
 
     async def hidden(self, _: Request, query: schemas.HiddenQuery) -> Response:
         """GET /api/moderation/hidden."""

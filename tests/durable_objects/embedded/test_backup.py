@@ -1,6 +1,7 @@
 """Backups of a data file that is being written: each is one committed state, checked, and whole or not there at all."""
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,9 +13,11 @@ import pytest
 from durable_objects import DataExists, DataUnreadable
 from durable_objects.disk import Change, Head
 from durable_objects.embedded.backup import MANIFEST, PARTIAL, Manifest, read_manifest, write_backup
-from durable_objects.embedded.restore import restore
+from durable_objects.embedded.restore import is_copy, restore, restore_in_place
 from durable_objects.embedded.snapshot import SnapshotSource
 from durable_objects.embedded.store import FILE, VERSION, Store
+from durable_objects.embedded.transfer import EmbeddedSource
+from scenario import run
 
 
 def commit(store: Store, number: int) -> None:
@@ -158,6 +161,37 @@ def test_p1_a_restore_makes_the_same_data_with_what_the_program_changes(tmp_path
     restored.close()
     with pytest.raises(DataExists, match="new exists already; a restore makes a new directory"):
         restore(tmp_path / "backup", tmp_path / "a" / "new", change=change)
+
+
+def test_a_copy_made_by_hand_is_no_data_until_it_is_restored_once(tmp_path: Path, store: Store) -> None:
+    assert store.path.exists()
+    back_up(tmp_path / "data", tmp_path / "backup")
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    shutil.copy(tmp_path / "backup" / FILE, copy)
+
+    async def export() -> None:
+        async with EmbeddedSource(copy):
+            pass
+
+    assert is_copy(copy)
+    with pytest.raises(DataUnreadable, match="is a copy from a backup, which nobody has restored"):
+        Store(copy).open()
+    with pytest.raises(DataUnreadable, match="is a copy from a backup, which nobody has restored"):
+        run(export())
+
+    def change(connection: sqlite3.Connection) -> None:
+        connection.execute("UPDATE heads SET seq = seq + 100")
+
+    for _ in range(2):
+        restore_in_place(copy, change)
+        assert not is_copy(copy)
+    restored = Store(copy)
+    restored.open()
+    assert restored.head("Box/a") == Head(101, None)
+    restored.close()
+    with pytest.raises(DataUnreadable, match="is a backup, which a server would change"):
+        restore_in_place(tmp_path / "backup", change)
 
 
 def test_p1_when_the_change_fails_nothing_is_left(tmp_path: Path, store: Store) -> None:

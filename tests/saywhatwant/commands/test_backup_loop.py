@@ -18,6 +18,7 @@ from durable_objects.embedded.backup import PARTIAL, shown
 from durable_objects.embedded.change_log import step_paths
 from durable_objects.embedded.snapshot import SnapshotSource
 from saywhatwant import last_backup
+from saywhatwant.commands import erasures
 from saywhatwant.commands.backup import USUAL_KEEP, beside_of, make_backup, note
 from saywhatwant.commands.backup_loop import FOLLOW_SECONDS, Loop
 from saywhatwant.commands.backup_schedule import HOUR_MS, Keep
@@ -46,7 +47,7 @@ class Backups:
         settings = Settings(data=directory / "data")
         self.copies = directory / "copies"
         self.copies.mkdir(exist_ok=True)
-        series = Series(self.copies, source, partial(make_backup, settings=settings), beside_of(settings))
+        series = Series(self.copies, source, partial(make_backup, data=settings.data), beside_of(settings.data))
         noted = partial(note, settings=settings, target=self.copies, follows=True)
         self.loop = Loop(series, every=HOUR, keep=keep, note=noted, clock=clock)
 
@@ -62,7 +63,7 @@ class Backups:
 
 @contextmanager
 def backups_of(directory: Path, clock: Clock, keep: Keep = USUAL_KEEP) -> Iterator[Backups]:
-    with SnapshotSource(directory / "data", clock) as source:
+    with SnapshotSource(directory / "data", clock, erasures.note_of) as source:
         yield Backups(directory, clock, source, keep)
 
 

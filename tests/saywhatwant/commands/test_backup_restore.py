@@ -18,8 +18,8 @@ from durable_objects.embedded.store import FILE
 from saywhatwant.commands.restored import AHEAD_MS, STRIDE
 from saywhatwant.topology import Topology
 from servers import SWW, Server, environment
+from strace import CHANGES, Moments
 from strace import command as traced
-from strace import parse
 
 TOPOLOGIES = ["single", "per-entity", "hybrid"]
 VERSION_1 = Path(__file__).parents[2] / "data" / "version-1"
@@ -213,10 +213,6 @@ def test_p1_on_a_full_disk_the_error_says_so_and_nothing_is_left(tmp_path: Path,
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
-CHANGES = ("write", "pwrite64", "ftruncate", "fsync", "fdatasync", "rename", "unlink", "mkdir")
-"""The system calls after which the disk is another one."""
-
-
 @pytest.mark.parametrize("command", ["backup", "restore"])
 def test_p1_a_backup_or_restore_that_is_killed_at_any_moment_leaves_all_or_nothing_under_its_name(
     tmp_path: Path, command: str
@@ -233,16 +229,13 @@ def test_p1_a_backup_or_restore_that_is_killed_at_any_moment_leaves_all_or_nothi
 
     trace = tmp_path / "trace"
     assert run_through("whole", *traced(trace, *CHANGES)) == 0
-    calls = [call for call in parse(trace.read_text()) if call.name in CHANGES]
-    every = [call.name for call in calls]
-    (first,) = [number for number, call in enumerate(calls) if call.name == "mkdir" and "whole" in call.text]
-    (last,) = [number for number, call in enumerate(calls) if call.name == "rename" and "whole" in call.text]
-    moments = sorted({*range(first, last, max(1, (last - first) // 8)), last - 1, last, last + 1})
+    moments = Moments.of(trace)
+    (first,) = [number for number, call in enumerate(moments.calls) if call.name == "mkdir" and "whole" in call.text]
+    (last,) = [number for number, call in enumerate(moments.calls) if call.name == "rename" and "whole" in call.text]
     left = set()
-    for moment in moments:
-        target, call = f"target-{moment}", every[moment]
-        kill = ("-e", f"inject={call}:signal=KILL:when={every[: moment + 1].count(call)}")
-        assert run_through(target, *traced(trace, *CHANGES), *kill) != 0
+    for moment in [*moments.some(8, first, last + 1), last + 1]:
+        target = f"target-{moment}"
+        assert run_through(target, *moments.killed_at(moment)) != 0
         if (tmp_path / target).exists():
             left.add("all")
         else:
