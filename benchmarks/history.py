@@ -83,7 +83,7 @@ async def report_ms(directory: Path) -> float:
 async def report_ms_amid_posts(directory: Path, posts: int = POSTS, rounds: int = ROUNDS) -> list[float]:
     """Milliseconds of processor time that a report adds to posts that are made at the same time, in each round."""
     async with EmbeddedRuntime(directory) as runtime:
-        worker = create_worker(runtime, load(rate_limit=0))
+        worker = create_worker(runtime, load(rate_limit=0, backlog_limit=1_000_000))
         transport = httpx.ASGITransport(worker.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
 
