@@ -38,7 +38,7 @@ def test_p1_a_second_process_on_the_same_data_is_refused_and_the_first_one_named
     assert server.http.get("/readyz").status_code == 200
 
 
-@pytest.mark.parametrize(("data", "why"), [("file", "File exists"), ("/proc/nothing", "No such file or directory")])
+@pytest.mark.parametrize(("data", "why"), [("file", "Not a directory"), ("/proc/nothing", "No such file or directory")])
 def test_p8_data_that_cannot_be_written_is_refused(tmp_path: Path, data: str, why: str) -> None:
     (tmp_path / "file").write_text("not a directory")
     error = sww(tmp_path, "serve", "--bind", "127.0.0.1:0", "--data", data).error

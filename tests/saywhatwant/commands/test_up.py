@@ -15,6 +15,7 @@ from servers import Server, until
 TOKEN = "0123456789abcdef"  # noqa: S105 - of a server that lives for one test
 PATCH = """
 import sys
+from functools import wraps
 from pathlib import Path
 
 import saywhatwant.commands.supervisor as supervisor
@@ -28,13 +29,13 @@ supervisor.RESTART_SECONDS = 0.1
 def replace(kind, name):
     as_it_is = getattr(kind, name)
 
+    @wraps(as_it_is)
     def faulty(*arguments, **named):
         if (order := Path("fault")).exists() and order.read_text() == name:
             order.unlink()
             raise ZeroDivisionError("broken")
         return as_it_is(*arguments, **named)
 
-    faulty.__name__ = name
     setattr(kind, name, faulty)
 
 
