@@ -136,11 +136,12 @@ class Series:
             return None
         self._is_behind = True
         snapshot = self._source.read()
-        step = self._following.append(snapshot)
         erased = together((self._erased, decoded(snapshot.note)))
         if erased != self._erased and self._newest is not None:
+            # Before the step: after a kill between them, an erase is known that the steps do not have, which harms nothing.
             write_list(self._newest, erased)
             self._erased = erased
+        step = self._following.append(snapshot)
         self._is_behind = False
         return step
 
