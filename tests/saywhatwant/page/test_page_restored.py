@@ -1,22 +1,24 @@
 """A page that was open when its wall was lost shows the restored one, and nothing of what was lost (P5)."""
 
 import shutil
+import subprocess
 
 import pytest
 from page_browser import LOST_NETWORK, Visit, answer, expect_same_wall, expect_state, post, post_to, row, until_seen
 from page_poller import Poller
 from playwright.sync_api import expect
-from terminal import sww
 
 from conftest import StartServer
-from servers import Server
+from servers import SWW, Server, environment
 
 pytest_plugins = ["page_fixtures"]
 
 
 def ran(server: Server, *arguments: str) -> None:
-    done = sww(server.directory, *arguments)
-    assert done.status == 0, done.stderr
+    """In a process of its own, since the browser's driver runs an event loop in this one."""
+    command = [str(SWW), *arguments]
+    done = subprocess.run(command, cwd=server.directory, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def back_up(server: Server) -> None:
