@@ -23,8 +23,8 @@ profiles.register("ci")
 # A shell without job control starts what runs in the background with SIGINT ignored, and every program below it inherits that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-SLOW_FIRST = ("stress", "page", "bot", "conformance", "commands", "models")
-"""Folders in the order in which parallel processes take their files: the longest first, so that none is left for the end."""
+SLOW_FIRST = ("test_tutorial", "stress", "page", "bot", "conformance", "commands", "models")
+"""Files and folders in the order in which parallel processes take them: the longest first, so that none is left for the end."""
 
 
 class StartServer(Protocol):
@@ -43,7 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ranks = {folder: rank for rank, folder in enumerate(SLOW_FIRST)}
-    items.sort(key=lambda item: ranks.get(item.path.parent.name, len(ranks)))
+    items.sort(key=lambda item: ranks.get(item.path.stem, ranks.get(item.path.parent.name, len(ranks))))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
