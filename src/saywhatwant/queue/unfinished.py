@@ -1,6 +1,6 @@
 """The unfinished messages by urgency, by entity and by deadline. Everything here follows from the messages' states."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from heapq import merge, nsmallest
 from itertools import chain, islice
 
@@ -23,6 +23,8 @@ class Unfinished:
         self._ready: SortedList[Urgency] | None = None
         """Those of all entities; kept once it has been asked for, since bots usually name theirs."""
         self._ready_by_entity: dict[str | None, SortedList[Urgency]] = {}
+        self._by_age: dict[str | None, SortedList[int]] | None = None
+        """All of each entity; kept once it has been asked for, which only operators do."""
         self._in_flight: dict[int, int] = {}
         self._delayed: dict[int, int] = {}
         self.deadlines = Deadlines()
@@ -36,6 +38,8 @@ class Unfinished:
     def add(self, message: Message) -> None:
         """Add a pending or processing message."""
         params, timestamp = message.bot_params, message.timestamp
+        if self._by_age is not None:
+            self._by_age.setdefault(params.entity, SortedList()).add(timestamp)
         if params.status == "processing":
             end = params.lease_expires_at
             assert end is not None  # noqa: S101 - a message is processing only under a lease
@@ -59,6 +63,11 @@ class Unfinished:
         """Remove a message, which must be in the state in which it was added."""
         params, timestamp = message.bot_params, message.timestamp
         self.deadlines.clear(timestamp)
+        if self._by_age is not None:
+            ages = self._by_age[params.entity]
+            ages.remove(timestamp)
+            if not ages:
+                del self._by_age[params.entity]
         if params.status == "processing":
             del self._in_flight[timestamp]
         elif params.retry_at is not None:
@@ -94,6 +103,18 @@ class Unfinished:
     def delayed(self, limit: int) -> list[int]:
         """Up to ``limit`` messages that back off, the next one first."""
         return _first(self._delayed, limit)
+
+    def oldest(self, limit: int, entity_of: Callable[[int], str | None]) -> list[tuple[int, str | None]]:
+        """The oldest one of up to ``limit`` entities, those with the oldest ones first.
+
+        The first time it asks ``entity_of`` which entity a message names that is not claimable.
+        """
+        if self._by_age is None:
+            times = {entity: [timestamp for _, timestamp in ready] for entity, ready in self._ready_by_entity.items() if ready}
+            for timestamp in chain(self._delayed, self._in_flight):
+                times.setdefault(entity_of(timestamp), []).append(timestamp)
+            self._by_age = {entity: SortedList(found) for entity, found in times.items()}
+        return nsmallest(limit, ((ages[0], entity) for entity, ages in self._by_age.items()))
 
     def all(self, entity: str | None = None) -> Iterator[int]:
         """First the claimable ones by urgency, all or those to ``entity``; then all others."""

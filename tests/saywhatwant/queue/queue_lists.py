@@ -4,11 +4,11 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from saywhatwant.message import decode
+from saywhatwant.overview import Overview
 from saywhatwant.queue.config import QueueConfig
-from saywhatwant.schemas import Stats
 
 
-def judge_lists(config: QueueConfig, seen: list[list[Raw]], stats: Stats) -> None:
+def judge_lists(config: QueueConfig, seen: list[list[Raw]], overview: Overview) -> None:
     """``seen`` is the whole wall, then the lists by state."""
     page, pending, delayed, in_flight, failed = ([decode(encoded) for encoded in found] for found in seen)
     by_status = {status: [m for m in page if m.bot_params.status == status] for status in ("pending", "processing", "failed")}
@@ -17,6 +17,9 @@ def judge_lists(config: QueueConfig, seen: list[list[Raw]], stats: Stats) -> Non
     assert in_flight == sorted(by_status["processing"], key=lambda m: (m.bot_params.lease_expires_at or 0, m.timestamp))
     assert {m.id for m in delayed} == {m.id for m in by_status["pending"]} - {m.id for m in ready}
     assert failed == by_status["failed"][::-1]
+    work = sorted(by_status["pending"] + in_flight, key=lambda m: m.timestamp, reverse=True)
+    assert overview.oldest == {m.bot_params.entity or "": m.timestamp for m in work}
+    stats = overview.stats
     assert (stats.messages, stats.depth.failed, stats.backing_off) == (len(page), len(failed), len(delayed))
     assert stats.backlog == len(by_status["pending"]) + len(in_flight) == stats.depth.pending + stats.depth.processing
 

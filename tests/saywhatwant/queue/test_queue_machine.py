@@ -213,7 +213,7 @@ class QueueMachine(RuleBasedStateMachine):
         )
         for state in get_args(ListState):
             self.start(self.queue.call(MessageQueue.listing, state, 100), lambda _, found: seen.append(found))
-        self.start(self.queue.call(MessageQueue.stats), lambda _, stats: judge_lists(self.config, seen, stats))
+        self.start(self.queue.call(MessageQueue.overview), lambda _, found: judge_lists(self.config, seen, found))
 
     # -- The calls of bots and operators
 
