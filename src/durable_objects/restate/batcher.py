@@ -7,6 +7,7 @@ Reads are sent by themselves, unless a batch is under way: then they go with the
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import Final, Protocol
 
@@ -20,6 +21,8 @@ MAX_BATCH_CALLS: Final = 256
 """Calls of one batch; as many reads may go with them."""
 MAX_BATCH_BYTES: Final = 1024 * 1024
 """Bytes of calls in one batch, unless one call alone has more."""
+ENOUGH_CALLS: Final = 8
+"""When so many wait as a batch returns, they are sent before its callers go on: the gateway works while the cluster does."""
 
 _AT: Final = attrgetter("at")
 """Calls and reads keep the order in which they were made, though the promises do not need it."""
@@ -183,8 +186,9 @@ class Batcher:
             with await self._lines.turn():
                 if not self._held:
                     await self._exchange("batch", sorted(self._next_calls() + self._next_reads(), key=_AT))
-            # The callers that were just answered run first, so that their next calls are part of the next batch.
-            await asyncio.sleep(0)
+            if len(self._calls) < ENOUGH_CALLS:
+                # The callers that were just answered run first, so that their next calls are part of the next batch.
+                await asyncio.sleep(0)
         self._batching = None
         self._next()
 
@@ -260,8 +264,10 @@ class Batcher:
             self._lines.committed(answers.commits)
         answered, rest = batch[: len(answers.answers)], batch[len(answers.answers) :]
         self._ended(answered)
-        for waiting, answer in zip(answered, answers.answers, strict=True):
-            waiting.answer(answer)
+        if len(self._calls) < ENOUGH_CALLS:
+            _give(answered, answers.answers)
+        else:
+            self._loop.call_soon(_give, answered, answers.answers)
         self._again(rest)
 
     def _again(self, batch: list[_Waiting]) -> None:
@@ -286,3 +292,8 @@ class Batcher:
     def _ended(self, batch: list[_Waiting]) -> None:
         if batch:
             self._lines.ended(sum(len(waiting.callers) for waiting in batch))
+
+
+def _give(batch: Sequence[_Waiting], answers: Sequence[Answer]) -> None:
+    for waiting, answer in zip(batch, answers, strict=True):
+        waiting.answer(answer)

@@ -32,6 +32,28 @@ def test_calls_that_wait_for_one_object_are_one_batch() -> None:
     run(scenario())
 
 
+@pytest.mark.parametrize(("callers", "batches"), [(3, [1, 4, 3]), (30, [1, 30, 31])])
+def test_callers_call_again_in_time_for_the_next_batch_unless_enough_calls_wait_for_it(
+    callers: int, batches: list[int]
+) -> None:
+    async def scenario() -> None:
+        async with probes() as (cluster, _, probe):
+
+            async def call_twice() -> None:
+                await probe.call(Probe.count)
+                await probe.call(Probe.count)
+
+            with cluster.paused():
+                first = asyncio.create_task(call_twice())
+                await until(lambda: "batch" in cluster.requests)
+                others = [asyncio.create_task(call_twice()) for _ in range(callers)]
+                await turns()
+            await asyncio.gather(first, *others)
+            assert [len(batch) for batch in cluster.batches] == batches
+
+    run(scenario())
+
+
 def test_objects_do_not_wait_for_each_other() -> None:
     async def scenario() -> None:
         async with probes() as (cluster, gateway, probe):
