@@ -76,7 +76,7 @@ class Alarms:
     def failed(self, object_id: str, steady_ms: int) -> tuple[int, int]:
         """Retry an alarm later, and later each time; returns its failures in a row and the delay in milliseconds."""
         failures = self._failures.get(object_id, 0) + 1
-        delay = min(ALARM_RETRY_MS << min(failures - 1, 16), MAX_ALARM_RETRY_MS)
+        delay = retry_ms(failures)
         self._failures[object_id] = failures
         self._alarms.set(object_id, None)
         self._retries.set(object_id, steady_ms + delay)
@@ -96,3 +96,8 @@ class Alarms:
         """Milliseconds until the next alarm is due, negative when one is overdue; None when there is none."""
         waits = [at - now for at, now in ((self._alarms.next(), now_ms), (self._retries.next(), steady_ms)) if at is not None]
         return min(waits, default=None)
+
+
+def retry_ms(failures: int) -> int:
+    """Milliseconds until the next attempt, after this many failures in a row."""
+    return min(ALARM_RETRY_MS << min(failures - 1, 16), MAX_ALARM_RETRY_MS)

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from durable_objects.annotations import checked
+from durable_objects.errors import ConfigMismatch
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
@@ -47,6 +48,18 @@ def config_for(cls: type[Any], given: Struct | None) -> Struct | None:
 def digest_of(config: Struct | None) -> str:
     """Names a configuration: 32 hexadecimal digits, the same in every process that has the same values in the same fields."""
     return blake2b(_ENCODER.encode(config), digest_size=16).hexdigest()
+
+
+def check_declared(namespace: str, known: tuple[type[Any], Struct | None], again: tuple[type[Any], Struct | None]) -> None:
+    """Compare a class and its configuration with those that a namespace has already.
+
+    Raises ``ValueError`` for another class, ``ConfigMismatch`` for another configuration.
+    """
+    (cls, config), (given, given_config) = known, again
+    if cls is not given:
+        raise ValueError(f"the namespace {namespace!r} is already declared with {cls!r}")
+    if digest_of(config) != digest_of(given_config):
+        raise ConfigMismatch(f"the namespace {namespace!r} is already declared with {config!r}")
 
 
 def _arguments(cls: type[Any]) -> list[inspect.Parameter]:

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from durable_objects.alarms import Alarms
 from durable_objects.commits import CommitLoop, Loop
-from durable_objects.config import config_for, digest_of
+from durable_objects.config import check_declared, config_for
 from durable_objects.contract import Context, EventStream, Namespace, ObjectT, Replay
 from durable_objects.disk import Disk
 from durable_objects.errors import (
     CommitFailed,
-    ConfigMismatch,
     DataBusy,
     DurableObjectError,
     ObjectFailed,
@@ -110,10 +109,7 @@ class LocalRuntime(ABC):
         check_namespace(name)
         config = config_for(cls, config)
         namespace = self._namespaces.setdefault(name, LocalNamespace(self, name, cls, config))
-        if namespace.cls is not cls:
-            raise ValueError(f"the namespace {name!r} is already declared with {namespace.cls!r}")
-        if digest_of(namespace.config) != digest_of(config):
-            raise ConfigMismatch(f"the namespace {name!r} is already declared with {namespace.config!r}")
+        check_declared(name, (namespace.cls, namespace.config), (cls, config))
         return namespace
 
     def find(self, object_id: str) -> LiveObject[Any] | None:

@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from msgspec import Raw, Struct
 
-from durable_objects.alarms import Timetable
+from durable_objects.alarms import Timetable, retry_ms
 from durable_objects.contract import DurableObject, ObjectId
 from durable_objects.disk import Snapshot, Writes
 from durable_objects.errors import DurableObjectError, LimitExceeded, ObjectFailed, OutcomeUnknown, Overloaded, RuntimeClosed
 from durable_objects.limits import (
     ALARM_RETRY_MS,
-    MAX_ALARM_RETRY_MS,
     MAX_ALARMS_PER_TURN,
     MAX_DELIVERIES,
     MAX_SENDS,
@@ -279,7 +278,7 @@ class Outboxes:
         # A disk that takes no writes is no fault of the receiver.
         is_its_fault = isinstance(error, ObjectFailed) or not isinstance(error, DurableObjectError)
         pair.failures = pair.failures + 1 if is_its_fault else 1
-        delay = min(ALARM_RETRY_MS << min(pair.failures - 1, 16), MAX_ALARM_RETRY_MS)
+        delay = retry_ms(pair.failures)
         # The text of an unexpected error may hold anything, also what is not durable yet; callers of ``settle`` do not get it.
         pair.problem = "the last delivery failed; the log has the details" if is_its_fault else str(error)
         self._due.set((pair.sender, pair.receiver), self._steady_ms() + delay)

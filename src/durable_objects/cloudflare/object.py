@@ -46,7 +46,7 @@ class HostRuntime(CloudflareRuntime):
         binding = self._bindings.get(name)
         if binding is None:
             return here
-        return RemoteNamespace(binding, name, cls, digest_of(self._declared(name).config), self.meter)
+        return RemoteNamespace(binding, name, cls, self._declared(name).config, self.meter)
 
     def declared(self, name: str) -> LocalNamespace[Any]:
         """The objects of a namespace that are here; raises ``ObjectFailed`` when it is not declared."""

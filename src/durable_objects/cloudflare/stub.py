@@ -10,9 +10,9 @@ from msgspec import Struct
 
 from durable_objects.cloudflare.platform import Binding
 from durable_objects.cloudflare.sockets import LISTEN, Listen
-from durable_objects.config import config_for, digest_of
+from durable_objects.config import check_declared, config_for, digest_of
 from durable_objects.contract import EventStream, Namespace, ObjectId, ObjectT
-from durable_objects.errors import ConfigMismatch, DurableObjectError, EventsLost, ObjectFailed, RuntimeClosed
+from durable_objects.errors import DurableObjectError, EventsLost, ObjectFailed, RuntimeClosed
 from durable_objects.event_streams import QueuedEventStream
 from durable_objects.exchange import ANSWER, EVENTS, REQUEST, Answer, EndOfEvents, ExchangingStub, Request
 from durable_objects.meter import Meter
@@ -40,14 +40,15 @@ class RemoteStub(ExchangingStub[ObjectT]):
 class RemoteNamespace(Generic[ObjectT]):
     """All objects of one class, each in a Durable Object of its own."""
 
-    def __init__(self, binding: Binding, name: str, cls: type[ObjectT], digest: str, meter: Meter) -> None:
+    def __init__(self, binding: Binding, name: str, cls: type[ObjectT], config: Struct | None, meter: Meter) -> None:
         self._binding = binding
         self._name = name
         self._meter = meter
         self._connecting: set[asyncio.Task[None]] = set()
         self._listening: set[_Listening] = set()
         self.cls = cls
-        self.digest = digest
+        self.config = config
+        self.digest = digest_of(config)
 
     def get(self, name: str) -> RemoteStub[ObjectT]:
         """See ``contract.Namespace``."""
@@ -159,14 +160,11 @@ class Gateway:
     def namespace(self, name: str, cls: type[ObjectT], config: Struct | None = None) -> Namespace[ObjectT]:
         """See ``contract.Runtime``. The objects compare the configuration at each call, which raises ``ConfigMismatch``."""
         check_namespace(name)
-        digest = digest_of(config_for(cls, config))
+        config = config_for(cls, config)
         if name not in self._bindings:
             raise ValueError(f"no binding is named for the namespace {name!r}")
         found = self._namespaces.get(name)
         if found is None:
-            found = self._namespaces[name] = RemoteNamespace(self._bindings[name], name, cls, digest, self._counted)
-        if found.cls is not cls:
-            raise ValueError(f"the namespace {name!r} is already declared with {found.cls!r}")
-        if found.digest != digest:
-            raise ConfigMismatch(f"the namespace {name!r} is already declared with another configuration")
+            found = self._namespaces[name] = RemoteNamespace(self._bindings[name], name, cls, config, self._counted)
+        check_declared(name, (found.cls, found.config), (cls, config))
         return found

@@ -9,10 +9,11 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
+from durable_objects.alarms import retry_ms
 from durable_objects.contract import Context, DurableObject, Events, ObjectId
 from durable_objects.disk import Head, Writes
 from durable_objects.errors import DataUnreadable, DurableObjectError, ObjectFailed, Overloaded
-from durable_objects.limits import ALARM_RETRY_MS, MAX_ALARM_RETRY_MS, MAX_UNTAKEN_SENDS
+from durable_objects.limits import MAX_UNTAKEN_SENDS
 from durable_objects.live import LiveObject
 from durable_objects.meter import Meter
 from durable_objects.outbox import numbered, receiver_of
@@ -370,8 +371,3 @@ def _waiting(sent: bytes | None) -> int | None:
     """How many calls wait for the receiver of such a row; None when it takes them."""
     waiting = b"" if sent is None else sent.partition(b" ")[2]
     return int(waiting) if waiting else None
-
-
-def retry_ms(failures: int) -> int:
-    """Milliseconds until the next attempt, after this many failures in a row."""
-    return min(ALARM_RETRY_MS << min(failures - 1, 16), MAX_ALARM_RETRY_MS)

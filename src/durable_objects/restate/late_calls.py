@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 import msgspec
 
+from durable_objects.alarms import retry_ms
 from durable_objects.inbox import take
 from durable_objects.outbox import SentCall
 from durable_objects.restate.encoding import RETAKE, Later, Retake, Sent
-from durable_objects.restate.held_object import HeldObject, retry_ms
+from durable_objects.restate.held_object import HeldObject
 from durable_objects.restate.replica import Missing
 from durable_objects.storage import RUNTIME_PREFIX
 

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from durable_objects.config import config_for, digest_of
+from durable_objects.config import check_declared, config_for
 from durable_objects.contract import Context, DurableObject
-from durable_objects.errors import ConfigMismatch, ObjectFailed
+from durable_objects.errors import ObjectFailed
 from durable_objects.limits import MAX_LIVE_OBJECTS, READS_PER_TURN
 from durable_objects.meter import Meter
 from durable_objects.names import check_namespace
@@ -83,10 +83,7 @@ class ObjectHost:
         check_namespace(name)
         config = config_for(cls, config)
         declared = self.declared.setdefault(name, Declared(cls, config))
-        if declared.cls is not cls:
-            raise ValueError(f"the namespace {name!r} is already declared with {declared.cls!r}")
-        if digest_of(declared.config) != digest_of(config):
-            raise ConfigMismatch(f"the namespace {name!r} is already declared with {declared.config!r}")
+        check_declared(name, declared, (cls, config))
 
     def now(self) -> int:
         """Milliseconds since 1970."""

@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 
 from msgspec import Struct
 
-from durable_objects.config import config_for
+from durable_objects.config import check_declared, config_for
 from durable_objects.contract import EventStream, Namespace, ObjectId, ObjectT
 from durable_objects.errors import ConfigMismatch, DurableObjectError, OutcomeUnknown, Overloaded, RuntimeClosed
 from durable_objects.event_streams import Catch
@@ -139,10 +139,7 @@ class RestateRuntime:
         check_namespace(name)
         config = config_for(cls, config)
         namespace = self._namespaces.setdefault(name, RestateNamespace(self, name, cls, config))
-        if namespace.cls is not cls:
-            raise ValueError(f"the namespace {name!r} is already declared with {namespace.cls!r}")
-        if namespace.described != Described.of(cls, config):
-            raise ConfigMismatch(f"the namespace {name!r} is already declared with another configuration")
+        check_declared(name, (namespace.cls, namespace.config), (cls, config))
         return namespace
 
     def listen(self, to: ObjectId, since: int | None, *, check: Check, replay: Catch) -> EventStream:

@@ -102,6 +102,7 @@ class RestateNamespace(Generic[ObjectT]):
         self.gateway = gateway
         self.name = name
         self.cls = cls
+        self.config = config
         self.described = Described.of(cls, config)
         self.names = functions_of(cls)
         self.methods = methods_of(cls)
