@@ -4,7 +4,7 @@
  * @import { Bot, EndedAttempt, Figures, Moderated, Notice, Stats } from "./types"
  */
 
-import { element, keep } from "./element.js";
+import { button, element, keep } from "./element.js";
 import { ago, counted, duration, roughly } from "./words.js";
 
 /** Trouble is shown for this long. */
@@ -133,10 +133,11 @@ export function toModerate(moderated) {
   const { reviewCount, reportCount } = moderated ?? { reviewCount: 0, reportCount: 0 };
   if (reviewCount > 0) {
     const words = `${counted(reviewCount, "post")} ${reviewCount === 1 ? "waits" : "wait"} for review`;
-    found.push({ key: "review", urgent: false, words });
+    found.push({ key: "review", urgent: false, words, tab: "tab-review" });
   }
   if (reportCount > 0) {
-    found.push({ key: "reports", urgent: false, words: `Visitors have reported ${counted(reportCount, "message")}` });
+    const words = `Visitors have reported ${counted(reportCount, "message")}`;
+    found.push({ key: "reports", urgent: false, words, tab: "tab-reports" });
   }
   return found;
 }
@@ -158,7 +159,7 @@ function queue({ at, overview: { stats, oldest } }) {
   }
   if (stats.depth.failed > 0) {
     const words = `${counted(stats.depth.failed, "message")} ${stats.depth.failed === 1 ? "has" : "have"} failed for good`;
-    found.push({ key: "failed", urgent: false, words });
+    found.push({ key: "failed", urgent: false, words, tab: "tab-failed" });
   }
   return found;
 }
@@ -174,11 +175,20 @@ export function show(list, allWell, notices) {
   if (first.length > MOST) shown.push({ key: "more", urgent: false, words: `and ${first.length - MOST} more` });
   keep(
     list,
-    shown.map(({ key, urgent, words }) => ({
+    shown.map(({ key, urgent, words, tab }) => ({
       key,
       version: `${urgent} ${words}`,
-      make: () => element("li", { data: { urgent: String(urgent) } }, words),
+      make: () => element("li", { data: { urgent: String(urgent) } }, tab === undefined ? words : linkTo(tab, words)),
     })),
   );
   allWell.hidden = notices.length > 0;
+}
+
+/** @param {string} tab @param {string} words */
+function linkTo(tab, words) {
+  return button(words, () => {
+    const found = document.getElementById(tab);
+    found?.click();
+    found?.focus();
+  });
 }

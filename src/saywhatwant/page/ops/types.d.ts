@@ -281,4 +281,6 @@ export interface Notice {
   key: string;
   urgent: boolean;
   words: string;
+  /** The id of the tab behind which it is dealt with. */
+  tab?: string;
 }
