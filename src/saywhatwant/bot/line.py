@@ -139,6 +139,8 @@ class Line:
             elif message_id in self._held:
                 self._held[message_id].attempt = still[message_id]
         self._settled.set()
+        if socket.has_ended:  # right after the welcome, so that nobody else will say it
+            self._on_end()
 
     async def set_hands(self, hands: frames.HandsFrame) -> None:
         """Have these hands from now on, if they are others."""

@@ -21,6 +21,8 @@ class InProcess:
         self.sent: list[str] = []
         self.received: list[str] = []
         self.is_cut = False
+        self.ends_welcomed = False
+        """Whether it ends right after the welcome."""
         self.is_late: Callable[[str], bool] = lambda _: False
         """Whether a text of the server is to come later; ``deliver`` brings it."""
         self._late: list[str] = []
@@ -47,6 +49,8 @@ class InProcess:
                 self._late.append(message["text"])
             else:
                 self._to_bot.put_nowait(message["text"])
+            if self.ends_welcomed and self.is_welcome:
+                self.cut()
         elif message["type"] == "websocket.close":
             self._to_bot.put_nowait(None)
 
@@ -91,6 +95,8 @@ class Sockets:
         self.refusals: list[int] = []
         """Statuses with which the next handshakes are answered; 0 for no answer at all."""
         self.handshakes = 0
+        self.brief = 0
+        """So many of the next ones end right after their welcome."""
 
     @property
     def last(self) -> InProcess:
@@ -108,6 +114,9 @@ class Sockets:
         if status != 101:
             raise SocketRefused(status)
         self.opened.append(socket)
+        if self.brief:
+            self.brief -= 1
+            socket.ends_welcomed = True
         return socket
 
     async def until_tried(self, handshakes: int) -> None:

@@ -112,6 +112,20 @@ def test_it_polls_behind_a_proxy_that_cuts_sockets() -> None:
     run(scenario)
 
 
+def test_p4_a_socket_that_ends_right_after_its_welcome_is_followed_by_another_one() -> None:
+    """Its end is known before the bot goes on after the welcome."""
+
+    async def scenario(harness: Harness, sockets: Sockets) -> None:
+        await sockets.until_open(2)
+        await harness.until_complete(await harness.post())
+        assert [socket.is_cut for socket in sockets.opened] == [True, False]
+
+    def before(sockets: Sockets) -> None:
+        sockets.brief = 1
+
+    run(scenario, before=before)
+
+
 def test_p4_a_socket_that_is_cut_while_it_answers_costs_no_word_of_the_answer() -> None:
     """The wall has given the message back; this bot gets it again, and sends what it has written in the new attempt."""
     model = SlowModel()
