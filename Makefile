@@ -13,7 +13,7 @@ pytest = $(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 8 --dis
 
 help:
 	@echo "make up        run the wall, with a bot, on http://127.0.0.1:8787"
-	@echo "make test      lint, check types, run all tests: about half an hour"
+	@echo "make test      lint, check types, run all tests: an hour or more"
 	@echo "make conformance  test the promises on every runtime and topology: under an hour"
 	@echo "make fast      lint, check types, run the unit tests: under a minute"
 	@echo "make format    format the code and apply the linter's fixes"
