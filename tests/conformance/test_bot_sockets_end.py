@@ -134,6 +134,7 @@ def test_p4_a_bot_goes_on_when_the_server_was_killed(start_server: StartServer, 
     assert [found["text"] for found in read(server) if found["replyTo"] == seen] == ["Here it is."]
 
 
+@pytest.mark.needs("durability")
 @pytest.mark.one_deployment("where there may be other gateways, one that says nothing is gone after a minute")
 def test_p4_what_a_bot_held_that_died_with_its_server_goes_back_after_an_ordinary_lease(start_server: StartServer) -> None:
     server = start_server(lease_seconds=1, socket_lease_seconds=3_600)
