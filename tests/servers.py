@@ -103,7 +103,9 @@ class Server:
                 stdout=subprocess.DEVNULL,
                 stderr=log,
             )
-        self.http = httpx.Client(base_url=f"http://{self._bind}", timeout=DEADLINE_SECONDS, trust_env=False)
+        # No surplus of idle connections to close: https://github.com/encode/httpcore/issues/1110 closes some that threads use.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+        self.http = httpx.Client(base_url=f"http://{self._bind}", timeout=DEADLINE_SECONDS, limits=limits, trust_env=False)
 
     def kill(self) -> None:
         """Send SIGKILL and wait for the end of the process."""
